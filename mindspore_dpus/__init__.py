@@ -1,0 +1,8 @@
+"""Distribution-preserving under-sampling for imbalanced defect recognition, on MindSpore."""
+
+import os
+
+__version__ = "0.1.0"
+
+# Read by MindSpore when it is imported: errors only. GLOG_v=2 in the environment shows its warnings.
+os.environ.setdefault("GLOG_v", "3")

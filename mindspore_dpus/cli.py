@@ -1,0 +1,154 @@
+"""From YAML files and command-line options to a checked ``Config``, and back to YAML."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import jsonargparse
+import yaml
+from jsonargparse import ActionConfigFile, ArgumentParser
+
+from mindspore_dpus.config import Config
+from mindspore_dpus.errors import UserError
+
+jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+
+def config_parser(description: str | None = None) -> ArgumentParser:
+    """A parser with one option for each key of ``Config``, and ``--config FILE``."""
+    parser = ArgumentParser(description=description, exit_on_error=False)
+    parser.add_argument("--config", action=ActionConfigFile, help="YAML file with any of the keys.")
+    parser.add_class_arguments(Config)
+    return parser
+
+
+def parse_config(args: Sequence[str] | None = None, description: str | None = None) -> Config:
+    """Read a configuration from the command line.
+
+    Args:
+        args: the options; default: ``sys.argv[1:]``.
+        description: first line of ``--help``.
+
+    Returns:
+        The checked configuration.
+
+    Raises:
+        UserError: an unknown key, a wrong type, an unreadable file, an impossible combination.
+    """
+    parser = config_parser(description)
+    return _build(parser, lambda: parser.parse_args(args))
+
+
+def load_config(path: Path) -> Config:
+    """Read the ``config.yaml`` of a run folder.
+
+    Raises:
+        UserError: the file is missing, is not YAML, or has unknown keys or wrong types.
+    """
+    parser = config_parser()
+    return _build(parser, lambda: parser.parse_path(path))
+
+
+def _build(parser: ArgumentParser, parse) -> Config:
+    try:
+        namespace = parse()
+        namespace.pop("config", None)
+        config = parser.instantiate(namespace)
+    except (jsonargparse.ArgumentError, TypeError) as error:
+        raise UserError(f"configuration: {error} (--help lists every key)") from None
+    config = Config(**{f.name: config[f.name] for f in dataclasses.fields(Config)})
+    check_config(config)
+    return config
+
+
+def dump_config(config: Config) -> str:
+    """The configuration as YAML, every key written out."""
+    return yaml.safe_dump(plain(config), sort_keys=False)
+
+
+def plain(value: object) -> object:
+    """Dataclasses and tuples as dicts and lists, for YAML and JSON."""
+    if dataclasses.is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def check_config(config: Config) -> None:
+    """Refuse values that no stage could work with.
+
+    Raises:
+        UserError: names the first key that is out of range, its value and what is allowed.
+    """
+    for key, allowed, test in _RANGES:
+        value = config
+        for name in key.split("."):
+            value = getattr(value, name)
+        values = value if isinstance(value, list | tuple) else [value]
+        if not all(test(v) for v in values):
+            raise UserError(f"configuration: {key} is {value}; it must be {allowed}")
+    data = config.data
+    if data.simulate.enabled and (data.root or data.manifest):
+        raise UserError(
+            "configuration: data.simulate.enabled is true and data.root or data.manifest is given; "
+            "use one of them (--data.simulate.enabled false to read your own images)"
+        )
+    if not data.simulate.enabled and not data.root:
+        raise UserError("configuration: data.root is missing; give the folder of your images")
+    for key in ("percentiles", "window"):
+        low, high = getattr(data, key)
+        if low >= high:
+            raise UserError(f"configuration: data.{key} is {low}, {high}; the first must be smaller")
+    if data.positive == data.majority:
+        raise UserError("configuration: data.positive and data.majority name the same class")
+    if config.sampling.baseline and config.sampling.strategy == "none":
+        raise UserError("configuration: sampling.baseline needs a strategy other than none")
+
+
+def _positive(value: float) -> bool:
+    return value > 0
+
+
+def _share(value: float) -> bool:
+    return 0 < value <= 1
+
+
+def _not_negative(value: float) -> bool:
+    return value >= 0
+
+
+_RANGES = (
+    ("seed", "0 or more", _not_negative),
+    ("data.image_size", "at least 16", lambda v: v >= 16),
+    ("data.percentiles", "between 0 and 100", lambda v: 0 <= v <= 100),
+    ("data.simulate.train", "at least 1", _positive),
+    ("data.simulate.val", "0 or more", _not_negative),
+    ("data.simulate.test", "0 or more", _not_negative),
+    ("data.simulate.size", "at least 16", lambda v: v >= 16),
+    ("data.simulate.proportions", "above 0", _positive),
+    ("data.simulate.flaw_size", "above 0, at most 0.5", lambda v: 0 < v <= 0.5),
+    ("data.simulate.flaw_contrast", "above 0, at most 1", _share),
+    ("data.simulate.photons", "above 0", _positive),
+    ("data.simulate.scatter", "0 or more, below 1", lambda v: 0 <= v < 1),
+    ("split.val_size", "above 0", _positive),
+    ("split.test_size", "above 0", _positive),
+    ("split.minority_fraction", "above 0, at most 1", _share),
+    ("features.n_components", "at least 1, or null", lambda v: v is None or v >= 1),
+    ("features.batch_size", "at least 1", _positive),
+    ("sampling.n_clusters", "at least 1", _positive),
+    ("sampling.proportion", "auto, or above 0 and at most 1", lambda v: v == "auto" or _share(v)),
+    ("sampling.n_subsets", "at least 1", _positive),
+    ("loss.label_smoothing", "0 or more, below 1", lambda v: 0 <= v < 1),
+    ("training.epochs", "at least 1", _positive),
+    ("training.batch_size", "at least 2 (batch norms need two images)", lambda v: v >= 2),
+    ("training.learning_rate", "above 0", _positive),
+    ("training.weight_decay", "0 or more", _not_negative),
+    ("training.augment.rotation", "between 0 and 180", lambda v: 0 <= v <= 180),
+    ("training.augment.brightness", "0 or more, below 1", lambda v: 0 <= v < 1),
+    ("training.augment.contrast", "0 or more, below 1", lambda v: 0 <= v < 1),
+    ("evaluation.threshold", "between 0 and 1", lambda v: 0 <= v <= 1),
+    ("evaluation.n_bootstrap", "0 or more", _not_negative),
+    ("evaluation.confidence", "above 0, below 1", lambda v: 0 < v < 1),
+    ("device.device_id", "0 or more", _not_negative),
+)

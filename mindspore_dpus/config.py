@@ -1,0 +1,226 @@
+"""The configuration: one dataclass a stage.
+
+A key's documentation is the string below it: ``--help`` shows it, and nothing repeats it.
+``mindspore_dpus.cli`` fills them from YAML and the command line.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass
+class SimulateConfig:
+    """Simulated radiographs in place of a folder of real ones."""
+
+    enabled: bool = False
+    """Make radiographs inside the run folder and use them as data.root."""
+    train: tuple[int, int] = (400, 60)
+    """Training images: normal, defect."""
+    val: tuple[int, int] = (50, 50)
+    """Validation images: normal, defect."""
+    test: tuple[int, int] = (100, 100)
+    """Test images: normal, defect."""
+    size: int = 64
+    """Height and width of an image in pixels."""
+    bits: Literal[8, 16] = 8
+    """Bits per pixel of the written images."""
+    proportions: tuple[float, float, float] = (0.25, 0.35, 0.4)
+    """Shares of the three sub-populations of Figure 1: bright, rough (bumps that look like flaws),
+    plain (little detail)."""
+    flaw_size: tuple[float, float] = (0.08, 0.2)
+    """Smallest and largest flaw, as a share of the image's side."""
+    flaw_contrast: tuple[float, float] = (0.15, 0.5)
+    """Thickness that a flaw takes away (or, for an inclusion, adds), as a share of the wall."""
+    photons: float = 4000.0
+    """Mean photon count of an unattenuated pixel: fewer photons, more quantum noise."""
+    scatter: float = 0.2
+    """Share of scattered radiation in the signal."""
+
+
+@dataclass
+class DataConfig:
+    """Where the images are and how one becomes an array."""
+
+    root: str | None = None
+    """Folder of images: root/{train,val,test}/{class}/..., root/{class}/..., or with a manifest."""
+    manifest: str | None = None
+    """CSV with the columns path,label[,split][,group]; paths are relative to root. Default:
+    root/manifest.csv where it exists, else class names come from the folders."""
+    simulate: SimulateConfig = field(default_factory=SimulateConfig)
+    """Simulated radiographs in place of root."""
+    positive: str = "defect"
+    """The class whose probability is the score, when there are two classes."""
+    majority: str = "normal"
+    """The class that outnumbers the other, when there are two classes."""
+    image_size: int = 224
+    """Height and width in pixels to which every image is resized."""
+    channels: Literal[1, 3] = 1
+    """1: grey (colour images are converted); 3: RGB (grey images are repeated)."""
+    bits: Literal[8, 16] = 8
+    """Bits per pixel kept in the image cache. Images deeper than that are refused, not crushed."""
+    value_range: Literal["dtype", "minmax", "percentiles", "window"] = "dtype"
+    """What becomes black and white: the whole range of the file's integer type, the image's own
+    minimum and maximum, its percentiles, or a fixed window of stored values."""
+    percentiles: tuple[float, float] = (0.5, 99.5)
+    """Percentiles that become black and white (value_range: percentiles)."""
+    window: tuple[float, float] = (0.0, 4095.0)
+    """Stored values that become black and white (value_range: window)."""
+    cache_dir: str | None = None
+    """Folder of decoded images and features, shared by runs. Default: cache beside the run."""
+
+
+@dataclass
+class SplitConfig:
+    """How train, val and test are told apart. A split that the data names is taken as it is."""
+
+    val_size: float = 0.15
+    """Share of the images for validation where the data names no val split; a number above 1 counts
+    images. With balanced, it counts from the smallest class and holds for every class."""
+    test_size: float = 0.15
+    """The same for the test split."""
+    balanced: bool = False
+    """Val and test made here hold equally many images of each class (as in Table 1)."""
+    minority_fraction: float = 1.0
+    """Keep only this share of the smallest class in train (Figure 5: 1/2, 1/4, 1/8, 1/16)."""
+
+
+@dataclass
+class FeaturesConfig:
+    """Features by which the majority class is grouped (section 2.2). Used by strategy dpus."""
+
+    backbone: str = "resnet18"
+    """resnet18, mobilenet_v2, or any model name of mindcv."""
+    layer: str | None = None
+    """Cell whose output, averaged over height and width, is the feature vector. Default: the last
+    one before the classifier."""
+    pretrained: str | None = "imagenet"
+    """imagenet, a checkpoint file, or null for random weights."""
+    n_components: int | None = 128
+    """PCA dimensions before whitening and L2 normalisation; null clusters the features as they are."""
+    batch_size: int = 64
+    """Images per forward pass."""
+
+
+@dataclass
+class SamplingConfig:
+    """How each member's balanced training set is drawn (section 2.2, Eq. 1 and 2)."""
+
+    strategy: Literal["dpus", "random_under", "random_over", "none"] = "dpus"
+    """dpus: p % of every group; random_under / random_over: the classical baselines; none: all."""
+    n_clusters: int = 5
+    """K, number of groups of the majority class."""
+    proportion: float | Literal["auto"] = "auto"
+    """p, share of the majority class in one subset; auto: 10 % more images than the minority has."""
+    n_subsets: int = 5
+    """t, number of subsets and so of members."""
+    draw: Literal["independent", "covering"] = "independent"
+    """independent: as in the paper; covering: no image comes twice before all have come once."""
+    baseline: bool = False
+    """Also train one member on a random under-sample of the same size, shown beside the fused
+    ensemble and never part of it."""
+
+
+@dataclass
+class ModelConfig:
+    """The classifier that every member trains (section 2.3)."""
+
+    backbone: str = "mobilenet_v2"
+    """resnet18, mobilenet_v2, or any model name of mindcv."""
+    pretrained: str | None = "imagenet"
+    """imagenet, a checkpoint file, or null for random weights."""
+    partial: bool = False
+    """Allow a checkpoint that lacks some parameters; they are listed and start at random."""
+    weights_dirs: list[str] = field(default_factory=lambda: ["weights"])
+    """Folders searched for {backbone}_imagenet*.safetensors before anything is downloaded; a
+    download goes into the first."""
+
+
+@dataclass
+class LossConfig:
+    """What each member minimises."""
+
+    name: Literal["cross_entropy"] = "cross_entropy"
+    """cross_entropy: the standard loss of the paper's method."""
+    label_smoothing: float = 0.0
+    """Share of every target that is spread over all classes."""
+
+
+@dataclass
+class AugmentConfig:
+    """Random changes of the training images. All off, as in the paper, by default."""
+
+    horizontal_flip: bool = False
+    """Mirror left and right, every other time."""
+    vertical_flip: bool = False
+    """Mirror top and bottom, every other time."""
+    rotation: float = 0.0
+    """Rotate by up to so many degrees either way."""
+    brightness: float = 0.0
+    """Add up to this share of the value range either way."""
+    contrast: float = 0.0
+    """Scale the contrast by up to this share either way."""
+
+
+@dataclass
+class TrainingConfig:
+    """How a member is trained (section 3.2)."""
+
+    epochs: int = 20
+    """Passes over the member's balanced set."""
+    batch_size: int = 16
+    """Images per step."""
+    learning_rate: float = 1e-3
+    """Adam's learning rate."""
+    lr_schedule: Literal["constant", "cosine"] = "constant"
+    """constant: as in the paper; cosine: falls to zero over the epochs."""
+    weight_decay: float = 0.0
+    """Adam's L2 penalty, added to the gradients (not decoupled)."""
+    select_by: Literal["auc", "loss", "last"] = "auc"
+    """Which epoch's weights are kept: best validation AUC, lowest validation loss, or the last."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """Random changes of the training images."""
+
+
+@dataclass
+class EvaluationConfig:
+    """Metrics and their intervals (section 3.3)."""
+
+    threshold: float = 0.5
+    """Score from which a two-class image counts as positive."""
+    n_bootstrap: int = 1000
+    """Stratified bootstrap replicates for the confidence intervals; 0 for none."""
+    confidence: float = 0.95
+    """Coverage of the confidence intervals."""
+
+
+@dataclass
+class DeviceConfig:
+    """What it runs on. Changes speed, never the meaning of a result."""
+
+    target: Literal["auto", "CPU", "GPU", "Ascend"] = "auto"
+    """auto takes Ascend or GPU where MindSpore finds one, else the CPU."""
+    device_id: int = 0
+    """Number of the Ascend or GPU card."""
+    jit: bool | None = None
+    """Compile the training step to a graph. Default: on Ascend and GPU, not on CPU."""
+    idle_main_thread: bool = True
+    """CPU only: let MindSpore's spinning main thread yield to its workers (1.3 times as fast)."""
+
+
+@dataclass
+class Config:
+    """One run: from images to a fused, evaluated ensemble."""
+
+    output: str = "runs/default"
+    """The run folder."""
+    seed: int = 0
+    """Drives splits, groups, draws, initial weights and data order."""
+    data: DataConfig = field(default_factory=DataConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    device: DeviceConfig = field(default_factory=DeviceConfig)

@@ -1,0 +1,81 @@
+"""Every image is decoded and resized once, into one memory-mapped array for all who need pixels."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from mindspore_dpus.data.images import ImageError, ImageSpec, load_prepared
+from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.errors import UserError
+from mindspore_dpus.run import atomic, digest
+
+
+def cache_path(cache_dir: Path, data_fingerprint: str, spec: ImageSpec) -> Path:
+    """The cache file of these images prepared in this way."""
+    return cache_dir / f"images-{digest(data_fingerprint, asdict(spec))}.npy"
+
+
+def build_cache(
+    table: pd.DataFrame, root: Path, spec: ImageSpec, path: Path, unreadable: Path
+) -> None:
+    """Decode and prepare every image of the table into ``path``, unless that file is there.
+
+    Args:
+        table: the sample table; row i becomes entry i.
+        root: the data root.
+        spec: how an image is prepared.
+        path: the ``.npy`` file, (N, size, size, channels) uint8 or uint16.
+        unreadable: where a table of images that cannot be read (path, error) is left.
+
+    Raises:
+        UserError: some image cannot be read (the table ``unreadable`` names all of them).
+        OSError: the disk is full.
+    """
+    if path.exists():
+        return
+    files = [root / name for name in table["path"]]
+    with atomic(path) as temporary:
+        images = _allocate(temporary, (len(files), *spec.shape), spec.dtype)
+
+        def load(i: int) -> str | None:
+            try:
+                images[i] = load_prepared(files[i], spec)
+            except ImageError as error:
+                return str(error)
+            return None
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            progress = tqdm(
+                pool.map(load, range(len(files))), "images", len(files), leave=False, disable=None
+            )
+            errors = [(name, e) for name, e in zip(table["path"], progress, strict=True) if e]
+        images.flush()
+        if errors:
+            write_table(pd.DataFrame(errors, columns=["path", "error"]), unreadable)
+            raise UserError(
+                f"{errors[0][1]} ({len(errors)} of {len(files)} images cannot be used; all are listed "
+                f"in {unreadable}: repair or remove them, then start again)"
+            )
+    unreadable.unlink(missing_ok=True)
+
+
+def _allocate(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
+    """An empty ``.npy`` file with its blocks reserved: writing to a memory map on a full disk would
+    otherwise kill the process instead of raising an error."""
+    images = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    with open(path, "r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+    return images
+
+
+def open_cache(path: Path) -> np.ndarray:
+    """The images as a read-only memory map, (N, H, W, C)."""
+    return np.load(path, mmap_mode="r")

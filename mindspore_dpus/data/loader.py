@@ -1,0 +1,149 @@
+"""Cached images -> augmented, normalised float32 NCHW batches: the only user of mindspore.dataset."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import mindspore.dataset as ds
+import numpy as np
+
+from mindspore_dpus.config import AugmentConfig
+
+# ImageNet's statistics for images in 0..1. Grey images use their means over the channels, so that a
+# stem whose kernels are summed over the input channels sees exactly what a grey image repeated to
+# three channels would show to the original stem.
+IMAGENET_MEAN = {3: (0.485, 0.456, 0.406), 1: (0.449,)}
+IMAGENET_STD = {3: (0.229, 0.224, 0.225), 1: (0.226,)}
+
+
+def normalise(images: np.ndarray) -> np.ndarray:
+    """(N, H, W, C) uint8 or uint16 -> (N, C, H, W) float32, ImageNet mean 0 and deviation 1."""
+    channels = images.shape[-1]
+    mean = np.array(IMAGENET_MEAN[channels], np.float32)
+    std = np.array(IMAGENET_STD[channels], np.float32)
+    scale = 1.0 / (std * np.iinfo(images.dtype).max)
+    batch = images.astype(np.float32) * scale - mean / std
+    return np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
+
+
+def augment(image: np.ndarray, config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
+    """Change one training image at random.
+
+    Args:
+        image: (H, W, C) uint8 or uint16.
+        config: which changes, and how large.
+        rng: source of randomness.
+
+    Returns:
+        The same shape and dtype.
+    """
+    # Every draw is made whether used or not: switching one change on leaves the others as they were.
+    flip_x, flip_y = rng.random(2) < 0.5
+    angle, gain, offset = rng.uniform(-1, 1, 3) * (
+        config.rotation,
+        config.contrast,
+        config.brightness,
+    )
+    shape, dtype = image.shape, image.dtype
+    if config.horizontal_flip and flip_x:
+        image = image[:, ::-1]
+    if config.vertical_flip and flip_y:
+        image = image[::-1]
+    if config.rotation:
+        centre = ((shape[1] - 1) / 2, (shape[0] - 1) / 2)
+        matrix = cv2.getRotationMatrix2D(centre, angle, 1.0)
+        image = cv2.warpAffine(
+            np.ascontiguousarray(image), matrix, shape[1::-1], borderMode=cv2.BORDER_REFLECT_101
+        )
+    if config.contrast or config.brightness:
+        top = np.iinfo(dtype).max
+        mean = image.mean()
+        changed = (image.astype(np.float32) - mean) * (1 + gain) + mean + offset * top
+        image = np.rint(np.clip(changed, 0, top)).astype(dtype)
+    return image.reshape(shape)
+
+
+@dataclass
+class BatchSource:
+    """Random-access source of whole batches for ``GeneratorDataset``.
+
+    Args:
+        images: (N, H, W, C) array of all cached images.
+        indices: (M,) rows of ``images``, in the order in which they are fed.
+        labels: (M,) class index of each.
+        batch_size: images per batch.
+        augment: random changes, or None.
+        seed: with an image's place in ``indices``, drives its random changes.
+    """
+
+    images: np.ndarray
+    indices: np.ndarray
+    labels: np.ndarray
+    batch_size: int
+    augment: AugmentConfig | None = None
+    seed: Sequence[int] = (0,)
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.indices) / self.batch_size)
+
+    def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
+        rows = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
+        images = self.images[self.indices[rows]]
+        if self.augment is not None:
+            first = rows.start
+            images = np.stack(
+                [
+                    augment(image, self.augment, np.random.default_rng([*self.seed, first + i]))
+                    for i, image in enumerate(images)
+                ]
+            )
+        return normalise(images), self.labels[rows].astype(np.int32)
+
+
+def batches(source: BatchSource, num_parallel_workers: int = 1):
+    """Iterate once over a source's batches, prepared ahead in threads.
+
+    Args:
+        source: what to feed.
+        num_parallel_workers: threads.
+
+    Returns:
+        An iterator over (images (B, C, H, W) float32, labels (B,) int32) tensors, in order.
+    """
+    dataset = ds.GeneratorDataset(
+        source,
+        ["image", "label"],
+        num_parallel_workers=num_parallel_workers,
+        shuffle=False,
+        python_multiprocessing=False,
+    )
+    return dataset.create_tuple_iterator(num_epochs=1, do_copy=False)
+
+
+def training_source(
+    images: np.ndarray,
+    indices: np.ndarray,
+    labels: np.ndarray,
+    batch_size: int,
+    augment: AugmentConfig,
+    seed: Sequence[int],
+) -> BatchSource:
+    """One epoch of a member's balanced set: shuffled, augmented, every batch full.
+
+    The images that do not fill a last batch sit this epoch out (others do in the next): a batch norm
+    cannot learn from one image. A set smaller than a batch is one batch.
+
+    Args:
+        images: (N, H, W, C) array of all cached images.
+        indices: (M,) rows of the balanced set.
+        labels: (M,) class index of each.
+        batch_size: images per step.
+        augment: random changes.
+        seed: run seed, member and epoch: equal seeds give equal batches.
+    """
+    order = np.random.default_rng(seed).permutation(len(indices))
+    if len(order) > batch_size:
+        order = order[: len(order) // batch_size * batch_size]
+    changes = augment if augment != AugmentConfig() else None
+    return BatchSource(images, indices[order], labels[order], batch_size, changes, seed)

@@ -1,0 +1,157 @@
+"""Folder or CSV -> sample table: the one data contract.
+
+The table is a pandas DataFrame with a row for each image and the text columns ``path`` (relative to
+the data root), ``label`` (class name), ``split`` (``train``, ``val``, ``test``, ``unused`` or empty)
+and ``group`` (images that belong together, such as one casting; may be empty). Further columns of a
+manifest are kept.
+"""
+
+import hashlib
+from pathlib import Path
+
+import pandas as pd
+
+from mindspore_dpus.config import DataConfig
+from mindspore_dpus.data.images import EXTENSIONS
+from mindspore_dpus.errors import UserError
+from mindspore_dpus.run import atomic
+
+COLUMNS = ["path", "label", "split", "group"]
+SPLITS = ("train", "val", "test")
+UNUSED = "unused"
+
+
+def find_samples(config: DataConfig) -> pd.DataFrame:
+    """Collect the samples that the data configuration names.
+
+    Args:
+        config: ``root`` and, where given, ``manifest``.
+
+    Returns:
+        The sample table, splits as the data names them (empty where it does not).
+
+    Raises:
+        UserError: no such folder or manifest, no images, missing columns, bad split names, fewer
+            than two classes, or (two classes) ``positive`` / ``majority`` not among them.
+    """
+    root = Path(config.root)
+    if not root.is_dir():
+        raise UserError(f"data.root: {root} is not a folder; give the folder of your images")
+    manifest = Path(config.manifest) if config.manifest else root / "manifest.csv"
+    if config.manifest or manifest.is_file():
+        table = read_manifest(manifest)
+    else:
+        table = scan_folders(root)
+    check_classes(table, config, source=root)
+    return table
+
+
+def scan_folders(root: Path) -> pd.DataFrame:
+    """Read ``root/{train,val,test}/{class}/...`` or ``root/{class}/...``; sub-folders are walked.
+
+    Raises:
+        UserError: no images there.
+    """
+    has_splits = any((root / split).is_dir() for split in SPLITS)
+    bases = [(split, root / split) for split in SPLITS] if has_splits else [("", root)]
+    rows = []
+    for split, base in bases:
+        for folder in sorted(f for f in base.glob("*") if f.is_dir() and not f.name.startswith(".")):
+            files = (f for f in folder.rglob("*") if f.suffix.lower() in EXTENSIONS and f.is_file())
+            for file in sorted(files):
+                rows.append((file.relative_to(root).as_posix(), folder.name, split, ""))
+    if not rows:
+        raise UserError(
+            f"data.root: no images under {root}; expected {root}/<class>/*.png or "
+            f"{root}/train/<class>/*.png ({', '.join(EXTENSIONS)})"
+        )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def read_manifest(manifest: Path) -> pd.DataFrame:
+    """Read a CSV with the columns path, label and, optionally, split, group and others.
+
+    Raises:
+        UserError: the file is missing, empty, not CSV, lacks a column, repeats a path, leaves a path
+            or label empty, or names an unknown split.
+    """
+    try:
+        table = pd.read_csv(manifest, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise UserError(f"data.manifest: {manifest} does not exist") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(f"data.manifest: {manifest} is not a CSV table: {error}") from None
+    for name in ("path", "label"):
+        if name not in table:
+            raise UserError(f"data.manifest: {manifest} has no column {name!r}")
+        if (table[name] == "").any():
+            line = int((table[name] == "").to_numpy().argmax()) + 2
+            raise UserError(f"data.manifest: {manifest} line {line} has an empty {name}")
+    if table.empty:
+        raise UserError(f"data.manifest: {manifest} has no rows")
+    repeated = table["path"][table["path"].duplicated()]
+    if len(repeated):
+        raise UserError(f"data.manifest: {manifest} names {repeated.iloc[0]} more than once")
+    for name in ("split", "group"):
+        if name not in table:
+            table[name] = ""
+    unknown = set(table["split"]) - {*SPLITS, UNUSED, ""}
+    if unknown:
+        raise UserError(
+            f"data.manifest: {manifest} has the split {sorted(unknown)[0]!r}; "
+            "allowed are train, val, test, unused or nothing"
+        )
+    return table[COLUMNS + [name for name in table if name not in COLUMNS]]
+
+
+def check_classes(table: pd.DataFrame, config: DataConfig, source: object) -> None:
+    """Refuse data with fewer than two classes, or two classes that the configuration does not name.
+
+    Raises:
+        UserError: says which classes were found.
+    """
+    classes = class_names(table)
+    if len(classes) < 2:
+        raise UserError(
+            f"{source}: only the class {classes[0]!r} was found; at least two are needed "
+            "(one folder a class, or a label column with two values)"
+        )
+    if len(classes) == 2:
+        for key in ("positive", "majority"):
+            if getattr(config, key) not in classes:
+                raise UserError(
+                    f"data.{key} is {getattr(config, key)!r}, but {source} holds the classes "
+                    f"{classes[0]!r} and {classes[1]!r}; set --data.{key}"
+                )
+
+
+def class_names(table: pd.DataFrame) -> list[str]:
+    """The classes in the order of their indices: alphabetical."""
+    return sorted(table["label"].unique())
+
+
+def fingerprint(table: pd.DataFrame, root: Path) -> str:
+    """A hash of the table and of each file's size and time of change.
+
+    Raises:
+        UserError: a file of the table does not exist.
+    """
+    state = hashlib.sha256(table.to_csv(index=False).encode())
+    for path in table["path"]:
+        try:
+            stat = (root / path).stat()
+        except OSError:
+            raise UserError(f"{root / path} does not exist, but the sample table names it") from None
+        state.update(f"{stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return state.hexdigest()[:16]
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV, atomically."""
+    with atomic(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV of a run folder; text stays text (an empty cell is an empty string)."""
+    return pd.read_csv(path, keep_default_na=False, dtype={"path": str, "label": str, "member": str})

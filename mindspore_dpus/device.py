@@ -1,0 +1,111 @@
+"""The only place that touches device, threads, execution mode and MindSpore's version."""
+
+import atexit
+import gc
+import os
+import sys
+from dataclasses import dataclass
+
+import mindspore as ms
+from packaging.version import Version
+
+from mindspore_dpus.config import DeviceConfig
+from mindspore_dpus.errors import UserError
+
+# From 2.9 on, the bundled oneDNN computes plain convolutions by its reference loops: a hundred times
+# slower on CPU. Other devices have kernels of their own.
+FIRST_SLOW_ON_CPU = Version("2.9")
+
+
+@dataclass(frozen=True)
+class Device:
+    """What was chosen.
+
+    Args:
+        target: ``CPU``, ``GPU`` or ``Ascend``.
+        jit: whether the training step is compiled to a graph.
+        idle_main_thread: whether ``yield_to_workers`` does anything.
+    """
+
+    target: str
+    jit: bool
+    idle_main_thread: bool
+
+    def yield_to_workers(self) -> None:
+        """Call after the first step: let this thread run only when no core is wanted by others.
+
+        MindSpore's main thread spins while its workers compute, and on few cores it takes one of them
+        away. Worker threads inherit their priority at birth, so they must exist by now. Does nothing
+        where the system does not allow it.
+        """
+        if self.idle_main_thread:
+            try:
+                os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+            except (AttributeError, PermissionError):
+                pass
+
+
+def configure(config: DeviceConfig) -> Device:
+    """Choose and set up the device; call once, before the first tensor.
+
+    Args:
+        config: target, card, execution mode.
+
+    Returns:
+        What was chosen.
+
+    Raises:
+        UserError: the device is not there, or MindSpore's version is unusable on it.
+    """
+    target = config.target
+    if target == "auto":
+        target = next((t for t in ("Ascend", "GPU") if ms.hal.is_available(t)), "CPU")
+    check_version(target, ms.__version__)
+    if target != "CPU" and not ms.hal.is_available(target):
+        raise UserError(
+            f"device.target: MindSpore {ms.__version__} finds no {target} here; install its driver and "
+            "the matching MindSpore, or use --device.target CPU"
+        )
+    on_cpu = target == "CPU"
+    try:
+        ms.set_device(target, config.device_id if not on_cpu else 0)
+    except RuntimeError:
+        pass  # Set before in this process: MindSpore allows that once.
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    if on_cpu:
+        # Without it, threads that wait for each other spin: 1.2 times as slow, 2.5 times where two
+        # processes share the machine.
+        ms.runtime.launch_blocking()
+    _quiet_exit()
+    return Device(target, not on_cpu if config.jit is None else config.jit, on_cpu and config.idle_main_thread)
+
+
+def check_version(target: str, version: str) -> None:
+    """Refuse combinations known to be broken or unbearably slow.
+
+    Raises:
+        UserError: says what to install.
+    """
+    if target == "CPU" and Version(version) >= FIRST_SLOW_ON_CPU:
+        raise UserError(
+            f"MindSpore {version} computes convolutions on CPU 100 times slower than 2.8: "
+            "pip install 'mindspore>=2.7,<2.9'"
+        )
+
+
+def _quiet_exit() -> None:
+    """Collect the networks while MindSpore is whole.
+
+    Cells that die with the interpreter print a page of ``Exception ignored in Cell.__del__``.
+    """
+    if _silence_late_cells not in _registered:
+        _registered.append(_silence_late_cells)
+        atexit.register(_silence_late_cells)
+
+
+_registered: list = []
+
+
+def _silence_late_cells() -> None:
+    gc.collect()
+    sys.unraisablehook = lambda unraisable: None

@@ -1,0 +1,164 @@
+"""Metrics of section 3.3 and their bootstrap intervals, for two classes and more. No MindSpore here.
+
+Two classes: precision, recall and F1 are the positive class's, at a threshold on its probability.
+More: the class of the highest probability is predicted, and every metric is the plain (macro) mean
+over the classes, one against the rest.
+"""
+
+import math
+
+import numpy as np
+from sklearn import metrics as sklearn_metrics
+
+METRICS = (
+    "auc",
+    "precision",
+    "recall",
+    "f1",
+    "average_precision",
+    "balanced_accuracy",
+    "accuracy",
+)
+
+
+def roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Area under the ROC curve; more than two classes: mean over the classes, one against the rest.
+
+    Args:
+        labels: (N,) class indices.
+        probabilities: (N, C), rows sum to 1.
+
+    Returns:
+        0..1, or nan where a class has no sample.
+    """
+    return _one_vs_rest(sklearn_metrics.roc_auc_score, labels, probabilities)
+
+
+def average_precision(labels: np.ndarray, probabilities: np.ndarray, positive: int | None) -> float:
+    """Area under the precision-recall curve of the positive class; None: mean over the classes."""
+    return _one_vs_rest(
+        sklearn_metrics.average_precision_score, labels, probabilities, positive, symmetric=False
+    )
+
+
+def _one_vs_rest(score, labels, probabilities, positive=None, symmetric=True) -> float:
+    n_classes = probabilities.shape[1]
+    if len(np.unique(labels)) < n_classes:
+        return math.nan
+    if positive is not None:
+        classes = [positive]
+    else:
+        # With two classes, the ROC curves of both are mirror images of equal area.
+        classes = [1] if n_classes == 2 and symmetric else range(n_classes)
+    return float(np.mean([score(labels == c, probabilities[:, c]) for c in classes]))
+
+
+def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean of ``-log p`` of the true class; probabilities are kept above float32's smallest step."""
+    true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.maximum(true, np.finfo(np.float32).eps)).mean())
+
+
+def predicted_classes(
+    probabilities: np.ndarray, positive: int | None = None, threshold: float = 0.5
+) -> np.ndarray:
+    """(N,) class indices: the positive one from ``threshold`` up (two classes), else the likeliest."""
+    if probabilities.shape[1] == 2 and positive is not None:
+        return np.where(probabilities[:, positive] >= threshold, positive, 1 - positive)
+    return probabilities.argmax(axis=1)
+
+
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:
+    """(C, C) counts, a row for each true class, a column for each predicted one."""
+    return np.bincount(labels * n_classes + predicted, minlength=n_classes**2).reshape(
+        n_classes, n_classes
+    )
+
+
+def classification_metrics(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    positive: int | None = None,
+    threshold: float = 0.5,
+) -> dict[str, float]:
+    """All of ``METRICS``.
+
+    Args:
+        labels: (N,) class indices.
+        probabilities: (N, C), rows sum to 1.
+        positive: index of the positive class where there are two.
+        threshold: probability from which an image counts as positive.
+
+    Returns:
+        Metric -> value; nan where a class without samples leaves it undefined, 0 for the precision of a
+        class that is never predicted.
+
+    Source: paper, Eq. 4 and 5.
+    """
+    predicted = predicted_classes(probabilities, positive, threshold)
+    matrix = confusion_matrix(labels, predicted, probabilities.shape[1])
+    return {
+        "auc": roc_auc(labels, probabilities),
+        "average_precision": average_precision(labels, probabilities, positive),
+        **_confusion_metrics(matrix, positive),
+    }
+
+
+def _confusion_metrics(matrix: np.ndarray, positive: int | None) -> dict[str, float]:
+    hits = np.diag(matrix).astype(float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        recalls = hits / matrix.sum(axis=1)
+        precisions = np.where(matrix.sum(axis=0) > 0, hits / matrix.sum(axis=0), 0.0)
+        f1s = 2 * hits / (matrix.sum(axis=0) + matrix.sum(axis=1))
+    classes = slice(None) if positive is None else [positive]
+    return {
+        "precision": float(precisions[classes].mean()),
+        "recall": float(recalls[classes].mean()),
+        "f1": float(f1s[classes].mean()),
+        "balanced_accuracy": float(recalls.mean()),
+        "accuracy": float(hits.sum() / matrix.sum()),
+    }
+
+
+def bootstrap_metrics(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    positive: int | None = None,
+    threshold: float = 0.5,
+    n_bootstrap: int = 1000,
+    confidence: float = 0.95,
+    random_state: int = 0,
+) -> dict[str, dict[str, float]]:
+    """``classification_metrics`` with percentile intervals of a stratified bootstrap.
+
+    Args:
+        labels: (N,) class indices.
+        probabilities: (N, C), rows sum to 1.
+        positive: index of the positive class where there are two.
+        threshold: probability from which an image counts as positive.
+        n_bootstrap: replicates; each draws as many images of every class as there are, with repetition.
+            0: no intervals.
+        confidence: coverage.
+        random_state: seed; equal seeds compare models on equal replicates.
+
+    Returns:
+        Metric -> ``{"value", "low", "high"}``.
+    """
+    values = classification_metrics(labels, probabilities, positive, threshold)
+    if n_bootstrap == 0:
+        return {name: {"value": value} for name, value in values.items()}
+    rng = np.random.default_rng(random_state)
+    rows = [np.flatnonzero(labels == c) for c in np.unique(labels)]
+    replicates = []
+    for _ in range(n_bootstrap):
+        sample = np.concatenate([rng.choice(r, len(r)) for r in rows])
+        replicate = classification_metrics(
+            labels[sample], probabilities[sample], positive, threshold
+        )
+        replicates.append([replicate[name] for name in values])
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    low, high = np.quantile(replicates, tails, axis=0)
+    return {
+        name: {"value": value, "low": float(low[i]), "high": float(high[i])}
+        for i, (name, value) in enumerate(values.items())
+    }

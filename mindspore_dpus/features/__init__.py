@@ -1,0 +1,1 @@
+"""Images -> vectors (``extract``, with MindSpore) -> whitened vectors (``whiten``, without)."""

@@ -1,0 +1,81 @@
+"""Images -> feature vectors: any named Cell of any backbone, averaged over height and width."""
+
+import numpy as np
+from mindspore import nn
+from tqdm import tqdm
+
+from mindspore_dpus.data.loader import BatchSource, batches
+from mindspore_dpus.device import Device
+from mindspore_dpus.errors import UserError
+
+LAST_LAYERS = {"ResNet18": "layer4", "MobileNetV2": "features"}
+
+
+def feature_layer(net: nn.Cell, layer: str | None) -> str:
+    """Check the name of a Cell, or find the last one before the classifier.
+
+    Raises:
+        UserError: the network has no such Cell.
+    """
+    cells = dict(net.cells_and_names())
+    if layer is None:
+        layer = LAST_LAYERS.get(type(net).__name__, "pool")
+    if layer not in cells or layer == "":
+        top = ", ".join(name for name in cells if name and "." not in name)
+        raise UserError(f"features.layer: the backbone has no Cell {layer!r}; its Cells are: {top}")
+    return layer
+
+
+def needed_parameters(net: nn.Cell, layer: str) -> list[str]:
+    """Names of the parameters that the output of ``layer`` can depend on.
+
+    Cells are taken to run in the order in which they were defined, which holds for our networks.
+    For others, all parameters before the classifier are named.
+    """
+    names = [p.name for p in net.get_parameters()]
+    if type(net).__name__ not in LAST_LAYERS:
+        return names[:-2]
+    last = max(i for i, name in enumerate(names) if name.startswith(layer + "."))
+    return names[: last + 1]
+
+
+def extract(
+    net: nn.Cell,
+    layer: str,
+    images: np.ndarray,
+    rows: np.ndarray,
+    batch_size: int,
+    device: Device,
+) -> np.ndarray:
+    """Run images through a network and keep one Cell's output.
+
+    Args:
+        net: the backbone.
+        layer: name of one of its Cells.
+        images: (N, H, W, C) array of all cached images.
+        rows: (M,) which of them.
+        batch_size: images per forward pass.
+        device: execution mode.
+
+    Returns:
+        (M, D) float32: maps (M, D, h, w) are averaged over h and w.
+
+    Source: paper, section 2.2.
+    """
+    kept = []
+
+    def keep(cell, inputs, output) -> None:
+        kept.append(output.mean((2, 3)) if output.ndim == 4 else output)
+
+    net.set_train(False)
+    handle = dict(net.cells_and_names())[layer].register_forward_hook(keep)
+    source = BatchSource(images, rows, np.zeros(len(rows)), batch_size)
+    vectors = []
+    try:
+        for batch, _ in tqdm(batches(source), "features", len(source), leave=False, disable=None):
+            net(batch)
+            vectors.append(kept.pop().asnumpy())
+            device.yield_to_workers()
+    finally:
+        handle.remove()
+    return np.concatenate(vectors)

@@ -1,0 +1,109 @@
+"""MobileNetV2 1.0 as MindSpore Cells (Sandler et al. 2018, Table 2).
+
+Parameters carry torchvision's names (``features.1.conv.0.0.weight`` ...), except that batch norms
+say ``gamma, beta, moving_mean, moving_variance`` as everywhere in MindSpore.
+"""
+
+from mindspore import Tensor, nn
+from mindspore.common.initializer import HeNormal, Normal
+
+# Sandler et al. 2018, Table 2: expansion factor, output channels, repeats, stride of the first.
+INVERTED_RESIDUALS = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+LAST_CHANNELS = 1280
+
+
+def conv_bn(
+    in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, group: int = 1
+) -> list[nn.Cell]:
+    """A convolution without bias, He-initialised (fan out), and its batch norm."""
+    return [
+        nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            pad_mode="pad",
+            padding=kernel_size // 2,
+            group=group,
+            has_bias=False,
+            weight_init=HeNormal(mode="fan_out", nonlinearity="relu"),
+        ),
+        nn.BatchNorm2d(out_channels),
+    ]
+
+
+def conv_bn_relu6(*args: int, **kwargs: int) -> nn.SequentialCell:
+    """``conv_bn`` and a ReLU6."""
+    return nn.SequentialCell(*conv_bn(*args, **kwargs), nn.ReLU6())
+
+
+class InvertedResidual(nn.Cell):
+    """Expand (1x1), filter depth-wise (3x3), project (1x1): the paper's Figure 3b.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        stride: stride of the depth-wise convolution.
+        expand_ratio: the hidden layer has ``in_channels * expand_ratio`` channels.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, expand_ratio: int) -> None:
+        super().__init__()
+        hidden = in_channels * expand_ratio
+        cells = [] if expand_ratio == 1 else [conv_bn_relu6(in_channels, hidden, 1)]
+        cells.append(conv_bn_relu6(hidden, hidden, 3, stride, group=hidden))
+        cells.extend(conv_bn(hidden, out_channels, 1))
+        self.conv = nn.SequentialCell(*cells)
+        self.use_shortcut = stride == 1 and in_channels == out_channels
+
+    def construct(self, x: Tensor) -> Tensor:
+        out = self.conv(x)
+        return x + out if self.use_shortcut else out
+
+
+class MobileNetV2(nn.Cell):
+    """MobileNetV2 with a new fully connected layer (paper, section 2.3).
+
+    Args:
+        num_classes: C, width of the last layer.
+        in_channels: 3 for colour, 1 for grey images (see ``models.weights.adapt_stem``).
+        dropout: probability that a pooled feature is dropped in training.
+
+    Input (N, in_channels, H, W) float32, normalised; output logits (N, C) float32.
+    """
+
+    classifier_name = "classifier.1"
+    stem_name = "features.0.0"
+
+    def __init__(
+        self, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.2
+    ) -> None:
+        super().__init__()
+        channels = 32
+        cells = [conv_bn_relu6(in_channels, channels, 3, stride=2)]
+        for expand_ratio, out_channels, repeats, first_stride in INVERTED_RESIDUALS:
+            for i in range(repeats):
+                stride = first_stride if i == 0 else 1
+                cells.append(InvertedResidual(channels, out_channels, stride, expand_ratio))
+                channels = out_channels
+        cells.append(conv_bn_relu6(channels, LAST_CHANNELS, 1))
+        self.features = nn.SequentialCell(*cells)
+        self.classifier = nn.SequentialCell(
+            nn.Dropout(p=dropout),
+            nn.Dense(LAST_CHANNELS, num_classes, weight_init=Normal(0.01), bias_init="zeros"),
+        )
+
+    def trunk(self) -> list[tuple[str, nn.Cell]]:
+        """The named Cells between image and global pooling, in the order in which data flows."""
+        return [(f"features.{i}", cell) for i, cell in enumerate(self.features)]
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.classifier(self.features(x).mean((2, 3)))

@@ -1,0 +1,147 @@
+"""The run folder: atomic files, and the answer to "is this stage done for this configuration?"."""
+
+import fcntl
+import hashlib
+import json
+import os
+import resource
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mindspore_dpus.errors import UserError
+
+STAGES_FILE = "stages.json"
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Write a file under a temporary name, flush it to disk, then rename it.
+
+    Args:
+        path: the final name. Its folder is made when missing.
+
+    Yields:
+        The temporary name to write to (it keeps the ending). An exception leaves ``path`` as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically (UTF-8)."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a JSON file atomically, indented for people."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path: Path) -> dict:
+    """Read a JSON file.
+
+    Raises:
+        UserError: the file is missing or torn.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: is this a finished run folder?") from None
+    except (ValueError, UnicodeDecodeError):
+        raise UserError(f"{path} is not readable JSON: delete it and start the run again") from None
+
+
+def digest(*parts: object) -> str:
+    """A short stable hash of values that JSON can hold."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class RunFolder:
+    """One run's folder, filled from left to right.
+
+    A stage's key is chained: it hashes the stage's own configuration and the key of the stage before
+    it. So a changed key re-runs its stage and all to the right of it, and nothing to the left.
+
+    Args:
+        path: the folder; made when missing.
+        report: called with a line when a stage starts or is skipped.
+    """
+
+    def __init__(self, path: str | Path, report: Callable[[str], None] = print) -> None:
+        self.path = Path(path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.report = report
+        self.key = ""
+        self.ran: list[str] = []
+        self.fingerprint = ""
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    def stages(self) -> dict:
+        """Finished stages: name -> key, artefacts, seconds, peak memory."""
+        path = self / STAGES_FILE
+        return read_json(path) if path.exists() else {}
+
+    def stage(self, name: str, config: object, artefacts: list[str], make: Callable[[], None]) -> None:
+        """Run a stage unless it is done for this configuration and everything before it.
+
+        Args:
+            name: the stage.
+            config: what its result depends on, besides the stages before it (JSON values).
+            artefacts: files, relative to the run folder, that exist when it is done.
+            make: does the work and writes the artefacts.
+        """
+        self.key = digest(self.key, name, config)
+        stages = self.stages()
+        if self._is_done(stages.get(name), artefacts):
+            return
+        self.report(f"{name} ...")
+        self.ran.append(name)
+        start = time.perf_counter()
+        make()
+        stages = self.stages()
+        stages[name] = {
+            "key": self.key,
+            "artefacts": artefacts,
+            "seconds": round(time.perf_counter() - start, 2),
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        }
+        write_json(self / STAGES_FILE, stages)
+
+    def _is_done(self, stage: dict | None, artefacts: list[str]) -> bool:
+        if stage is None or stage["key"] != self.key:
+            return False
+        return all((self / name).exists() for name in artefacts)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep a second process out of the folder while this one fills it.
+
+        Raises:
+            UserError: another process is filling the folder.
+        """
+        with open(self / ".lock", "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(
+                    f"{self.path} is being filled by another process: wait for it, or choose "
+                    "another folder with --output"
+                ) from None
+            yield
+
+    def metrics(self) -> dict:
+        """``metrics.json``."""
+        return read_json(self / "metrics.json")

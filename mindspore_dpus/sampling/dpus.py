@@ -1,0 +1,142 @@
+"""Distribution-preserving under-sampling as an imbalanced-learn sampler. No MindSpore here."""
+
+import math
+import warnings
+from collections import Counter
+from numbers import Integral, Real
+
+import numpy as np
+from imblearn.under_sampling.base import BaseUnderSampler
+from scipy import sparse
+from sklearn.cluster import KMeans
+from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from mindspore_dpus.features.whiten import whiten
+from mindspore_dpus.sampling.draws import draw_groups
+
+# "N_BD slightly larger than N_d" (Eq. 2), in whole numbers: ten per cent.
+AUTO_PERCENT = 110
+
+
+class DistributionPreservingUnderSampler(BaseUnderSampler):
+    """Under-sample large classes so that every subset keeps the distribution of the whole class.
+
+    Each class that is to shrink is clustered into groups in feature space, and the same share of every
+    group is drawn, several times. A draw and all samples of the classes that stay whole make one
+    balanced set.
+
+    Args:
+        n_clusters: K, groups of each class that is drawn; fewer, with a warning, where it has fewer
+            distinct samples.
+        proportion: p, share of the class in one draw. ``"auto"``: the smallest for which a draw is 10 %
+            larger than the smallest class (Eq. 2). None: the numbers that ``sampling_strategy`` gives,
+            by default as many as the smallest class has.
+        n_subsets: t, number of draws.
+        draw: ``"independent"`` (the paper), or ``"covering"``: no sample comes twice before all have
+            come once, so ``ceil(N / N_BD)`` subsets use every sample.
+        n_components: PCA dimensions before whitening and L2 normalisation; None clusters ``X`` as it is.
+        n_init: restarts of k-means++.
+        sampling_strategy: which classes are drawn, as everywhere in imbalanced-learn.
+        random_state: seed of PCA, clustering and draws.
+
+    Attributes:
+        sampling_strategy_: class -> number of samples in one draw.
+        labels_: (N,) int, group of each sample within its class; -1 in classes that stay whole.
+        subsets_: list of t sorted index arrays into ``X``, each one balanced set (Eq. 1).
+        sample_indices_: the first of them; ``fit_resample`` returns its samples.
+
+    Source: paper, section 2.2; k-means++ of Arthur and Vassilvitskii 2007.
+    """
+
+    _parameter_constraints: dict = {
+        **BaseUnderSampler._parameter_constraints,
+        "n_clusters": [Interval(Integral, 1, None, closed="left")],
+        "proportion": [Interval(Real, 0, 1, closed="right"), StrOptions({"auto"}), None],
+        "n_subsets": [Interval(Integral, 1, None, closed="left")],
+        "draw": [StrOptions({"independent", "covering"})],
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        *,
+        n_clusters: int = 5,
+        proportion: float | str | None = None,
+        n_subsets: int = 5,
+        draw: str = "independent",
+        n_components: int | None = 128,
+        n_init: int = 10,
+        sampling_strategy="auto",
+        random_state=None,
+    ) -> None:
+        super().__init__(sampling_strategy=sampling_strategy)
+        self.n_clusters = n_clusters
+        self.proportion = proportion
+        self.n_subsets = n_subsets
+        self.draw = draw
+        self.n_components = n_components
+        self.n_init = n_init
+        self.random_state = random_state
+
+    def _fit_resample(self, X, y):
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        rng = np.random.default_rng(seed)
+        counts = Counter(y.tolist())
+        self.sampling_strategy_ = {
+            label: self._draw_size(counts, label, n) for label, n in self.sampling_strategy_.items()
+        }
+        self.labels_ = np.full(len(y), -1)
+        whole = np.flatnonzero(~np.isin(y, list(self.sampling_strategy_)))
+        parts = [[whole] for _ in range(self.n_subsets)]
+        for label, total in self.sampling_strategy_.items():
+            members = np.flatnonzero(y == label)
+            self.labels_[members] = self._group(_safe_indexing(X, members), seed)
+            draws = draw_groups(self.labels_[members], total, self.n_subsets, self.draw, rng)
+            for part, drawn in zip(parts, draws, strict=True):
+                part.append(members[drawn])
+        self.subsets_ = [np.sort(np.concatenate(part)) for part in parts]
+        self.sample_indices_ = self.subsets_[0]
+        return _safe_indexing(X, self.sample_indices_), _safe_indexing(y, self.sample_indices_)
+
+    def _draw_size(self, counts: Counter, label: object, target: int) -> int:
+        """N_BD, the samples of one class in one draw (Eq. 2)."""
+        if self.proportion is None:
+            return target
+        if not isinstance(self.sampling_strategy, str):
+            raise ValueError(
+                "give the size of a draw once: as proportion, or as numbers in sampling_strategy"
+            )
+        n = counts[label]
+        if self.proportion == "auto":
+            return min(n, math.ceil(min(counts.values()) * AUTO_PERCENT / 100))
+        total = round(n * self.proportion)
+        if total == 0:
+            raise ValueError(
+                f"proportion={self.proportion} of the {n} samples of class {label!r} is none; "
+                "choose a larger one"
+            )
+        return total
+
+    def _group(self, X, seed: int) -> np.ndarray:
+        """Cluster the samples of one class: (n,) group labels."""
+        X = X.toarray() if sparse.issparse(X) else np.asarray(X)
+        if X.dtype.kind != "f":
+            X = X.astype(np.float64)
+        if self.n_components is not None:
+            X = whiten(X, self.n_components, seed)
+        n_clusters = min(self.n_clusters, len(np.unique(X, axis=0)))
+        if n_clusters < self.n_clusters:
+            warnings.warn(
+                f"only {n_clusters} distinct samples: {n_clusters} instead of {self.n_clusters} groups",
+                stacklevel=2,
+            )
+        kmeans = KMeans(n_clusters, init="k-means++", n_init=self.n_init, random_state=seed)
+        return kmeans.fit_predict(X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.sampler_tags.sample_indices = True
+        return tags

@@ -1,0 +1,108 @@
+"""Drawing the same share of every group, t times (section 2.2, Eq. 1 and 2).
+
+The functional core of ``DistributionPreservingUnderSampler``: numpy only.
+"""
+
+import math
+
+import numpy as np
+
+
+def largest_remainder(sizes: np.ndarray, total: int, rng: np.random.Generator) -> np.ndarray:
+    """Share a number out in proportion to group sizes, each share within one of the exact one.
+
+    Args:
+        sizes: (K,) number of samples of each group.
+        total: number to share out, at most ``sizes.sum()``.
+        rng: breaks ties.
+
+    Returns:
+        (K,) integers that sum to ``total``.
+    """
+    # Whole numbers instead of fractions: no rounding error decides a tie.
+    exact = sizes.astype(np.int64) * total
+    shares, remainders = np.divmod(exact, sizes.sum())
+    order = np.lexsort((rng.random(len(sizes)), -remainders))
+    shares[order[: total - shares.sum()]] += 1
+    return shares
+
+
+def systematic_shares(
+    sizes: np.ndarray, total: int, n_draws: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Shares of several draws which also add up: over a cycle of draws, no group is left behind.
+
+    With one rounding for all draws, a group whose share is rounded down would never be used up. Here
+    each draw places the left-over seats by systematic sampling (Madow 1949), and the starting points
+    of a cycle's draws are spread evenly, so that after k whole cycles each group has had its exact
+    share, rounded down or up.
+
+    Args:
+        sizes: (K,) number of samples of each group.
+        total: number of samples in one draw.
+        n_draws: number of draws. A cycle is ``ceil(sizes.sum() / total)`` draws.
+        rng: order of the groups and starting point.
+
+    Returns:
+        (n_draws, K) integers; every row sums to ``total``, every entry is within one of the exact share.
+    """
+    n = int(sizes.sum())
+    cycle = math.ceil(n / total)
+    order = rng.permutation(len(sizes))
+    # In units of 1 / (n * cycle), all positions are whole numbers.
+    cumulative = np.concatenate([[0], np.cumsum(sizes[order].astype(np.int64) * total)]) * cycle
+    offset = int(rng.integers(n))
+    shares = np.empty((n_draws, len(sizes)), dtype=np.int64)
+    for first in range(0, n_draws, cycle):
+        for i, step in enumerate(rng.permutation(cycle)[: n_draws - first]):
+            marks = (cumulative + offset + step * n) // (n * cycle)
+            shares[first + i, order] = np.diff(marks)
+    return shares
+
+
+def draw_groups(
+    labels: np.ndarray, total: int, n_draws: int, draw: str, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Draw the same share of every group, several times.
+
+    Args:
+        labels: (N,) group of each sample.
+        total: samples in one draw (N_BD of Eq. 2), at most N.
+        n_draws: t.
+        draw: ``independent``: every draw starts afresh (the paper). ``covering``: the draws walk
+            through a shuffled copy of each group, so every sample is used within
+            ``ceil(N / total)`` draws.
+        rng: source of randomness.
+
+    Returns:
+        ``n_draws`` sorted index arrays into ``labels``, without repetition inside one.
+    """
+    groups, inverse = np.unique(labels, return_inverse=True)
+    members = [np.flatnonzero(inverse == g) for g in range(len(groups))]
+    sizes = np.array([len(m) for m in members])
+    if draw == "independent":
+        shares = np.stack([largest_remainder(sizes, total, rng) for _ in range(n_draws)])
+        picks = [
+            [rng.choice(m, n, replace=False) for m, n in zip(members, row, strict=True)]
+            for row in shares
+        ]
+    else:
+        shares = systematic_shares(sizes, total, n_draws, rng)
+        walks = [_walk(m, shares[:, g], rng) for g, m in enumerate(members)]
+        picks = list(zip(*walks, strict=True))
+    return [np.sort(np.concatenate(pick)) for pick in picks]
+
+
+def _walk(members: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    """Take ``counts`` samples one after the other from a shuffled group, shuffling again at its end."""
+    taken = []
+    queue = rng.permutation(members)
+    for n in counts:
+        if n > len(queue):
+            # What is left of the old round comes last in the new one: no sample twice in one draw.
+            fresh = rng.permutation(members)
+            repeated = np.isin(fresh, queue)
+            queue = np.concatenate([queue, fresh[~repeated], fresh[repeated]])
+        taken.append(queue[:n])
+        queue = queue[n:]
+    return taken

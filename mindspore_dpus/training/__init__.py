@@ -1,0 +1,1 @@
+"""One member (step, trainer, checkpoint) and t of them (ensemble)."""

@@ -1,0 +1,149 @@
+"""The sampler against imbalanced-learn's own checks, exact proportions, and known groups."""
+
+import numpy as np
+import pytest
+from imblearn.ensemble import BalancedBaggingClassifier
+from imblearn.pipeline import make_pipeline
+from imblearn.utils.estimator_checks import estimator_checks_generator
+from sklearn.datasets import make_blobs
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import adjusted_rand_score
+
+from mindspore_dpus.sampling import DistributionPreservingUnderSampler
+
+quiet = pytest.mark.filterwarnings("ignore:PCA gives", "ignore:only .* distinct")
+
+
+@pytest.fixture
+def blobs():
+    """200 majority samples in four true groups (100, 60, 30, 10), 30 minority ones; (X, y, truth)."""
+    X, truth = make_blobs(
+        [100, 60, 30, 10, 30], n_features=6, cluster_std=0.3, random_state=0, center_box=(-20, 20)
+    )
+    return X, np.where(truth == 4, "defect", "normal"), truth
+
+
+def checks():
+    sampler = DistributionPreservingUnderSampler(random_state=0)
+    return [
+        pytest.param(estimator, check, id=check.func.__name__)
+        for estimator, check in estimator_checks_generator(sampler)
+    ]
+
+
+@quiet
+@pytest.mark.parametrize("estimator, check", checks())
+def test_imbalanced_learn_checks(estimator, check):
+    check(estimator)
+
+
+def test_every_subset_holds_the_share_of_every_group_and_all_minority_samples(blobs):
+    X, y, truth = blobs
+    sampler = DistributionPreservingUnderSampler(
+        n_clusters=4, proportion=0.2, n_subsets=3, n_components=None, random_state=0
+    )
+    X_res, y_res = sampler.fit_resample(X, y)
+    assert adjusted_rand_score(truth[truth < 4], sampler.labels_[truth < 4]) == 1.0
+    assert set(sampler.labels_[truth == 4]) == {-1}
+    assert len(sampler.subsets_) == 3
+    for subset in sampler.subsets_:
+        assert np.bincount(truth[subset]).tolist() == [20, 12, 6, 2, 30]
+        assert np.all(np.diff(subset) > 0)
+    assert np.array_equal(sampler.sample_indices_, sampler.subsets_[0])
+    assert np.array_equal(X_res, X[sampler.subsets_[0]])
+    assert np.array_equal(y_res, y[sampler.subsets_[0]])
+    assert sampler.sampling_strategy_ == {"normal": 40}
+
+
+@quiet
+def test_auto_is_ten_per_cent_above_the_minority(blobs):
+    X, y, _ = blobs
+    sampler = DistributionPreservingUnderSampler(proportion="auto", random_state=0)
+    sampler.fit_resample(X, y)
+    assert sampler.sampling_strategy_ == {"normal": 33}
+
+
+@quiet
+def test_auto_takes_no_more_than_there_are():
+    X = np.random.default_rng(0).normal(size=(21, 3))
+    y = np.array([0] * 11 + [1] * 10)
+    sampler = DistributionPreservingUnderSampler(proportion="auto", n_clusters=2, random_state=0)
+    sampler.fit_resample(X, y)
+    assert sampler.sampling_strategy_ == {0: 11}
+
+
+@quiet
+@pytest.mark.parametrize("draw", ["independent", "covering"])
+def test_equal_seeds_give_equal_subsets(blobs, draw):
+    X, y, _ = blobs
+
+    def subsets(seed):
+        sampler = DistributionPreservingUnderSampler(
+            proportion=0.2, draw=draw, random_state=seed
+        )
+        sampler.fit_resample(X, y)
+        return sampler.subsets_
+
+    for first, second in zip(subsets(7), subsets(7), strict=True):
+        assert np.array_equal(first, second)
+    assert any(not np.array_equal(a, b) for a, b in zip(subsets(7), subsets(8), strict=True))
+
+
+@quiet
+def test_every_class_above_the_smallest_is_drawn_in_groups():
+    X, truth = make_blobs([60, 40, 30, 10], n_features=4, random_state=0)
+    y = np.array([0, 0, 1, 2])[truth]
+    sampler = DistributionPreservingUnderSampler(
+        n_clusters=2, n_components=None, n_subsets=2, random_state=0
+    )
+    sampler.fit_resample(X, y)
+    assert sampler.sampling_strategy_ == {0: 10, 1: 10}
+    for subset in sampler.subsets_:
+        assert np.bincount(truth[subset]).tolist() == [6, 4, 10, 10]
+    assert set(sampler.labels_[y == 2]) == {-1}
+
+
+def test_pca_is_reduced_with_a_warning(blobs):
+    X, y, _ = blobs
+    sampler = DistributionPreservingUnderSampler(n_components=128, random_state=0)
+    with pytest.warns(UserWarning, match="PCA gives 6 instead of 128 components"):
+        sampler.fit_resample(X, y)
+
+
+@quiet
+def test_fewer_distinct_samples_than_groups():
+    X = np.repeat(np.eye(3), 10, axis=0)
+    y = np.array([0] * 20 + [1] * 10)
+    sampler = DistributionPreservingUnderSampler(n_components=None, random_state=0)
+    with pytest.warns(UserWarning, match="only 2 distinct samples: 2 instead of 5 groups"):
+        sampler.fit_resample(X, y)
+    assert [np.bincount(X[s].argmax(1)).tolist() for s in sampler.subsets_] == [[5, 5, 10]] * 5
+
+
+@quiet
+@pytest.mark.parametrize(
+    "params, message",
+    [
+        ({"proportion": 0.5, "sampling_strategy": {"normal": 20}}, "give the size of a draw once"),
+        ({"proportion": 0.001}, "is none"),
+        ({"proportion": 1.5}, "'proportion' parameter"),
+        ({"draw": "sometimes"}, "'draw' parameter"),
+        ({"n_clusters": 0}, "'n_clusters' parameter"),
+    ],
+)
+def test_bad_parameters_are_named(blobs, params, message):
+    X, y, _ = blobs
+    with pytest.raises(ValueError, match=message):
+        DistributionPreservingUnderSampler(**params).fit_resample(X, y)
+
+
+@quiet
+def test_drops_into_a_pipeline_and_a_balanced_bagging_classifier(blobs):
+    X, y, _ = blobs
+    sampler = DistributionPreservingUnderSampler(n_clusters=4, random_state=0)
+    pipeline = make_pipeline(sampler, LogisticRegression()).fit(X, y)
+    assert pipeline.score(X, y) > 0.95
+    bagging = BalancedBaggingClassifier(sampler=sampler, n_estimators=3, random_state=0).fit(X, y)
+    assert bagging.score(X, y) > 0.95
+    first, second = (p[0].sample_indices_ for p in bagging.estimators_[:2])
+    assert not np.array_equal(first, second)

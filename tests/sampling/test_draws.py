@@ -1,0 +1,87 @@
+"""Proportions, exact on a thousand random cases."""
+
+import math
+
+import numpy as np
+import pytest
+
+from mindspore_dpus.sampling.draws import draw_groups, largest_remainder, systematic_shares
+
+CASES = 1000
+
+
+def random_case(seed):
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, 60, rng.integers(1, 9))
+    total = int(rng.integers(1, sizes.sum() + 1))
+    return rng, sizes, total
+
+
+@pytest.mark.parametrize(
+    "sizes, total, expected",
+    [
+        ([100, 60, 30, 10], 20, [10, 6, 3, 1]),
+        ([5, 3, 1], 3, [2, 1, 0]),  # exact shares 1.67, 1, 0.33
+        ([7], 7, [7]),
+    ],
+)
+def test_largest_remainder(sizes, total, expected):
+    shares = largest_remainder(np.array(sizes), total, np.random.default_rng(0))
+    assert shares.tolist() == expected
+
+
+def test_ties_are_broken_by_the_seed():
+    winners = {
+        int(largest_remainder(np.array([5, 5, 5]), 1, np.random.default_rng(s)).argmax())
+        for s in range(30)
+    }
+    assert winners == {0, 1, 2}
+
+
+def test_large_numbers_do_not_overflow():
+    sizes = np.array([999_999_937, 3_000_000_019])
+    shares = largest_remainder(sizes, 2_000_000_000, np.random.default_rng(0))
+    assert shares.tolist() == [499_999_974, 1_500_000_026]
+
+
+@pytest.mark.parametrize("draw", ["independent", "covering"])
+def test_shares_are_exact_within_one_sample(draw):
+    for seed in range(CASES):
+        rng, sizes, total = random_case(seed)
+        labels = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+        for drawn in draw_groups(labels, total, 4, draw, rng):
+            assert len(drawn) == len(set(drawn.tolist())) == total
+            shares = np.bincount(labels[drawn], minlength=len(sizes))
+            assert np.all(np.abs(shares - sizes * total / sizes.sum()) < 1)
+
+
+def test_covering_draws_use_every_sample_within_a_cycle():
+    for seed in range(CASES):
+        rng, sizes, total = random_case(seed)
+        labels = np.repeat(np.arange(len(sizes)), sizes)
+        cycle = math.ceil(len(labels) / total)
+        draws = draw_groups(labels, total, cycle, "covering", rng)
+        uses = np.bincount(np.concatenate(draws), minlength=len(labels))
+        assert uses.min() >= 1
+
+
+def test_covering_repeats_no_sample_before_its_group_is_used_up():
+    labels = np.repeat([0, 1], [40, 10])
+    draws = draw_groups(labels, 10, 5, "covering", np.random.default_rng(0))
+    assert sorted(np.concatenate(draws).tolist()) == list(range(50))
+
+
+def test_systematic_shares_add_up_to_the_exact_share_over_a_cycle():
+    for seed in range(CASES):
+        rng, sizes, total = random_case(seed)
+        cycle = math.ceil(sizes.sum() / total)
+        shares = systematic_shares(sizes, total, 2 * cycle, rng)
+        exact = cycle * total * sizes / sizes.sum()
+        for half in (shares[:cycle], shares[cycle:]):
+            assert np.all(np.abs(half.sum(0) - exact) < 1)
+
+
+def test_independent_draws_differ():
+    labels = np.zeros(100, dtype=int)
+    first, second = draw_groups(labels, 50, 2, "independent", np.random.default_rng(0))
+    assert not np.array_equal(first, second)
