@@ -77,7 +77,9 @@ def configure(config: DeviceConfig) -> Device:
         # processes share the machine.
         ms.runtime.launch_blocking()
     _quiet_exit()
-    return Device(target, not on_cpu if config.jit is None else config.jit, on_cpu and config.idle_main_thread)
+    return Device(
+        target, not on_cpu if config.jit is None else config.jit, on_cpu and config.idle_main_thread
+    )
 
 
 def check_version(target: str, version: str) -> None:

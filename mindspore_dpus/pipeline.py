@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from mindspore_dpus import stages
 from mindspore_dpus.config import Config
 from mindspore_dpus.run import RunFolder
+from mindspore_dpus.stages import learn, prepare, subsets
 
 
 def train(config: Config) -> RunFolder:
@@ -21,16 +21,16 @@ def train(config: Config) -> RunFolder:
     """
     run = RunFolder(config.output)
     with run.lock():
-        stages.write_provenance(run, config)
-        root = stages.find_root(run, config)
-        stages.make_samples(run, config, root)
+        prepare.write_provenance(run, config)
+        root = prepare.find_root(run, config)
+        prepare.make_samples(run, config, root)
         if config.sampling.strategy == "dpus":
-            stages.make_features(run, config, root)
-        stages.make_subsets(run, config)
-        stages.make_members(run, config, root)
-        stages.make_predictions(run, config, root)
-        stages.make_metrics(run, config)
-        stages.make_report(run, root)
+            subsets.make_features(run, config, root)
+        subsets.make_subsets(run, config)
+        learn.make_members(run, config, root)
+        learn.make_predictions(run, config, root)
+        learn.make_metrics(run, config)
+        learn.make_report(run, root)
     return run
 
 

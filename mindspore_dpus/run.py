@@ -31,7 +31,7 @@ def atomic(path: Path) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -141,6 +141,19 @@ class RunFolder:
                     "another folder with --output"
                 ) from None
             yield
+
+    def finished(self, name: str) -> dict:
+        """The record of a finished stage.
+
+        Raises:
+            UserError: the run never got there.
+        """
+        stages = self.stages()
+        if name not in stages:
+            raise UserError(
+                f"{self.path} is no finished run: its stage {name!r} is missing; train it first"
+            )
+        return stages[name]
 
     def metrics(self) -> dict:
         """``metrics.json``."""

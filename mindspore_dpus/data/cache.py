@@ -20,9 +20,7 @@ def cache_path(cache_dir: Path, data_fingerprint: str, spec: ImageSpec) -> Path:
     return cache_dir / f"images-{digest(data_fingerprint, asdict(spec))}.npy"
 
 
-def build_cache(
-    table: pd.DataFrame, root: Path, spec: ImageSpec, path: Path, unreadable: Path
-) -> None:
+def build_cache(table: pd.DataFrame, root: Path, spec: ImageSpec, path: Path, unreadable: Path) -> None:
     """Decode and prepare every image of the table into ``path``, unless that file is there.
 
     Args:

@@ -38,10 +38,8 @@ def find_samples(config: DataConfig) -> pd.DataFrame:
     if not root.is_dir():
         raise UserError(f"data.root: {root} is not a folder; give the folder of your images")
     manifest = Path(config.manifest) if config.manifest else root / "manifest.csv"
-    if config.manifest or manifest.is_file():
-        table = read_manifest(manifest)
-    else:
-        table = scan_folders(root)
+    has_manifest = bool(config.manifest) or manifest.is_file()
+    table = read_manifest(manifest) if has_manifest else scan_folders(root)
     check_classes(table, config, source=root)
     return table
 

@@ -87,16 +87,14 @@ def part(rng: np.random.Generator, size: int, subpopulation: str) -> np.ndarray:
     return np.maximum(thickness, 0.5)
 
 
-def _ribs_and_holes(
-    rng: np.random.Generator, x: np.ndarray, y: np.ndarray, wall: float
-) -> np.ndarray:
+def _ribs_and_holes(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, wall: float) -> np.ndarray:
     """Steps, ribs and bored holes: the details of a part's drawing, in mm."""
     change = np.zeros_like(x)
     for _ in range(rng.integers(1, 3)):
         angle = rng.uniform(0, 2 * np.pi)
-        distance = (x - rng.uniform(0.2, 0.8)) * np.cos(angle) + (
-            y - rng.uniform(0.2, 0.8)
-        ) * np.sin(angle)
+        distance = (x - rng.uniform(0.2, 0.8)) * np.cos(angle) + (y - rng.uniform(0.2, 0.8)) * np.sin(
+            angle
+        )
         width = rng.uniform(0.05, 0.15)
         # A smooth edge: castings have draft angles and radii.
         change += wall * rng.uniform(0.2, 0.5) / (1 + np.exp((np.abs(distance) - width) / 0.012))
@@ -133,9 +131,7 @@ def flaw_shape(rng: np.random.Generator, config: SimulateConfig, flaw: str) -> n
     return _ellipsoid(rng, size, centre, diameter)
 
 
-def _ellipsoid(
-    rng: np.random.Generator, size: int, centre: np.ndarray, diameter: float
-) -> np.ndarray:
+def _ellipsoid(rng: np.random.Generator, size: int, centre: np.ndarray, diameter: float) -> np.ndarray:
     """Chord length through an ellipsoid, as a share of the longest chord."""
     y, x = np.mgrid[0:size, 0:size]
     angle = rng.uniform(0, np.pi)
@@ -146,9 +142,7 @@ def _ellipsoid(
     return np.sqrt(np.maximum(0.0, 1 - (along / a) ** 2 - (across / b) ** 2))
 
 
-def _crack(
-    rng: np.random.Generator, size: int, centre: np.ndarray, length: float
-) -> np.ndarray:
+def _crack(rng: np.random.Generator, size: int, centre: np.ndarray, length: float) -> np.ndarray:
     """A thin wandering line, deepest in its middle."""
     steps = max(4, int(length))
     angles = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.15, steps))
@@ -158,7 +152,7 @@ def _crack(
     depths = np.sin(np.linspace(0.15, np.pi - 0.15, steps))
     for start, end, depth in zip(points[:-1], points[1:], depths[1:], strict=True):
         line = np.zeros_like(shape)
-        ends = [tuple(int(round(v * 8)) for v in p) for p in (start, end)]
+        ends = [tuple(round(v * 8) for v in p) for p in (start, end)]
         cv2.line(line, *ends, float(depth), thickness=1, lineType=cv2.LINE_8, shift=3)
         shape = np.maximum(shape, line)
     return cv2.GaussianBlur(shape, (0, 0), 0.6)
@@ -208,7 +202,9 @@ def simulate(config: SimulateConfig, folder: Path, random_state: int) -> Path:
         name = f"{split}/{label}/{i:06d}.png"
         with atomic(folder / name) as temporary:
             if not cv2.imwrite(str(temporary), image):
-                raise OSError(28, "the image could not be written (is the disk full?)", str(folder / name))
+                raise OSError(
+                    28, "the image could not be written (is the disk full?)", str(folder / name)
+                )
         row = {"path": name, "label": label, "split": split, "group": ""}
         rows.append(row | {"subpopulation": subpopulation, "flaw": flaw or ""} | facts)
     write_table(pd.DataFrame(rows), manifest)

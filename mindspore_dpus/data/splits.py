@@ -45,9 +45,7 @@ def assign_splits(table: pd.DataFrame, config: SplitConfig, random_state: int) -
         split[pool[unused]] = UNUSED
     split[split == ""] = "train"
     train = np.flatnonzero(split == "train")
-    kept = make_imbalance(
-        table["label"].to_numpy()[train], config.minority_fraction, random_state
-    )
+    kept = make_imbalance(table["label"].to_numpy()[train], config.minority_fraction, random_state)
     split[np.setdiff1d(train, train[kept])] = UNUSED
     table["split"] = split
     _check_every_class_everywhere(table)
@@ -111,9 +109,7 @@ def hold_out(
     return np.sort(held_out), unused
 
 
-def _whole_groups(
-    labels: np.ndarray, groups: np.ndarray, share: float, random_state: int
-) -> np.ndarray:
+def _whole_groups(labels: np.ndarray, groups: np.ndarray, share: float, random_state: int) -> np.ndarray:
     """Indices of whole groups that hold about ``share`` of the samples, every class on both sides."""
     n_folds = max(2, round(1 / share))
     classes = set(labels)

@@ -152,9 +152,7 @@ def bootstrap_metrics(
     replicates = []
     for _ in range(n_bootstrap):
         sample = np.concatenate([rng.choice(r, len(r)) for r in rows])
-        replicate = classification_metrics(
-            labels[sample], probabilities[sample], positive, threshold
-        )
+        replicate = classification_metrics(labels[sample], probabilities[sample], positive, threshold)
         replicates.append([replicate[name] for name in values])
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     low, high = np.quantile(replicates, tails, axis=0)

@@ -1,2 +1,234 @@
-def write_report(run, root):
-    (run/"report.html").write_text("x")
+"""One self-contained HTML file from a run folder: it reads that folder, and images for examples."""
+
+import base64
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, PackageLoader
+
+from mindspore_dpus.cli import load_config
+from mindspore_dpus.config import Config
+from mindspore_dpus.data.images import ImageSpec, load_prepared
+from mindspore_dpus.data.samples import SPLITS, UNUSED, class_names, read_table
+from mindspore_dpus.evaluation import plots
+from mindspore_dpus.evaluation.metrics import METRICS
+from mindspore_dpus.evaluation.predictions import positive_index, read_predictions
+from mindspore_dpus.run import read_json, write_text
+
+EXAMPLES = 8
+WORST = 12
+THUMBNAIL = 128
+
+
+def write_report(run: Path, root: Path) -> None:
+    """Write ``report.html`` into a run folder.
+
+    Args:
+        run: the folder, filled up to ``metrics.json``.
+        root: the data root, for example images.
+    """
+    config = load_config(run / "config.yaml")
+    samples = read_table(run / "samples.csv")
+    subsets = read_table(run / "subsets.csv")
+    metrics = read_json(run / "metrics.json")
+    classes = class_names(samples)
+    positive = positive_index(classes, config)
+    thumbnails = _Thumbnails(root, config)
+    labels, outputs = read_predictions(run / "predictions_test.csv", classes)
+    predictions = read_table(run / "predictions_test.csv")
+    models = metrics["test"]["models"]
+    members = [name for name in models if name not in (plots.FUSED, plots.BASELINE)]
+    template = Environment(
+        loader=PackageLoader("mindspore_dpus.evaluation"), autoescape=True
+    ).get_template("report.html.j2")
+    html = template.render(
+        name=run.resolve().name,
+        config=config,
+        n_members=len(members),
+        classes=classes,
+        positive=config.data.positive if positive is not None else None,
+        has_baseline=plots.BASELINE in models,
+        cards=_cards(models),
+        verdict=_verdict(models, members),
+        data=_data(samples, classes),
+        member_counts=_member_counts(samples, subsets),
+        groups=_groups(run, subsets, thumbnails),
+        training=plots.training_curves(_histories(run, [*members, plots.BASELINE])),
+        metric_names=METRICS,
+        results=[_results(split, metrics[split]) for split in ("test", "val")],
+        curves=_curves(labels, outputs, classes, positive),
+        confusion=plots.confusion(np.array(metrics["test"]["confusion_matrix"]), classes),
+        errors=_errors(predictions, classes, thumbnails),
+        stages=read_json(run / "stages.json"),
+        config_text=(run / "config.yaml").read_text(encoding="utf-8"),
+        environment_text=(run / "environment.json").read_text(encoding="utf-8"),
+    )
+    write_text(run / "report.html", html)
+
+
+class _Thumbnails:
+    """Example images as data URIs."""
+
+    def __init__(self, root: Path, config: Config) -> None:
+        self.root = root
+        data = config.data
+        # Shown as the networks see them, but for the size.
+        self.spec = ImageSpec(
+            min(THUMBNAIL, data.image_size),
+            data.channels,
+            16,
+            data.value_range,
+            data.percentiles,
+            data.window,
+        )
+
+    def __call__(self, path: str, caption: str = "") -> SimpleNamespace:
+        image = (load_prepared(self.root / path, self.spec) >> 8).astype(np.uint8)
+        ok, data = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
+        uri = "data:image/jpeg;base64," + base64.b64encode(data).decode() if ok else ""
+        return SimpleNamespace(path=path, uri=uri, caption=caption)
+
+
+def _format(metric: dict) -> tuple[str, str]:
+    if metric["value"] is None:
+        return "n/a", ""
+    low, high = metric.get("low"), metric.get("high")
+    interval = f"{low:.3f} to {high:.3f}" if low is not None and high is not None else ""
+    return f"{metric['value']:.3f}", interval
+
+
+def _cards(models: dict) -> list[SimpleNamespace]:
+    cards = []
+    titles = {"auc": "AUC, fused", "recall": "recall, fused", "precision": "precision, fused"}
+    for name, title in titles.items():
+        value, interval = _format(models[plots.FUSED][name])
+        cards.append(
+            SimpleNamespace(title=title, value=value, note=f"test, {interval}" if interval else "test")
+        )
+    if plots.BASELINE in models:
+        value, interval = _format(models[plots.BASELINE]["auc"])
+        cards.append(
+            SimpleNamespace(title="AUC, one under-sampled model", value=value, note=f"test, {interval}")
+        )
+    return cards
+
+
+def _verdict(models: dict, members: list[str]) -> str:
+    """What fusion brought, in one sentence; whatever it is."""
+    fused = models[plots.FUSED]["auc"]["value"]
+    single = [models[name]["auc"]["value"] for name in members]
+    if fused is None:
+        return "The test split lacks a class, so there is no AUC."
+    text = (
+        f"Fused, the {len(members)} members reach a test AUC of {fused:.3f}; alone they reach "
+        f"{min(single):.3f} to {max(single):.3f} (mean {np.mean(single):.3f})."
+    )
+    if plots.BASELINE in models:
+        baseline = models[plots.BASELINE]["auc"]["value"]
+        text += f" One model on a random under-sample of the same size reaches {baseline:.3f}."
+    return text
+
+
+def _data(samples: pd.DataFrame, classes: list[str]) -> list[SimpleNamespace]:
+    rows = []
+    for split in (*SPLITS, UNUSED):
+        labels = samples["label"][samples["split"] == split]
+        if len(labels):
+            rows.append(SimpleNamespace(split=split, counts=[int((labels == c).sum()) for c in classes]))
+    return rows
+
+
+def _member_counts(samples: pd.DataFrame, subsets: pd.DataFrame) -> dict[str, int]:
+    first = subsets[subsets["member"] == subsets["member"].iloc[0]]
+    return first.merge(samples[["path", "label"]])["label"].value_counts().to_dict()
+
+
+def _groups(run: Path, subsets: pd.DataFrame, thumbnails: _Thumbnails) -> list[SimpleNamespace]:
+    """For each class that is drawn: its groups, examples, and their shares in every subset."""
+    if not (run / "groups.csv").exists():
+        return []
+    groups = read_table(run / "groups.csv")
+    drawn = subsets[subsets["member"] != plots.BASELINE].merge(groups, on="path")
+    parts = []
+    for label, table in groups.groupby("label"):
+        whole = table["group"].value_counts(normalize=True).sort_index()
+        counts = drawn[drawn["label"] == label].groupby("member")["group"].value_counts().unstack()
+        shares = counts.reindex(columns=whole.index).fillna(0.0)
+        shares = shares.div(shares.sum(axis=1), axis=0)
+        parts.append(
+            SimpleNamespace(
+                label=label,
+                total=len(table),
+                deviation=float((shares - whole).abs().to_numpy().max()),
+                figure=plots.group_shares(whole, shares),
+                groups=[
+                    SimpleNamespace(
+                        name=group,
+                        size=len(part),
+                        share=len(part) / len(table),
+                        images=[thumbnails(path) for path in _spread(part["path"])],
+                    )
+                    for group, part in table.groupby("group")
+                ],
+            )
+        )
+    return parts
+
+
+def _spread(paths: pd.Series) -> list[str]:
+    """A few paths, evenly spread over the list: neighbours often show the same part."""
+    places = np.linspace(0, len(paths) - 1, min(EXAMPLES, len(paths))).round().astype(int)
+    return paths.iloc[places].tolist()
+
+
+def _histories(run: Path, names: list[str]) -> dict[str, pd.DataFrame]:
+    files = {name: run / "members" / name / "history.csv" for name in names}
+    return {name: pd.read_csv(path) for name, path in files.items() if path.exists()}
+
+
+def _results(name: str, split: dict) -> SimpleNamespace:
+    models = []
+    for model, values in split["models"].items():
+        cells = [
+            SimpleNamespace(value=value, interval=interval)
+            for value, interval in (_format(values[m]) for m in METRICS)
+        ]
+        models.append(SimpleNamespace(name=model, cells=cells))
+    return SimpleNamespace(name=name, n=sum(split["counts"]), models=models)
+
+
+def _curves(
+    labels: np.ndarray, outputs: dict[str, np.ndarray], classes: list[str], positive: int | None
+) -> str:
+    """ROC and precision-recall of each class against the rest; two classes: of the positive one."""
+    figures = []
+    for index in [positive] if positive is not None else range(len(classes)):
+        scores = {name: output[:, index] for name, output in outputs.items()}
+        # The fused curve is drawn last, on top.
+        ordered = {n: scores[n] for n in sorted(scores, key=lambda n: n == plots.FUSED)}
+        figures.append(plots.curves(labels == index, ordered, classes[index]))
+    return "\n".join(figures)
+
+
+def _errors(
+    predictions: pd.DataFrame, classes: list[str], thumbnails: _Thumbnails
+) -> list[SimpleNamespace]:
+    """Test images that the fused ensemble gets wrong, the surest first, by true class."""
+    parts = []
+    wrong = predictions[predictions["label"] != predictions["predicted"]]
+    for label in classes:
+        part = wrong[wrong["label"] == label]
+        if part.empty:
+            continue
+        part = part.sort_values(f"{plots.FUSED}:{label}")
+        images = [
+            thumbnails(row["path"], f"{row['predicted']} {row[f'{plots.FUSED}:{row.predicted}']:.2f}")
+            for _, row in part.head(WORST).iterrows()
+        ]
+        parts.append(
+            SimpleNamespace(title=f"{label} taken for another class", count=len(part), images=images)
+        )
+    return parts

@@ -7,9 +7,7 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 
 
-def whiten(
-    features: np.ndarray, n_components: int = 128, random_state: int | None = None
-) -> np.ndarray:
+def whiten(features: np.ndarray, n_components: int = 128, random_state: int | None = None) -> np.ndarray:
     """Reduce features by PCA, scale each component to variance 1, and each vector to length 1.
 
     Args:

@@ -83,9 +83,7 @@ class MobileNetV2(nn.Cell):
     classifier_name = "classifier.1"
     stem_name = "features.0.0"
 
-    def __init__(
-        self, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.2
-    ) -> None:
+    def __init__(self, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.2) -> None:
         super().__init__()
         channels = 32
         cells = [conv_bn_relu6(in_channels, channels, 3, stride=2)]

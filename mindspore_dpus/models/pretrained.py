@@ -12,6 +12,7 @@ from mindspore_dpus.run import atomic
 # mindcv's names of the networks that we define ourselves: whose published weights to take.
 MINDCV_NAMES = {"mobilenet_v2": "mobilenet_v2_100"}
 
+
 def find_weights(pretrained: str, backbone: str, weights_dirs: Sequence[str | Path]) -> Path:
     """Find the checkpoint file that a configuration names, downloading it if need be.
 

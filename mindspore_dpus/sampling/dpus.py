@@ -4,6 +4,7 @@ import math
 import warnings
 from collections import Counter
 from numbers import Integral, Real
+from typing import ClassVar
 
 import numpy as np
 from imblearn.under_sampling.base import BaseUnderSampler
@@ -49,7 +50,7 @@ class DistributionPreservingUnderSampler(BaseUnderSampler):
     Source: paper, section 2.2; k-means++ of Arthur and Vassilvitskii 2007.
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         **BaseUnderSampler._parameter_constraints,
         "n_clusters": [Interval(Integral, 1, None, closed="left")],
         "proportion": [Interval(Real, 0, 1, closed="right"), StrOptions({"auto"}), None],

@@ -34,7 +34,9 @@ def random_under(
         t sorted index arrays.
     """
     # One group: a share of every group is then a random share of the whole.
-    return dpus(np.zeros((len(labels), 1)), labels, 1, n_subsets, proportion, "independent", random_state)[0]
+    return dpus(
+        np.zeros((len(labels), 1)), labels, 1, n_subsets, proportion, "independent", random_state
+    )[0]
 
 
 def random_over(labels: np.ndarray, n_subsets: int, random_state: int) -> list[np.ndarray]:

@@ -96,23 +96,45 @@ def load_member(net: nn.Cell, folder: Path, key: str) -> None:
     set_state(net, state)
 
 
-def predict_ensemble(
-    config: Config,
-    images: np.ndarray,
-    rows: np.ndarray,
-    num_classes: int,
-    members: list[str],
-    folder: Path,
-    key: str,
-) -> dict[str, np.ndarray]:
-    """Softmax outputs of every member.
+class Ensemble:
+    """The trained members of a run, ready to predict.
 
-    Returns:
-        member -> (M, C) float32.
+    Args:
+        config: the run's configuration.
+        num_classes: C.
+        members: their names.
+        folder: members lie in ``folder/<member>``.
+        key: what the members belong to.
+        device: where they run.
+
+    Raises:
+        UserError: a checkpoint is missing, torn, or belongs to another run.
     """
-    net = create_model(config.model.backbone, num_classes, config.data.channels)
-    outputs = {}
-    for name in members:
-        load_member(net, folder / name, key)
-        outputs[name] = predict(net, images, rows)
-    return outputs
+
+    def __init__(
+        self,
+        config: Config,
+        num_classes: int,
+        members: list[str],
+        folder: Path,
+        key: str,
+        device: Device,
+    ) -> None:
+        self.device = device
+        self.nets = {}
+        for name in members:
+            net = create_model(config.model.backbone, num_classes, config.data.channels)
+            load_member(net, folder / name, key)
+            self.nets[name] = net
+
+    def predict(self, images: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Softmax outputs of every member.
+
+        Args:
+            images: (N, H, W, C) prepared images, uint8 or uint16.
+            rows: (M,) which of them.
+
+        Returns:
+            member -> (M, C) float32.
+        """
+        return {name: predict(net, images, rows) for name, net in self.nets.items()}

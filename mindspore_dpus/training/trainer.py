@@ -72,7 +72,7 @@ class Trainer:
         seed: list[int],
         report: Callable[[str], None] = print,
     ) -> None:
-        """Train one member and leave ``best`` and ``last.safetensors`` and ``history.csv`` in ``folder``.
+        """Train one member; leaves ``best`` and ``last.safetensors`` and ``history.csv``.
 
         Goes on from ``last.safetensors`` where it belongs to the same stamp.
 
@@ -171,9 +171,7 @@ class Trainer:
 
     def _optimizer_state(self) -> dict[str, np.ndarray]:
         own = {p.name for p in self.net.get_parameters()}
-        return {
-            p.name: p.asnumpy().copy() for p in self.optimizer.get_parameters() if p.name not in own
-        }
+        return {p.name: p.asnumpy().copy() for p in self.optimizer.get_parameters() if p.name not in own}
 
     def _set_optimizer(self, state: dict[str, np.ndarray]) -> None:
         for parameter in self.optimizer.get_parameters():

@@ -32,7 +32,7 @@ def checks():
 
 
 @quiet
-@pytest.mark.parametrize("estimator, check", checks())
+@pytest.mark.parametrize(("estimator", "check"), checks())
 def test_imbalanced_learn_checks(estimator, check):
     check(estimator)
 
@@ -78,9 +78,7 @@ def test_equal_seeds_give_equal_subsets(blobs, draw):
     X, y, _ = blobs
 
     def subsets(seed):
-        sampler = DistributionPreservingUnderSampler(
-            proportion=0.2, draw=draw, random_state=seed
-        )
+        sampler = DistributionPreservingUnderSampler(proportion=0.2, draw=draw, random_state=seed)
         sampler.fit_resample(X, y)
         return sampler.subsets_
 
@@ -122,7 +120,7 @@ def test_fewer_distinct_samples_than_groups():
 
 @quiet
 @pytest.mark.parametrize(
-    "params, message",
+    ("params", "message"),
     [
         ({"proportion": 0.5, "sampling_strategy": {"normal": 20}}, "give the size of a draw once"),
         ({"proportion": 0.001}, "is none"),

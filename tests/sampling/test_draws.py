@@ -18,7 +18,7 @@ def random_case(seed):
 
 
 @pytest.mark.parametrize(
-    "sizes, total, expected",
+    ("sizes", "total", "expected"),
     [
         ([100, 60, 30, 10], 20, [10, 6, 3, 1]),
         ([5, 3, 1], 3, [2, 1, 0]),  # exact shares 1.67, 1, 0.33

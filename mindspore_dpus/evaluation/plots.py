@@ -1,0 +1,120 @@
+"""Figures of the report, each as an SVG string. No MindSpore here."""
+
+import io
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+FUSED, BASELINE = "fused", "baseline"
+COLOURS = {FUSED: "#0b5cad", BASELINE: "#c4342d"}
+MEMBER_COLOUR = "#9aa7b4"
+
+
+def to_svg(figure: Figure) -> str:
+    """The figure as an SVG element that scales with the page; equal figures give equal text."""
+    buffer = io.StringIO()
+    style = {"svg.hashsalt": "mindspore_dpus", "svg.fonttype": "none"}
+    with matplotlib.rc_context(style):
+        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _axes(width: float = 4.6, height: float = 3.4, columns: int = 1):
+    figure = Figure(figsize=(width * columns, height), layout="constrained")
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.25)
+    return figure, axes
+
+
+def _style(name: str) -> dict:
+    if name in COLOURS:
+        return {"color": COLOURS[name], "linewidth": 2.2, "label": name, "zorder": 3}
+    return {"color": MEMBER_COLOUR, "linewidth": 1.0, "label": f"member {name}", "zorder": 2}
+
+
+def curves(labels: np.ndarray, scores: dict[str, np.ndarray], positive: str) -> str:
+    """ROC and precision-recall curves, side by side.
+
+    Args:
+        labels: (N,) bool, true for the positive class.
+        scores: model -> (N,) probability of the positive class.
+        positive: its name.
+    """
+    figure, (left, right) = _axes(columns=2)
+    for name, score in scores.items():
+        false_positives, true_positives, _ = roc_curve(labels, score)
+        left.plot(false_positives, true_positives, **_style(name))
+        precision, recall, _ = precision_recall_curve(labels, score)
+        # The step at recall 0 stands for no image at all.
+        right.plot(recall[:-1], precision[:-1], **_style(name))
+    left.plot([0, 1], [0, 1], color="#999", linestyle=":", linewidth=1)
+    right.axhline(labels.mean(), color="#999", linestyle=":", linewidth=1)
+    left.set(xlabel="false-call rate", ylabel=f"recall of {positive}", title="ROC")
+    right.set(xlabel=f"recall of {positive}", ylabel="precision", title="Precision and recall")
+    right.set_ylim(0, 1.02)
+    left.legend(frameon=False, fontsize=8, loc="lower right")
+    return to_svg(figure)
+
+
+def training_curves(histories: dict[str, pd.DataFrame]) -> str:
+    """Loss and validation AUC of every member over the epochs."""
+    figure, (left, right) = _axes(columns=2)
+    for name, history in histories.items():
+        style = _style(name)
+        left.plot(history["epoch"], history["train_loss"], **style)
+        left.plot(history["epoch"], history["val_loss"], **{**style, "label": None}, linestyle="--")
+        right.plot(history["epoch"], history["val_auc"], marker="o", markersize=3, **style)
+    left.set(xlabel="epoch", ylabel="loss", title="Loss (dashed: validation)")
+    right.set(xlabel="epoch", ylabel="AUC", title="Validation AUC")
+    for axis in (left, right):
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    right.legend(frameon=False, fontsize=8)
+    return to_svg(figure)
+
+
+def group_shares(whole: pd.Series, subsets: pd.DataFrame) -> str:
+    """Share of each group in the whole class (bars) and in every subset (dots).
+
+    Args:
+        whole: group -> share of the class.
+        subsets: a row a member, a column a group: share of the member's drawn images.
+    """
+    figure, (axis,) = _axes(width=max(4.6, 0.7 * len(whole)), height=3.0)
+    places = np.arange(len(whole))
+    axis.bar(places, whole, color="#cfd8e3", width=0.7, label="all images of the class")
+    for i, (_, row) in enumerate(subsets.iterrows()):
+        offset = (i - (len(subsets) - 1) / 2) * 0.5 / max(len(subsets), 1)
+        axis.plot(
+            places + offset,
+            row,
+            "o",
+            color=COLOURS[FUSED],
+            markersize=4,
+            label="each subset" if i == 0 else None,
+        )
+    axis.set_xticks(places, [str(g) for g in whole.index])
+    axis.set(xlabel="group", ylabel="share", ylim=(0, None))
+    axis.legend(frameon=False, fontsize=8)
+    return to_svg(figure)
+
+
+def confusion(matrix: np.ndarray, classes: list[str]) -> str:
+    """Confusion matrix with counts; a row a true class."""
+    size = 1.6 + 0.75 * len(classes)
+    figure, (axis,) = _axes(width=size + 0.8, height=size)
+    axis.grid(False)
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (i, j), count in np.ndenumerate(matrix):
+        colour = "white" if shares[i, j] > 0.5 else "black"
+        axis.text(j, i, str(count), ha="center", va="center", color=colour)
+    axis.set_xticks(range(len(classes)), classes, rotation=30, ha="right")
+    axis.set_yticks(range(len(classes)), classes)
+    axis.set(xlabel="predicted", ylabel="true")
+    return to_svg(figure)

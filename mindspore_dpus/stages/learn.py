@@ -1,0 +1,112 @@
+"""subsets -> members -> fused predictions -> metrics -> report."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from mindspore_dpus import __version__
+from mindspore_dpus.config import Config
+from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.evaluation.predictions import compute_metrics, predictions_table
+from mindspore_dpus.evaluation.report import write_report
+from mindspore_dpus.fusion import fuse
+from mindspore_dpus.models.pretrained import file_hash
+from mindspore_dpus.run import RunFolder, write_json
+from mindspore_dpus.sampling.strategies import BASELINE
+from mindspore_dpus.stages.prepare import load_images, read_samples, settings, weights_file
+from mindspore_dpus.stages.subsets import read_subsets
+
+EVALUATED = ("val", "test")
+
+
+def make_members(run: RunFolder, config: Config, root: Path) -> None:
+    """``members/<member>/``: best and last checkpoint, history."""
+    weights = weights_file(config.model.pretrained, config.model.backbone, config)
+    parts = [settings(s) for s in (config.model, config.loss, config.training)]
+    subsets = read_subsets(run)
+
+    def make() -> None:
+        from mindspore_dpus.device import configure
+        from mindspore_dpus.training.ensemble import train_ensemble
+
+        table, classes, labels = read_samples(run)
+        row_of = {path: i for i, path in enumerate(table["path"])}
+        for folder in (run / "members").glob("*"):
+            if folder.name not in subsets:
+                shutil.rmtree(folder)
+        train_ensemble(
+            config,
+            load_images(run, config, root),
+            labels,
+            len(classes),
+            {name: np.array([row_of[p] for p in paths]) for name, paths in subsets.items()},
+            np.flatnonzero(table["split"] == "val"),
+            run / "members",
+            weights,
+            run.key,
+            configure(config.device),
+            run.report,
+        )
+
+    artefacts = [f"members/{name}/best.safetensors" for name in subsets]
+    digest = file_hash(weights) if weights else None
+    run.stage("members", [parts, digest, config.seed], artefacts, make)
+
+
+def load_ensemble(run: RunFolder, config: Config):
+    """The trained members of a finished run, on the configured device, as one ``Ensemble``.
+
+    Raises:
+        UserError: the run's members are not finished, or a checkpoint is not theirs.
+    """
+    from mindspore_dpus.device import configure
+    from mindspore_dpus.training.ensemble import Ensemble
+
+    key = run.finished("members")["key"]
+    _, classes, _ = read_samples(run)
+    device = configure(config.device)
+    return Ensemble(config, len(classes), list(read_subsets(run)), run / "members", key, device)
+
+
+def with_fused(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Add the fused output (Eq. 3) before the models' own; the baseline has no part in it."""
+    members = [output for name, output in outputs.items() if name != BASELINE]
+    return {"fused": fuse(np.stack(members))} | outputs
+
+
+def make_predictions(run: RunFolder, config: Config, root: Path) -> None:
+    """``predictions_val.csv``, ``predictions_test.csv``: every model's softmax output."""
+
+    def make() -> None:
+        table, classes, _ = read_samples(run)
+        images = load_images(run, config, root)
+        ensemble = load_ensemble(run, config)
+        for split in EVALUATED:
+            rows = np.flatnonzero(table["split"] == split)
+            outputs = with_fused(ensemble.predict(images, rows))
+            predictions = predictions_table(
+                table.iloc[rows][["path", "label"]], classes, config, outputs
+            )
+            write_table(predictions, run / f"predictions_{split}.csv")
+
+    run.stage("predictions", [], [f"predictions_{split}.csv" for split in EVALUATED], make)
+
+
+def make_metrics(run: RunFolder, config: Config) -> None:
+    """``metrics.json``: every metric of the fused ensemble and of each model, on val and test."""
+
+    def make() -> None:
+        _, classes, _ = read_samples(run)
+        metrics = {
+            split: compute_metrics(run / f"predictions_{split}.csv", classes, config)
+            for split in EVALUATED
+        }
+        write_json(run / "metrics.json", metrics)
+
+    run.stage("metrics", [settings(config.evaluation), config.seed], ["metrics.json"], make)
+
+
+def make_report(run: RunFolder, root: Path) -> None:
+    """``report.html``."""
+    run.stage("report", [__version__], ["report.html"], lambda: write_report(run.path, root))

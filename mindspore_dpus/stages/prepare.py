@@ -1,0 +1,121 @@
+"""config -> samples -> split -> pixels: what a run is made from."""
+
+import dataclasses
+import os
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mindspore_dpus import __version__
+from mindspore_dpus.cli import dump_config, plain
+from mindspore_dpus.config import Config
+from mindspore_dpus.data import samples as sample_table
+from mindspore_dpus.data.cache import build_cache, cache_path, open_cache
+from mindspore_dpus.data.images import ImageSpec
+from mindspore_dpus.data.simulate import simulate
+from mindspore_dpus.data.splits import assign_splits
+from mindspore_dpus.models.pretrained import find_weights
+from mindspore_dpus.run import RunFolder, write_json, write_text
+
+PACKAGES = (
+    "mindspore",
+    "mindcv",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "imbalanced-learn",
+    "opencv-python",
+    "pandas",
+    "safetensors",
+)
+# Where the data lies does not change what is learnt from it: a moved folder re-runs nothing.
+PLACES = ("root", "manifest", "cache_dir", "weights_dirs")
+
+
+def settings(section: object) -> dict:
+    """A configuration section without the keys that name places."""
+    return {key: value for key, value in plain(section).items() if key not in PLACES}
+
+
+def write_provenance(run: RunFolder, config: Config) -> None:
+    """``config.yaml`` and ``environment.json``: what makes this run."""
+    write_text(run / "config.yaml", dump_config(config))
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = None
+    environment = {
+        "mindspore_dpus": __version__,
+        "python": platform.python_version(),
+        "packages": versions,
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "command": sys.argv,
+        "seed": config.seed,
+    }
+    write_json(run / "environment.json", environment)
+
+
+def find_root(run: RunFolder, config: Config) -> Path:
+    """The data root; simulated radiographs are made first where the configuration wants them."""
+    if not config.data.simulate.enabled:
+        return Path(config.data.root)
+    run.stage(
+        "simulate",
+        [settings(config.data.simulate), config.seed],
+        ["data/manifest.csv"],
+        lambda: simulate(config.data.simulate, run / "data", config.seed),
+    )
+    return run / "data"
+
+
+def make_samples(run: RunFolder, config: Config, root: Path) -> None:
+    """``samples.csv``: path, label, split, group."""
+    data = dataclasses.replace(config.data, root=str(root))
+    found = sample_table.find_samples(data)
+    run.fingerprint = sample_table.fingerprint(found, root)
+
+    def make() -> None:
+        table = assign_splits(found, config.split, config.seed)
+        sample_table.write_table(table, run / "samples.csv")
+
+    run.stage(
+        "samples",
+        [settings(config.data), settings(config.split), config.seed, run.fingerprint],
+        ["samples.csv"],
+        make,
+    )
+
+
+def read_samples(run: RunFolder) -> tuple[pd.DataFrame, list[str], np.ndarray]:
+    """The sample table, the class names, and each sample's class index."""
+    table = sample_table.read_table(run / "samples.csv")
+    classes = sample_table.class_names(table)
+    return table, classes, table["label"].map(classes.index).to_numpy()
+
+
+def load_images(run: RunFolder, config: Config, root: Path) -> np.ndarray:
+    """Every image of ``samples.csv``, decoded and resized: (N, H, W, C), memory-mapped."""
+    table = sample_table.read_table(run / "samples.csv")
+    spec = ImageSpec.from_config(config.data)
+    path = cache_path(cache_dir(run, config), sample_table.fingerprint(table, root), spec)
+    build_cache(table, root, spec, path, run / "unreadable.csv")
+    return open_cache(path)
+
+
+def cache_dir(run: RunFolder, config: Config) -> Path:
+    """Folder of decoded images and features, shared by runs."""
+    return Path(config.data.cache_dir or run.path.parent / "cache")
+
+
+def weights_file(pretrained: str | None, backbone: str, config: Config) -> Path | None:
+    """The checkpoint that ``pretrained`` names, or None for random weights."""
+    if pretrained is None:
+        return None
+    return find_weights(pretrained, backbone, config.model.weights_dirs)

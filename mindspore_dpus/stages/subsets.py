@@ -1,0 +1,157 @@
+"""samples -> features -> groups -> subsets: what each member will learn from."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mindspore_dpus.config import Config
+from mindspore_dpus.data.samples import read_table, write_table
+from mindspore_dpus.features.whiten import whiten
+from mindspore_dpus.models.pretrained import file_hash
+from mindspore_dpus.run import RunFolder, atomic
+from mindspore_dpus.sampling import strategies
+from mindspore_dpus.stages.prepare import (
+    cache_dir,
+    load_images,
+    read_samples,
+    settings,
+    weights_file,
+)
+
+
+def make_features(run: RunFolder, config: Config, root: Path) -> None:
+    """``features.npz``: of the training images whose class is drawn (two classes: the normals).
+
+    Arrays: ``path``; ``label``; ``features`` (M, D) as the backbone gives them; ``whitened``
+    (M, n_components), computed class by class.
+    """
+    weights = weights_file(config.features.pretrained, config.features.backbone, config)
+    parts = [settings(config.features), file_hash(weights) if weights else None, config.seed]
+
+    def make() -> None:
+        shared = cache_dir(run, config) / f"features-{run.key}.npz"
+        if not shared.exists():
+            _compute_features(run, config, root, weights, shared)
+        with atomic(run / "features.npz") as temporary:
+            shutil.copyfile(shared, temporary)
+
+    run.stage("features", parts, ["features.npz"], make)
+
+
+def _compute_features(
+    run: RunFolder, config: Config, root: Path, weights: Path | None, target: Path
+) -> None:
+    from mindspore_dpus.device import configure
+    from mindspore_dpus.features.extract import extract, feature_layer, needed_parameters
+    from mindspore_dpus.models.factory import create_model
+    from mindspore_dpus.models.weights import load_weights
+
+    table, _, _ = read_samples(run)
+    images = load_images(run, config, root)
+    rows = drawn_rows(table)
+    device = configure(config.device)
+    net = create_model(config.features.backbone, 1000, config.data.channels, config.seed)
+    layer = feature_layer(net, config.features.layer)
+    if weights is not None:
+        load_weights(net, weights, needed=needed_parameters(net, layer))
+        run.report(f"  {weights}, layer {layer}")
+    else:
+        run.report(f"  random weights, layer {layer}")
+    features = extract(net, layer, images, rows, config.features.batch_size, device)
+    labels = table["label"].to_numpy()[rows]
+    n_components = config.features.n_components
+    if n_components is None:
+        whitened = features
+    else:
+        parts = {c: whiten(features[labels == c], n_components, config.seed) for c in set(labels)}
+        # A small class has fewer components than a large one: the rest of its columns stay 0.
+        whitened = np.zeros((len(rows), max(part.shape[1] for part in parts.values())))
+        for name, part in parts.items():
+            whitened[labels == name, : part.shape[1]] = part
+    with atomic(target) as temporary:
+        np.savez(
+            temporary,
+            path=table["path"].to_numpy(dtype=str)[rows],
+            label=labels.astype(str),
+            features=features,
+            whitened=whitened,
+        )
+
+
+def drawn_rows(table: pd.DataFrame) -> np.ndarray:
+    """Rows of the training images of every class but the smallest."""
+    train = table["split"] == "train"
+    smallest = table["label"][train].value_counts().idxmin()
+    return np.flatnonzero(train & (table["label"] != smallest))
+
+
+def make_subsets(run: RunFolder, config: Config) -> None:
+    """``subsets.csv`` (member, path) and, for dpus, ``groups.csv`` (path, label, group)."""
+    sampling = config.sampling
+    with_groups = sampling.strategy == "dpus"
+
+    def make() -> None:
+        table, _, labels = read_samples(run)
+        train = np.flatnonzero(table["split"] == "train")
+        paths = table["path"].to_numpy()
+        y = labels[train]
+        if with_groups:
+            features = _features_of(run, paths[train])
+            subsets, groups = strategies.dpus(
+                features,
+                y,
+                sampling.n_clusters,
+                sampling.n_subsets,
+                sampling.proportion,
+                sampling.draw,
+                config.seed,
+            )
+            grouped = groups >= 0
+            group_table = pd.DataFrame(
+                {
+                    "path": paths[train][grouped],
+                    "label": table["label"].to_numpy()[train][grouped],
+                    "group": groups[grouped],
+                }
+            )
+            write_table(group_table, run / "groups.csv")
+        elif sampling.strategy == "random_under":
+            subsets = strategies.random_under(y, sampling.n_subsets, sampling.proportion, config.seed)
+        elif sampling.strategy == "random_over":
+            subsets = strategies.random_over(y, sampling.n_subsets, config.seed)
+        else:
+            subsets = strategies.none(y, sampling.n_subsets)
+        named = {f"{i:02d}": subset for i, subset in enumerate(subsets)}
+        if sampling.baseline:
+            # Its own seed: the first of t draws with the run's seed may be a member's.
+            named[strategies.BASELINE] = strategies.random_under(
+                y, 1, sampling.proportion, config.seed + 1
+            )[0]
+        rows = pd.concat(
+            pd.DataFrame({"member": name, "path": paths[train][subset]})
+            for name, subset in named.items()
+        )
+        write_table(rows, run / "subsets.csv")
+
+    artefacts = ["subsets.csv"] + (["groups.csv"] if with_groups else [])
+    run.stage("subsets", [settings(sampling), config.seed], artefacts, make)
+
+
+def _features_of(run: RunFolder, paths: np.ndarray) -> np.ndarray:
+    """Whitened features of the training images; rows of classes that stay whole are zero."""
+    with np.load(run / "features.npz") as file:
+        order = {path: i for i, path in enumerate(file["path"])}
+        whitened = file["whitened"]
+    features = np.zeros((len(paths), whitened.shape[1]))
+    for row, path in enumerate(paths):
+        if path in order:
+            features[row] = whitened[order[path]]
+    return features
+
+
+def read_subsets(run: RunFolder) -> dict[str, np.ndarray]:
+    """Member -> paths of its balanced set."""
+    table = read_table(run / "subsets.csv")
+    return {name: part["path"].to_numpy() for name, part in table.groupby("member")}
