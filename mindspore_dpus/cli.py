@@ -1,17 +1,28 @@
 """From YAML files and command-line options to a checked ``Config``, and back to YAML."""
 
+import argparse
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jsonargparse
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser
 
-from mindspore_dpus.config import Config
+from mindspore_dpus.config import Config, SimulateConfig
 from mindspore_dpus.errors import UserError
 
 jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """For tools with few options: a wrong call is one line, like every other error."""
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
+
+    def error(self, message: str) -> None:
+        raise UserError(f"{message} (--help lists the options)")
 
 
 def config_parser(description: str | None = None) -> ArgumentParser:
@@ -49,16 +60,42 @@ def load_config(path: Path) -> Config:
     return _build(parser, lambda: parser.parse_path(path))
 
 
-def _build(parser: ArgumentParser, parse) -> Config:
-    try:
-        namespace = parse()
-        namespace.pop("config", None)
-        config = parser.instantiate(namespace)
-    except (jsonargparse.ArgumentError, TypeError) as error:
-        raise UserError(f"configuration: {error} (--help lists every key)") from None
-    config = Config(**{f.name: config[f.name] for f in dataclasses.fields(Config)})
+def parse_simulate(
+    args: Sequence[str] | None = None, description: str | None = None
+) -> tuple[SimulateConfig, str, int]:
+    """Read what ``tools/simulate.py`` is told.
+
+    Returns:
+        The checked keys of ``data.simulate``, the output folder, the seed.
+
+    Raises:
+        UserError: an unknown key, a wrong type, a value out of range.
+    """
+    parser = ArgumentParser(description=description, exit_on_error=False)
+    parser.add_argument("--output", type=str, required=True, help="Folder to write to.")
+    parser.add_argument("--seed", type=int, default=0, help="Equal seeds give equal files.")
+    parser.add_class_arguments(SimulateConfig, skip={"enabled"})
+    values = _parsed(parser, lambda: parser.parse_args(args))
+    names = [f.name for f in dataclasses.fields(SimulateConfig) if f.name != "enabled"]
+    simulate = SimulateConfig(enabled=True, **{name: values[name] for name in names})
+    config = Config(seed=values["seed"])
+    config.data.simulate = simulate
+    check_config(config)
+    return simulate, values["output"], values["seed"]
+
+
+def _build(parser: ArgumentParser, parse: Callable) -> Config:
+    values = _parsed(parser, parse)
+    config = Config(**{f.name: values[f.name] for f in dataclasses.fields(Config)})
     check_config(config)
     return config
+
+
+def _parsed(parser: ArgumentParser, parse: Callable) -> jsonargparse.Namespace:
+    try:
+        return parser.instantiate(parse())
+    except (jsonargparse.ArgumentError, TypeError) as error:
+        raise UserError(f"configuration: {error} (--help lists every key)") from None
 
 
 def dump_config(config: Config) -> str:

@@ -86,6 +86,17 @@ class RunFolder:
         self.ran: list[str] = []
         self.fingerprint = ""
 
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """An existing run folder.
+
+        Raises:
+            UserError: there is none.
+        """
+        if not (path / STAGES_FILE).is_file():
+            raise UserError(f"{path} is no run folder: give one that tools/train.py has filled")
+        return cls(path)
+
     def __truediv__(self, name: str) -> Path:
         return self.path / name
 

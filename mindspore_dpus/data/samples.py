@@ -21,11 +21,12 @@ SPLITS = ("train", "val", "test")
 UNUSED = "unused"
 
 
-def find_samples(config: DataConfig) -> pd.DataFrame:
+def find_samples(config: DataConfig, check: bool = True) -> pd.DataFrame:
     """Collect the samples that the data configuration names.
 
     Args:
         config: ``root`` and, where given, ``manifest``.
+        check: whether the classes must be fit to learn from.
 
     Returns:
         The sample table, splits as the data names them (empty where it does not).
@@ -40,7 +41,8 @@ def find_samples(config: DataConfig) -> pd.DataFrame:
     manifest = Path(config.manifest) if config.manifest else root / "manifest.csv"
     has_manifest = bool(config.manifest) or manifest.is_file()
     table = read_manifest(manifest) if has_manifest else scan_folders(root)
-    check_classes(table, config, source=root)
+    if check:
+        check_classes(table, config, source=root)
     return table
 
 
@@ -73,18 +75,7 @@ def read_manifest(manifest: Path) -> pd.DataFrame:
         UserError: the file is missing, empty, not CSV, lacks a column, repeats a path, leaves a path
             or label empty, or names an unknown split.
     """
-    try:
-        table = pd.read_csv(manifest, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise UserError(f"data.manifest: {manifest} does not exist") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise UserError(f"data.manifest: {manifest} is not a CSV table: {error}") from None
-    for name in ("path", "label"):
-        if name not in table:
-            raise UserError(f"data.manifest: {manifest} has no column {name!r}")
-        if (table[name] == "").any():
-            line = int((table[name] == "").to_numpy().argmax()) + 2
-            raise UserError(f"data.manifest: {manifest} line {line} has an empty {name}")
+    table = _read_csv(manifest, ("path", "label"))
     if table.empty:
         raise UserError(f"data.manifest: {manifest} has no rows")
     repeated = table["path"][table["path"].duplicated()]
@@ -100,6 +91,31 @@ def read_manifest(manifest: Path) -> pd.DataFrame:
             "allowed are train, val, test, unused or nothing"
         )
     return table[COLUMNS + [name for name in table if name not in COLUMNS]]
+
+
+def read_paths(file: Path) -> list[str]:
+    """The column ``path`` of a CSV.
+
+    Raises:
+        UserError: as ``read_manifest``.
+    """
+    return _read_csv(file, ("path",))["path"].tolist()
+
+
+def _read_csv(file: Path, needed: tuple[str, ...]) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise UserError(f"{file} does not exist") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is not a CSV table: {error}") from None
+    for name in needed:
+        if name not in table:
+            raise UserError(f"{file} has no column {name!r}; it needs {', '.join(needed)}")
+        if (table[name] == "").any():
+            line = int((table[name] == "").to_numpy().argmax()) + 2
+            raise UserError(f"{file} line {line} has an empty {name}")
+    return table
 
 
 def check_classes(table: pd.DataFrame, config: DataConfig, source: object) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import mindspore as ms
 import numpy as np
-from mindspore import Parameter, Tensor, nn
+from mindspore import Parameter, Tensor, nn, ops
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
@@ -133,7 +133,7 @@ def load_weights(
             raise UserError(
                 f"{path} is of another network: {name} is {value.shape}, wanted {parameter.shape}"
             )
-        parameter.set_data(Tensor(value.astype(np.float32)))
+        assign(parameter, value)
         loaded.append(name)
     fresh = [name for name in own if name not in set(loaded)]
     if needed is None:
@@ -148,6 +148,15 @@ def load_weights(
             "earlier --features.layer"
         )
     return LoadReport(loaded, fresh)
+
+
+def assign(parameter: Parameter, value: np.ndarray | float) -> None:
+    """Write a value into a parameter, in place.
+
+    ``Parameter.set_data`` would give it other memory, while an optimiser that has made a step goes on
+    with the old: the network would never learn again (MindSpore 2.8).
+    """
+    ops.assign(parameter, Tensor(value, parameter.dtype))
 
 
 def get_state(net: nn.Cell) -> dict[str, np.ndarray]:
@@ -167,4 +176,4 @@ def set_state(net: nn.Cell, state: dict[str, np.ndarray]) -> None:
             raise UserError(
                 f"these weights are of another network: {name} {tuple(parameter.shape)} is not in them"
             )
-        parameter.set_data(Tensor(state[name]))
+        assign(parameter, state[name])

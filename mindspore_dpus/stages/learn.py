@@ -1,20 +1,23 @@
 """subsets -> members -> fused predictions -> metrics -> report."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from mindspore_dpus import __version__
 from mindspore_dpus.config import Config
-from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.data.samples import find_samples, write_table
+from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.predictions import compute_metrics, predictions_table
 from mindspore_dpus.evaluation.report import write_report
 from mindspore_dpus.fusion import fuse
 from mindspore_dpus.models.pretrained import file_hash
 from mindspore_dpus.run import RunFolder, write_json
 from mindspore_dpus.sampling.strategies import BASELINE
-from mindspore_dpus.stages.prepare import load_images, read_samples, settings, weights_file
+from mindspore_dpus.stages.prepare import find_root, load_images, read_samples, settings, weights_file
 from mindspore_dpus.stages.subsets import read_subsets
 
 EVALUATED = ("val", "test")
@@ -52,6 +55,42 @@ def make_members(run: RunFolder, config: Config, root: Path) -> None:
     artefacts = [f"members/{name}/best.safetensors" for name in subsets]
     digest = file_hash(weights) if weights else None
     run.stage("members", [parts, digest, config.seed], artefacts, make)
+
+
+def labelled_images(
+    run: RunFolder, config: Config, root: str | None, manifest: str | None, split: str
+) -> tuple[pd.DataFrame, Path]:
+    """The sample table and root that an evaluation is about.
+
+    Args:
+        run: a finished run.
+        config: its configuration.
+        root: other labelled images; None: the run's own.
+        manifest: their CSV, where they have one.
+        split: ``train``, ``val``, ``test``, ``all`` or ``auto``.
+
+    Raises:
+        UserError: classes that the run never saw, or no image of that split.
+    """
+    own, classes, _ = read_samples(run)
+    if root is None:
+        table, root = own, find_root(run, config)
+    else:
+        data = dataclasses.replace(config.data, root=root, manifest=manifest)
+        table, root = find_samples(data, check=False), Path(root)
+    unknown = sorted(set(table["label"]) - set(classes))
+    if unknown:
+        raise UserError(
+            f"{root} has the class {unknown[0]!r}, which the run never saw; "
+            f"it knows {', '.join(classes)}"
+        )
+    if split == "auto":
+        split = "test" if (table["split"] == "test").any() else "all"
+    if split != "all":
+        table = table[table["split"] == split]
+    if table.empty:
+        raise UserError(f"--split {split}: {root} has no image of it")
+    return table.reset_index(drop=True), root
 
 
 def load_ensemble(run: RunFolder, config: Config):

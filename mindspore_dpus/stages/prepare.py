@@ -100,9 +100,19 @@ def read_samples(run: RunFolder) -> tuple[pd.DataFrame, list[str], np.ndarray]:
     return table, classes, table["label"].map(classes.index).to_numpy()
 
 
-def load_images(run: RunFolder, config: Config, root: Path) -> np.ndarray:
-    """Every image of ``samples.csv``, decoded and resized: (N, H, W, C), memory-mapped."""
-    table = sample_table.read_table(run / "samples.csv")
+def load_images(
+    run: RunFolder, config: Config, root: Path, table: pd.DataFrame | None = None
+) -> np.ndarray:
+    """Every image of a table, decoded and resized: (N, H, W, C), memory-mapped.
+
+    Args:
+        run: where a list of unreadable images is left.
+        config: how an image is prepared, and where the cache lies.
+        root: the data root.
+        table: default: the run's ``samples.csv``.
+    """
+    if table is None:
+        table = sample_table.read_table(run / "samples.csv")
     spec = ImageSpec.from_config(config.data)
     path = cache_path(cache_dir(run, config), sample_table.fingerprint(table, root), spec)
     build_cache(table, root, spec, path, run / "unreadable.csv")

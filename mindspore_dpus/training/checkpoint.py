@@ -40,7 +40,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     try:
         with safe_open(path, "np") as file:
             stamp = json.loads((file.metadata() or {})["stamp"])
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, stamp
+            return {name: file.get_tensor(name) for name in file.keys()}, stamp  # noqa: SIM118
     except FileNotFoundError:
         raise UserError(f"{path} is missing: the member was not trained to its end") from None
     except (SafetensorError, OSError, KeyError, ValueError) as error:

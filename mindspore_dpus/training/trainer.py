@@ -9,7 +9,7 @@ from pathlib import Path
 import mindspore as ms
 import numpy as np
 import pandas as pd
-from mindspore import Tensor, nn, ops
+from mindspore import nn, ops
 
 from mindspore_dpus.config import TrainingConfig
 from mindspore_dpus.data.loader import BatchSource, batches, training_source
@@ -17,7 +17,7 @@ from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.device import Device
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.metrics import log_loss, roc_auc
-from mindspore_dpus.models.weights import get_state, set_state
+from mindspore_dpus.models.weights import assign, get_state, set_state
 from mindspore_dpus.training.checkpoint import load_checkpoint, save_checkpoint
 from mindspore_dpus.training.step import create_optimizer, create_step
 
@@ -167,7 +167,7 @@ class Trainer:
         rate = self.config.learning_rate
         if self.config.lr_schedule == "cosine":
             rate *= 0.5 * (1 + math.cos(math.pi * (epoch - 1) / self.config.epochs))
-        self.optimizer.learning_rate.set_data(Tensor(rate, ms.float32))
+        assign(self.optimizer.learning_rate, rate)
 
     def _optimizer_state(self) -> dict[str, np.ndarray]:
         own = {p.name for p in self.net.get_parameters()}
@@ -176,8 +176,7 @@ class Trainer:
     def _set_optimizer(self, state: dict[str, np.ndarray]) -> None:
         for parameter in self.optimizer.get_parameters():
             if parameter.name in state:
-                value = state[parameter.name]
-                parameter.set_data(Tensor(value, parameter.dtype))
+                assign(parameter, state[parameter.name])
 
 
 def _best_epoch(history: list[dict], select_by: str) -> int:

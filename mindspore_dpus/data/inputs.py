@@ -1,0 +1,38 @@
+"""What a person types -> the image files that are meant."""
+
+import glob
+from pathlib import Path
+
+from mindspore_dpus.data.images import EXTENSIONS
+from mindspore_dpus.data.samples import read_paths
+from mindspore_dpus.errors import UserError
+
+
+def expand_paths(inputs: list[str]) -> list[Path]:
+    """Expand files, folders, patterns and CSV files.
+
+    Args:
+        inputs: an image (also one that does not exist: its row will say so), a folder (all images
+            below it), a glob pattern, or a CSV with a column ``path``, relative to the CSV.
+
+    Returns:
+        The files in the order given, each once.
+
+    Raises:
+        UserError: an input that holds no images.
+    """
+    files: dict[Path, None] = {}
+    for text in inputs:
+        path = Path(text)
+        if path.is_dir():
+            found = sorted(f for f in path.rglob("*") if f.suffix.lower() in EXTENSIONS and f.is_file())
+        elif path.suffix.lower() == ".csv":
+            found = [path.parent / name for name in read_paths(path)]
+        elif glob.has_magic(text) and not path.exists():
+            found = sorted(Path(name) for name in glob.glob(text, recursive=True))  # noqa: PTH207
+        else:
+            found = [path]
+        if not found:
+            raise UserError(f"{text}: no images there ({', '.join(EXTENSIONS)})")
+        files |= dict.fromkeys(found)
+    return list(files)

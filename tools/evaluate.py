@@ -1,0 +1,34 @@
+"""Evaluate a trained run, on its own test split or on other labelled images.
+
+python tools/evaluate.py --run runs/castings_mobilenet_v2 --data.root FOLDER
+"""
+
+import sys
+from pathlib import Path
+
+from mindspore_dpus.cli import OneLineParser
+from mindspore_dpus.errors import one_line_errors
+from mindspore_dpus.pipeline import evaluate, metric_lines
+
+
+@one_line_errors
+def main() -> None:
+    parser = OneLineParser(description=__doc__)
+    parser.add_argument("--run", required=True, type=Path, help="the run folder")
+    parser.add_argument("--data.root", dest="root", help="labelled images; default: the run's own")
+    parser.add_argument("--data.manifest", dest="manifest", help="CSV with the columns path,label")
+    parser.add_argument(
+        "--split",
+        default="auto",
+        choices=("auto", "train", "val", "test", "all"),
+        help="which images; auto: test where the data names it, else all",
+    )
+    parser.add_argument("--output", type=Path, help="default: evaluations/<data> in the run folder")
+    args = parser.parse_args()
+    folder, metrics = evaluate(args.run, args.root, args.manifest, args.split, args.output)
+    print("\n".join(metric_lines(metrics)))
+    print(f"predictions and metrics: {folder}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,18 @@
+"""Write simulated radiographs and their manifest: python tools/simulate.py --output FOLDER"""
+
+import sys
+from pathlib import Path
+
+from mindspore_dpus.cli import parse_simulate
+from mindspore_dpus.data.simulate import simulate
+from mindspore_dpus.errors import one_line_errors
+
+
+@one_line_errors
+def main() -> None:
+    config, output, seed = parse_simulate(description=__doc__)
+    print(simulate(config, Path(output), seed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
