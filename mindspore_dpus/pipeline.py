@@ -1,5 +1,6 @@
 """The story in one screen: from a configuration to a fused, evaluated ensemble, a stage at a time."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,12 @@ from mindspore_dpus.stages import learn, prepare, subsets
 PREDICT_CHUNK = 256
 
 
-def train(config: Config) -> RunFolder:
+def train(config: Config, report: Callable[[str], None] = print) -> RunFolder:
     """Fill a run folder from left to right; stages that are done for this configuration are skipped.
 
     Args:
         config: the checked configuration.
+        report: called with a line for every stage, member and epoch.
 
     Returns:
         The finished run folder.
@@ -30,7 +32,7 @@ def train(config: Config) -> RunFolder:
     Raises:
         UserError: bad data, bad settings, or a loss that is not a number. Finished stages stay.
     """
-    run = RunFolder(config.output)
+    run = RunFolder(config.output, report)
     with run.lock():
         prepare.write_provenance(run, config)
         root = prepare.find_root(run, config)

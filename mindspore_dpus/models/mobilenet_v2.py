@@ -75,7 +75,9 @@ class MobileNetV2(nn.Cell):
     Args:
         num_classes: C, width of the last layer.
         in_channels: 3 for colour, 1 for grey images (see ``models.weights.adapt_stem``).
-        dropout: probability that a pooled feature is dropped in training.
+        dropout: probability that a pooled feature is dropped in training. The paper puts the new layer
+            straight on the pooled features; and MindSpore's dropout cannot be set back to a seed, so
+            with it, equal seeds no longer give equal members.
 
     Input (N, in_channels, H, W) float32, normalised; output logits (N, C) float32.
     """
@@ -83,7 +85,7 @@ class MobileNetV2(nn.Cell):
     classifier_name = "classifier.1"
     stem_name = "features.0.0"
 
-    def __init__(self, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.2) -> None:
+    def __init__(self, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.0) -> None:
         super().__init__()
         channels = 32
         cells = [conv_bn_relu6(in_channels, channels, 3, stride=2)]

@@ -24,7 +24,7 @@ def save_checkpoint(path: Path, arrays: dict[str, np.ndarray], stamp: dict) -> N
         stamp: JSON values: what the checkpoint belongs to and where it stands.
     """
     data = save(
-        {name: np.ascontiguousarray(value) for name, value in arrays.items()},
+        {name: np.asarray(value, order="C") for name, value in arrays.items()},
         {"stamp": json.dumps(stamp)},
     )
     with atomic(path) as temporary:

@@ -1,0 +1,48 @@
+"""Package metadata; every pin carries its reason."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "mindspore_dpus/__init__.py").read_text())[1]
+
+setup(
+    name="mindspore_dpus",
+    version=VERSION,
+    description="Distribution-preserving under-sampling for imbalanced defect recognition, on MindSpore",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    packages=find_packages(include=["mindspore_dpus", "mindspore_dpus.*"]),
+    package_data={"mindspore_dpus.evaluation": ["templates/*.j2"]},
+    python_requires=">=3.11",
+    install_requires=[
+        # From 2.9 on, convolutions on CPU fall back to reference loops: 100 times slower.
+        "mindspore>=2.7,<2.9",
+        # MindSpore 2.7 and 2.8 are compiled against NumPy 1.x.
+        "numpy>=1.26,<2",
+        # From 4.12 on, opencv-python wants NumPy 2.
+        "opencv-python>=4.10,<4.12",
+        # The newest on PyPI; its models and registry are used, nothing else.
+        "mindcv==0.3.0",
+        "scikit-learn>=1.6,<2",
+        # The sampler's base class and tags change from one 0.x to the next.
+        "imbalanced-learn>=0.14,<0.15",
+        "pandas>=2.2,<4",
+        "matplotlib>=3.9,<4",
+        # ``ArgumentParser.instantiate`` came with 4.49; ``signatures`` reads docstrings for --help.
+        "jsonargparse[signatures]>=4.49,<5",
+        "PyYAML>=6",
+        "jinja2>=3.1,<4",
+        "safetensors>=0.5,<1",
+        "tqdm>=4.66,<5",
+        "packaging>=23",
+    ],
+    extras_require={
+        "test": ["pytest>=8,<10"],
+        "dev": ["pytest>=8,<10", "ruff>=0.14,<1"],
+        # Only compared with, in tests that skip without it; never a dependency of the product.
+        "reference": ["torch>=2.4"],
+    },
+)

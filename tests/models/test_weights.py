@@ -1,0 +1,134 @@
+"""Checkpoints of every origin; nothing missing is passed over in silence."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mindspore import Tensor, nn
+from safetensors.numpy import load_file, save_file
+
+from mindspore_dpus.errors import UserError
+from mindspore_dpus.models.factory import create_model
+from mindspore_dpus.models.pretrained import find_weights
+from mindspore_dpus.models.weights import adapt_stem, assign, get_state, load_weights, set_state
+
+SHARED = Path(__file__).parents[3] / "shared" / "weights"
+TORCHVISION = {
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+
+
+def torchvision_names(state):
+    renamed = {}
+    for name, value in state.items():
+        cell, _, suffix = name.rpartition(".")
+        renamed[f"{cell}.{TORCHVISION.get(suffix, suffix)}"] = value
+    return renamed
+
+
+@pytest.fixture(scope="module")
+def state():
+    return get_state(create_model("resnet18", 1000, seed=1))
+
+
+def saved(path, arrays):
+    save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, path)
+    return path
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v2"])
+def test_torchvision_names_load_completely(backbone, tmp_path):
+    source = get_state(create_model(backbone, 1000, seed=1))
+    path = saved(tmp_path / "w.safetensors", torchvision_names(source))
+    net = create_model(backbone, 1000, seed=2)
+    assert load_weights(net, path).fresh == []
+    loaded = get_state(net)
+    assert all(np.array_equal(loaded[name], source[name]) for name in source)
+
+
+def test_a_new_classifier_stays_fresh_and_is_named(state, tmp_path):
+    path = saved(tmp_path / "w.safetensors", state)
+    report = load_weights(create_model("resnet18", 2), path)
+    assert report.fresh == ["fc.weight", "fc.bias"]
+
+
+def test_missing_parameters_are_an_error_unless_allowed(state, tmp_path):
+    partial = {n: v for n, v in state.items() if not n.startswith("layer4.1")}
+    path = saved(tmp_path / "w.safetensors", partial)
+    with pytest.raises(UserError, match=r"w.safetensors lacks 10 parameters \(layer4.1.conv1.weight"):
+        load_weights(create_model("resnet18", 1000), path)
+    report = load_weights(create_model("resnet18", 1000), path, partial=True)
+    assert len(report.fresh) == 10
+    needed = [name for name in state if name.startswith("layer1")]
+    load_weights(create_model("resnet18", 1000), path, needed=needed)
+
+
+def test_weights_of_another_network_are_refused(state, tmp_path):
+    path = saved(tmp_path / "w.safetensors", state)
+    with pytest.raises(UserError, match="is of another network: none of its parameters fits"):
+        load_weights(create_model("mobilenet_v2", 2), path)
+    wrong = saved(tmp_path / "x.safetensors", {**state, "bn1.gamma": np.ones(3, np.float32)})
+    with pytest.raises(UserError, match=r"bn1.gamma is \(3,\), wanted \(64,\)"):
+        load_weights(create_model("resnet18", 2), wrong)
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.ckpt"])
+def test_a_torn_checkpoint_is_named(state, tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(saved(tmp_path / "whole.safetensors", state).read_bytes()[:1000])
+    with pytest.raises(UserError, match=f"{name} is not a readable checkpoint"):
+        load_weights(create_model("resnet18", 2), path)
+
+
+def test_stem_is_summed_only_for_grey_images():
+    weight = np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2)
+    assert np.array_equal(adapt_stem(weight, 3), weight)
+    assert np.array_equal(adapt_stem(weight, 1), weight[:, :1] + weight[:, 1:2] + weight[:, 2:])
+
+
+def test_state_of_another_network_is_refused(state):
+    with pytest.raises(UserError, match="weights are of another network"):
+        set_state(create_model("mobilenet_v2", 2), state)
+
+
+def test_an_optimiser_still_reaches_a_parameter_that_was_assigned():
+    net = nn.Dense(2, 1)
+    optimizer = nn.Adam(net.trainable_params(), 0.1)
+    gradients = tuple(Tensor(np.ones(p.shape, np.float32)) for p in net.trainable_params())
+    optimizer(gradients)
+    assign(net.weight, np.zeros((1, 2), np.float32))
+    optimizer(gradients)
+    np.testing.assert_allclose(net.weight.asnumpy(), [[-0.1, -0.1]], atol=1e-4)
+
+
+def test_weights_are_found_in_folders_before_anything_is_downloaded(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "b" / "resnet18_imagenet_x.safetensors").touch()
+    found = find_weights("imagenet", "resnet18", [tmp_path / "a", tmp_path / "b"])
+    assert found == tmp_path / "b" / "resnet18_imagenet_x.safetensors"
+    with pytest.raises(UserError, match="nowhere.ckpt does not exist"):
+        find_weights("nowhere.ckpt", "resnet18", [])
+
+
+def test_a_failed_download_says_what_to_do_and_leaves_nothing(tmp_path, monkeypatch):
+    # A port that nobody listens on: the refusal is real, and quick.
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(UserError, match="no ImageNet weights of resnet18 in .*--model.weights_dirs"):
+        find_weights("imagenet", "resnet18", [tmp_path])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real weights of ../shared are not here")
+def test_real_weights_fit():
+    net = create_model("mobilenet_v2", 2, 1)
+    path = SHARED / "mobilenet_v2_imagenet_torchvision_names.safetensors"
+    assert load_weights(net, path).fresh == ["classifier.1.weight", "classifier.1.bias"]
+    path = SHARED / "resnet18_imagenet_upto_layer3_torchvision_names.safetensors"
+    report = load_weights(create_model("resnet18", 2, 1), path, partial=True)
+    assert {name.split(".")[0] for name in report.fresh} == {"layer4", "fc"}
+    assert sum(load_file(path)["layer3.1.bn2.weight"] != 0) > 0

@@ -1,0 +1,236 @@
+"""The whole way through, on tiny castings: stages, resuming, evaluating and predicting."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mindspore_dpus.cli import parse_config
+from mindspore_dpus.errors import UserError
+from mindspore_dpus.pipeline import evaluate, predict, summary, train
+from mindspore_dpus.training.checkpoint import load_checkpoint
+
+LEARNING = ["members", "predictions", "metrics", "report"]
+
+
+def tiny(castings, output, *options):
+    return parse_config(
+        [
+            f"--data.root={castings}",
+            f"--output={output}",
+            "--data.image_size=32",
+            "--features.pretrained=null",
+            "--features.layer=layer2",
+            "--features.n_components=4",
+            "--sampling.n_clusters=2",
+            "--sampling.n_subsets=2",
+            "--sampling.baseline=true",
+            "--model.backbone=resnet18",
+            "--model.pretrained=null",
+            "--training.epochs=2",
+            "--evaluation.n_bootstrap=20",
+            "--device.target=CPU",
+            "--device.idle_main_thread=false",
+            *options,
+        ]
+    )
+
+
+def quiet(line):
+    """Swallow progress lines."""
+
+
+def best(folder, member):
+    return load_checkpoint(folder / "members" / member / "best.safetensors")[0]
+
+
+@pytest.fixture(scope="module")
+def run(castings, tmp_path_factory):
+    return train(tiny(castings, tmp_path_factory.mktemp("runs") / "tiny"), quiet)
+
+
+def test_fills_the_run_folder(run):
+    names = {p.relative_to(run.path).as_posix() for p in run.path.rglob("*") if p.is_file()}
+    members = {
+        f"members/{m}/{file}"
+        for m in ("00", "01", "baseline")
+        for file in ("best.safetensors", "last.safetensors", "history.csv")
+    }
+    assert names == members | {
+        ".lock",
+        "config.yaml",
+        "environment.json",
+        "features.npz",
+        "groups.csv",
+        "metrics.json",
+        "predictions_test.csv",
+        "predictions_val.csv",
+        "report.html",
+        "samples.csv",
+        "stages.json",
+        "subsets.csv",
+    }
+    assert run.ran == ["samples", "features", "subsets", *LEARNING]
+
+
+def test_every_member_gets_its_share_of_normals_and_every_defect(run):
+    samples = pd.read_csv(run / "samples.csv").set_index("path")
+    for _, part in pd.read_csv(run / "subsets.csv", dtype=str).groupby("member"):
+        chosen = samples.loc[part["path"]]
+        assert chosen["split"].unique().tolist() == ["train"]
+        assert chosen["label"].value_counts().to_dict() == {"normal": 9, "defect": 8}
+        assert chosen.index.is_unique
+
+
+def test_the_fused_score_is_the_mean_of_the_members_without_the_baseline(run):
+    table = pd.read_csv(run / "predictions_test.csv")
+    assert len(table) == 12
+    fused = (table["00:defect"] + table["01:defect"]) / 2
+    np.testing.assert_allclose(table["score"], fused, atol=1e-6)
+    np.testing.assert_allclose(table["fused:defect"] + table["fused:normal"], 1, atol=1e-6)
+    assert (table["predicted"] == np.where(table["score"] >= 0.5, "defect", "normal")).all()
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert list(metrics["test"]["models"]) == ["fused", "00", "01", "baseline"]
+    assert metrics["test"]["counts"] == [6, 6]
+
+
+def test_a_second_run_does_nothing(run, castings):
+    before = {p: p.stat().st_mtime_ns for p in run.path.rglob("members/*/*")}
+    again = train(tiny(castings, run.path), pytest.fail)
+    assert again.ran == []
+    assert summary(again).startswith("nothing to do")
+    assert before == {p: p.stat().st_mtime_ns for p in run.path.rglob("members/*/*")}
+
+
+@pytest.mark.parametrize(
+    ("option", "stages"),
+    [
+        ("--evaluation.threshold=0.4", ["metrics", "report"]),
+        ("--training.epochs=1", LEARNING),
+        ("--sampling.proportion=0.5", ["subsets", *LEARNING]),
+        ("--features.n_components=3", ["features", "subsets", *LEARNING]),
+    ],
+)
+def test_a_changed_key_runs_its_stage_and_those_to_its_right(
+    run, castings, tmp_path, option, stages
+):
+    copy = tmp_path / "copy"
+    shutil.copytree(run.path, copy)
+    assert train(tiny(castings, copy, option), quiet).ran == stages
+
+
+def test_equal_configurations_give_equal_runs(run, castings, tmp_path):
+    again = train(tiny(castings, tmp_path / "again"), quiet)
+    for name in ("subsets.csv", "groups.csv", "predictions_test.csv", "metrics.json"):
+        assert (run / name).read_bytes() == (again / name).read_bytes()
+    for member in ("00", "01", "baseline"):
+        first, second = best(run.path, member), best(again.path, member)
+        assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_an_interrupted_run_goes_on_where_it_was(run, castings, tmp_path):
+    lines = []
+
+    def stop_in_the_second_member(line):
+        lines.append(line)
+        if "01 epoch 1/2" in line:
+            raise KeyboardInterrupt
+
+    config = tiny(castings, tmp_path / "torn")
+    with pytest.raises(KeyboardInterrupt):
+        train(config, stop_in_the_second_member)
+    lines.clear()
+    finished = train(config, lines.append)
+    assert [line.split(":")[0].strip() for line in lines if "epoch" in line] == [
+        "01 epoch 2/2",
+        "baseline epoch 1/2",
+        "baseline epoch 2/2",
+    ]
+    assert (finished / "metrics.json").read_bytes() == (run / "metrics.json").read_bytes()
+
+
+def test_evaluating_the_own_test_split_gives_the_same_numbers(run):
+    _, metrics = evaluate(run.path)
+    trained = json.loads((run / "metrics.json").read_text())["test"]
+    assert metrics["models"]["fused"]["auc"] == trained["models"]["fused"]["auc"]
+
+
+def test_evaluating_other_images(run, castings, tmp_path):
+    other = tmp_path / "other"
+    for label in ("normal", "defect"):
+        shutil.copytree(castings / "val" / label, other / label)
+    folder, metrics = evaluate(run.path, root=str(other), output=tmp_path / "out")
+    assert metrics["counts"] == [6, 6]
+    scores = pd.read_csv(folder / "predictions.csv").set_index("path")["score"]
+    trained = pd.read_csv(run / "predictions_val.csv").set_index("path")["score"]
+    np.testing.assert_allclose(scores.sort_values(), trained.sort_values(), atol=1e-6)
+
+
+def test_evaluating_normal_images_only_leaves_auc_undefined(run, castings):
+    _, metrics = evaluate(run.path, root=str(castings / "val"), split="all")
+    assert metrics["models"]["fused"]["auc"]["value"] is not None
+    only = castings.parent / "only"
+    shutil.copytree(castings / "val" / "normal", only / "normal", dirs_exist_ok=True)
+    _, metrics = evaluate(run.path, root=str(only))
+    assert metrics["counts"] == [0, 6]
+    assert metrics["models"]["fused"]["auc"]["value"] is None
+
+
+def test_evaluating_an_unknown_class_names_it(run, castings, tmp_path):
+    shutil.copytree(castings / "val" / "normal", tmp_path / "data" / "porosity")
+    with pytest.raises(UserError, match="'porosity', which the run never saw"):
+        evaluate(run.path, root=str(tmp_path / "data"))
+
+
+def test_predict_has_a_row_for_every_input_in_order(run, castings, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    output = tmp_path / "out" / "predictions.csv"
+    table = predict(
+        run.path, [str(broken), str(castings / "test"), str(tmp_path / "missing.png")], output
+    )
+    assert len(table) == 14
+    assert table["path"].iloc[0] == str(broken)
+    assert "broken.png" in table["error"].iloc[0]
+    assert "does not exist" in table["error"].iloc[-1]
+    assert table["score"].isna().tolist() == [True] + 12 * [False] + [True]
+    trained = pd.read_csv(run / "predictions_test.csv")
+    expected = {str(castings / path): score for path, score in zip(trained["path"], trained["score"], strict=True)}
+    scored = table.iloc[1:-1]
+    np.testing.assert_allclose(scored["score"], [expected[p] for p in scored["path"]], atol=1e-5)
+    assert pd.read_csv(output)["path"].tolist() == table["path"].tolist()
+
+
+def test_predict_with_nothing_readable_still_has_its_rows(run, tmp_path):
+    table = predict(run.path, [str(tmp_path / "missing.png")], tmp_path / "predictions.csv")
+    assert table["error"].str.contains("does not exist").tolist() == [True]
+
+
+def test_a_torn_member_is_named(run, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(run.path, copy)
+    path = copy / "members" / "01" / "best.safetensors"
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(UserError, match="01/best.safetensors is torn"):
+        evaluate(copy)
+
+
+def test_a_member_of_another_run_is_named(run, castings, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(run.path, copy)
+    other = train(tiny(castings, tmp_path / "other", "--training.epochs=1"), quiet)
+    name = "members/00/best.safetensors"
+    shutil.copyfile(other / name, copy / name)
+    with pytest.raises(UserError, match="belongs to another configuration or data set"):
+        evaluate(copy)
+
+
+@pytest.mark.parametrize("strategy", ["random_under", "random_over", "none"])
+def test_every_strategy_runs(castings, tmp_path, strategy):
+    options = [f"--sampling.strategy={strategy}", "--sampling.n_subsets=1", "--training.epochs=1"]
+    run = train(tiny(castings, tmp_path / "run", *options, "--sampling.baseline=false"), quiet)
+    expected = {"random_under": 17, "random_over": 48, "none": 32}[strategy]
+    assert len(pd.read_csv(run / "subsets.csv")) == expected
+    assert "groups.csv" not in {p.name for p in run.path.iterdir()}

@@ -1,0 +1,148 @@
+"""One member: reproducible, resumable, never silent about a loss that is not a number."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mindspore_dpus.config import AugmentConfig, DeviceConfig, LossConfig, TrainingConfig
+from mindspore_dpus.device import configure
+from mindspore_dpus.errors import UserError
+from mindspore_dpus.losses import create_loss
+from mindspore_dpus.models.factory import create_model
+from mindspore_dpus.models.weights import get_state
+from mindspore_dpus.training.checkpoint import load_checkpoint
+from mindspore_dpus.training.trainer import MemberData, Trainer, predict
+
+SEED = [0, 1]
+
+
+@pytest.fixture(scope="module")
+def device():
+    return configure(DeviceConfig(target="CPU", idle_main_thread=False))
+
+
+@pytest.fixture(scope="module")
+def data():
+    """36 images of 32 pixels; those of class 1 are brighter."""
+    rng = np.random.default_rng(0)
+    labels = np.tile([0, 1], 18)
+    images = rng.integers(0, 160, (36, 32, 32, 1)) + 90 * labels[:, None, None, None]
+    return MemberData(images.astype(np.uint8), labels, np.arange(24), np.arange(24, 36))
+
+
+def trainer(device, backbone="resnet18", stamp=None, **training):
+    config = TrainingConfig(**{"epochs": 2, "batch_size": 8, "select_by": "last"} | training)
+    net = create_model(backbone, 2, 1)
+    return Trainer(net, create_loss(LossConfig(), 2), config, device, stamp or {"key": "k"})
+
+
+def start(backbone="resnet18"):
+    return get_state(create_model(backbone, 2, 1, seed=7))
+
+
+def fit(trainer, data, folder, backbone="resnet18"):
+    lines = []
+    trainer.fit(data, start(backbone), folder, SEED, lines.append)
+    return lines
+
+
+def weights(folder, name="best"):
+    return load_checkpoint(folder / f"{name}.safetensors")[0]
+
+
+def assert_equal(first, second):
+    assert first.keys() == second.keys()
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_learns_and_leaves_its_history(device, data, tmp_path):
+    member = trainer(device, epochs=4, select_by="auc")
+    fit(member, data, tmp_path)
+    history = pd.read_csv(tmp_path / "history.csv")
+    assert history.columns.tolist() == ["epoch", "train_loss", "val_loss", "val_auc", "seconds"]
+    assert history["epoch"].tolist() == [1, 2, 3, 4]
+    assert history["train_loss"].iloc[-1] < 0.5 * history["train_loss"].iloc[0]
+    assert history["val_auc"].max() == 1.0
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v2"])
+def test_a_second_member_of_one_trainer_equals_the_first_of_another(
+    device, data, tmp_path, backbone
+):
+    shared = trainer(device, backbone)
+    fit(shared, data, tmp_path / "a", backbone)
+    fit(shared, data, tmp_path / "b", backbone)
+    fit(trainer(device, backbone), data, tmp_path / "c", backbone)
+    first = weights(tmp_path / "a")
+    assert_equal(first, weights(tmp_path / "b"))
+    assert_equal(first, weights(tmp_path / "c"))
+    assert not np.array_equal(first[next(iter(first))], start(backbone)[next(iter(first))])
+
+
+def test_a_resumed_member_equals_an_uninterrupted_one(device, data, tmp_path):
+    training = {"augment": AugmentConfig(horizontal_flip=True, rotation=10)}
+    fit(trainer(device, epochs=3, **training), data, tmp_path / "whole")
+    fit(trainer(device, epochs=1, **training), data, tmp_path / "torn")
+    lines = fit(trainer(device, epochs=3, **training), data, tmp_path / "torn")
+    assert len(lines) == 2
+    assert_equal(weights(tmp_path / "whole", "last"), weights(tmp_path / "torn", "last"))
+
+
+def test_a_finished_member_is_not_trained_again(device, data, tmp_path):
+    fit(trainer(device, epochs=1), data, tmp_path)
+    assert fit(trainer(device, epochs=1), data, tmp_path) == []
+
+
+def test_a_checkpoint_of_another_configuration_is_not_resumed(device, data, tmp_path):
+    fit(trainer(device, epochs=1), data, tmp_path)
+    assert len(fit(trainer(device, epochs=1, stamp={"key": "other"}), data, tmp_path)) == 1
+
+
+def test_a_loss_that_is_not_a_number_names_member_epoch_and_step(device, data, tmp_path):
+    fit(trainer(device, epochs=1), data, tmp_path / "00")
+    good = weights(tmp_path / "00", "last")
+    with pytest.raises(
+        UserError, match=r"member 00: the loss is .* in epoch 2, step \d; epoch 1 is kept.*learning_rate"
+    ):
+        fit(trainer(device, learning_rate=1e38), data, tmp_path / "00")
+    assert_equal(good, weights(tmp_path / "00", "last"))
+
+
+@pytest.mark.parametrize("select_by", ["auc", "loss", "last"])
+def test_the_best_epoch_is_kept(device, data, tmp_path, select_by):
+    fit(trainer(device, epochs=3, select_by=select_by), data, tmp_path)
+    history = load_checkpoint(tmp_path / "last.safetensors")[1]["history"]
+    expected = {
+        "auc": max(history, key=lambda row: row["val_auc"]),
+        "loss": min(history, key=lambda row: row["val_loss"]),
+        "last": history[-1],
+    }[select_by]
+    assert load_checkpoint(tmp_path / "best.safetensors")[1]["epoch"] == expected["epoch"]
+
+
+def test_cosine_schedule_starts_at_the_rate_and_falls(device, data):
+    member = trainer(device, epochs=4, lr_schedule="cosine", learning_rate=0.1)
+    rates = []
+    for epoch in (1, 3, 4):
+        member._set_learning_rate(epoch)
+        rates.append(float(member.optimizer.learning_rate.asnumpy()))
+    np.testing.assert_allclose(rates, [0.1, 0.05, 0.05 * (1 - 2**-0.5)], rtol=1e-5)
+
+
+def test_compiled_steps_learn_the_same(data, tmp_path):
+    device = configure(DeviceConfig(target="CPU", jit=True, idle_main_thread=False))
+    fit(trainer(device, epochs=1), data, tmp_path / "jit")
+    device = configure(DeviceConfig(target="CPU", jit=False, idle_main_thread=False))
+    fit(trainer(device, epochs=1), data, tmp_path / "eager")
+    jit, eager = (weights(tmp_path / name) for name in ("jit", "eager"))
+    for name in eager:
+        np.testing.assert_allclose(jit[name], eager[name], atol=2e-3)
+
+
+def test_predictions_are_probabilities_and_do_not_depend_on_the_batch(device, data):
+    net = create_model("resnet18", 3, 1, seed=1)
+    together = predict(net, data.images, np.arange(36))
+    assert together.shape == (36, 3)
+    np.testing.assert_allclose(together.sum(1), 1, atol=1e-6)
+    alone = np.concatenate([predict(net, data.images, np.array([i])) for i in (0, 17, 35)])
+    np.testing.assert_allclose(alone, together[[0, 17, 35]], atol=1e-5)
