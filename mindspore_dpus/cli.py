@@ -27,7 +27,9 @@ class OneLineParser(argparse.ArgumentParser):
 
 def config_parser(description: str | None = None) -> ArgumentParser:
     """A parser with one option for each key of ``Config``, and ``--config FILE``."""
-    parser = ArgumentParser(description=description, exit_on_error=False)
+    parser = ArgumentParser(
+        description=description, exit_on_error=False, allow_abbrev=False
+    )
     parser.add_argument("--config", action=ActionConfigFile, help="YAML file with any of the keys.")
     parser.add_class_arguments(Config)
     return parser
@@ -71,7 +73,9 @@ def parse_simulate(
     Raises:
         UserError: an unknown key, a wrong type, a value out of range.
     """
-    parser = ArgumentParser(description=description, exit_on_error=False)
+    parser = ArgumentParser(
+        description=description, exit_on_error=False, allow_abbrev=False
+    )
     parser.add_argument("--output", type=str, required=True, help="Folder to write to.")
     parser.add_argument("--seed", type=int, default=0, help="Equal seeds give equal files.")
     parser.add_class_arguments(SimulateConfig, skip={"enabled"})

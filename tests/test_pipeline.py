@@ -113,9 +113,7 @@ def test_a_second_run_does_nothing(run, castings):
         ("--features.n_components=3", ["features", "subsets", *LEARNING]),
     ],
 )
-def test_a_changed_key_runs_its_stage_and_those_to_its_right(
-    run, castings, tmp_path, option, stages
-):
+def test_a_changed_key_runs_its_stage_and_those_to_its_right(run, castings, tmp_path, option, stages):
     copy = tmp_path / "copy"
     shutil.copytree(run.path, copy)
     assert train(tiny(castings, copy, option), quiet).ran == stages
@@ -197,7 +195,10 @@ def test_predict_has_a_row_for_every_input_in_order(run, castings, tmp_path):
     assert "does not exist" in table["error"].iloc[-1]
     assert table["score"].isna().tolist() == [True] + 12 * [False] + [True]
     trained = pd.read_csv(run / "predictions_test.csv")
-    expected = {str(castings / path): score for path, score in zip(trained["path"], trained["score"], strict=True)}
+    expected = {
+        str(castings / path): score
+        for path, score in zip(trained["path"], trained["score"], strict=True)
+    }
     scored = table.iloc[1:-1]
     np.testing.assert_allclose(scored["score"], [expected[p] for p in scored["path"]], atol=1e-5)
     assert pd.read_csv(output)["path"].tolist() == table["path"].tolist()

@@ -1,0 +1,33 @@
+"""Shared by all tests: tiny castings, and a disk that is full at once."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from mindspore_dpus.config import SimulateConfig
+from mindspore_dpus.data.simulate import simulate
+
+
+@pytest.fixture(scope="session")
+def castings(tmp_path_factory):
+    """A folder of 56 simulated radiographs, 32 x 32 pixels, 8 bits, with its manifest.csv."""
+    folder = tmp_path_factory.mktemp("castings")
+    config = SimulateConfig(enabled=True, train=(24, 8), val=(6, 6), test=(6, 6), size=32)
+    simulate(config, folder, random_state=0)
+    return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a file system of 64 KB."""
+    folder = tmp_path / "small_disk"
+    folder.mkdir()
+    if shutil.which("mount") is None:
+        pytest.skip("no mount command here: cannot make a small disk")
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]
+    mounted = subprocess.run(command, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"cannot make a small disk: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)

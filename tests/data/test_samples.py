@@ -1,0 +1,213 @@
+"""Folders and manifests become one table; what is wrong with them is said in the user's words."""
+
+import os
+
+import pandas as pd
+import pytest
+
+from mindspore_dpus.config import DataConfig
+from mindspore_dpus.data.samples import (
+    COLUMNS,
+    class_names,
+    find_samples,
+    fingerprint,
+    read_manifest,
+    read_paths,
+    read_table,
+    scan_folders,
+    write_table,
+)
+from mindspore_dpus.errors import UserError
+
+
+def make_files(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+    return root
+
+
+def make_manifest(folder, text):
+    path = folder / "manifest.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def make_table(**columns):
+    return pd.DataFrame(columns, dtype=str)
+
+
+def test_a_folder_a_class(tmp_path):
+    make_files(tmp_path, "normal/b.png", "normal/deep/er/a.TIF", "defect/c.jpeg", "defect/notes.txt")
+    table = scan_folders(tmp_path)
+    assert list(table) == COLUMNS
+    assert table.to_numpy().tolist() == [
+        ["defect/c.jpeg", "defect", "", ""],
+        ["normal/b.png", "normal", "", ""],
+        ["normal/deep/er/a.TIF", "normal", "", ""],
+    ]
+
+
+def test_a_folder_a_split_with_a_folder_a_class(tmp_path):
+    make_files(tmp_path, "train/normal/a.png", "test/defect/b.png", "other/defect/c.png")
+    assert scan_folders(tmp_path).to_numpy().tolist() == [
+        ["train/normal/a.png", "normal", "train", ""],
+        ["test/defect/b.png", "defect", "test", ""],
+    ]
+
+
+@pytest.mark.parametrize("hidden", [".cache/a.png", "normal/._b.png", "normal/.tmp/c.png"])
+def test_hidden_files_and_folders_are_no_samples(tmp_path, hidden):
+    make_files(tmp_path, "normal/b.png", hidden)
+    assert scan_folders(tmp_path)["path"].tolist() == ["normal/b.png"]
+
+
+def test_a_root_without_images_shows_what_is_expected(tmp_path):
+    make_files(tmp_path, "normal/a.txt", "loose.png")
+    with pytest.raises(UserError, match=r"data\.root: no images under .*<class>/\*\.png"):
+        scan_folders(tmp_path)
+
+
+def test_a_manifest_gets_the_missing_columns_and_keeps_the_others(tmp_path):
+    path = make_manifest(tmp_path, "size,path,label\n007,a.png,NA\n,b.png,1\n")
+    table = read_manifest(path)
+    assert list(table) == [*COLUMNS, "size"]
+    assert table.to_numpy().tolist() == [["a.png", "NA", "", "", "007"], ["b.png", "1", "", "", ""]]
+
+
+def test_a_manifest_names_splits_and_groups(tmp_path):
+    rows = "a.png,x,train,01\nb.png,y,val,01\nc.png,x,test,\nd.png,y,unused,2\ne.png,y,,2\n"
+    table = read_manifest(make_manifest(tmp_path, "path,label,split,group\n" + rows))
+    assert table["split"].tolist() == ["train", "val", "test", "unused", ""]
+    assert table["group"].tolist() == ["01", "01", "", "2", "2"]
+
+
+def test_the_byte_order_mark_of_a_spreadsheet_is_no_part_of_a_name(tmp_path):
+    assert read_manifest(make_manifest(tmp_path, "\ufeffpath,label\na.png,x\n"))["path"].tolist() == [
+        "a.png"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is not a CSV table"),
+        ("path,label\n", "has no rows"),
+        ("path;label\na.png;x\n", "has no column 'path'; it needs path, label"),
+        ("path,split\na.png,train\n", "has no column 'label'"),
+        ("path,label\na.png,x\n,y\n", "line 3 has an empty path"),
+        ("path,label\na.png,\n", "line 2 has an empty label"),
+        ("path,label\na.png,x\nb.png,x\na.png,y\n", r"names a\.png more than once"),
+        ("path,label,split\na.png,x,valid\n", "has the split 'valid'; allowed are train, val, test"),
+        ('path,label\n"a.png,x\n', "is not a CSV table"),
+    ],
+)
+def test_a_bad_manifest_is_named_with_its_fault(tmp_path, text, message):
+    with pytest.raises(UserError, match=rf"manifest\.csv {message}"):
+        read_manifest(make_manifest(tmp_path, text))
+
+
+@pytest.mark.parametrize("rows", ["a.png,x,\nb.png,y,\n", "a.png,x,3\nb.png,y,4\n"])
+def test_cells_beyond_the_header_do_not_shift_the_columns(tmp_path, rows):
+    try:
+        table = read_manifest(make_manifest(tmp_path, "path,label\n" + rows))
+    except UserError as error:
+        assert "empty label" not in str(error)  # no label is empty
+    else:
+        assert table[["path", "label"]].to_numpy().tolist() == [["a.png", "x"], ["b.png", "y"]]
+
+
+def test_binary_is_no_manifest(tmp_path):
+    (tmp_path / "manifest.csv").write_bytes(b"path,label\n\xff\xfe,x\n")
+    with pytest.raises(UserError, match="is not a CSV table"):
+        read_manifest(tmp_path / "manifest.csv")
+
+
+def test_a_missing_manifest_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"no\.csv does not exist"):
+        read_manifest(tmp_path / "no.csv")
+
+
+def test_a_folder_is_no_manifest(tmp_path):
+    with pytest.raises(UserError, match=tmp_path.name):
+        read_manifest(tmp_path)
+
+
+def test_paths_are_read_from_a_csv_that_has_them(tmp_path):
+    assert read_paths(make_manifest(tmp_path, "note,path\n1,b.png\n2,a.png\n")) == ["b.png", "a.png"]
+    with pytest.raises(UserError, match="has no column 'path'"):
+        read_paths(make_manifest(tmp_path, "file\na.png\n"))
+
+
+def test_the_manifest_in_the_root_goes_before_the_folders(tmp_path):
+    make_files(tmp_path, "normal/a.png", "defect/b.png")
+    assert len(find_samples(DataConfig(root=str(tmp_path)))) == 2
+    make_manifest(tmp_path, "path,label\n1.png,normal\n2.png,defect\n3.png,defect\n")
+    assert len(find_samples(DataConfig(root=str(tmp_path)))) == 3
+
+
+def test_a_manifest_elsewhere_goes_before_the_one_in_the_root(tmp_path):
+    make_manifest(tmp_path, "path,label\n1.png,normal\n2.png,defect\n")
+    other = tmp_path / "other.csv"
+    other.write_text("path,label\n7.png,normal\n8.png,defect\n")
+    table = find_samples(DataConfig(root=str(tmp_path), manifest=str(other)))
+    assert table["path"].tolist() == ["7.png", "8.png"]
+
+
+def test_a_root_that_is_no_folder_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"data\.root: .*nowhere is not a folder"):
+        find_samples(DataConfig(root=str(tmp_path / "nowhere")))
+
+
+@pytest.mark.parametrize(
+    ("labels", "settings", "message"),
+    [
+        (["normal", "normal"], {}, "only the class 'normal' was found; at least two"),
+        (["ok", "defect"], {}, r"data\.majority is 'normal', but .* 'defect' and 'ok'"),
+        (["normal", "bad"], {}, r"data\.positive is 'defect', but .* set --data\.positive"),
+        (["ok", "bad"], {"positive": "bad", "majority": "good"}, r"data\.majority is 'good'"),
+    ],
+)
+def test_unfit_classes_are_refused_unless_they_are_not_learnt_from(tmp_path, labels, settings, message):
+    rows = "".join(f"{i}.png,{label}\n" for i, label in enumerate(labels))
+    make_manifest(tmp_path, "path,label\n" + rows)
+    config = DataConfig(root=str(tmp_path), **settings)
+    with pytest.raises(UserError, match=message):
+        find_samples(config)
+    assert len(find_samples(config, check=False)) == 2
+
+
+def test_three_classes_need_no_positive_one(tmp_path):
+    make_manifest(tmp_path, "path,label\n1.png,glass\n2.png,paper\n3.png,can\n")
+    assert class_names(find_samples(DataConfig(root=str(tmp_path)))) == ["can", "glass", "paper"]
+
+
+def test_the_fingerprint_follows_table_and_files(tmp_path):
+    make_files(tmp_path, "a.png", "b.png")
+    table = make_table(path=["a.png", "b.png"], label=["x", "y"])
+    prints = [fingerprint(table, tmp_path), fingerprint(table.assign(label="x"), tmp_path)]
+    (tmp_path / "b.png").write_bytes(b"longer")
+    prints.append(fingerprint(table, tmp_path))
+    os.utime(tmp_path / "b.png", ns=(0, 0))
+    prints.append(fingerprint(table, tmp_path))
+    assert len(set(prints)) == 4
+    assert fingerprint(table.copy(), tmp_path) == prints[-1]
+
+
+def test_a_moved_folder_has_the_same_fingerprint(tmp_path):
+    table = make_table(path=["a.png"], label=["x"])
+    before = fingerprint(table, make_files(tmp_path / "old", "a.png"))
+    (tmp_path / "old").rename(tmp_path / "new")
+    assert fingerprint(table, tmp_path / "new") == before
+
+
+def test_a_file_of_the_table_that_is_missing_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"a\.png does not exist, but the sample table names it"):
+        fingerprint(make_table(path=["a.png"], label=["x"]), tmp_path)
+
+
+@pytest.mark.parametrize("column", ["path", "label", "member", "predicted"])
+@pytest.mark.parametrize("text", ["01", "NA", ""])
+def test_text_stays_text_in_the_run_folder(tmp_path, column, text):
+    write_table(make_table(**{"path": ["a.png"], column: [text]}), tmp_path / "table.csv")
+    assert read_table(tmp_path / "table.csv")[column].tolist() == [text]

@@ -1,0 +1,156 @@
+"""Simulated radiographs: physics in numbers, flaws in their boxes, files byte for byte."""
+
+import dataclasses
+import errno
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from mindspore_dpus.config import SimulateConfig
+from mindspore_dpus.data.images import read_image
+from mindspore_dpus.data.simulate import FLAWS, SUBPOPULATIONS, expose, radiograph, simulate
+
+FEW = SimulateConfig(enabled=True, train=(3, 2), val=(1, 1), test=(1, 1), size=16)
+# As good as no noise, and no scatter: what is left is the part itself.
+CLEAN = SimulateConfig(size=64, bits=16, photons=1e12, scatter=0.0)
+TOP = 2**16 - 1
+
+
+def files(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def transmission(attenuation, rng=0, **changes):
+    config = dataclasses.replace(CLEAN, **changes)
+    return expose(np.random.default_rng(rng), attenuation, config) * 1.1 / TOP
+
+
+def test_equal_seeds_give_equal_files_and_others_do_not(tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        assert simulate(FEW, tmp_path / name, seed) == tmp_path / name / "manifest.csv"
+    a, b, c = (files(tmp_path / name) for name in "abc")
+    assert a == b
+    assert a.keys() == c.keys()
+    assert all(a[path] != c[path] for path in a)
+
+
+def test_the_manifest_describes_every_file(castings):
+    table = pd.read_csv(castings / "manifest.csv")
+    facts = ["flaw_size", "flaw_depth_mm", "box_x", "box_y", "box_w", "box_h"]
+    assert list(table) == ["path", "label", "split", "group", "subpopulation", "flaw", *facts]
+    assert set(table["path"]) == {
+        path.relative_to(castings).as_posix() for path in castings.rglob("*.png")
+    }
+    assert table.groupby(["split", "label"]).size().to_dict() == {
+        ("train", "normal"): 24,
+        ("train", "defect"): 8,
+        ("val", "normal"): 6,
+        ("val", "defect"): 6,
+        ("test", "normal"): 6,
+        ("test", "defect"): 6,
+    }
+    assert (
+        table["path"].str.split("/").str[:2].str.join("/") == table["split"] + "/" + table["label"]
+    ).all()
+    assert set(table["subpopulation"]) == set(SUBPOPULATIONS)
+    defects = table[table["label"] == "defect"]
+    assert set(defects["flaw"]) <= set(FLAWS)
+    assert table["flaw"][table["label"] == "normal"].isna().all()
+    assert table[facts][table["label"] == "normal"].isna().all(axis=None)
+    assert (defects[["box_x", "box_y"]] >= 0).all(axis=None)
+    assert (defects["box_x"] + defects["box_w"] <= 32).all()
+    assert (defects["box_y"] + defects["box_h"] <= 32).all()
+    assert (defects["flaw_size"] == defects[["box_w", "box_h"]].max(axis=1)).all()
+
+
+def test_the_written_images_have_the_size_asked_for(castings):
+    for path in castings.rglob("*.png"):
+        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert (image.shape, image.dtype) == ((32, 32), np.uint8)
+
+
+def test_a_folder_filled_again_holds_the_new_manifest(tmp_path):
+    simulate(FEW, tmp_path, 0)
+    simulate(dataclasses.replace(FEW, train=(1, 1)), tmp_path, 0)
+    assert len(pd.read_csv(tmp_path / "manifest.csv")) == 6
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+@pytest.mark.parametrize("subpopulation", SUBPOPULATIONS)
+def test_the_box_holds_the_flaw_and_nothing_else_changes(flaw, subpopulation):
+    for seed in range(5):
+        image, facts = radiograph(np.random.default_rng(seed), CLEAN, subpopulation, flaw)
+        without, none = radiograph(np.random.default_rng(seed), CLEAN, subpopulation, None)
+        assert none == {}
+        change = np.log(image / without)
+        # The detector's unsharpness carries a flaw's edge a little farther.
+        box = np.zeros(image.shape, bool)
+        rows = slice(max(facts["box_y"] - 2, 0), facts["box_y"] + facts["box_h"] + 2)
+        columns = slice(max(facts["box_x"] - 2, 0), facts["box_x"] + facts["box_w"] + 2)
+        box[rows, columns] = True
+        strongest = np.unravel_index(np.abs(change).argmax(), change.shape)
+        assert box[strongest]
+        assert (change[strongest] < 0) == (flaw == "inclusion")
+        assert np.abs(change[~box]).max() < 0.1 * np.abs(change[box]).max()
+        # mu T: nowhere has more been taken away than the manifest says.
+        assert np.abs(change).max() <= 0.054 * facts["flaw_depth_mm"] * 1.01
+
+
+def test_sixteen_bits_hold_more_than_eight():
+    config = SimulateConfig(size=32, bits=16)
+    image, _ = radiograph(np.random.default_rng(0), config, "bright", None)
+    assert image.dtype == np.uint16
+    assert len(np.unique(image)) > 256
+    assert image.max() > 255
+
+
+def test_subpopulations_come_in_their_proportions(tmp_path):
+    shares = np.array([0.1, 0.3, 0.6])
+    config = SimulateConfig(train=(200, 0), val=(0, 0), test=(0, 0), size=16, proportions=tuple(shares))
+    table = pd.read_csv(simulate(config, tmp_path, 0))
+    counts = table["subpopulation"].value_counts().reindex(SUBPOPULATIONS)
+    assert np.all(np.abs(counts - 200 * shares) < 3 * np.sqrt(200 * shares * (1 - shares)))
+
+
+def test_thin_parts_are_brighter_than_thick_ones():
+    config = SimulateConfig(size=32)
+    bright, rough, plain = (
+        np.mean([radiograph(np.random.default_rng(s), config, kind, None)[0].mean() for s in range(12)])
+        for kind in ("bright", "rough", "plain")
+    )
+    assert bright > 1.5 * rough
+    assert rough > 1.3 * plain
+
+
+def test_transmission_follows_beer_and_lambert():
+    attenuation = np.tile(np.linspace(0.5, 0.52, 32), (32, 1))
+    once, twice = transmission(attenuation, size=32), transmission(2 * attenuation, size=32)
+    assert np.allclose(once, np.exp(-attenuation), rtol=2e-3)
+    assert np.allclose(twice, once**2, rtol=2e-3)
+
+
+@pytest.mark.parametrize("photons", [100.0, 1000.0, 10000.0])
+def test_noise_is_that_of_the_photons_and_the_read_out(photons):
+    image = transmission(np.full((64, 64), 0.5), photons=photons)
+    expected = np.sqrt(photons * np.exp(-0.5) + 2.0**2) / photons
+    assert image.std() == pytest.approx(expected, rel=0.05)
+    assert image.mean() == pytest.approx(np.exp(-0.5), rel=0.01)
+
+
+def test_scatter_hides_its_share_of_fine_detail_and_keeps_the_mean():
+    stripes = np.tile([0.2, 0.2, 1.0, 1.0], (32, 8))
+    sharp, hazy = (transmission(stripes, size=32, scatter=s) for s in (0.0, 0.3))
+    assert hazy[8:-8, 8:-8].std() == pytest.approx(0.7 * sharp[8:-8, 8:-8].std(), rel=0.01)
+    assert hazy.mean() == pytest.approx(sharp.mean(), rel=1e-3)
+
+
+def test_a_full_disk_is_an_error_and_leaves_no_torn_image(tmp_path, small_disk):
+    config = SimulateConfig(train=(20, 8), val=(1, 1), test=(1, 1), size=64)
+    with pytest.raises(OSError, match="disk|space") as caught:
+        simulate(config, small_disk / "data", 0)
+    assert caught.value.errno == errno.ENOSPC
+    assert not (small_disk / "data/manifest.csv").exists()
+    for path in small_disk.rglob("*.png"):
+        assert read_image(path).shape == (64, 64)

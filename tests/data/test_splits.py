@@ -1,0 +1,178 @@
+"""Splits in exact numbers, whole groups, and imbalance that nests."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mindspore_dpus.config import SplitConfig
+from mindspore_dpus.data.splits import assign_splits, hold_out, make_imbalance
+from mindspore_dpus.errors import UserError
+
+TWENTY_EACH = SplitConfig(val_size=20, test_size=20)
+
+
+def make_table(normal=160, defect=40, split="", group=""):
+    """A shuffled sample table; split and group: one value, or one for each row before shuffling."""
+    labels = ["normal"] * normal + ["defect"] * defect
+    table = pd.DataFrame({"path": [f"{i}.png" for i in range(len(labels))], "label": labels})
+    table["split"], table["group"] = split, group
+    return table.sample(frac=1, random_state=1).reset_index(drop=True)
+
+
+def in_groups_of(size, total=200):
+    return [f"g{i // size}" for i in range(total)]
+
+
+def counts(table):
+    return pd.crosstab(table["split"], table["label"])[["normal", "defect"]].T.to_dict("list")
+
+
+def test_splits_are_stratified_to_the_sample():
+    table = assign_splits(make_table(), TWENTY_EACH, 0)
+    assert counts(table) == {"test": [16, 4], "train": [128, 32], "val": [16, 4]}
+
+
+@pytest.mark.parametrize(("size", "number"), [(0.15, 30), (0.1, 20), (50, 50), (1.5, 2)])
+def test_a_size_up_to_one_is_a_share_and_above_a_number(size, number):
+    table = make_table()
+    held_out, unused = hold_out(table["label"].to_numpy(), table["group"].to_numpy(), size, False, 0)
+    assert len(held_out) == number
+    assert len(unused) == 0
+    assert (table["label"][held_out] == "defect").sum() == round(number / 5)
+
+
+@pytest.mark.parametrize(("size", "number"), [(0.2, 8), (5, 5)])
+def test_balanced_splits_hold_equally_many_and_the_rest_is_train(size, number):
+    table = assign_splits(make_table(), SplitConfig(val_size=5, test_size=size, balanced=True), 0)
+    rest = [160 - 5 - number, 40 - 5 - number]
+    assert counts(table) == {"test": [number] * 2, "train": rest, "val": [5, 5]}
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("group", ["", in_groups_of(5)], ids=["single", "grouped"])
+def test_equal_seeds_give_equal_splits_and_others_do_not(balanced, group):
+    table = make_table(group=group)
+
+    def split(seed):
+        return assign_splits(table, SplitConfig(balanced=balanced), seed)["split"].tolist()
+
+    assert split(3) == split(3)
+    assert split(3) != split(4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("balanced", [False, True])
+def test_no_group_is_in_two_splits(seed, balanced):
+    group = np.random.default_rng(seed).integers(0, 50, 200).astype(str)
+    table = assign_splits(make_table(group=group), SplitConfig(balanced=balanced), seed)
+    assert set(counts(table)) == {"train", "val", "test"} | ({"unused"} if balanced else set())
+    splits = table[table["split"] != "unused"].groupby("group")["split"].nunique()
+    assert splits.max() == 1
+    in_train = table["group"][table["split"] == "train"]
+    assert not set(in_train) & set(table["group"][table["split"] == "unused"])
+    for name in ("val", "test"):
+        normal, defect = counts(table)[name]
+        assert (normal == defect) if balanced else 20 <= normal + defect <= 45
+
+
+def test_images_without_a_group_are_each_on_their_own():
+    group = ["a"] * 5 + ["b"] * 5 + [""] * 190
+    table = assign_splits(make_table(group=group), TWENTY_EACH, 0)
+    assert table.groupby("group")["split"].nunique()[["a", "b"]].tolist() == [1, 1]
+    for name in ("val", "test"):
+        assert 15 <= sum(counts(table)[name]) <= 25
+
+
+def test_one_group_for_all_is_no_group():
+    table = make_table(group="batch 1")
+    assert counts(assign_splits(table, TWENTY_EACH, 0))["test"] == [16, 4]
+
+
+def test_named_splits_are_kept():
+    names = ["train", "val", "test", "unused"] * 50
+    table = make_table(split=names)
+    assert assign_splits(table, SplitConfig(), 0)["split"].tolist() == table["split"].tolist()
+
+
+def test_unnamed_images_are_train_where_the_others_are_named():
+    table = make_table(split=["val", "test", "", ""] * 50)
+    result = assign_splits(table, SplitConfig(), 0)
+    assert counts(result) == {"test": [40, 10], "train": [80, 20], "val": [40, 10]}
+
+
+@pytest.mark.parametrize(("named", "missing"), [("test", "val"), ("val", "test")])
+def test_a_missing_split_is_taken_from_train_only(named, missing):
+    table = make_table(split=[named, "train", "train", "unused"] * 50)
+    result = assign_splits(table, TWENTY_EACH, 0)
+    assert counts(result) == {
+        named: [40, 10],
+        missing: [16, 4],
+        "train": [64, 16],
+        "unused": [40, 10],
+    }
+    kept = table["split"].isin([named, "unused"])
+    assert (result["split"][kept] == table["split"][kept]).all()
+
+
+def test_the_table_itself_is_left_alone():
+    table = make_table()
+    before = table.copy()
+    result = assign_splits(table, SplitConfig(), 0)
+    pd.testing.assert_frame_equal(table, before)
+    pd.testing.assert_frame_equal(result.drop(columns="split"), before.drop(columns="split"))
+
+
+def test_imbalance_thins_the_smallest_class_in_nested_subsets():
+    labels = make_table(normal=50, defect=40)["label"].to_numpy()
+    normals = set(np.flatnonzero(labels == "normal"))
+    previous = set(range(90))
+    for fraction, left in [(1, 40), (1 / 2, 20), (1 / 4, 10), (1 / 8, 5), (1 / 16, 2), (1e-9, 1)]:
+        kept = make_imbalance(labels, fraction, random_state=0)
+        assert np.all(np.diff(kept) > 0)
+        assert len(kept) == 50 + left
+        assert normals < set(kept) <= previous
+        previous = set(kept)
+
+
+def test_imbalance_thins_train_and_nothing_else():
+    table = make_table()
+    full = assign_splits(table, TWENTY_EACH, 0)
+    thin = assign_splits(table, SplitConfig(val_size=20, test_size=20, minority_fraction=1 / 8), 0)
+    assert counts(thin) == {"test": [16, 4], "train": [128, 4], "unused": [0, 28], "val": [16, 4]}
+    changed = full["split"] != thin["split"]
+    assert set(full["split"][changed]) == {"train"}
+    assert set(full["label"][changed]) == {"defect"}
+
+
+@pytest.mark.parametrize(
+    ("table", "config", "message"),
+    [
+        (make_table(), {"test_size": 199}, r"Change split\.val_size or split\.test_size"),
+        (make_table(), {"test_size": 0.001}, r"Change split\.val_size or split\.test_size"),
+        (
+            make_table(),
+            {"test_size": 40, "balanced": True},
+            "40 images of each class cannot be held out; the class 'defect' has 40",
+        ),
+        (make_table(), {"test_size": 0.001, "balanced": True}, "0 images of each class"),
+        (
+            make_table(group=["a"] * 160 + ["b"] * 40),
+            {},
+            "2 groups cannot be split so that every class is on both sides",
+        ),
+        (
+            make_table(split=["val"] * 160 + ["train"] * 40),
+            {"test_size": 10},
+            "split train: no image of the class 'normal'",
+        ),
+        (
+            make_table(split=["train"] * 120 + ["val"] * 40 + ["train"] * 40),
+            {"test_size": 10},
+            "split val: no image of the class 'defect'",
+        ),
+        (make_table(normal=20, defect=1), {}, r"split\.val_size|no image of the class 'defect'"),
+    ],
+)
+def test_impossible_splits_are_refused(table, config, message):
+    with pytest.raises(UserError, match=message):
+        assign_splits(table, SplitConfig(**config), 0)

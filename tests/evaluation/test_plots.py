@@ -1,0 +1,85 @@
+"""Figures are valid, repeatable SVG that says what it shows."""
+
+import re
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mindspore_dpus.evaluation import plots
+
+LABELS = np.array([True, False, False, True, False, False])
+SCORES = np.array([0.9, 0.4, 0.3, 0.35, 0.2, 0.1])
+HISTORY = pd.DataFrame(
+    {
+        "epoch": [1, 2, 3],
+        "train_loss": [0.7, 0.5, 0.4],
+        "val_loss": [0.7, 0.6, 0.6],
+        "val_auc": [0.5, 0.7, 0.8],
+    }
+)
+SHARES = pd.Series([0.5, 0.3, 0.2], index=[0, 1, 2])
+FIGURES = {
+    "curves": (
+        lambda: plots.curves(
+            LABELS, {"00": 1 - SCORES, "fused": SCORES, "baseline": SCORES**2}, "a & <b>"
+        ),
+        ["ROC", "recall of a & <b>", "member 00", "fused", "baseline"],
+    ),
+    "training_curves": (
+        lambda: plots.training_curves({"00": HISTORY, "baseline": HISTORY[:1]}),
+        ["epoch", "Validation AUC", "member 00", "baseline"],
+    ),
+    "group_shares": (
+        lambda: plots.group_shares(SHARES, pd.DataFrame([SHARES, SHARES], index=["00", "01"])),
+        ["group", "each subset", "all images of the class", "2"],
+    ),
+    "confusion": (
+        lambda: plots.confusion(
+            np.array([[17, 0, 3], [0, 0, 0], [1, 2, 99]]), ["<x>", "y & z", "cold shut"]
+        ),
+        ["<x>", "y & z", "cold shut", "17", "99", "predicted", "true"],
+    ),
+}
+
+
+def texts(svg):
+    """Text elements in reading order of the file."""
+    return [
+        "".join(element.itertext()).strip()
+        for element in ET.fromstring(svg).iter()
+        if element.tag.endswith("}text")
+    ]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_valid_svg_with_its_words(name):
+    draw, words = FIGURES[name]
+    svg = draw()
+    root = ET.fromstring(svg)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert len(root.attrib["viewBox"].split()) == 4
+    assert [word for word in words if word not in texts(svg)] == []
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_equal_figures_are_equal_text(name):
+    draw, _ = FIGURES[name]
+    assert draw() == draw()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_needs_nothing_from_outside(name):
+    links = re.findall(r'href="([^"]*)"', FIGURES[name][0]())
+    assert all(link.startswith(("#", "data:")) for link in links)
+
+
+def test_the_confusion_matrix_has_every_count_in_its_cell():
+    svg = plots.confusion(np.array([[11, 12], [13, 14]]), ["a", "b"])
+    assert [text for text in texts(svg) if text.isdigit()] == ["11", "12", "13", "14"]
+
+
+def test_changed_data_is_a_changed_figure():
+    first, second = (plots.curves(LABELS, {"fused": scores}, "x") for scores in (SCORES, SCORES[::-1]))
+    assert first != second

@@ -1,0 +1,120 @@
+"""Every strategy as index arrays: sizes, classes, and imbalanced-learn's own samplers."""
+
+import numpy as np
+import pytest
+from imblearn.over_sampling import RandomOverSampler
+from imblearn.under_sampling import RandomUnderSampler
+from sklearn.datasets import make_blobs
+from sklearn.metrics import adjusted_rand_score
+
+from mindspore_dpus.sampling.dpus import DistributionPreservingUnderSampler
+from mindspore_dpus.sampling.strategies import dpus, none, random_over, random_under
+
+LABELS = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [60, 30, 20]))
+
+
+def class_counts(subset):
+    return np.bincount(LABELS[subset], minlength=3).tolist()
+
+
+def test_none_gives_every_member_everything():
+    assert [subset.tolist() for subset in none(LABELS, 3)] == [list(range(110))] * 3
+
+
+@pytest.mark.parametrize(
+    ("proportion", "expected"),
+    [(None, [20, 20, 20]), ("auto", [22, 22, 20]), (0.5, [30, 15, 20])],
+)
+def test_random_under_draws_the_sizes_of_dpus(proportion, expected):
+    subsets = random_under(LABELS, 4, proportion, random_state=0)
+    assert len(subsets) == 4
+    for subset in subsets:
+        assert class_counts(subset) == expected
+        assert np.all(np.diff(subset) > 0)
+    assert len({tuple(subset) for subset in subsets}) == 4
+    grouped, _ = dpus(
+        np.random.default_rng(0).normal(size=(110, 2)), LABELS, 3, 1, proportion, "independent", 0
+    )
+    assert class_counts(grouped[0]) == expected
+
+
+def test_random_under_is_as_large_as_imbalanced_learns():
+    sampler = RandomUnderSampler(random_state=0)
+    sampler.fit_resample(np.zeros((110, 1)), LABELS)
+    subset = random_under(LABELS, 1, None, 0)[0]
+    assert class_counts(subset) == class_counts(sampler.sample_indices_)
+
+
+def test_random_under_draws_every_sample_as_often_as_any():
+    subsets = random_under(LABELS, 400, None, random_state=0)
+    uses = np.bincount(np.concatenate(subsets), minlength=110)
+    assert np.all(uses[LABELS == 2] == 400)
+    for label, size in ((0, 60), (1, 30)):
+        share = 20 / size
+        bound = 4.5 * np.sqrt(400 * share * (1 - share))
+        assert np.all(np.abs(uses[LABELS == label] - 400 * share) < bound)
+
+
+def test_random_over_is_imbalanced_learns():
+    subsets = random_over(LABELS, 3, random_state=5)
+    for i, subset in enumerate(subsets):
+        sampler = RandomOverSampler(random_state=5 + i)
+        sampler.fit_resample(np.zeros((110, 1)), LABELS)
+        assert np.array_equal(subset, np.sort(sampler.sample_indices_))
+        assert class_counts(subset) == [60, 60, 60]
+        assert set(subset) == set(range(110))
+    assert not np.array_equal(subsets[0], subsets[1])
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda seed: random_under(LABELS, 2, "auto", seed),
+        lambda seed: random_over(LABELS, 2, seed),
+        lambda seed: dpus(np.arange(110.0)[:, None], LABELS, 3, 2, "auto", "covering", seed)[0],
+    ],
+    ids=["random_under", "random_over", "dpus"],
+)
+def test_equal_seeds_give_equal_subsets(draw):
+    assert [s.tolist() for s in draw(3)] == [s.tolist() for s in draw(3)]
+    assert [s.tolist() for s in draw(3)] != [s.tolist() for s in draw(4)]
+
+
+@pytest.fixture
+def blobs():
+    """100 normals in three true groups (50, 30, 20) and 20 defects: features, labels, truth."""
+    features, truth = make_blobs(
+        [50, 30, 20, 20], 4, cluster_std=0.1, random_state=0, center_box=(-20, 20)
+    )
+    return features, (truth == 3).astype(int), truth
+
+
+@pytest.mark.parametrize("draw", ["independent", "covering"])
+def test_dpus_takes_the_same_share_of_every_group(blobs, draw):
+    features, labels, truth = blobs
+    subsets, groups = dpus(features, labels, 3, 5, 0.2, draw, random_state=0)
+    assert adjusted_rand_score(truth[labels == 0], groups[labels == 0]) == 1.0
+    assert set(groups[labels == 1]) == {-1}
+    assert [np.bincount(truth[s]).tolist() for s in subsets] == [[10, 6, 4, 20]] * 5
+    if draw == "covering":
+        assert len(set(np.concatenate(subsets))) == 120
+
+
+def test_dpus_does_not_look_at_features_of_the_smallest_class(blobs):
+    features, labels, _ = blobs
+    subsets, groups = dpus(features, labels, 3, 2, "auto", "independent", 0)
+    features[labels == 1] = 1e6
+    others, other_groups = dpus(features, labels, 3, 2, "auto", "independent", 0)
+    assert np.array_equal(groups, other_groups)
+    assert all(np.array_equal(a, b) for a, b in zip(subsets, others, strict=True))
+
+
+def test_dpus_is_the_sampler_on_whitened_features(blobs):
+    features, labels, _ = blobs
+    sampler = DistributionPreservingUnderSampler(
+        n_clusters=3, n_subsets=2, proportion=0.3, n_components=None, random_state=7
+    )
+    sampler.fit_resample(features, labels)
+    subsets, groups = dpus(features, labels, 3, 2, 0.3, "independent", 7)
+    assert np.array_equal(groups, sampler.labels_)
+    assert [s.tolist() for s in subsets] == [s.tolist() for s in sampler.subsets_]

@@ -1,0 +1,338 @@
+"""Every key is documented, checked, and survives the way from YAML to a Config and back."""
+
+import ast
+import dataclasses
+import inspect
+import json
+import types
+import typing
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mindspore_dpus import config as config_module
+from mindspore_dpus.cli import (
+    OneLineParser,
+    check_config,
+    config_parser,
+    dump_config,
+    load_config,
+    parse_config,
+    parse_simulate,
+    plain,
+)
+from mindspore_dpus.config import Config, SimulateConfig
+from mindspore_dpus.errors import UserError
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+def leaves(section=Config, prefix=""):
+    """(dotted key, dataclass, name, type) of every key that is no section."""
+    for name, kind in typing.get_type_hints(section).items():
+        if dataclasses.is_dataclass(kind):
+            yield from leaves(kind, f"{prefix}{name}.")
+        else:
+            yield prefix + name, section, name, kind
+
+
+def members(kind):
+    """The plain types of a union or tuple; Literals are none of them."""
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) in (typing.Union, tuple):
+        return {member for part in typing.get_args(kind) for member in members(part)}
+    return {kind}
+
+
+def field_docs():
+    """(class name, field name) -> the string below the field in the source."""
+    docs = {}
+    for node in ast.parse(inspect.getsource(config_module)).body:
+        if isinstance(node, ast.ClassDef):
+            for field, text in zip(node.body, node.body[1:], strict=False):
+                if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+                    docs[node.name, field.target.id] = ast.literal_eval(text.value)
+    return docs
+
+
+def squeezed(text):
+    return "".join(text.split())
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a YAML file and return its name."""
+
+    def write(text, name="given.yaml"):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return str(tmp_path / name)
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def help_text():
+    return config_parser("A description.").format_help()
+
+
+@pytest.mark.parametrize(("key", "section", "name"), [leaf[:3] for leaf in leaves()])
+def test_every_key_is_documented_in_help(help_text, key, section, name):
+    doc = field_docs()[section.__name__, name]
+    assert len(doc.split()) >= 3
+    assert f"--{key}" in help_text
+    assert squeezed(doc.rstrip(".")) in squeezed(help_text)
+
+
+def test_every_section_is_documented_in_help(help_text):
+    for kind in typing.get_type_hints(Config).values():
+        if dataclasses.is_dataclass(kind):
+            assert squeezed(kind.__doc__.rstrip(".")) in squeezed(help_text)
+    assert "A description." in help_text
+
+
+def test_the_defaults_are_those_of_the_dataclasses():
+    expected = Config()
+    expected.data.root = "images"
+    assert parse_config(["--data.root", "images"]) == expected
+
+
+def test_the_command_line_goes_before_the_file_and_the_file_before_the_defaults(write):
+    first = write("seed: 1\ntraining: {epochs: 3, batch_size: 8}\ndata: {root: images}\n", "first.yaml")
+    second = write("training: {epochs: 4, weight_decay: 0.5}\n", "second.yaml")
+    config = parse_config(
+        ["--config", first, "--config", second, "--training.augment.rotation", "5", "--seed", "2"]
+    )
+    assert (config.seed, config.data.root) == (2, "images")
+    training = config.training
+    assert (training.epochs, training.batch_size, training.weight_decay) == (4, 8, 0.5)
+    assert (training.augment.rotation, training.learning_rate) == (5.0, 1e-3)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--data.root", "images"],
+        [
+            "--data.root=images with spaces/\u00fc: x",
+            "--data.window=[-5,1e3]",
+            "--data.value_range=window",
+            "--features.n_components=null",
+            "--features.layer=layer3",
+            "--sampling.proportion=0.25",
+            "--model.weights_dirs=[a,b]",
+            "--model.pretrained=null",
+            "--device.jit=true",
+            "--training.augment.horizontal_flip=true",
+            "--data.positive=yes",
+            "--data.majority=007",
+        ],
+        ["--data.simulate.enabled=true", "--data.simulate.train=[9,3]", "--data.simulate.bits=16"],
+    ],
+    ids=["defaults", "own images", "simulated"],
+)
+def test_a_dumped_configuration_loads_equal(tmp_path, args):
+    config = parse_config(args)
+    path = tmp_path / "config.yaml"
+    path.write_text(dump_config(config), encoding="utf-8")
+    assert load_config(path) == config
+    assert list(yaml.safe_load(dump_config(config))) == [f.name for f in dataclasses.fields(Config)]
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_the_shipped_configurations_parse(path):
+    data = yaml.safe_load(path.read_text()).get("data", {})
+    needs_root = not data.get("simulate", {}).get("enabled") and "root" not in data
+    config = parse_config(["--config", str(path), *(["--data.root", "images"] if needs_root else [])])
+    assert isinstance(config, Config)
+
+
+def test_configurations_are_shipped():
+    names = {path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.yaml")}
+    assert names >= {"quickstart.yaml", "castings/mobilenet_v2.yaml", "castings/resnet18.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("epoch: 3", "epoch"),
+        ("training: {epoch: 3}", "epoch"),
+        ("training: {augment: {flip: true}}", "flip"),
+        ("training: {epochs: 3.5}", r"training\.epochs"),
+        ("training: {epochs: many}", r"training\.epochs"),
+        ("training: {augment: {rotation: far}}", r"training\.augment\.rotation"),
+        ("data: {channels: 2}", r"data\.channels"),
+        ("data: {value_range: auto}", r"data\.value_range"),
+        ("data: {window: [1, 2, 3]}", r"data\.window"),
+        ("data: {positive: 1}", r"data\.positive"),
+        ("sampling: {proportion: some}", r"sampling\.proportion"),
+        ("sampling: {baseline: 2}", r"sampling\.baseline"),
+        ("model: {weights_dirs: weights}", r"model\.weights_dirs"),
+        ("seed: null", "seed"),
+        ("output: null", "output"),
+        ("data: {channels: null}", r"data\.channels"),
+        ("training: 5", "training"),
+        ("training: {augment: 5}", r"training\.augment"),
+        ("sampling: []", "sampling"),
+    ],
+)
+def test_unknown_keys_and_wrong_types_are_named(write, text, name):
+    with pytest.raises(UserError, match=rf"(?s)configuration: .*{name}"):
+        parse_config(["--config", write(text), "--data.root", "images"])
+
+
+@pytest.mark.parametrize("option", ["--training.epoch", "--nonsense"])
+def test_unknown_options_are_named(option):
+    with pytest.raises(UserError, match=f"configuration: .*{option} .*--help lists every key"):
+        parse_config(["--data.root", "images", option, "3"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "does not exist"),
+        (b"training: {epochs", "parsing"),
+        (b"- 1\n", "config"),
+        (b"", "config"),
+        (b"\xff\xfe\x00binary", "given"),
+    ],
+    ids=["missing", "torn", "list", "empty", "binary"],
+)
+def test_an_unreadable_file_is_named(tmp_path, content, message):
+    path = tmp_path / "given.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    for read in (lambda: load_config(path), lambda: parse_config(["--config", str(path)])):
+        with pytest.raises(UserError, match=message):
+            read()
+
+
+def number_keys(*kinds):
+    """(key, how many numbers it takes) of the keys with such a type."""
+    return [
+        (key, len(typing.get_args(kind)) if typing.get_origin(kind) is tuple else 0)
+        for key, _, _, kind in leaves()
+        if members(kind) & set(kinds)
+    ]
+
+
+def check_with(key, value):
+    config = Config()
+    config.data.root = "images"
+    *sections, name = key.split(".")
+    section = config
+    for part in sections:
+        section = getattr(section, part)
+    setattr(section, name, value)
+    check_config(config)
+
+
+@pytest.mark.parametrize(("key", "length"), number_keys(int, float))
+def test_negative_numbers_are_refused_wherever_a_number_is_taken(key, length):
+    with pytest.raises(UserError, match=f"configuration: {key} is "):
+        check_with(key, (-1,) * length if length else -1)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize(("key", "length"), number_keys(float))
+def test_nan_and_infinity_are_refused_wherever_a_number_is_taken(key, length, value):
+    with pytest.raises(UserError, match=f"configuration: {key} is "):
+        check_with(key, (0.0,) * (length - 1) + (value,) if length else value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("data.image_size", 15),
+        ("data.percentiles", (0, 101)),
+        ("data.percentiles", (50, 50)),
+        ("data.window", (10, 10)),
+        ("data.window", (10, 5)),
+        ("data.simulate.train", (0, 5)),
+        ("data.simulate.size", 15),
+        ("data.simulate.proportions", (0, 1, 1)),
+        ("data.simulate.flaw_size", (0.1, 0.6)),
+        ("data.simulate.flaw_size", (0.2, 0.1)),
+        ("data.simulate.flaw_contrast", (0.1, 1.1)),
+        ("data.simulate.flaw_contrast", (0.5, 0.2)),
+        ("data.simulate.photons", 0),
+        ("data.simulate.scatter", 1),
+        ("split.val_size", 0),
+        ("split.test_size", 0),
+        ("split.minority_fraction", 0),
+        ("split.minority_fraction", 1.1),
+        ("features.n_components", 0),
+        ("features.batch_size", 0),
+        ("sampling.n_clusters", 0),
+        ("sampling.proportion", 0),
+        ("sampling.proportion", 1.5),
+        ("sampling.n_subsets", 0),
+        ("loss.label_smoothing", 1),
+        ("training.epochs", 0),
+        ("training.batch_size", 1),
+        ("training.learning_rate", 0),
+        ("training.augment.rotation", 181),
+        ("training.augment.brightness", 1),
+        ("training.augment.contrast", 1),
+        ("evaluation.threshold", 1.1),
+        ("evaluation.confidence", 0),
+        ("evaluation.confidence", 1),
+    ],
+)
+def test_values_out_of_range_are_named(key, value):
+    with pytest.raises(UserError, match=f"configuration: {key} is "):
+        check_with(key, value)
+
+
+@pytest.mark.parametrize(
+    ("args", "keys"),
+    [
+        ([], ["data.root"]),
+        (["--data.simulate.enabled=true", "--data.root=x"], ["data.simulate.enabled", "data.root"]),
+        (["--data.simulate.enabled=true", "--data.manifest=x"], ["data.simulate.enabled"]),
+        (
+            ["--data.root=x", "--data.positive=a", "--data.majority=a"],
+            ["data.positive", "data.majority"],
+        ),
+        (
+            ["--data.root=x", "--sampling.baseline=true", "--sampling.strategy=none"],
+            ["sampling.baseline", "strategy"],
+        ),
+    ],
+)
+def test_impossible_combinations_name_their_keys(args, keys):
+    with pytest.raises(UserError, match="configuration: ") as caught:
+        parse_config(args)
+    assert [key for key in keys if key not in str(caught.value)] == []
+
+
+def test_simulate_takes_the_keys_of_its_section():
+    given = parse_simulate(["--output", "here", "--seed", "4", "--train=[9,3]", "--bits=16"])
+    assert given == (SimulateConfig(enabled=True, train=(9, 3), bits=16), "here", 4)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([], "output"),
+        (["--output", "here", "--scater", "0.1"], "--scater"),
+        (["--output", "here", "--size", "big"], "size"),
+        (["--output", "here", "--size", "8"], "size is 8; it must be at least 16"),
+        (["--output", "here", "--enabled", "false"], "--enabled"),
+        (["--output", "here", "--seed", "-1"], "seed is -1"),
+    ],
+)
+def test_simulate_refuses_what_it_cannot_use(args, message):
+    with pytest.raises(UserError, match=message):
+        parse_simulate(args)
+
+
+def test_plain_values_are_what_json_gives_back():
+    assert plain([(1, 2), SimulateConfig(train=(3, 4))])[0] == [1, 2]
+    assert json.loads(json.dumps(plain(Config()))) == plain(Config())
+
+
+def test_a_small_parser_raises_instead_of_leaving():
+    parser = OneLineParser(description="x")
+    parser.add_argument("--run", required=True)
+    with pytest.raises(UserError, match=r"--run \(--help lists the options\)"):
+        parser.parse_args([])

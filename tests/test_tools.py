@@ -1,0 +1,182 @@
+"""The tools as a user runs them: exit codes, and one clear line for everything that goes wrong."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+TINY = (
+    "--data.image_size=32",
+    "--features.pretrained=null",
+    "--features.layer=layer1",
+    "--features.n_components=4",
+    "--sampling.n_clusters=2",
+    "--sampling.n_subsets=1",
+    "--model.backbone=resnet18",
+    "--model.pretrained=null",
+    "--training.epochs=1",
+    "--evaluation.n_bootstrap=0",
+    "--device.target=CPU",
+)
+
+
+def tool(name, *args, cwd=REPOSITORY):
+    return subprocess.run(
+        [sys.executable, str(REPOSITORY / "tools" / f"{name}.py"), *map(str, args)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def assert_one_line(result, *fragments):
+    assert result.returncode == 2, result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("error: ")
+    for fragment in fragments:
+        assert fragment in lines[0]
+
+
+@pytest.fixture(scope="module")
+def trained(castings, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tools") / "run"
+    result = tool("train", f"--data.root={castings}", f"--output={folder}", *TINY)
+    return folder, result
+
+
+@pytest.fixture
+def copied(castings, tmp_path):
+    """A copy of the castings that a test may spoil."""
+    return Path(shutil.copytree(castings, tmp_path / "castings"))
+
+
+def test_train_ends_with_the_numbers_and_the_report(trained):
+    folder, result = trained
+    assert result.returncode == 0, result.stderr
+    assert "fused: auc 0." in result.stdout
+    assert result.stdout.strip().endswith(f"report: {folder / 'report.html'}")
+    assert result.stderr == ""
+    assert (folder / "report.html").stat().st_size > 10_000
+
+
+def test_a_second_train_says_that_nothing_is_to_do(trained, castings):
+    folder, _ = trained
+    result = tool("train", f"--data.root={castings}", f"--output={folder}", *TINY)
+    assert result.returncode == 0
+    assert result.stdout.startswith("nothing to do")
+
+
+def test_evaluate_and_predict(trained, castings, tmp_path):
+    folder, _ = trained
+    result = tool("evaluate", "--run", folder)
+    assert result.returncode == 0, result.stderr
+    assert "fused: auc" in result.stdout
+    output = tmp_path / "p.csv"
+    result = tool("predict", "--run", folder, castings / "test" / "defect", "--output", output)
+    assert result.returncode == 0, result.stderr
+    assert "6 images, 0 of them unreadable" in result.stdout
+    assert len(pd.read_csv(output)) == 6
+
+
+def test_simulate_then_convert(tmp_path):
+    result = tool("simulate", "--output", tmp_path / "x", "--train=[2,1]", "--val=[1,1]", "--test=[1,1]")
+    assert result.returncode == 0, result.stderr
+    assert len(pd.read_csv(tmp_path / "x" / "manifest.csv")) == 7
+    (tmp_path / "bad.ckpt").write_bytes(b"x" * 100)
+    result = tool(
+        "convert_weights", "--backbone=resnet18", tmp_path / "bad.ckpt", tmp_path / "o.safetensors"
+    )
+    assert_one_line(result, "bad.ckpt", "not a readable checkpoint")
+
+
+@pytest.mark.parametrize(
+    ("options", "fragments"),
+    [
+        (["--data.root=/nowhere"], ["data.root", "/nowhere", "folder of your images"]),
+        (["--training.epoch=3"], ["training.epoch"]),
+        (["--training.epochs=many"], ["training.epochs", "many"]),
+        (["--config=/nowhere.yaml"], ["/nowhere.yaml"]),
+        ([], ["data.root is missing"]),
+        (["--data.root={castings}", "--data.positive=crack"], ["data.positive", "'crack'"]),
+        (["--data.root={castings}", "--model.backbone=resnet81"], ["unknown backbone", "resnet18"]),
+        (["--data.root={castings}", "--model.pretrained={castings}/manifest.csv"], ["manifest.csv"]),
+        (["--data.root={castings}", "--features.layer=layer9"], ["features.layer", "layer9"]),
+        (["--data.root={castings}", "--device.target=Ascend"], ["device.target", "Ascend"]),
+        (
+            ["--data.root={castings}", "--training.learning_rate=1e38", "--training.epochs=3"],
+            ["member 00", "loss is", "learning_rate"],
+        ),
+    ],
+    ids=lambda value: (value[-1] if value else "none") if isinstance(value[:1], list) else "",
+)
+def test_bad_settings_are_one_line(castings, tmp_path, options, fragments):
+    options = [option.format(castings=castings) for option in options]
+    assert_one_line(tool("train", f"--output={tmp_path / 'run'}", *TINY, *options), *fragments)
+
+
+def test_broken_and_empty_images_are_listed(copied, tmp_path):
+    broken, empty = sorted((copied / "train" / "normal").glob("*.png"))[:2]
+    broken.write_bytes(broken.read_bytes()[:200])
+    empty.write_bytes(b"")
+    run = tmp_path / "run"
+    result = tool("train", f"--data.root={copied}", f"--output={run}", *TINY)
+    assert_one_line(result, broken.name, "truncated", "2 of 56", "unreadable.csv")
+    assert pd.read_csv(run / "unreadable.csv")["path"].tolist() == [
+        f"train/normal/{broken.name}",
+        f"train/normal/{empty.name}",
+    ]
+
+
+def test_deep_images_ask_for_a_choice(copied, tmp_path):
+    path = next((copied / "train" / "normal").glob("*.png"))
+    cv2.imwrite(str(path), np.zeros((32, 32), np.uint16))
+    result = tool("train", f"--data.root={copied}", f"--output={tmp_path / 'run'}", *TINY)
+    assert_one_line(result, path.name, "data.bits")
+
+
+def test_one_class_only(copied, tmp_path):
+    (copied / "manifest.csv").unlink()
+    for split in ("train", "val", "test"):
+        shutil.rmtree(copied / split / "defect")
+    result = tool("train", f"--data.root={copied}", f"--output={tmp_path / 'run'}", *TINY)
+    assert_one_line(result, "only the class 'normal'")
+
+
+def test_a_full_disk_keeps_finished_stages(castings, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("no right to mount a small file system here")
+    try:
+        options = (f"--data.root={castings}", f"--output={disk / 'run'}", *TINY)
+        result = tool("train", *options)
+        assert_one_line(result, str(disk), "No space left on device", "--output")
+        assert (disk / "run" / "subsets.csv").exists()
+        assert not list(disk.rglob("*.tmp*"))
+        subprocess.run(["mount", "-o", "remount,size=500m", str(disk)], check=True)
+        again = tool("train", *options)
+        assert again.returncode == 0, again.stderr
+        assert again.stdout.startswith("members ...")
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("name", ["evaluate", "predict"])
+def test_a_folder_that_is_no_run(name, tmp_path):
+    args = ["--run", tmp_path] + (["x.png"] if name == "predict" else [])
+    assert_one_line(tool(name, *args), "is no run folder")
+
+
+def test_a_wrong_option_of_a_small_tool():
+    assert_one_line(tool("predict", "--runs", "x"), "--help")
