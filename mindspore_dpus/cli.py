@@ -2,6 +2,8 @@
 
 import argparse
 import dataclasses
+import math
+import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -27,10 +29,12 @@ class OneLineParser(argparse.ArgumentParser):
 
 def config_parser(description: str | None = None) -> ArgumentParser:
     """A parser with one option for each key of ``Config``, and ``--config FILE``."""
-    parser = ArgumentParser(
-        description=description, exit_on_error=False, allow_abbrev=False
+    parser = ArgumentParser(description=description, exit_on_error=False, allow_abbrev=False)
+    parser.add_argument(
+        "--config",
+        action=ActionConfigFile,
+        help="YAML file with any of the keys. What comes later wins: give it first.",
     )
-    parser.add_argument("--config", action=ActionConfigFile, help="YAML file with any of the keys.")
     parser.add_class_arguments(Config)
     return parser
 
@@ -73,9 +77,7 @@ def parse_simulate(
     Raises:
         UserError: an unknown key, a wrong type, a value out of range.
     """
-    parser = ArgumentParser(
-        description=description, exit_on_error=False, allow_abbrev=False
-    )
+    parser = ArgumentParser(description=description, exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--output", type=str, required=True, help="Folder to write to.")
     parser.add_argument("--seed", type=int, default=0, help="Equal seeds give equal files.")
     parser.add_class_arguments(SimulateConfig, skip={"enabled"})
@@ -97,9 +99,29 @@ def _build(parser: ArgumentParser, parse: Callable) -> Config:
 
 def _parsed(parser: ArgumentParser, parse: Callable) -> jsonargparse.Namespace:
     try:
-        return parser.instantiate(parse())
+        values = parse()
+        _check_sections(values, Config)
+        return parser.instantiate(values)
+    except UnicodeDecodeError:
+        raise UserError("configuration: the file given with --config is not text") from None
     except (jsonargparse.ArgumentError, TypeError) as error:
         raise UserError(f"configuration: {error} (--help lists every key)") from None
+
+
+def _check_sections(values: jsonargparse.Namespace, section: type, prefix: str = "") -> None:
+    """Refuse what the parser lets pass: a value for a section, and null where it has no sense."""
+    for name, kind in typing.get_type_hints(section).items():
+        if name not in values:
+            continue
+        value = values[name]
+        if dataclasses.is_dataclass(kind):
+            if not isinstance(value, jsonargparse.Namespace):
+                raise UserError(
+                    f"configuration: {prefix}{name} is {value!r}; it must be a section of keys"
+                )
+            _check_sections(value, kind, f"{prefix}{name}.")
+        elif value is None and type(None) not in typing.get_args(kind):
+            raise UserError(f"configuration: {prefix}{name} is null; it needs a value")
 
 
 def dump_config(config: Config) -> str:
@@ -127,7 +149,7 @@ def check_config(config: Config) -> None:
         for name in key.split("."):
             value = getattr(value, name)
         values = value if isinstance(value, list | tuple) else [value]
-        if not all(test(v) for v in values):
+        if not all(_finite(v) and test(v) for v in values):
             raise UserError(f"configuration: {key} is {value}; it must be {allowed}")
     data = config.data
     if data.simulate.enabled and (data.root or data.manifest):
@@ -137,14 +159,23 @@ def check_config(config: Config) -> None:
         )
     if not data.simulate.enabled and not data.root:
         raise UserError("configuration: data.root is missing; give the folder of your images")
-    for key in ("percentiles", "window"):
-        low, high = getattr(data, key)
-        if low >= high:
+    simulate = data.simulate
+    for key, (low, high), equal in (
+        ("percentiles", data.percentiles, False),
+        ("window", data.window, False),
+        ("simulate.flaw_size", simulate.flaw_size, True),
+        ("simulate.flaw_contrast", simulate.flaw_contrast, True),
+    ):
+        if low > high or (low == high and not equal):
             raise UserError(f"configuration: data.{key} is {low}, {high}; the first must be smaller")
     if data.positive == data.majority:
         raise UserError("configuration: data.positive and data.majority name the same class")
     if config.sampling.baseline and config.sampling.strategy == "none":
         raise UserError("configuration: sampling.baseline needs a strategy other than none")
+
+
+def _finite(value: object) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _positive(value: float) -> bool:
@@ -163,6 +194,7 @@ _RANGES = (
     ("seed", "0 or more", _not_negative),
     ("data.image_size", "at least 16", lambda v: v >= 16),
     ("data.percentiles", "between 0 and 100", lambda v: 0 <= v <= 100),
+    ("data.window", "numbers", lambda v: True),
     ("data.simulate.train", "at least 1", _positive),
     ("data.simulate.val", "0 or more", _not_negative),
     ("data.simulate.test", "0 or more", _not_negative),

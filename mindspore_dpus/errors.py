@@ -5,7 +5,8 @@ import functools
 import sys
 from collections.abc import Callable
 
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
@@ -31,12 +32,15 @@ def one_line_errors(command: Callable[[], int | None]) -> Callable[[], int]:
         except UserError as error:
             message = " ".join(str(error).split())
         except OSError as error:
-            if error.errno not in _DISK_ERRORS:
+            if error.errno in _FULL:
+                advice = "free some space or choose another folder with --output"
+            elif error.errno in _FORBIDDEN:
+                advice = "ask for the right to use it or choose another folder with --output"
+            else:
                 raise
             message = (
-                f"cannot write {error.filename or 'a file'}: {error.strerror}; free some space or "
-                "choose another folder with --output, then start the same command again: finished "
-                "stages are kept"
+                f"{error.filename or 'a file'}: {error.strerror}; {advice}, then start the same "
+                "command again: finished stages are kept"
             )
         except KeyboardInterrupt:
             print("interrupted: start the same command again to go on", file=sys.stderr)

@@ -34,7 +34,7 @@ def train(config: Config, report: Callable[[str], None] = print) -> RunFolder:
     """
     run = RunFolder(config.output, report)
     with run.lock():
-        prepare.write_provenance(run, config)
+        run.before_change = lambda: prepare.write_provenance(run, config)
         root = prepare.find_root(run, config)
         prepare.make_samples(run, config, root)
         if config.sampling.strategy == "dpus":
@@ -44,6 +44,7 @@ def train(config: Config, report: Callable[[str], None] = print) -> RunFolder:
         learn.make_predictions(run, config, root)
         learn.make_metrics(run, config)
         learn.make_report(run, root)
+        prepare.write_provenance(run, config)
     return run
 
 

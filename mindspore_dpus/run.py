@@ -79,16 +79,22 @@ class RunFolder:
 
     Args:
         path: the folder; made when missing.
-        report: called with a line when a stage starts or is skipped.
+        report: called with a line when a stage starts, and by the stages.
+
+    Attributes:
+        before_change: called before the first stage that runs, to write what describes the folder.
     """
 
     def __init__(self, path: str | Path, report: Callable[[str], None] = print) -> None:
         self.path = Path(path)
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise UserError(f"--output {self.path}: a file is in the way; choose a folder") from None
         self.report = report
         self.key = ""
         self.ran: list[str] = []
-        self.fingerprint = ""
+        self.before_change: Callable[[], None] = lambda: None
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
@@ -123,10 +129,17 @@ class RunFolder:
         if self._is_done(stages.get(name), artefacts):
             return
         self.report(f"{name} ...")
+        if not self.ran:
+            self.before_change()
         self.ran.append(name)
         start = time.perf_counter()
+        # Until it is done, this stage stands for nothing; nor do those to its right if its key changed.
+        names = list(stages)
+        if name in stages:
+            changed = stages[name]["key"] != self.key
+            gone = names[names.index(name) :] if changed else [name]
+            write_json(self / STAGES_FILE, {k: v for k, v in stages.items() if k not in gone})
         make()
-        stages = self.stages()
         stages[name] = {
             "key": self.key,
             "artefacts": artefacts,

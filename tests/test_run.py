@@ -53,9 +53,14 @@ def test_atomic_writes_under_another_name_with_the_same_ending(tmp_path):
 def test_atomic_leaves_the_old_file_and_no_other_on_an_exception(tmp_path, error):
     path = tmp_path / "table.csv"
     path.write_text("old")
-    with pytest.raises(error), atomic(path) as temporary:
-        temporary.write_text("half")
-        raise error
+
+    def write_half():
+        with atomic(path) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
     assert path.read_text() == "old"
     assert names(tmp_path) == ["table.csv"]
 
@@ -191,7 +196,7 @@ def test_a_folder_is_filled_by_one_process_at_a_time(folder):
     first, second = RunFolder(folder), RunFolder(folder)
     with (
         first.lock(),
-        pytest.raises(UserError, match="one is being filled by another process: .*--output"),
+        pytest.raises(UserError, match=r"one is being filled by another process: .*--output"),
         second.lock(),
     ):
         pass

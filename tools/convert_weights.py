@@ -1,6 +1,6 @@
 """Convert weights to the names of our Cells, and say what fits.
 
-python tools/convert_weights.py --backbone resnet18 SOURCE.safetensors weights/resnet18_imagenet.safetensors
+python tools/convert_weights.py --backbone resnet18 SOURCE weights/resnet18_imagenet.safetensors
 """
 
 import sys

@@ -155,6 +155,8 @@ def prepare(image: np.ndarray, spec: ImageSpec) -> np.ndarray:
             "16 bits per pixel, but data.bits is 8: set data.bits 16 (and data.value_range, if the "
             "detector fills only a part of the 16 bits)"
         )
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
+        raise ImageError("some pixels are not numbers (nan or infinite)")
     unit = scale_to_unit(image, spec)
     if spec.channels == 1 and unit.ndim == 3:
         unit = cv2.cvtColor(unit, cv2.COLOR_RGB2GRAY)

@@ -4,7 +4,7 @@ import glob
 from pathlib import Path
 
 from mindspore_dpus.data.images import EXTENSIONS
-from mindspore_dpus.data.samples import read_paths
+from mindspore_dpus.data.samples import image_files, read_paths
 from mindspore_dpus.errors import UserError
 
 
@@ -25,11 +25,12 @@ def expand_paths(inputs: list[str]) -> list[Path]:
     for text in inputs:
         path = Path(text)
         if path.is_dir():
-            found = sorted(f for f in path.rglob("*") if f.suffix.lower() in EXTENSIONS and f.is_file())
+            found = image_files(path)
         elif path.suffix.lower() == ".csv":
             found = [path.parent / name for name in read_paths(path)]
         elif glob.has_magic(text) and not path.exists():
-            found = sorted(Path(name) for name in glob.glob(text, recursive=True))  # noqa: PTH207
+            matches = (Path(name) for name in glob.glob(text, recursive=True))  # noqa: PTH207
+            found = sorted(f for f in matches if f.suffix.lower() in EXTENSIONS and f.is_file())
         else:
             found = [path]
         if not found:

@@ -7,6 +7,7 @@ manifest are kept.
 """
 
 import hashlib
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -57,8 +58,7 @@ def scan_folders(root: Path) -> pd.DataFrame:
     rows = []
     for split, base in bases:
         for folder in sorted(f for f in base.glob("*") if f.is_dir() and not f.name.startswith(".")):
-            files = (f for f in folder.rglob("*") if f.suffix.lower() in EXTENSIONS and f.is_file())
-            for file in sorted(files):
+            for file in image_files(folder):
                 rows.append((file.relative_to(root).as_posix(), folder.name, split, ""))
     if not rows:
         raise UserError(
@@ -66,6 +66,17 @@ def scan_folders(root: Path) -> pd.DataFrame:
             f"{root}/train/<class>/*.png ({', '.join(EXTENSIONS)})"
         )
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def image_files(folder: Path) -> list[Path]:
+    """All image files below a folder, sorted; hidden files and folders are passed over."""
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() in EXTENSIONS
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        and file.is_file()
+    )
 
 
 def read_manifest(manifest: Path) -> pd.DataFrame:
@@ -104,9 +115,16 @@ def read_paths(file: Path) -> list[str]:
 
 def _read_csv(file: Path, needed: tuple[str, ...]) -> pd.DataFrame:
     try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False)
+        with warnings.catch_warnings():
+            # A row with more cells than the header: pandas would drop them or shift the columns.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(file, dtype=str, keep_default_na=False, index_col=False)
     except FileNotFoundError:
         raise UserError(f"{file} does not exist") from None
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}") from None
+    except pd.errors.ParserWarning:
+        raise UserError(f"{file} has a row with more cells than its header") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise UserError(f"{file} is not a CSV table: {error}") from None
     for name in needed:
@@ -144,19 +162,19 @@ def class_names(table: pd.DataFrame) -> list[str]:
     return sorted(table["label"].unique())
 
 
-def fingerprint(table: pd.DataFrame, root: Path) -> str:
-    """A hash of the table and of each file's size and time of change.
+def fingerprint(paths: pd.Series, root: Path) -> str:
+    """A hash of each file's name, size and time of change.
 
     Raises:
         UserError: a file of the table does not exist.
     """
-    state = hashlib.sha256(table.to_csv(index=False).encode())
-    for path in table["path"]:
+    state = hashlib.sha256()
+    for path in paths:
         try:
             stat = (root / path).stat()
         except OSError:
             raise UserError(f"{root / path} does not exist, but the sample table names it") from None
-        state.update(f"{stat.st_size} {stat.st_mtime_ns}\n".encode())
+        state.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return state.hexdigest()[:16]
 
 
@@ -168,4 +186,5 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 def read_table(path: Path) -> pd.DataFrame:
     """Read a CSV of a run folder; text stays text (an empty cell is an empty string)."""
-    return pd.read_csv(path, keep_default_na=False, dtype={"path": str, "label": str, "member": str})
+    text = dict.fromkeys(("path", "label", "split", "member", "predicted"), str)
+    return pd.read_csv(path, keep_default_na=False, dtype=text)

@@ -55,9 +55,9 @@ def radiograph(
         # Thin walls cannot lose more than they have.
         depth = np.minimum(depth, 0.95 * thickness)
         if flaw == "inclusion":
-            # As much absorption on top as a void of that depth would take away.
-            steel = depth * MU_ALUMINIUM / (MU_INCLUSION - MU_ALUMINIUM)
-            attenuation = attenuation + (MU_INCLUSION - MU_ALUMINIUM) * steel
+            # As much absorption on top as a void of that depth would take away: a thin piece of iron.
+            attenuation = attenuation + MU_ALUMINIUM * depth
+            depth = depth * MU_ALUMINIUM / (MU_INCLUSION - MU_ALUMINIUM)
         else:
             attenuation = attenuation - MU_ALUMINIUM * depth
         rows, columns = np.nonzero(shape > 0.05)
@@ -201,13 +201,13 @@ def simulate(config: SimulateConfig, folder: Path, random_state: int) -> Path:
         image, facts = radiograph(rng, config, subpopulation, flaw)
         name = f"{split}/{label}/{i:06d}.png"
         with atomic(folder / name) as temporary:
-            if not cv2.imwrite(str(temporary), image):
-                raise OSError(
-                    28, "the image could not be written (is the disk full?)", str(folder / name)
-                )
+            # Not cv2.imwrite: it reports success on a full disk.
+            temporary.write_bytes(cv2.imencode(".png", image)[1].tobytes())
         row = {"path": name, "label": label, "split": split, "group": ""}
         rows.append(row | {"subpopulation": subpopulation, "flaw": flaw or ""} | facts)
-    write_table(pd.DataFrame(rows), manifest)
+    table = pd.DataFrame(rows)
+    whole = [name for name in table if name.startswith("box_") or name == "flaw_size"]
+    write_table(table.astype(dict.fromkeys(whole, "Int64")), manifest)
     return manifest
 
 

@@ -28,16 +28,22 @@ def assign_splits(table: pd.DataFrame, config: SplitConfig, random_state: int) -
         UserError: a class would be missing from a split.
     """
     table = table.copy()
+    # An image without a group is a group of its own.
+    groups = table["group"].to_numpy(dtype=object).copy()
+    if (groups != "").any():
+        alone = np.flatnonzero(groups == "")
+        groups[alone] = [f"\0{i}" for i in alone]
     split = table["split"].to_numpy(dtype=object).copy()
     named = set(split)
+    n_all = np.isin(split, ("", "train")).sum()
     for name, size in (("test", config.test_size), ("val", config.val_size)):
         if name in named:
             continue
         pool = np.flatnonzero(np.isin(split, ("", "train")))
         held_out, unused = hold_out(
             table["label"].to_numpy()[pool],
-            table["group"].to_numpy()[pool],
-            size,
+            groups[pool],
+            size if config.balanced or size > 1 else size * n_all / len(pool),
             config.balanced,
             random_state,
         )
@@ -111,7 +117,12 @@ def hold_out(
 
 def _whole_groups(labels: np.ndarray, groups: np.ndarray, share: float, random_state: int) -> np.ndarray:
     """Indices of whole groups that hold about ``share`` of the samples, every class on both sides."""
-    n_folds = max(2, round(1 / share))
+    if share > 0.5:
+        raise UserError(
+            f"split: {share:.0%} of the images cannot be held out in whole groups; choose at most half "
+            "with split.val_size and split.test_size"
+        )
+    n_folds = round(1 / share)
     classes = set(labels)
     if n_folds <= len(set(groups)):
         folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=random_state)

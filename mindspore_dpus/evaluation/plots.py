@@ -32,6 +32,11 @@ def _axes(width: float = 4.6, height: float = 3.4, columns: int = 1):
     return figure, axes
 
 
+def _plain(text: str) -> str:
+    """Text in which matplotlib sees no formula."""
+    return text.replace("$", r"\$")
+
+
 def _style(name: str) -> dict:
     if name in COLOURS:
         return {"color": COLOURS[name], "linewidth": 2.2, "label": name, "zorder": 3}
@@ -55,6 +60,7 @@ def curves(labels: np.ndarray, scores: dict[str, np.ndarray], positive: str) -> 
         right.plot(recall[:-1], precision[:-1], **_style(name))
     left.plot([0, 1], [0, 1], color="#999", linestyle=":", linewidth=1)
     right.axhline(labels.mean(), color="#999", linestyle=":", linewidth=1)
+    positive = _plain(positive)
     left.set(xlabel="false-call rate", ylabel=f"recall of {positive}", title="ROC")
     right.set(xlabel=f"recall of {positive}", ylabel="precision", title="Precision and recall")
     right.set_ylim(0, 1.02)
@@ -114,7 +120,8 @@ def confusion(matrix: np.ndarray, classes: list[str]) -> str:
     for (i, j), count in np.ndenumerate(matrix):
         colour = "white" if shares[i, j] > 0.5 else "black"
         axis.text(j, i, str(count), ha="center", va="center", color=colour)
-    axis.set_xticks(range(len(classes)), classes, rotation=30, ha="right")
-    axis.set_yticks(range(len(classes)), classes)
+    names = [_plain(name) for name in classes]
+    axis.set_xticks(range(len(classes)), names, rotation=30, ha="right")
+    axis.set_yticks(range(len(classes)), names)
     axis.set(xlabel="predicted", ylabel="true")
     return to_svg(figure)

@@ -49,7 +49,7 @@ def predictions_table(
 def read_predictions(path: Path, classes: list[str]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Class indices (N,), and softmax outputs (N, C) of every model."""
     table = read_table(path)
-    names = dict.fromkeys(c.rpartition(":")[0] for c in table.columns if ":" in c)
+    names = dict.fromkeys(c.partition(":")[0] for c in table.columns if ":" in c)
     outputs = {n: table[[f"{n}:{c}" for c in classes]].to_numpy() for n in names}
     return table["label"].map(classes.index).to_numpy(), outputs
 

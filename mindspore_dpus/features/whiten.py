@@ -6,6 +6,10 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 
+# Directions with less than this share of the largest deviation are rounding noise, which whitening
+# would blow up into signal. scikit-learn's quickest solver is exact to the root of float64's.
+TOLERANCE = 1e-7
+
 
 def whiten(features: np.ndarray, n_components: int = 128, random_state: int | None = None) -> np.ndarray:
     """Reduce features by PCA, scale each component to variance 1, and each vector to length 1.
@@ -23,12 +27,15 @@ def whiten(features: np.ndarray, n_components: int = 128, random_state: int | No
     Source: paper, section 2.2.
     """
     n_samples, n_features = features.shape
-    limit = min(n_components, n_samples, n_features)
-    pca = PCA(limit, whiten=True, random_state=random_state).fit(features)
-    # Directions without variance would be blown up to variance 1: rounding noise turned into signal.
-    deviations = np.sqrt(pca.explained_variance_)
-    tolerance = max(n_samples, n_features) * np.finfo(features.dtype).eps
-    rank = int((deviations > deviations[0] * tolerance).sum()) if deviations[0] > 0 else 0
+    centred = features.astype(np.float64)
+    size = np.abs(centred).max()
+    centred -= centred.mean(axis=0)
+    rank = 0
+    if np.abs(centred).max() > TOLERANCE**2 * size:
+        limit = min(n_components, n_samples, n_features)
+        pca = PCA(limit, whiten=True, random_state=random_state).fit(centred)
+        deviations = np.sqrt(pca.explained_variance_)
+        rank = int((deviations > TOLERANCE * deviations[0]).sum())
     if rank < n_components:
         warnings.warn(
             f"PCA gives {rank} instead of {n_components} components: {n_samples} samples of "
@@ -37,4 +44,4 @@ def whiten(features: np.ndarray, n_components: int = 128, random_state: int | No
         )
     if rank == 0:
         return np.zeros((n_samples, 1))
-    return normalize(pca.transform(features)[:, :rank]).astype(np.float64)
+    return normalize(pca.transform(centred)[:, :rank])

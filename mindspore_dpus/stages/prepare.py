@@ -79,7 +79,7 @@ def make_samples(run: RunFolder, config: Config, root: Path) -> None:
     """``samples.csv``: path, label, split, group."""
     data = dataclasses.replace(config.data, root=str(root))
     found = sample_table.find_samples(data)
-    run.fingerprint = sample_table.fingerprint(found, root)
+    state = [found.to_csv(index=False), sample_table.fingerprint(found["path"], root)]
 
     def make() -> None:
         table = assign_splits(found, config.split, config.seed)
@@ -87,7 +87,7 @@ def make_samples(run: RunFolder, config: Config, root: Path) -> None:
 
     run.stage(
         "samples",
-        [settings(config.data), settings(config.split), config.seed, run.fingerprint],
+        [settings(config.data), settings(config.split), config.seed, state],
         ["samples.csv"],
         make,
     )
@@ -114,7 +114,7 @@ def load_images(
     if table is None:
         table = sample_table.read_table(run / "samples.csv")
     spec = ImageSpec.from_config(config.data)
-    path = cache_path(cache_dir(run, config), sample_table.fingerprint(table, root), spec)
+    path = cache_path(cache_dir(run, config), sample_table.fingerprint(table["path"], root), spec)
     build_cache(table, root, spec, path, run / "unreadable.csv")
     return open_cache(path)
 

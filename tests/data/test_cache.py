@@ -35,7 +35,7 @@ def table(tmp_path):
 
 
 def build(table, tmp_path, spec=SPEC, folder=None):
-    path = cache_path(folder or tmp_path / "cache", fingerprint(table, tmp_path), spec)
+    path = cache_path(folder or tmp_path / "cache", fingerprint(table["path"], tmp_path), spec)
     build_cache(table, tmp_path, spec, path, tmp_path / "unreadable.csv")
     return path
 

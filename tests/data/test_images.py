@@ -112,6 +112,27 @@ def test_a_torn_file_is_refused(tmp_path, extension, options):
             pass
 
 
+@pytest.mark.parametrize("extension", [".jpg", ".png"])
+def test_what_a_torn_file_lacks_is_said(tmp_path, extension):
+    path = write(tmp_path / f"image{extension}", noise((40, 30)))
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ImageError, match=r"is truncated: the end of the image is missing"):
+        read_image(path)
+
+
+def test_the_end_of_a_thumbnail_is_not_the_end_of_the_image(tmp_path):
+    path = write(tmp_path / "image.jpg", noise((40, 30)))
+    thumbnail, data = cv2.imencode(".jpg", noise((8, 8)))[1].tobytes(), path.read_bytes()
+    segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    with_thumbnail = data[:2] + segment + data[2:]
+    whole = read_image(path)
+    path.write_bytes(with_thumbnail)
+    assert np.array_equal(read_image(path), whole)
+    path.write_bytes(with_thumbnail[:-100])
+    with pytest.raises(ImageError, match="is truncated"):
+        read_image(path)
+
+
 def test_a_damaged_png_is_refused(tmp_path):
     path = write(tmp_path / "image.png", noise((40, 30)))
     data = bytearray(path.read_bytes())

@@ -95,7 +95,8 @@ def test_the_box_holds_the_flaw_and_nothing_else_changes(flaw, subpopulation):
         assert (change[strongest] < 0) == (flaw == "inclusion")
         assert np.abs(change[~box]).max() < 0.1 * np.abs(change[box]).max()
         # mu T: nowhere has more been taken away than the manifest says.
-        assert np.abs(change).max() <= 0.054 * facts["flaw_depth_mm"] * 1.01
+        mu = 0.47 - 0.054 if flaw == "inclusion" else 0.054
+        assert np.abs(change).max() <= mu * facts["flaw_depth_mm"] * 1.01
 
 
 def test_sixteen_bits_hold_more_than_eight():
@@ -148,7 +149,7 @@ def test_scatter_hides_its_share_of_fine_detail_and_keeps_the_mean():
 
 def test_a_full_disk_is_an_error_and_leaves_no_torn_image(tmp_path, small_disk):
     config = SimulateConfig(train=(20, 8), val=(1, 1), test=(1, 1), size=64)
-    with pytest.raises(OSError, match="disk|space") as caught:
+    with pytest.raises(OSError, match=r"disk|space") as caught:
         simulate(config, small_disk / "data", 0)
     assert caught.value.errno == errno.ENOSPC
     assert not (small_disk / "data/manifest.csv").exists()

@@ -151,11 +151,11 @@ def test_more_confidence_is_a_wider_interval():
 def test_the_interval_of_a_recall_is_that_of_binomial_draws():
     labels = np.repeat([0, 1], [50, 200])
     scores = np.where(np.arange(250) % 5 == 0, 0.1, 0.9)  # one in five of each class is missed
-    entry = bootstrap_metrics(labels, binary(scores), 1, n_bootstrap=1000)["recall"]
+    entry = bootstrap_metrics(labels, binary(scores), 1, n_bootstrap=400)["recall"]
     half = 1.96 * np.sqrt(0.8 * 0.2 / 200)
     assert entry["value"] == 0.8
-    assert entry["low"] == pytest.approx(0.8 - half, abs=0.01)
-    assert entry["high"] == pytest.approx(0.8 + half, abs=0.01)
+    assert entry["low"] == pytest.approx(0.8 - half, abs=0.012)
+    assert entry["high"] == pytest.approx(0.8 + half, abs=0.012)
 
 
 def test_every_replicate_keeps_the_counts_of_the_classes():

@@ -63,12 +63,12 @@ def test_what_is_written_is_read(tmp_path, classes):
 
 
 def test_two_classes_have_a_score_and_a_threshold():
-    outputs = {"fused": np.array([[0.3, 0.7], [0.29, 0.71]])}
+    outputs = {"fused": np.array([[0.7, 0.3], [0.71, 0.29]])}
     rows = pd.DataFrame({"path": ["a.png", "b.png"]}, index=[5, 9])
-    table = predictions_table(rows, ["defect", "normal"], configured(threshold=0.3), outputs)
-    assert list(table) == ["path", "predicted", "score", "fused:defect", "fused:normal"]
+    table = predictions_table(rows, ["normal", "tear"], configured("tear", threshold=0.3), outputs)
+    assert list(table) == ["path", "predicted", "score", "fused:normal", "fused:tear"]
     assert table["score"].tolist() == [0.3, 0.29]
-    assert table["predicted"].tolist() == ["defect", "normal"]
+    assert table["predicted"].tolist() == ["tear", "normal"]
     assert table["path"].tolist() == ["a.png", "b.png"]
 
 

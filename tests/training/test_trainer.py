@@ -66,9 +66,7 @@ def test_learns_and_leaves_its_history(device, data, tmp_path):
 
 
 @pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v2"])
-def test_a_second_member_of_one_trainer_equals_the_first_of_another(
-    device, data, tmp_path, backbone
-):
+def test_a_second_member_of_one_trainer_equals_the_first_of_another(device, data, tmp_path, backbone):
     shared = trainer(device, backbone)
     fit(shared, data, tmp_path / "a", backbone)
     fit(shared, data, tmp_path / "b", backbone)
