@@ -170,6 +170,9 @@ def check_config(config: Config) -> None:
             raise UserError(f"configuration: data.{key} is {low}, {high}; the first must be smaller")
     if data.positive == data.majority:
         raise UserError("configuration: data.positive and data.majority name the same class")
+    weights = config.loss.class_weights
+    if weights is not None and not all(_finite(w) and w > 0 for w in weights):
+        raise UserError(f"configuration: loss.class_weights is {weights}; all must be above 0")
     if config.sampling.baseline and config.sampling.strategy == "none":
         raise UserError("configuration: sampling.baseline needs a strategy other than none")
 
@@ -213,6 +216,9 @@ _RANGES = (
     ("sampling.proportion", "auto, or above 0 and at most 1", lambda v: v == "auto" or _share(v)),
     ("sampling.n_subsets", "at least 1", _positive),
     ("loss.label_smoothing", "0 or more, below 1", lambda v: 0 <= v < 1),
+    ("loss.focal_gamma", "0 or more", _not_negative),
+    ("loss.seesaw_p", "0 or more", _not_negative),
+    ("loss.seesaw_q", "0 or more", _not_negative),
     ("training.epochs", "at least 1", _positive),
     ("training.batch_size", "at least 2 (batch norms need two images)", lambda v: v >= 2),
     ("training.learning_rate", "above 0", _positive),

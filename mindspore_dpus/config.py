@@ -140,10 +140,19 @@ class ModelConfig:
 class LossConfig:
     """What each member minimises."""
 
-    name: Literal["cross_entropy"] = "cross_entropy"
-    """cross_entropy: the standard loss of the paper's method."""
+    name: Literal["cross_entropy", "weighted_cross_entropy", "focal", "seesaw"] = "cross_entropy"
+    """cross_entropy: the loss of the paper's method; the others are its cost-sensitive rivals."""
     label_smoothing: float = 0.0
-    """Share of every target that is spread over all classes."""
+    """Share of every target that is spread over all classes (both cross-entropies)."""
+    class_weights: list[float] | None = None
+    """One for each class, in alphabetical order (weighted_cross_entropy, focal). Default: inverse class
+    frequencies of the member's training set for weighted_cross_entropy, none for focal."""
+    focal_gamma: float = 2.0
+    """How much easy samples are played down (focal)."""
+    seesaw_p: float = 0.8
+    """Exponent of the mitigation factor (seesaw)."""
+    seesaw_q: float = 2.0
+    """Exponent of the compensation factor (seesaw)."""
 
 
 @dataclass

@@ -1,23 +1,52 @@
-"""Cross-entropy, optionally with smoothed labels."""
+"""Cross-entropy: plain, with class weights, with smoothed labels."""
+
+from collections.abc import Sequence
 
 import mindspore as ms
+import numpy as np
 from mindspore import Tensor, nn, ops
 
 
 class CrossEntropy(nn.Cell):
-    """Mean over the batch of ``-sum_c t_c log softmax(logits)_c``.
+    """Weighted mean over the batch of ``-sum_c t_c log softmax(logits)_c``.
 
     Args:
         num_classes: C.
         label_smoothing: s; the target is ``(1 - s) onehot + s / C`` (Szegedy et al. 2016, section 7).
+        class_weights: C weights; a sample weighs what its class does, and the mean is over the weights.
+            None: all alike.
     """
 
-    def __init__(self, num_classes: int, label_smoothing: float = 0.0) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        label_smoothing: float = 0.0,
+        class_weights: Sequence[float] | None = None,
+    ) -> None:
         super().__init__()
+        self.num_classes = num_classes
         self.on = Tensor(1.0 - label_smoothing + label_smoothing / num_classes, ms.float32)
         self.off = Tensor(label_smoothing / num_classes, ms.float32)
-        self.num_classes = num_classes
+        weights = np.ones(num_classes) if class_weights is None else np.asarray(class_weights)
+        self.class_weights = Tensor(weights, ms.float32)
 
     def construct(self, logits: Tensor, labels: Tensor) -> Tensor:
         targets = ops.one_hot(labels, self.num_classes, self.on, self.off)
-        return -(targets * ops.log_softmax(logits, axis=1)).sum(axis=1).mean()
+        losses = -(targets * ops.log_softmax(logits, axis=1)).sum(axis=1)
+        weights = self.class_weights[labels]
+        return (weights * losses).sum() / weights.sum()
+
+
+def inverse_frequency_weights(counts: Sequence[int]) -> np.ndarray:
+    """Class weights of the paper's WCE: inverse class frequencies, scaled to a mean of 1.
+
+    Args:
+        counts: (C,) training samples of each class, all above 0.
+
+    Returns:
+        (C,) float64.
+
+    Source: paper, section 1 ("weight is the inverse class frequencies").
+    """
+    inverse = 1.0 / np.asarray(counts, dtype=np.float64)
+    return inverse / inverse.mean()

@@ -69,15 +69,19 @@ def train_ensemble(
         UserError: a member's loss is not a number; members trained before stay.
     """
     net = create_model(config.model.backbone, num_classes, config.data.channels)
-    loss = create_loss(config.loss, num_classes)
     stamp = {"key": key, "backbone": config.model.backbone}
-    trainer = Trainer(net, loss, config.training, device, stamp)
+    trainers = {}
     for name, seed in member_seeds(config.seed, list(subsets)).items():
         start, fresh = start_state(config, num_classes, seed, weights)
         if weights is not None and name == next(iter(subsets)):
             report(f"  {weights}: {len(start) - len(fresh)} parameters; fresh: {', '.join(fresh)}")
         data = MemberData(images, labels, subsets[name], val)
-        trainer.fit(data, start, folder / name, seed, report)
+        # Losses may depend on the class counts. Members of one strategy share them, and so a trainer.
+        counts = tuple(np.bincount(labels[subsets[name]], minlength=num_classes).tolist())
+        if counts not in trainers:
+            loss = create_loss(config.loss, counts)
+            trainers[counts] = Trainer(net, loss, config.training, device, stamp)
+        trainers[counts].fit(data, start, folder / name, seed, report)
 
 
 def load_member(net: nn.Cell, folder: Path, key: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import mindspore as ms
 import numpy as np
 import pandas as pd
-from mindspore import nn, ops
+from mindspore import Parameter, nn, ops
 
 from mindspore_dpus.config import TrainingConfig
 from mindspore_dpus.data.loader import BatchSource, batches, training_source
@@ -62,7 +62,7 @@ class Trainer:
     def __post_init__(self) -> None:
         self.optimizer = create_optimizer(self.net, self.config)
         self.step = create_step(self.net, self.loss, self.optimizer, self.device.jit)
-        self.fresh_optimizer = self._optimizer_state()
+        self.fresh_state = self._training_state()
 
     def fit(
         self,
@@ -104,9 +104,8 @@ class Trainer:
             state = get_state(self.net)
             if _best_epoch(history, self.config.select_by) == epoch:
                 save_checkpoint(folder / "best.safetensors", state, stamp | {"epoch": epoch})
-            optimizer = {f"optimizer.{k}": v for k, v in self._optimizer_state().items()}
             last = stamp | {"epoch": epoch, "history": history}
-            save_checkpoint(folder / "last.safetensors", state | optimizer, last)
+            save_checkpoint(folder / "last.safetensors", state | self._training_state(), last)
             write_table(pd.DataFrame(history).round(6), folder / "history.csv")
             report(
                 f"  {folder.name} epoch {epoch}/{self.config.epochs}: loss {train_loss:.4f}, "
@@ -119,17 +118,12 @@ class Trainer:
         if last.exists():
             arrays, found = load_checkpoint(last)
             if {key: found.get(key) for key in stamp} == stamp:
-                optimizer = {
-                    name.removeprefix("optimizer."): value
-                    for name, value in arrays.items()
-                    if name.startswith("optimizer.")
-                }
                 set_state(self.net, arrays)
-                self._set_optimizer(optimizer)
+                self._set_training_state(arrays)
                 return found["history"]
             last.unlink()
         set_state(self.net, start)
-        self._set_optimizer(self.fresh_optimizer)
+        self._set_training_state(self.fresh_state)
         return []
 
     def _train_epoch(self, data: MemberData, seed: list[int], folder: Path) -> float:
@@ -169,14 +163,20 @@ class Trainer:
             rate *= 0.5 * (1 + math.cos(math.pi * (epoch - 1) / self.config.epochs))
         assign(self.optimizer.learning_rate, rate)
 
-    def _optimizer_state(self) -> dict[str, np.ndarray]:
-        own = {p.name for p in self.net.get_parameters()}
-        return {p.name: p.asnumpy().copy() for p in self.optimizer.get_parameters() if p.name not in own}
+    def _training_state(self) -> dict[str, np.ndarray]:
+        """What besides the weights a member has at the end of an epoch: optimiser and loss."""
+        return {name: p.asnumpy().copy() for name, p in self._training_parameters()}
 
-    def _set_optimizer(self, state: dict[str, np.ndarray]) -> None:
-        for parameter in self.optimizer.get_parameters():
-            if parameter.name in state:
-                assign(parameter, state[parameter.name])
+    def _set_training_state(self, state: dict[str, np.ndarray]) -> None:
+        for name, parameter in self._training_parameters():
+            assign(parameter, state[name])
+
+    def _training_parameters(self) -> list[tuple[str, Parameter]]:
+        own = {p.name for p in self.net.get_parameters()}
+        optimizer = [p for p in self.optimizer.get_parameters() if p.name not in own]
+        return [(f"optimizer.{p.name}", p) for p in optimizer] + [
+            (f"loss.{p.name}", p) for p in self.loss.get_parameters()
+        ]
 
 
 def _best_epoch(history: list[dict], select_by: str) -> int:

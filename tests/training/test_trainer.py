@@ -30,10 +30,12 @@ def data():
     return MemberData(images.astype(np.uint8), labels, np.arange(24), np.arange(24, 36))
 
 
-def trainer(device, backbone="resnet18", stamp=None, **training):
+def trainer(device, backbone="resnet18", stamp=None, loss=None, **training):
     config = TrainingConfig(**{"epochs": 2, "batch_size": 8, "select_by": "last"} | training)
     net = create_model(backbone, 2, 1)
-    return Trainer(net, create_loss(LossConfig(), 2), config, device, stamp or {"key": "k"})
+    return Trainer(
+        net, create_loss(loss or LossConfig(), (12, 12)), config, device, stamp or {"key": "k"}
+    )
 
 
 def start(backbone="resnet18"):
@@ -84,6 +86,18 @@ def test_a_resumed_member_equals_an_uninterrupted_one(device, data, tmp_path):
     lines = fit(trainer(device, epochs=3, **training), data, tmp_path / "torn")
     assert len(lines) == 2
     assert_equal(weights(tmp_path / "whole", "last"), weights(tmp_path / "torn", "last"))
+
+
+def test_the_state_of_a_loss_is_kept_and_reset(device, data, tmp_path):
+    loss = LossConfig(name="seesaw")
+    fit(trainer(device, loss=loss, epochs=2), data, tmp_path / "whole")
+    torn = trainer(device, loss=loss, epochs=1)
+    fit(torn, data, tmp_path / "torn")
+    assert weights(tmp_path / "torn", "last")["loss.counts"].tolist() == [12, 12]
+    fit(trainer(device, loss=loss, epochs=2), data, tmp_path / "torn")
+    assert_equal(weights(tmp_path / "whole", "last"), weights(tmp_path / "torn", "last"))
+    fit(torn, data, tmp_path / "next")
+    assert weights(tmp_path / "next", "last")["loss.counts"].tolist() == [12, 12]
 
 
 def test_a_finished_member_is_not_trained_again(device, data, tmp_path):
