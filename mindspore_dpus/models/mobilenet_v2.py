@@ -5,7 +5,9 @@ say ``gamma, beta, moving_mean, moving_variance`` as everywhere in MindSpore.
 """
 
 from mindspore import Tensor, nn
-from mindspore.common.initializer import HeNormal, Normal
+from mindspore.common.initializer import Normal
+
+from mindspore_dpus.models.layers import conv
 
 # Sandler et al. 2018, Table 2: expansion factor, output channels, repeats, stride of the first.
 INVERTED_RESIDUALS = (
@@ -23,21 +25,8 @@ LAST_CHANNELS = 1280
 def conv_bn(
     in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, group: int = 1
 ) -> list[nn.Cell]:
-    """A convolution without bias, He-initialised (fan out), and its batch norm."""
-    return [
-        nn.Conv2d(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            pad_mode="pad",
-            padding=kernel_size // 2,
-            group=group,
-            has_bias=False,
-            weight_init=HeNormal(mode="fan_out", nonlinearity="relu"),
-        ),
-        nn.BatchNorm2d(out_channels),
-    ]
+    """A convolution and its batch norm."""
+    return [conv(in_channels, out_channels, kernel_size, stride, group), nn.BatchNorm2d(out_channels)]
 
 
 def conv_bn_relu6(*args: int, **kwargs: int) -> nn.SequentialCell:

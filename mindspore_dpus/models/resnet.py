@@ -5,23 +5,9 @@ say ``gamma, beta, moving_mean, moving_variance`` as everywhere in MindSpore.
 """
 
 from mindspore import Tensor, nn
-from mindspore.common.initializer import HeNormal, Uniform
+from mindspore.common.initializer import Uniform
 
-HE_FAN_OUT = HeNormal(mode="fan_out", nonlinearity="relu")
-
-
-def conv(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:
-    """A convolution without bias, padded to keep the size at stride 1, He-initialised (fan out)."""
-    return nn.Conv2d(
-        in_channels,
-        out_channels,
-        kernel_size,
-        stride,
-        pad_mode="pad",
-        padding=kernel_size // 2,
-        has_bias=False,
-        weight_init=HE_FAN_OUT,
-    )
+from mindspore_dpus.models.layers import conv
 
 
 class BasicBlock(nn.Cell):
