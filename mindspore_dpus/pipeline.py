@@ -43,6 +43,8 @@ def train(config: Config, report: Callable[[str], None] = print) -> RunFolder:
         learn.make_members(run, config, root)
         learn.make_predictions(run, config, root)
         learn.make_metrics(run, config)
+        if config.sampling.strategy == "dpus":
+            subsets.make_diagnostics(run, config)
         learn.make_report(run, root)
         prepare.write_provenance(run, config)
     return run

@@ -12,7 +12,7 @@ from mindspore_dpus.errors import UserError
 from mindspore_dpus.pipeline import evaluate, predict, summary, train
 from mindspore_dpus.training.checkpoint import load_checkpoint
 
-LEARNING = ["members", "predictions", "metrics", "report"]
+LEARNING = ["members", "predictions", "metrics", "diagnostics", "report"]
 
 
 def tiny(castings, output, *options):
@@ -61,6 +61,8 @@ def test_fills_the_run_folder(run):
     assert names == members | {
         ".lock",
         "config.yaml",
+        "diagnostics.csv",
+        "embedding.csv",
         "environment.json",
         "features.npz",
         "groups.csv",
@@ -73,6 +75,9 @@ def test_fills_the_run_folder(run):
         "subsets.csv",
     }
     assert run.ran == ["samples", "features", "subsets", *LEARNING]
+    kinds = pd.read_csv(run / "diagnostics.csv")["kind"].value_counts().to_dict()
+    assert kinds == {"random": 20, "drawn": 2}
+    assert len(pd.read_csv(run / "embedding.csv")) == 24
 
 
 def test_every_member_gets_its_share_of_normals_and_every_defect(run):
@@ -107,7 +112,7 @@ def test_a_second_run_does_nothing(run, castings):
 @pytest.mark.parametrize(
     ("option", "stages"),
     [
-        ("--evaluation.threshold=0.4", ["metrics", "report"]),
+        ("--evaluation.threshold=0.4", ["metrics", "diagnostics", "report"]),
         ("--training.epochs=1", LEARNING),
         ("--sampling.proportion=0.5", ["subsets", *LEARNING]),
         ("--features.n_components=3", ["features", "subsets", *LEARNING]),

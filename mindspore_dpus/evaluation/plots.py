@@ -110,6 +110,33 @@ def group_shares(whole: pd.Series, subsets: pd.DataFrame) -> str:
     return to_svg(figure)
 
 
+def embedding(places: pd.DataFrame, drawn: np.ndarray) -> str:
+    """A class in the plane, coloured by group, with one subset's samples ringed.
+
+    Args:
+        places: columns ``x``, ``y``, ``group``.
+        drawn: (len(places),) bool, true for samples of the subset.
+    """
+    figure, (axis,) = _axes(width=5.6, height=4.6)
+    axis.grid(False)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for i, (group, part) in enumerate(places.groupby("group")):
+        axis.scatter(part["x"], part["y"], s=7, color=f"C{i % 10}", label=str(group), linewidths=0)
+    chosen = places[drawn]
+    axis.scatter(
+        chosen["x"],
+        chosen["y"],
+        s=22,
+        facecolors="none",
+        edgecolors="#1b2430",
+        linewidths=0.6,
+        label="drawn",
+    )
+    axis.legend(frameon=False, fontsize=8, title="group", loc="center left", bbox_to_anchor=(1, 0.5))
+    return to_svg(figure)
+
+
 def confusion(matrix: np.ndarray, classes: list[str]) -> str:
     """Confusion matrix with counts; a row a true class."""
     size = 1.6 + 0.75 * len(classes)

@@ -152,15 +152,21 @@ def _groups(run: Path, subsets: pd.DataFrame, thumbnails: _Thumbnails) -> list[S
         return []
     groups = read_table(run / "groups.csv")
     drawn = subsets[subsets["member"] != plots.BASELINE].merge(groups, on="path")
+    measured = read_table(run / "diagnostics.csv")
+    places = read_table(run / "embedding.csv").merge(groups[["path", "group"]], on="path")
     parts = []
     for label, table in groups.groupby("label"):
         whole = table["group"].value_counts(normalize=True).sort_index()
         counts = drawn[drawn["label"] == label].groupby("member")["group"].value_counts().unstack()
         shares = counts.reindex(columns=whole.index).fillna(0.0)
         shares = shares.div(shares.sum(axis=1), axis=0)
+        shown = places[places["label"] == label]
+        first = drawn["path"][drawn["member"] == drawn["member"].min()]
         parts.append(
             SimpleNamespace(
                 label=label,
+                diagnostics=_diagnostics(measured[measured["label"] == label]),
+                embedding=plots.embedding(shown, shown["path"].isin(first).to_numpy()),
                 total=len(table),
                 deviation=float((shares - whole).abs().to_numpy().max()),
                 figure=plots.group_shares(whole, shares),
@@ -176,6 +182,25 @@ def _groups(run: Path, subsets: pd.DataFrame, thumbnails: _Thumbnails) -> list[S
             )
         )
     return parts
+
+
+DIAGNOSTICS = {
+    "share_deviation": "largest difference of a group's share",
+    "true_share_deviation": "the same for the true sub-populations",
+    "chi_squared": "chi-squared of the group counts",
+    "energy": "energy distance in feature space",
+    "mmd": "squared MMD in feature space",
+}
+
+
+def _diagnostics(table: pd.DataFrame) -> list[SimpleNamespace]:
+    """Mean and standard deviation of each measure, for the subsets and for random draws."""
+    rows = []
+    for name, title in DIAGNOSTICS.items():
+        if name in table and (table[name] != "").all():
+            values = table[name].astype(float).groupby(table["kind"])
+            rows.append(SimpleNamespace(title=title, mean=values.mean(), sd=values.std(ddof=0)))
+    return rows
 
 
 def _spread(paths: pd.Series) -> list[str]:

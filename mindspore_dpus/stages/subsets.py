@@ -12,6 +12,7 @@ from mindspore_dpus.features.whiten import whiten
 from mindspore_dpus.models.pretrained import file_hash
 from mindspore_dpus.run import RunFolder, atomic
 from mindspore_dpus.sampling import strategies
+from mindspore_dpus.sampling.diagnostics import diagnose, embed
 from mindspore_dpus.stages.prepare import (
     cache_dir,
     load_images,
@@ -155,3 +156,33 @@ def read_subsets(run: RunFolder) -> dict[str, np.ndarray]:
     """Member -> paths of its balanced set."""
     table = read_table(run / "subsets.csv")
     return {name: part["path"].to_numpy() for name, part in table.groupby("member")}
+
+
+def make_diagnostics(run: RunFolder, config: Config) -> None:
+    """``diagnostics.csv``: how far each subset is from its class; ``embedding.csv``: a picture of it.
+
+    Columns: those of ``sampling.diagnostics.diagnose`` and ``label``; ``path, label, x, y``.
+    """
+
+    def make() -> None:
+        samples = read_table(run / "samples.csv").set_index("path")
+        subsets = read_subsets(run)
+        subsets.pop(strategies.BASELINE, None)
+        tables, embeddings = [], []
+        for label, groups in read_table(run / "groups.csv").groupby("label"):
+            paths = groups["path"].to_numpy()
+            features = _features_of(run, paths)
+            truth = samples["subpopulation"][paths].to_numpy() if "subpopulation" in samples else None
+            drawn = {name: np.flatnonzero(np.isin(paths, chosen)) for name, chosen in subsets.items()}
+            table = diagnose(
+                features, groups["group"].to_numpy(), drawn, truth, random_state=config.seed
+            )
+            tables.append(table.assign(label=label))
+            rows, places = embed(features, config.seed)
+            embeddings.append(
+                pd.DataFrame({"path": paths[rows], "label": label, "x": places[:, 0], "y": places[:, 1]})
+            )
+        write_table(pd.concat(tables).round(6), run / "diagnostics.csv")
+        write_table(pd.concat(embeddings).round(3), run / "embedding.csv")
+
+    run.stage("diagnostics", [config.seed], ["diagnostics.csv", "embedding.csv"], make)
