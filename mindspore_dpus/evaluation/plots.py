@@ -152,3 +152,39 @@ def confusion(matrix: np.ndarray, classes: list[str]) -> str:
     axis.set_yticks(range(len(classes)), names)
     axis.set(xlabel="predicted", ylabel="true")
     return to_svg(figure)
+
+
+def grid(table: pd.DataFrame, axes: list[str], x: str | None = None, metric: str = "auc") -> str:
+    """One metric over a grid of runs: mean and standard deviation over the seeds.
+
+    Args:
+        table: a row a cell, columns ``axes``, ``<metric>_mean``, ``<metric>_sd``.
+        axes: the grid's axes; the last one (or, with ``x``, the last other one) gives the series.
+        x: axis along the x-axis, as lines; None: horizontal bars.
+        metric: which.
+    """
+    means, sds = table[f"{metric}_mean"], table[f"{metric}_sd"].fillna(0.0)
+    if x is None:
+        figure, (axis,) = _axes(width=6.5, height=0.6 + 0.3 * len(table))
+        names = [_plain(" / ".join(row)) for row in table[axes].to_numpy()]
+        places = np.arange(len(table))[::-1]
+        axis.errorbar(means, places, xerr=sds, fmt="o", color=COLOURS[FUSED], capsize=3)
+        axis.set_yticks(places, names)
+        axis.set(xlabel=f"{metric.upper()} (mean and standard deviation over the seeds)")
+        return to_svg(figure)
+    figure, (axis,) = _axes(width=6.5, height=4.2)
+    ticks = list(dict.fromkeys(table[x]))
+    others = [name for name in axes if name != x]
+    # Without another axis there is one line, for all of the table.
+    keys = table[others].agg(" / ".join, axis=1) if others else pd.Series("", index=table.index)
+    for name in dict.fromkeys(keys):
+        chosen = keys == name
+        places = [ticks.index(value) for value in table[x][chosen]]
+        axis.errorbar(
+            places, means[chosen], yerr=sds[chosen], marker="o", capsize=3, label=_plain(name) or None
+        )
+    axis.set_xticks(range(len(ticks)), [_plain(tick) for tick in ticks])
+    axis.set(xlabel=_plain(x), ylabel=metric.upper())
+    if others:
+        axis.legend(frameon=False, fontsize=8)
+    return to_svg(figure)

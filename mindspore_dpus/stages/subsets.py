@@ -1,16 +1,17 @@
 """samples -> features -> groups -> subsets: what each member will learn from."""
 
-import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from mindspore_dpus.config import Config
-from mindspore_dpus.data.samples import read_table, write_table
+from mindspore_dpus.data.images import ImageSpec
+from mindspore_dpus.data.samples import fingerprint, read_table, write_table
 from mindspore_dpus.features.whiten import whiten
 from mindspore_dpus.models.pretrained import file_hash
-from mindspore_dpus.run import RunFolder, atomic
+from mindspore_dpus.run import RunFolder, atomic, digest
 from mindspore_dpus.sampling import strategies
 from mindspore_dpus.sampling.diagnostics import diagnose, embed
 from mindspore_dpus.stages.prepare import (
@@ -32,53 +33,59 @@ def make_features(run: RunFolder, config: Config, root: Path) -> None:
     parts = [settings(config.features), file_hash(weights) if weights else None, config.seed]
 
     def make() -> None:
-        shared = cache_dir(run, config) / f"features-{run.key}.npz"
+        table, _, _ = read_samples(run)
+        rows = drawn_rows(table)
+        paths, labels = (table[name].to_numpy(dtype=str)[rows] for name in ("path", "label"))
+        identity = [
+            fingerprint(table["path"].iloc[rows], root),
+            asdict(ImageSpec.from_config(config.data)),
+            config.features.backbone,
+            config.features.layer,
+            file_hash(weights) if weights else config.seed,
+        ]
+        shared = cache_dir(run, config) / f"features-{digest(identity)}.npy"
         if not shared.exists():
-            _compute_features(run, config, root, weights, shared)
+            features = _extract(run, config, root, weights, rows)
+            with atomic(shared) as temporary:
+                np.save(temporary, features)
+        features = np.load(shared)
+        whitened = _whiten_classes(features, labels, config.features.n_components, config.seed)
         with atomic(run / "features.npz") as temporary:
-            shutil.copyfile(shared, temporary)
+            np.savez(temporary, path=paths, label=labels, features=features, whitened=whitened)
 
     run.stage("features", parts, ["features.npz"], make)
 
 
-def _compute_features(
-    run: RunFolder, config: Config, root: Path, weights: Path | None, target: Path
-) -> None:
+def _extract(
+    run: RunFolder, config: Config, root: Path, weights: Path | None, rows: np.ndarray
+) -> np.ndarray:
     from mindspore_dpus.device import configure
     from mindspore_dpus.features.extract import extract, feature_layer, needed_parameters
     from mindspore_dpus.models.factory import create_model
     from mindspore_dpus.models.weights import load_weights
 
-    table, _, _ = read_samples(run)
-    images = load_images(run, config, root)
-    rows = drawn_rows(table)
     device = configure(config.device)
     net = create_model(config.features.backbone, 1000, config.data.channels, config.seed)
     layer = feature_layer(net, config.features.layer)
     if weights is not None:
         load_weights(net, weights, needed=needed_parameters(net, layer))
-        run.report(f"  {weights}, layer {layer}")
-    else:
-        run.report(f"  random weights, layer {layer}")
-    features = extract(net, layer, images, rows, config.features.batch_size, device)
-    labels = table["label"].to_numpy()[rows]
-    n_components = config.features.n_components
+    run.report(f"  {weights or 'random weights'}, layer {layer}")
+    images = load_images(run, config, root)
+    return extract(net, layer, images, rows, config.features.batch_size, device)
+
+
+def _whiten_classes(
+    features: np.ndarray, labels: np.ndarray, n_components: int | None, random_state: int
+) -> np.ndarray:
+    """``whiten`` each class by itself: (N, n_components), or the features as they are for None."""
     if n_components is None:
-        whitened = features
-    else:
-        parts = {c: whiten(features[labels == c], n_components, config.seed) for c in set(labels)}
-        # A small class has fewer components than a large one: the rest of its columns stay 0.
-        whitened = np.zeros((len(rows), max(part.shape[1] for part in parts.values())))
-        for name, part in parts.items():
-            whitened[labels == name, : part.shape[1]] = part
-    with atomic(target) as temporary:
-        np.savez(
-            temporary,
-            path=table["path"].to_numpy(dtype=str)[rows],
-            label=labels.astype(str),
-            features=features,
-            whitened=whitened,
-        )
+        return features
+    parts = {c: whiten(features[labels == c], n_components, random_state) for c in set(labels)}
+    # A small class has fewer components than a large one: the rest of its columns stay 0.
+    whitened = np.zeros((len(features), max(part.shape[1] for part in parts.values())))
+    for name, part in parts.items():
+        whitened[labels == name, : part.shape[1]] = part
+    return whitened
 
 
 def drawn_rows(table: pd.DataFrame) -> np.ndarray:
