@@ -19,7 +19,8 @@ def create_model(backbone: str, num_classes: int, in_channels: int = 3, seed: in
         backbone: ``resnet18``, ``mobilenet_v2``, or any model name of mindcv.
         num_classes: C, width of the last layer.
         in_channels: channels of the input images.
-        seed: equal seeds give equal weights.
+        seed: equal seeds give equal weights. (Dropout inside some of mindcv's networks draws from a
+            state that MindSpore cannot set back: their training is not repeatable to the bit.)
 
     Returns:
         A Cell from images (N, in_channels, H, W) float32 to logits (N, num_classes) float32.

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import mindspore as ms
 import numpy as np
 import pandas as pd
 from mindspore import Parameter, nn, ops
@@ -80,7 +79,7 @@ class Trainer:
             data: images and rows.
             start: weights to start from (``models.weights.get_state``).
             folder: the member's folder.
-            seed: run seed and member: drives order, augmentation and dropout.
+            seed: run seed and member: drives order and augmentation.
             report: called with a line after every epoch.
 
         Raises:
@@ -136,8 +135,6 @@ class Trainer:
             self.config.augment,
             seed,
         )
-        # Dropout draws from MindSpore's global state: an epoch of its own seed can be resumed.
-        ms.set_seed(int(np.random.default_rng(seed).integers(2**31)))
         self.net.set_train(True)
         losses = []
         for images, labels in batches(source):
