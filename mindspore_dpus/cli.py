@@ -3,6 +3,8 @@
 import argparse
 import dataclasses
 import math
+import re
+import types
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -81,7 +83,8 @@ def parse_simulate(
     parser.add_argument("--output", type=str, required=True, help="Folder to write to.")
     parser.add_argument("--seed", type=int, default=0, help="Equal seeds give equal files.")
     parser.add_class_arguments(SimulateConfig, skip={"enabled"})
-    values = _parsed(parser, lambda: parser.parse_args(args))
+    kinds = {"output": str, "seed": int} | typing.get_type_hints(SimulateConfig)
+    values = _parsed(parser, lambda: parser.parse_args(args), kinds)
     names = [f.name for f in dataclasses.fields(SimulateConfig) if f.name != "enabled"]
     simulate = SimulateConfig(enabled=True, **{name: values[name] for name in names})
     config = Config(seed=values["seed"])
@@ -91,26 +94,69 @@ def parse_simulate(
 
 
 def _build(parser: ArgumentParser, parse: Callable) -> Config:
-    values = _parsed(parser, parse)
+    values = _parsed(parser, parse, typing.get_type_hints(Config))
     config = Config(**{f.name: values[f.name] for f in dataclasses.fields(Config)})
     check_config(config)
     return config
 
 
-def _parsed(parser: ArgumentParser, parse: Callable) -> jsonargparse.Namespace:
+def _parsed(parser: ArgumentParser, parse: Callable, kinds: dict[str, type]) -> jsonargparse.Namespace:
     try:
         values = parse()
-        _check_sections(values, Config)
+        _check_sections(values, kinds)
         return parser.instantiate(values)
     except UnicodeDecodeError:
         raise UserError("configuration: the file given with --config is not text") from None
     except (jsonargparse.ArgumentError, TypeError) as error:
-        raise UserError(f"configuration: {error} (--help lists every key)") from None
+        raise UserError(f"configuration: {_in_our_words(str(error), kinds)}") from None
 
 
-def _check_sections(values: jsonargparse.Namespace, section: type, prefix: str = "") -> None:
+def _in_our_words(message: str, kinds: dict[str, type]) -> str:
+    """The parser's message on a value of a wrong type, as we say it; another message on one line."""
+    keys = re.findall(r'Parser key "([^"]+)":', message)
+    value = re.search(r"(?:Got|Given) value: (.*)", message, re.DOTALL)
+    kind = _kind_of(keys[-1], kinds) if keys else None
+    if value is None or kind is None:
+        return f"{' '.join(message.split())} (--help lists every key)"
+    return f"{keys[-1]} is {' '.join(value[1].split()) or 'empty'}; it must be {_describe(kind)}"
+
+
+def _kind_of(key: str, kinds: dict[str, type]) -> object:
+    """The type of a key such as ``data.bits``; None where there is no such key."""
+    *sections, name = key.split(".")
+    for section in sections:
+        if not dataclasses.is_dataclass(kinds.get(section)):
+            return None
+        kinds = typing.get_type_hints(kinds[section])
+    return kinds.get(name)
+
+
+def _describe(kind: object) -> str:
+    """A type in words: ``float or auto``."""
+    *names, last = _names(kind)
+    return f"{', '.join(names)} or {last}" if names else last
+
+
+def _names(kind: object) -> list[str]:
+    """What a type allows, alternative by alternative."""
+    args = typing.get_args(kind)
+    match typing.get_origin(kind):
+        case typing.Literal:
+            return [str(value) for value in args]
+        case typing.Union | types.UnionType:
+            return [name for part in args for name in _names(part)]
+        case origin if origin is tuple:
+            return [f"[{', '.join(_describe(part) for part in args)}]"]
+        case origin if origin is list:
+            return [f"[{_describe(args[0])}, ...]"]
+    # Text without quotes is a number to YAML where it looks like one.
+    in_words = {bool: ["true", "false"], str: ["text in quotes"], type(None): ["null"]}
+    return in_words.get(kind) or [getattr(kind, "__name__", str(kind))]
+
+
+def _check_sections(values: jsonargparse.Namespace, kinds: dict[str, type], prefix: str = "") -> None:
     """Refuse what the parser lets pass: a value for a section, and null where it has no sense."""
-    for name, kind in typing.get_type_hints(section).items():
+    for name, kind in kinds.items():
         if name not in values:
             continue
         value = values[name]
@@ -119,7 +165,7 @@ def _check_sections(values: jsonargparse.Namespace, section: type, prefix: str =
                 raise UserError(
                     f"configuration: {prefix}{name} is {value!r}; it must be a section of keys"
                 )
-            _check_sections(value, kind, f"{prefix}{name}.")
+            _check_sections(value, typing.get_type_hints(kind), f"{prefix}{name}.")
         elif value is None and type(None) not in typing.get_args(kind):
             raise UserError(f"configuration: {prefix}{name} is null; it needs a value")
 
@@ -175,6 +221,35 @@ def check_config(config: Config) -> None:
         raise UserError(f"configuration: loss.class_weights is {weights}; all must be above 0")
     if config.sampling.baseline and config.sampling.strategy == "none":
         raise UserError("configuration: sampling.baseline needs a strategy other than none")
+    split = config.split
+    if split.val_size <= 1 and split.test_size <= 1 and split.val_size + split.test_size >= 1:
+        raise UserError(
+            f"configuration: split.val_size is {split.val_size} and split.test_size is "
+            f"{split.test_size}; as shares of the images, their sum must be below 1"
+        )
+    _check_effect(config)
+
+
+def _check_effect(config: Config) -> None:
+    """Refuse settings that change nothing: who gives one believes that it does."""
+    loss, sampling = config.loss, config.sampling
+    weighted, smoothed = ("weighted_cross_entropy", "focal"), ("cross_entropy", "weighted_cross_entropy")
+    for key, is_set, other, value, allowed in (
+        ("loss.class_weights", loss.class_weights is not None, "loss.name", loss.name, weighted),
+        ("loss.label_smoothing", loss.label_smoothing > 0, "loss.name", loss.name, smoothed),
+        (
+            "sampling.draw covering",
+            sampling.draw == "covering",
+            "sampling.strategy",
+            sampling.strategy,
+            ("dpus",),
+        ),
+    ):
+        if is_set and value not in allowed:
+            raise UserError(
+                f"configuration: {key} has no effect with {other} {value}; "
+                f"leave it out, or set {other} to {' or '.join(allowed)}"
+            )
 
 
 def _finite(value: object) -> bool:
@@ -222,6 +297,7 @@ _RANGES = (
     ("training.epochs", "at least 1", _positive),
     ("training.batch_size", "at least 2 (batch norms need two images)", lambda v: v >= 2),
     ("training.learning_rate", "above 0", _positive),
+    ("training.patience", "at least 1, or null", lambda v: v is None or v >= 1),
     ("training.weight_decay", "0 or more", _not_negative),
     ("training.augment.rotation", "between 0 and 180", lambda v: 0 <= v <= 180),
     ("training.augment.brightness", "0 or more, below 1", lambda v: 0 <= v < 1),

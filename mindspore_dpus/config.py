@@ -126,11 +126,13 @@ class ModelConfig:
     """The classifier that every member trains (section 2.3)."""
 
     backbone: str = "mobilenet_v2"
-    """resnet18, mobilenet_v2, or any model name of mindcv."""
+    """resnet18, resnet34, mobilenet_v2 (_140, _075, _050, _035), or any model name of mindcv."""
     pretrained: str | None = "imagenet"
     """imagenet, a checkpoint file, or null for random weights."""
-    partial: bool = False
-    """Allow a checkpoint that lacks some parameters; they are listed and start at random."""
+    allow_fresh: list[str] = field(default_factory=list)
+    """Patterns of parameters that the checkpoint may lack, such as layer4.*; they start at random."""
+    freeze: list[str] = field(default_factory=list)
+    """Patterns of parameters that are not trained; their batch norms stay in evaluation mode."""
     weights_dirs: list[str] = field(default_factory=lambda: ["weights"])
     """Folders searched for {backbone}_imagenet*.safetensors before anything is downloaded; a
     download goes into the first."""
@@ -185,6 +187,8 @@ class TrainingConfig:
     """constant: as in the paper; cosine: falls to zero over the epochs."""
     weight_decay: float = 0.0
     """Adam's L2 penalty, added to the gradients (not decoupled)."""
+    patience: int | None = None
+    """Stop a member after so many epochs without a better one (by select_by). Default: never."""
     select_by: Literal["auc", "loss", "last"] = "auc"
     """Which epoch's weights are kept: best validation AUC, lowest validation loss, or the last."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -213,6 +217,8 @@ class DeviceConfig:
     """Number of the Ascend or GPU card."""
     jit: bool | None = None
     """Compile the training step to a graph. Default: on Ascend and GPU, not on CPU."""
+    amp_level: Literal["O0", "O1", "O2", "O3"] = "O0"
+    """Mixed precision of MindSpore (float16, loss scaled by 1024) on Ascend and GPU; O0: float32."""
     idle_main_thread: bool = False
     """CPU only: give MindSpore's spinning main thread the lowest priority, so that it yields to its
     workers. About 1.2 times as fast on a machine of one's own; ten times as slow on one whose cores

@@ -3,7 +3,9 @@
 import atexit
 import gc
 import os
+import signal
 import sys
+import threading
 from dataclasses import dataclass
 
 import mindspore as ms
@@ -25,11 +27,13 @@ class Device:
         target: ``CPU``, ``GPU`` or ``Ascend``.
         jit: whether the training step is compiled to a graph.
         idle_main_thread: whether ``yield_to_workers`` does anything.
+        amp_level: mixed precision, ``O0`` to ``O3``.
     """
 
     target: str
     jit: bool
     idle_main_thread: bool
+    amp_level: str = "O0"
 
     def yield_to_workers(self) -> None:
         """Call after the first step: let this thread run only when no core is wanted by others.
@@ -76,10 +80,10 @@ def configure(config: DeviceConfig) -> Device:
         # Without it, threads that wait for each other spin: 1.2 times as slow, 2.5 times where two
         # processes share the machine.
         ms.runtime.launch_blocking()
-    _quiet_exit()
-    return Device(
-        target, not on_cpu if config.jit is None else config.jit, on_cpu and config.idle_main_thread
-    )
+    if on_cpu and config.amp_level != "O0":
+        raise UserError("device.amp_level: mixed precision needs Ascend or GPU; on CPU use O0")
+    jit = not on_cpu if config.jit is None else config.jit
+    return Device(target, jit, on_cpu and config.idle_main_thread, config.amp_level)
 
 
 def check_version(target: str, version: str) -> None:
@@ -95,19 +99,26 @@ def check_version(target: str, version: str) -> None:
         )
 
 
-def _quiet_exit() -> None:
+def restore_interrupt() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt again: MindSpore's data pipeline takes the signal over, and
+    then ends the process without a word."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _collect_cells() -> None:
     """Collect the networks while MindSpore is whole.
 
     Cells that die with the interpreter print a page of ``Exception ignored in Cell.__del__``.
     """
-    if _silence_late_cells not in _registered:
-        _registered.append(_silence_late_cells)
-        atexit.register(_silence_late_cells)
-
-
-_registered: list = []
-
-
-def _silence_late_cells() -> None:
     gc.collect()
-    sys.unraisablehook = lambda unraisable: None
+    show = sys.unraisablehook
+
+    def show_all_but_cells(unraisable) -> None:
+        if "Cell.__del__" not in getattr(unraisable.object, "__qualname__", ""):
+            show(unraisable)
+
+    sys.unraisablehook = show_all_but_cells
+
+
+atexit.register(_collect_cells)

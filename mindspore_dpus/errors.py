@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import os
 import sys
 from collections.abc import Callable
 
@@ -32,10 +33,16 @@ def one_line_errors(command: Callable[[], int | None]) -> Callable[[], int]:
         except UserError as error:
             message = " ".join(str(error).split())
         except OSError as error:
+            if error.errno == errno.EPIPE:
+                # Whoever read our output has closed it (| head): nothing is wrong, nothing can be said.
+                sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+                return 0
             if error.errno in _FULL:
                 advice = "free some space or choose another folder with --output"
             elif error.errno in _FORBIDDEN:
                 advice = "ask for the right to use it or choose another folder with --output"
+            elif error.filename:
+                advice = "choose another place"
             else:
                 raise
             message = (

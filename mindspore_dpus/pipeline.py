@@ -12,8 +12,9 @@ from mindspore_dpus.config import Config
 from mindspore_dpus.data.images import ImageError, ImageSpec, load_prepared
 from mindspore_dpus.data.inputs import expand_paths
 from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.predictions import compute_metrics, predictions_table
-from mindspore_dpus.run import RunFolder, write_json
+from mindspore_dpus.run import RunFolder, digest, write_json
 from mindspore_dpus.stages import learn, prepare, subsets
 
 PREDICT_CHUNK = 256
@@ -39,14 +40,16 @@ def train(config: Config, report: Callable[[str], None] = print) -> RunFolder:
         prepare.make_samples(run, config, root)
         if config.sampling.strategy == "dpus":
             subsets.make_features(run, config, root)
-        subsets.make_subsets(run, config)
+            subsets.make_subsets(run, config)
+            subsets.make_diagnostics(run, config)
+        else:
+            subsets.forget_groups(run)
+            subsets.make_subsets(run, config)
         learn.make_members(run, config, root)
         learn.make_predictions(run, config, root)
         learn.make_metrics(run, config)
-        if config.sampling.strategy == "dpus":
-            subsets.make_diagnostics(run, config)
         learn.make_report(run, root)
-        prepare.write_provenance(run, config)
+        prepare.write_config(run, config)
     return run
 
 
@@ -56,6 +59,7 @@ def evaluate(
     manifest: str | None = None,
     split: str = "auto",
     output: Path | None = None,
+    target: str | None = None,
 ) -> tuple[Path, dict]:
     """Score a trained run on labelled images.
 
@@ -66,6 +70,7 @@ def evaluate(
         split: ``train``, ``val``, ``test``, ``all``, or ``auto``: test where the data
             names it, else all.
         output: default: ``evaluations/<data>`` in the run folder.
+        target: device; default: the run's.
 
     Returns:
         The folder with ``predictions.csv`` and ``metrics.json``, and the metrics.
@@ -73,11 +78,14 @@ def evaluate(
     Raises:
         UserError: no finished run, unreadable images, or classes that the run never saw.
     """
-    run = RunFolder.open(run_path)
-    config = load_config(run / "config.yaml")
+    run, config = _open(run_path, target)
     table, data_root = learn.labelled_images(run, config, root, manifest, split)
-    folder = output or run / "evaluations" / f"{data_root.resolve().name}_{split}"
-    images = prepare.load_images(run, config, data_root, table)
+    name = f"{data_root.resolve().name}-{digest(str(data_root.resolve()))[:4]}-{split}"
+    folder = output or run / "evaluations" / name
+    if output is not None and config.data.cache_dir is None:
+        # The run may lie where nothing can be written.
+        config.data.cache_dir = str(output / "cache")
+    images = prepare.load_images(run, config, data_root, table, folder / "unreadable.csv")
     outputs = learn.with_fused(learn.load_ensemble(run, config).predict(images, np.arange(len(table))))
     _, classes, _ = prepare.read_samples(run)
     path = folder / "predictions.csv"
@@ -87,7 +95,15 @@ def evaluate(
     return folder, metrics
 
 
-def predict(run_path: Path, paths: list[str], output: Path) -> pd.DataFrame:
+def _open(run_path: Path, target: str | None) -> tuple[RunFolder, Config]:
+    run = RunFolder.open(run_path)
+    config = load_config(run / "config.yaml")
+    if target is not None:
+        config.device.target = target
+    return run, config
+
+
+def predict(run_path: Path, paths: list[str], output: Path, target: str | None = None) -> pd.DataFrame:
     """Score images that nobody has labelled.
 
     Args:
@@ -95,6 +111,7 @@ def predict(run_path: Path, paths: list[str], output: Path) -> pd.DataFrame:
         paths: images, folders, glob patterns, CSV files with a column ``path``.
         output: CSV to write: ``path, error, predicted, score, <model>:<class> ...``, a row for every
             input; unreadable ones have an error and nothing else.
+        target: device; default: the run's.
 
     Returns:
         The table written.
@@ -102,8 +119,9 @@ def predict(run_path: Path, paths: list[str], output: Path) -> pd.DataFrame:
     Raises:
         UserError: no finished run, or nothing to score.
     """
-    run = RunFolder.open(run_path)
-    config = load_config(run / "config.yaml")
+    run, config = _open(run_path, target)
+    if output.is_dir():
+        raise UserError(f"--output {output} is a folder; name a CSV file")
     files = expand_paths(paths)
     ensemble = learn.load_ensemble(run, config)
     _, classes, _ = prepare.read_samples(run)
@@ -126,9 +144,11 @@ def predict(run_path: Path, paths: list[str], output: Path) -> pd.DataFrame:
             scored = predictions_table(readable, classes, config, outputs)
             tables.append(scored.set_index(readable.index))
     # Chunks keep their order, and inside one the unreadable files return to their places.
-    ordered = pd.concat(tables).assign(path=lambda t: t["path"].astype(str))
     place = {str(file): i for i, file in enumerate(files)}
-    table = ordered.sort_values("path", key=lambda column: column.map(place)).reset_index(drop=True)
+    table = pd.concat(tables).sort_values("path", key=lambda column: column.map(place))
+    table = table.reset_index(drop=True)
+    if "predicted" not in table:
+        table["predicted"] = None
     write_table(table, output)
     return table
 

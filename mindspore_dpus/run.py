@@ -91,6 +91,12 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
             raise UserError(f"--output {self.path}: a file is in the way; choose a folder") from None
+        ours = (self / ".lock").exists() or (self / STAGES_FILE).exists()
+        if any(self.path.iterdir()) and not ours:
+            raise UserError(
+                f"--output {self.path} holds other files; choose a new folder, or one that "
+                "tools/train.py has filled"
+            )
         self.report = report
         self.key = ""
         self.ran: list[str] = []
@@ -106,6 +112,14 @@ class RunFolder:
         if not (path / STAGES_FILE).is_file():
             raise UserError(f"{path} is no run folder: give one that tools/train.py has filled")
         return cls(path)
+
+    def forget(self, stage: str, artefacts: list[str]) -> None:
+        """Remove what a stage left that is not part of this configuration."""
+        for name in artefacts:
+            (self / name).unlink(missing_ok=True)
+        stages = self.stages()
+        if stages.pop(stage, None):
+            write_json(self / STAGES_FILE, stages)
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -138,7 +152,8 @@ class RunFolder:
         if name in stages:
             changed = stages[name]["key"] != self.key
             gone = names[names.index(name) :] if changed else [name]
-            write_json(self / STAGES_FILE, {k: v for k, v in stages.items() if k not in gone})
+            stages = {k: v for k, v in stages.items() if k not in gone}
+            write_json(self / STAGES_FILE, stages)
         make()
         stages[name] = {
             "key": self.key,

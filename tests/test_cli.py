@@ -181,6 +181,62 @@ def test_unknown_keys_and_wrong_types_are_named(write, text, name):
         parse_config(["--config", write(text), "--data.root", "images"])
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: {bits: 12}", "data.bits is 12; it must be 8 or 16"),
+        ("training: {epochs: x}", "training.epochs is x; it must be int"),
+        ("training: {epochs: 3.5}", "training.epochs is 3.5; it must be int"),
+        ("training: {epochs: ''}", "training.epochs is empty; it must be int"),
+        ("training: {epochs: 'a\n\n b'}", "training.epochs is a b; it must be int"),
+        (
+            "training: {augment: {rotation: far}}",
+            "training.augment.rotation is far; it must be float",
+        ),
+        (
+            "data: {value_range: auto}",
+            "data.value_range is auto; it must be dtype, minmax, percentiles or window",
+        ),
+        ("data: {window: [1, 2, 3]}", "data.window is [1, 2, 3]; it must be [float, float]"),
+        ("data: {positive: 1}", "data.positive is 1; it must be text in quotes"),
+        ("data: {simulate: {bits: 9}}", "data.simulate.bits is 9; it must be 8 or 16"),
+        ("sampling: {proportion: some}", "sampling.proportion is some; it must be float or auto"),
+        ("sampling: {baseline: 2}", "sampling.baseline is 2; it must be true or false"),
+        ("features: {n_components: a}", "features.n_components is a; it must be int or null"),
+        ("model: {weights_dirs: w}", "model.weights_dirs is w; it must be [text in quotes, ...]"),
+        ("loss: {class_weights: 3}", "loss.class_weights is 3; it must be [float, ...] or null"),
+        ("device: {jit: 3}", "device.jit is 3; it must be true, false or null"),
+    ],
+)
+def test_wrong_types_are_said_in_our_words(write, text, message):
+    with pytest.raises(UserError) as caught:
+        parse_config(["--config", write(text), "--data.root", "images"])
+    assert str(caught.value) == f"configuration: {message}"
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--data.bits=12"], "data.bits is 12; it must be 8 or 16"),
+        (["--sampling.proportion=some"], "sampling.proportion is some; it must be float or auto"),
+        (['--sampling={"n_clusters": "x"}'], "sampling.n_clusters is x; it must be int"),
+    ],
+)
+def test_options_of_wrong_types_are_said_in_our_words(args, message):
+    with pytest.raises(UserError) as caught:
+        parse_config(args)
+    assert str(caught.value) == f"configuration: {message}"
+
+
+@pytest.mark.parametrize("text", ["training: {epochs", "training: {epoch: 3}", "- 1"])
+def test_other_messages_of_the_parser_are_one_line(write, text):
+    with pytest.raises(UserError) as caught:
+        parse_config(["--config", write(text)])
+    assert str(caught.value).startswith("configuration: ")
+    assert str(caught.value).endswith(" (--help lists every key)")
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("option", ["--training.epoch", "--nonsense"])
 def test_unknown_options_are_named(option):
     with pytest.raises(UserError, match=f"configuration: .*{option} .*--help lists every key"):
@@ -270,6 +326,7 @@ def test_nan_and_infinity_are_refused_wherever_a_number_is_taken(key, length, va
         ("loss.label_smoothing", 1),
         ("training.epochs", 0),
         ("training.batch_size", 1),
+        ("training.patience", 0),
         ("training.learning_rate", 0),
         ("training.augment.rotation", 181),
         ("training.augment.brightness", 1),
@@ -298,12 +355,47 @@ def test_values_out_of_range_are_named(key, value):
             ["--data.root=x", "--sampling.baseline=true", "--sampling.strategy=none"],
             ["sampling.baseline", "strategy"],
         ),
+        (
+            ["--data.root=x", "--split.val_size=0.6", "--split.test_size=0.5"],
+            ["split.val_size is 0.6", "split.test_size is 0.5", "below 1"],
+        ),
+        (["--data.root=x", "--split.val_size=0.5", "--split.test_size=0.5"], ["their sum"]),
     ],
 )
 def test_impossible_combinations_name_their_keys(args, keys):
     with pytest.raises(UserError, match="configuration: ") as caught:
         parse_config(args)
     assert [key for key in keys if key not in str(caught.value)] == []
+
+
+def test_numbers_of_images_are_no_shares():
+    config = parse_config(["--data.root=x", "--split.val_size=0.6", "--split.test_size=50"])
+    assert (config.split.val_size, config.split.test_size) == (0.6, 50)
+
+
+EFFECTS = [
+    ("--loss.class_weights=[1,2]", "loss.name", "cross_entropy", "weighted_cross_entropy or focal"),
+    ("--loss.class_weights=[1,2]", "loss.name", "seesaw", "weighted_cross_entropy or focal"),
+    ("--loss.label_smoothing=0.1", "loss.name", "focal", "cross_entropy or weighted_cross_entropy"),
+    ("--loss.label_smoothing=0.1", "loss.name", "seesaw", "cross_entropy or weighted_cross_entropy"),
+    *(
+        ("--sampling.draw=covering", "sampling.strategy", strategy, "dpus")
+        for strategy in ("random_under", "random_over", "none")
+    ),
+]
+
+
+@pytest.mark.parametrize(("option", "key", "value", "others"), EFFECTS)
+def test_settings_without_effect_are_refused_with_what_they_need(option, key, value, others):
+    with pytest.raises(UserError) as caught:
+        parse_config(["--data.root=x", option, f"--{key}={value}"])
+    given = option[2:].split("=")[0] + (" covering" if "draw" in option else "")
+    assert str(caught.value) == (
+        f"configuration: {given} has no effect with {key} {value}; "
+        f"leave it out, or set {key} to {others}"
+    )
+    for other in others.split(" or "):
+        parse_config(["--data.root=x", option, f"--{key}={other}"])
 
 
 def test_simulate_takes_the_keys_of_its_section():
@@ -320,6 +412,9 @@ def test_simulate_takes_the_keys_of_its_section():
         (["--output", "here", "--size", "8"], "size is 8; it must be at least 16"),
         (["--output", "here", "--enabled", "false"], "--enabled"),
         (["--output", "here", "--seed", "-1"], "seed is -1"),
+        (["--output", "here", "--bits", "12"], "configuration: bits is 12; it must be 8 or 16$"),
+        (["--output", "here", "--seed", "x"], "configuration: seed is x; it must be int$"),
+        (["--output", "here", "--size", "null"], "configuration: size is None; it must be int$"),
     ],
 )
 def test_simulate_refuses_what_it_cannot_use(args, message):

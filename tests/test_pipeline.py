@@ -12,7 +12,7 @@ from mindspore_dpus.errors import UserError
 from mindspore_dpus.pipeline import evaluate, predict, summary, train
 from mindspore_dpus.training.checkpoint import load_checkpoint
 
-LEARNING = ["members", "predictions", "metrics", "diagnostics", "report"]
+LEARNING = ["members", "predictions", "metrics", "report"]
 
 
 def tiny(castings, output, *options):
@@ -74,7 +74,7 @@ def test_fills_the_run_folder(run):
         "stages.json",
         "subsets.csv",
     }
-    assert run.ran == ["samples", "features", "subsets", *LEARNING]
+    assert run.ran == ["samples", "features", "subsets", "diagnostics", *LEARNING]
     kinds = pd.read_csv(run / "diagnostics.csv")["kind"].value_counts().to_dict()
     assert kinds == {"random": 20, "drawn": 2}
     assert len(pd.read_csv(run / "embedding.csv")) == 24
@@ -112,10 +112,10 @@ def test_a_second_run_does_nothing(run, castings):
 @pytest.mark.parametrize(
     ("option", "stages"),
     [
-        ("--evaluation.threshold=0.4", ["metrics", "diagnostics", "report"]),
+        ("--evaluation.threshold=0.4", ["metrics", "report"]),
         ("--training.epochs=1", LEARNING),
-        ("--sampling.proportion=0.5", ["subsets", *LEARNING]),
-        ("--features.n_components=3", ["features", "subsets", *LEARNING]),
+        ("--sampling.proportion=0.5", ["subsets", "diagnostics", *LEARNING]),
+        ("--features.n_components=3", ["features", "subsets", "diagnostics", *LEARNING]),
     ],
 )
 def test_a_changed_key_runs_its_stage_and_those_to_its_right(run, castings, tmp_path, option, stages):
@@ -212,6 +212,50 @@ def test_predict_has_a_row_for_every_input_in_order(run, castings, tmp_path):
 def test_predict_with_nothing_readable_still_has_its_rows(run, tmp_path):
     table = predict(run.path, [str(tmp_path / "missing.png")], tmp_path / "predictions.csv")
     assert table["error"].str.contains("does not exist").tolist() == [True]
+    assert table["predicted"].isna().all()
+
+
+def test_after_a_failure_no_stage_of_the_old_configuration_is_left(run, castings, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(run.path, copy)
+    config = tiny(castings, copy, "--data.image_size=48", "--model.pretrained=/nowhere.ckpt")
+    with pytest.raises(UserError, match="nowhere.ckpt does not exist"):
+        train(config, quiet)
+    with pytest.raises(UserError, match="its stage 'members' is missing"):
+        evaluate(copy)
+
+
+def test_another_strategy_leaves_no_groups_behind(run, castings, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(run.path, copy)
+    train(tiny(castings, copy, "--sampling.strategy=random_under", "--training.epochs=1"), quiet)
+    assert not {"groups.csv", "features.npz", "embedding.csv"} & {p.name for p in copy.iterdir()}
+    assert "Groups of" not in (copy / "report.html").read_text()
+
+
+def test_a_folder_with_other_files_is_not_taken_over(castings, tmp_path):
+    (tmp_path / "members" / "alice").mkdir(parents=True)
+    with pytest.raises(UserError, match="holds other files"):
+        train(tiny(castings, tmp_path), quiet)
+
+
+def test_the_own_data_in_another_place_keeps_its_splits(castings, tmp_path):
+    flat = tmp_path / "flat"
+    for label in ("normal", "defect"):
+        for file in castings.glob(f"*/{label}/*.png"):
+            (flat / label).mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, flat / label)
+    options = ("--training.epochs=1", "--sampling.baseline=false", "--sampling.n_subsets=1")
+    run = train(tiny(flat, tmp_path / "run", *options), quiet)
+    moved = flat.rename(tmp_path / "moved")
+    folder, _ = evaluate(run.path, root=str(moved))
+    scored = pd.read_csv(folder / "predictions.csv")["path"]
+    assert scored.tolist() == pd.read_csv(run / "predictions_test.csv")["path"].tolist()
+
+
+def test_evaluating_a_manifest_without_a_root_is_refused(run):
+    with pytest.raises(UserError, match="--data.manifest needs --data.root"):
+        evaluate(run.path, manifest="x.csv")
 
 
 def test_a_torn_member_is_named(run, tmp_path):

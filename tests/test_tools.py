@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -173,6 +174,26 @@ def test_a_full_disk_keeps_finished_stages(castings, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["evaluate", "predict"])
+def test_ctrl_c_says_how_to_go_on(castings, tmp_path):
+    run = tmp_path / "run"
+    command = [sys.executable, str(REPOSITORY / "tools" / "train.py"), f"--data.root={castings}"]
+    process = subprocess.Popen(
+        [*command, f"--output={run}", *TINY, "--training.epochs=500"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if "epoch 2/500" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert stderr == "interrupted: start the same command again to go on\n"
+    assert (run / "members" / "00" / "last.safetensors").exists()
+
+
 def test_a_folder_that_is_no_run(name, tmp_path):
     args = ["--run", tmp_path] + (["x.png"] if name == "predict" else [])
     assert_one_line(tool(name, *args), "is no run folder")

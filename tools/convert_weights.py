@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("target", type=Path, help=".safetensors to write")
     args = parser.parse_args()
     net = create_model(args.backbone, args.num_classes)
-    report = load_weights(net, args.source, partial=True)
+    report = load_weights(net, args.source, allow_fresh=["*"])
     state = get_state(net)
     save_checkpoint(
         args.target,

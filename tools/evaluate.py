@@ -24,8 +24,14 @@ def main() -> None:
         help="which images; auto: test where the data names it, else all",
     )
     parser.add_argument("--output", type=Path, help="default: evaluations/<data> in the run folder")
+    parser.add_argument(
+        "--device.target",
+        dest="target",
+        choices=("auto", "CPU", "GPU", "Ascend"),
+        help="default: the run's",
+    )
     args = parser.parse_args()
-    folder, metrics = evaluate(args.run, args.root, args.manifest, args.split, args.output)
+    folder, metrics = evaluate(args.run, args.root, args.manifest, args.split, args.output, args.target)
     print("\n".join(metric_lines(metrics)))
     print(f"predictions and metrics: {folder}")
 

@@ -19,8 +19,14 @@ def main() -> None:
         "paths", nargs="+", metavar="PATH", help="images, folders, patterns, or a CSV with a column path"
     )
     parser.add_argument("--output", type=Path, default=Path("predictions.csv"), help="CSV to write")
+    parser.add_argument(
+        "--device.target",
+        dest="target",
+        choices=("auto", "CPU", "GPU", "Ascend"),
+        help="default: the run's",
+    )
     args = parser.parse_args()
-    table = predict(args.run, args.paths, args.output)
+    table = predict(args.run, args.paths, args.output, args.target)
     failed = int((table["error"] != "").sum())
     print(f"{args.output}: {len(table)} images, {failed} of them unreadable (see the column error)")
     for label, count in table["predicted"][table["error"] == ""].value_counts().items():

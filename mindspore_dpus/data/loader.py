@@ -10,9 +10,10 @@ import numpy as np
 
 from mindspore_dpus.config import AugmentConfig
 
-# ImageNet's statistics for images in 0..1. Grey images use their means over the channels, so that a
-# stem whose kernels are summed over the input channels sees exactly what a grey image repeated to
-# three channels would show to the original stem.
+# ImageNet's statistics for images in 0..1. Grey images use their means over the channels: a stem whose
+# kernels are summed over the input channels then sees exactly what the original stem sees of the grey
+# image repeated to three channels and normalised with the grey mean and deviation in all three (not
+# with those of each colour).
 IMAGENET_MEAN = {3: (0.485, 0.456, 0.406), 1: (0.449,)}
 IMAGENET_STD = {3: (0.229, 0.224, 0.225), 1: (0.226,)}
 

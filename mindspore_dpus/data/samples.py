@@ -51,13 +51,23 @@ def scan_folders(root: Path) -> pd.DataFrame:
     """Read ``root/{train,val,test}/{class}/...`` or ``root/{class}/...``; sub-folders are walked.
 
     Raises:
-        UserError: no images there.
+        UserError: no images there, or images that would be passed over: beside the class folders, or in
+            a folder beside train, val and test.
     """
     has_splits = any((root / split).is_dir() for split in SPLITS)
+    if has_splits:
+        _refuse_loose_images(root, f"{root}/<split>/<class>/")
+        for folder in _folders(root):
+            if folder.name not in SPLITS and image_files(folder):
+                raise UserError(
+                    f"data.root: {folder} holds images, but {folder.name!r} is not a split; "
+                    "call it train, val or test, or move it elsewhere"
+                )
     bases = [(split, root / split) for split in SPLITS] if has_splits else [("", root)]
     rows = []
     for split, base in bases:
-        for folder in sorted(f for f in base.glob("*") if f.is_dir() and not f.name.startswith(".")):
+        _refuse_loose_images(base, f"{base}/<class>/")
+        for folder in _folders(base):
             for file in image_files(folder):
                 rows.append((file.relative_to(root).as_posix(), folder.name, split, ""))
     if not rows:
@@ -68,14 +78,30 @@ def scan_folders(root: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def _folders(folder: Path) -> list[Path]:
+    """The folders directly in a folder, sorted, but for hidden ones."""
+    return sorted(f for f in folder.glob("*") if f.is_dir() and not f.name.startswith("."))
+
+
+def _refuse_loose_images(folder: Path, place: str) -> None:
+    """Refuse images directly in a folder that should hold folders only: they have no class."""
+    for file in sorted(folder.glob("*")):
+        if _is_image(file):
+            raise UserError(
+                f"data.root: {file} lies in no class folder; move it to {place}, or write a manifest.csv"
+            )
+
+
+def _is_image(file: Path) -> bool:
+    return file.suffix.lower() in EXTENSIONS and not file.name.startswith(".") and file.is_file()
+
+
 def image_files(folder: Path) -> list[Path]:
     """All image files below a folder, sorted; hidden files and folders are passed over."""
     return sorted(
         file
         for file in folder.rglob("*")
-        if file.suffix.lower() in EXTENSIONS
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-        and file.is_file()
+        if _is_image(file) and not any(part.startswith(".") for part in file.relative_to(folder).parts)
     )
 
 

@@ -6,6 +6,7 @@ Poisson noise of the photons and Gaussian noise of the read-out. The three kinds
 are those of the paper's Figure 1.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tqdm import tqdm
 
 from mindspore_dpus.config import SimulateConfig
 from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.errors import UserError
 from mindspore_dpus.run import atomic
 
 SUBPOPULATIONS = ("bright", "rough", "plain")
@@ -28,6 +30,11 @@ MU_INCLUSION = 0.47
 # Wall thickness in mm from which a part of each sub-population is drawn.
 WALL = {"bright": (4.0, 9.0), "rough": (14.0, 22.0), "plain": (24.0, 34.0)}
 PIXEL_MM = 0.4
+
+# What an interrupted simulation leaves: no manifest, perhaps a temporary file.
+OURS = re.compile(
+    r"(train|val|test)(/(normal|defect)(/(\d{6}|\.\d{6}\.\d+\.tmp)\.png)?)?|\.manifest\.\d+\.tmp\.csv"
+)
 
 
 def radiograph(
@@ -187,7 +194,11 @@ def simulate(config: SimulateConfig, folder: Path, random_state: int) -> Path:
     Returns:
         The manifest: columns ``path,label,split,group,subpopulation,flaw,flaw_size,flaw_depth_mm,
         box_x,box_y,box_w,box_h``. It is written last, so a folder with one is complete.
+
+    Raises:
+        UserError: the folder holds something else than simulated radiographs.
     """
+    _refuse_foreign(folder)
     folder.mkdir(parents=True, exist_ok=True)
     manifest = folder / "manifest.csv"
     manifest.unlink(missing_ok=True)
@@ -209,6 +220,24 @@ def simulate(config: SimulateConfig, folder: Path, random_state: int) -> Path:
     whole = [name for name in table if name.startswith("box_") or name == "flaw_size"]
     write_table(table.astype(dict.fromkeys(whole, "Int64")), manifest)
     return manifest
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse a folder that is not ours to fill: empty, simulated before, or left half-filled."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file; choose an empty folder for simulated radiographs")
+    manifest = folder / "manifest.csv"
+    if manifest.is_file():
+        with open(manifest, encoding="utf-8", errors="replace") as file:
+            columns = file.readline().strip().split(",")
+        foreign = None if "subpopulation" in columns else "manifest.csv"
+    else:
+        names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+        foreign = next((name for name in names if not OURS.fullmatch(name)), None)
+    if foreign is not None:
+        raise UserError(
+            f"{folder} holds {foreign}, which no simulation has written; choose an empty folder"
+        )
 
 
 def _plan(config: SimulateConfig) -> Iterator[tuple[str, str]]:

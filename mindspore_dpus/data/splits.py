@@ -25,25 +25,29 @@ def assign_splits(table: pd.DataFrame, config: SplitConfig, random_state: int) -
         A copy whose column ``split`` is ``train``, ``val``, ``test`` or ``unused``.
 
     Raises:
-        UserError: a class would be missing from a split.
+        UserError: a class would be missing from a split, or the named splits part a group.
     """
     table = table.copy()
+    _check_groups(table)
     # An image without a group is a group of its own.
     groups = table["group"].to_numpy(dtype=object).copy()
-    if (groups != "").any():
-        alone = np.flatnonzero(groups == "")
-        groups[alone] = [f"\0{i}" for i in alone]
+    # One group for all is no group, and images of one group that are left over are still one.
+    grouped = len(set(groups)) > 1
+    alone = np.flatnonzero(groups == "")
+    groups[alone] = [f"\0{i}" for i in alone]
     split = table["split"].to_numpy(dtype=object).copy()
-    named = set(split)
-    n_all = np.isin(split, ("", "train")).sum()
-    for name, size in (("test", config.test_size), ("val", config.val_size)):
-        if name in named:
-            continue
+    labels = table["label"].to_numpy()
+    free = labels[np.isin(split, ("", "train"))]
+    # Numbers, before anything is taken: both shares are of the same whole.
+    total = pd.Series(free).value_counts().min() if config.balanced else len(free)
+    sizes = {"test": config.test_size, "val": config.val_size}
+    missing = {name: as_number(size, total) for name, size in sizes.items() if name not in set(split)}
+    for name, number in missing.items():
         pool = np.flatnonzero(np.isin(split, ("", "train")))
         held_out, unused = hold_out(
-            table["label"].to_numpy()[pool],
-            groups[pool],
-            size if config.balanced or size > 1 else size * n_all / len(pool),
+            labels[pool],
+            groups[pool] if grouped else None,
+            number,
             config.balanced,
             random_state,
         )
@@ -60,8 +64,8 @@ def assign_splits(table: pd.DataFrame, config: SplitConfig, random_state: int) -
 
 def hold_out(
     labels: np.ndarray,
-    groups: np.ndarray,
-    size: float,
+    groups: np.ndarray | None,
+    number: int,
     balanced: bool,
     random_state: int,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -69,9 +73,9 @@ def hold_out(
 
     Args:
         labels: (N,) class of each sample.
-        groups: (N,) group of each sample; where all are equal, groups are ignored.
-        size: at most 1: share of the samples; above 1: their number. With ``balanced``: share of
-            the smallest class, or number of samples of each class.
+        groups: (N,) group of each sample, or None where every sample stands alone.
+        number: how many samples; with ``balanced``, of each class. Whole groups meet it as nearly as
+            they can.
         balanced: equally many samples of each class.
         random_state: seed.
 
@@ -84,22 +88,26 @@ def hold_out(
     """
     rng = np.random.default_rng(random_state)
     counts = pd.Series(labels).value_counts()
-    per_class = _as_number(size, counts.min()) if balanced else None
-    if per_class is not None and not 0 < per_class < counts.min():
+    if balanced and not 0 < number < counts.min():
         raise UserError(
-            f"split: {per_class} images of each class cannot be held out; the class "
+            f"split: {number} images of each class cannot be held out; the class "
             f"{counts.idxmin()!r} has {counts.min()}. Change split.val_size or split.test_size"
         )
-    if len(set(groups)) > 1:
-        wanted = per_class * len(counts) / len(labels) if balanced else _as_share(size, len(labels))
-        pool = _whole_groups(labels, groups, wanted, random_state)
+    if not 0 < number < len(labels):
+        raise UserError(
+            f"split: {number} of {len(labels)} images cannot be held out. "
+            "Change split.val_size or split.test_size"
+        )
+    if groups is not None:
+        wanted = number * len(counts) if balanced else number
+        pool = _whole_groups(labels, groups, wanted / len(labels), random_state)
     elif balanced:
         pool = np.arange(len(labels))
     else:
         try:
             pool = train_test_split(
                 np.arange(len(labels)),
-                test_size=_as_number(size, len(labels)),
+                test_size=number,
                 stratify=labels,
                 random_state=random_state,
             )[1]
@@ -107,11 +115,11 @@ def hold_out(
             raise UserError(f"split: {error}. Change split.val_size or split.test_size") from None
     if not balanced:
         return np.sort(pool), np.empty(0, dtype=int)
-    per_class = min(per_class, *(int((labels[pool] == c).sum()) for c in counts.index))
+    per_class = min(number, *(int((labels[pool] == c).sum()) for c in counts.index))
     held_out = np.concatenate(
         [rng.choice(pool[labels[pool] == c], per_class, replace=False) for c in sorted(counts.index)]
     )
-    unused = np.setdiff1d(pool, held_out) if len(set(groups)) > 1 else np.empty(0, dtype=int)
+    unused = np.setdiff1d(pool, held_out) if groups is not None else np.empty(0, dtype=int)
     return np.sort(held_out), unused
 
 
@@ -153,12 +161,20 @@ def make_imbalance(labels: np.ndarray, minority_fraction: float, random_state: i
     return np.setdiff1d(np.arange(len(labels)), shuffled[n_kept:])
 
 
-def _as_number(size: float, total: int) -> int:
+def as_number(size: float, total: int) -> int:
+    """``split.val_size`` or ``split.test_size`` as a number of samples: up to 1 it is a share."""
     return round(size * total) if size <= 1 else round(size)
 
 
-def _as_share(size: float, total: int) -> float:
-    return size if size <= 1 else size / total
+def _check_groups(table: pd.DataFrame) -> None:
+    """Refuse named splits that part a group; samples that are not used do not count."""
+    table = table[(table["group"] != "") & (table["split"] != UNUSED)]
+    for group, splits in table.groupby("group")["split"]:
+        # Samples without a split may become train, never join those held out: that is named by hand.
+        names = sorted(set(splits))
+        if len(names) > 1 and names != ["", "train"]:
+            found = " and ".join(name or "no split" for name in names)
+            raise UserError(f"split: the group {group!r} is in {found}; give the whole group one split")
 
 
 def _check_every_class_everywhere(table: pd.DataFrame) -> None:

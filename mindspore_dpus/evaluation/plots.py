@@ -8,7 +8,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-FUSED, BASELINE = "fused", "baseline"
+from mindspore_dpus.sampling.strategies import BASELINE
+
+FUSED = "fused"
 COLOURS = {FUSED: "#0b5cad", BASELINE: "#c4342d"}
 MEMBER_COLOUR = "#9aa7b4"
 

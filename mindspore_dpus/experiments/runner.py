@@ -4,7 +4,6 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pandas as pd
@@ -64,8 +63,8 @@ def _run_apart(case: Case) -> str:
             pool.submit(_train, case.config).result()
     except UserError as error:
         return str(error)
-    except (BrokenProcessPool, OSError, RuntimeError, MemoryError) as error:
-        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'killed'}"
+    except Exception as error:  # whatever a run dies of, the others go on
+        return f"{type(error).__name__}: {' '.join(str(error).split()) or 'killed'}"
     return ""
 
 

@@ -7,8 +7,7 @@ from tqdm import tqdm
 from mindspore_dpus.data.loader import BatchSource, batches
 from mindspore_dpus.device import Device
 from mindspore_dpus.errors import UserError
-
-LAST_LAYERS = {"ResNet18": "layer4", "MobileNetV2": "features"}
+from mindspore_dpus.models.weights import classifier_name
 
 
 def feature_layer(net: nn.Cell, layer: str | None) -> str:
@@ -19,7 +18,7 @@ def feature_layer(net: nn.Cell, layer: str | None) -> str:
     """
     cells = dict(net.cells_and_names())
     if layer is None:
-        layer = LAST_LAYERS.get(type(net).__name__, "pool")
+        layer = getattr(net, "feature_layer", "pool")
     if layer not in cells or layer == "":
         top = ", ".join(name for name in cells if name and "." not in name)
         raise UserError(f"features.layer: the backbone has no Cell {layer!r}; its Cells are: {top}")
@@ -32,11 +31,16 @@ def needed_parameters(net: nn.Cell, layer: str) -> list[str]:
     Cells are taken to run in the order in which they were defined, which holds for our networks.
     For others, all parameters before the classifier are named.
     """
-    names = [p.name for p in net.get_parameters()]
-    if type(net).__name__ not in LAST_LAYERS:
-        return names[:-2]
-    last = max(i for i, name in enumerate(names) if name.startswith(layer + "."))
-    return names[: last + 1]
+    needed = []
+    seen = False
+    for name, cell in net.cells_and_names():
+        inside = name == layer or name.startswith(layer + ".")
+        if seen and not inside and hasattr(net, "feature_layer"):
+            break
+        seen = seen or inside
+        needed += [p.name for p in cell.parameters_dict(recurse=False).values()]
+    head = f"{classifier_name(net)}."
+    return [name for name in needed if not name.startswith(head)]
 
 
 def extract(
@@ -74,7 +78,8 @@ def extract(
     try:
         for batch, _ in tqdm(batches(source), "features", len(source), leave=False, disable=None):
             net(batch)
-            vectors.append(kept.pop().asnumpy())
+            vectors.append(kept[-1].asnumpy())
+            kept.clear()
             device.yield_to_workers()
     finally:
         handle.remove()

@@ -1,32 +1,57 @@
 """A backbone's name -> a network: ours, else mindcv's."""
 
 import difflib
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
 import mindspore as ms
 from mindspore import nn
 
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.models.freeze import freeze as freeze_parameters
 from mindspore_dpus.models.mobilenet_v2 import MobileNetV2
-from mindspore_dpus.models.resnet import ResNet18
+from mindspore_dpus.models.resnet import resnet18, resnet34
+from mindspore_dpus.models.weights import load_weights
 
-OURS = {"resnet18": ResNet18, "mobilenet_v2": MobileNetV2}
+OURS = {
+    "resnet18": resnet18,
+    "resnet34": resnet34,
+    "mobilenet_v2": MobileNetV2,
+    "mobilenet_v2_140": partial(MobileNetV2, width=1.4),
+    "mobilenet_v2_075": partial(MobileNetV2, width=0.75),
+    "mobilenet_v2_050": partial(MobileNetV2, width=0.5),
+    "mobilenet_v2_035": partial(MobileNetV2, width=0.35),
+}
 
 
-def create_model(backbone: str, num_classes: int, in_channels: int = 3, seed: int = 0) -> nn.Cell:
-    """Build a network with random weights.
+def create_model(
+    backbone: str,
+    num_classes: int,
+    in_channels: int = 3,
+    pretrained: Path | None = None,
+    freeze: Sequence[str] = (),
+    seed: int = 0,
+    allow_fresh: Sequence[str] = (),
+) -> nn.Cell:
+    """Build a network; its classifier is new, as in section 2.3 of the paper.
 
     Args:
-        backbone: ``resnet18``, ``mobilenet_v2``, or any model name of mindcv.
+        backbone: a name in ``OURS``, or any model name of mindcv.
         num_classes: C, width of the last layer.
         in_channels: channels of the input images.
-        seed: equal seeds give equal weights. (Dropout inside some of mindcv's networks draws from a
-            state that MindSpore cannot set back: their training is not repeatable to the bit.)
+        pretrained: checkpoint that fills all but the classifier (``models.pretrained.find_weights``);
+            None: random weights.
+        freeze: glob patterns of parameters that are not trained.
+        seed: equal seeds give equal random weights. (Dropout inside some of mindcv's networks draws from
+            a state that MindSpore cannot set back: their training is not repeatable to the bit.)
+        allow_fresh: glob patterns of parameters that ``pretrained`` may lack.
 
     Returns:
         A Cell from images (N, in_channels, H, W) float32 to logits (N, num_classes) float32.
 
     Raises:
-        UserError: nobody knows that name; the nearest ones are given.
+        UserError: nobody knows that name (the nearest ones are given), or the checkpoint does not fit.
     """
     ms.set_seed(seed)
     if backbone in OURS:
@@ -35,11 +60,14 @@ def create_model(backbone: str, num_classes: int, in_channels: int = 3, seed: in
         net = _create_mindcv(backbone, num_classes, in_channels)
     # Cells draw their weights when asked; asking now ties them to the seed.
     net.init_parameters_data()
+    if pretrained is not None:
+        load_weights(net, pretrained, allow_fresh)
+    freeze_parameters(net, freeze)
     return net
 
 
 def _create_mindcv(backbone: str, num_classes: int, in_channels: int) -> nn.Cell:
-    # Imported late: mindcv takes a second, and the paper's two networks do not need it.
+    # Imported late: mindcv takes a second, and our own networks do not need it.
     import mindcv
 
     known = mindcv.list_models()
@@ -49,20 +77,4 @@ def _create_mindcv(backbone: str, num_classes: int, in_channels: int) -> nn.Cell
             f"unknown backbone {backbone!r}: use {', '.join(near) or ', '.join(OURS)}, or another "
             "model name of mindcv"
         )
-    net = mindcv.create_model(backbone, num_classes=num_classes, in_channels=in_channels)
-    return net
-
-
-def classifier_name(net: nn.Cell) -> str:
-    """Name of the last fully connected Cell, the one that is new for every task."""
-    if hasattr(net, "classifier_name"):
-        return net.classifier_name
-    dense = [name for name, cell in net.cells_and_names() if isinstance(cell, nn.Dense)]
-    return dense[-1]
-
-
-def stem_name(net: nn.Cell) -> str:
-    """Name of the first convolution, the one that sees the image."""
-    if hasattr(net, "stem_name"):
-        return net.stem_name
-    return next(name for name, cell in net.cells_and_names() if isinstance(cell, nn.Conv2d))
+    return mindcv.create_model(backbone, num_classes=num_classes, in_channels=in_channels)

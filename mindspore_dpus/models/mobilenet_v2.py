@@ -1,7 +1,7 @@
-"""MobileNetV2 1.0 as MindSpore Cells (Sandler et al. 2018, Table 2).
+"""MobileNetV2 as MindSpore Cells (Sandler et al. 2018, Table 2).
 
-Parameters carry torchvision's names (``features.1.conv.0.0.weight`` ...), except that batch norms
-say ``gamma, beta, moving_mean, moving_variance`` as everywhere in MindSpore.
+Parameters carry mindcv's names (``features.3.layers.0.weight``, ``classifier.1.weight`` ...), so that
+its published checkpoints load as they are.
 """
 
 from mindspore import Tensor, nn
@@ -19,7 +19,6 @@ INVERTED_RESIDUALS = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
-LAST_CHANNELS = 1280
 
 
 def conv_bn(
@@ -27,11 +26,6 @@ def conv_bn(
 ) -> list[nn.Cell]:
     """A convolution and its batch norm."""
     return [conv(in_channels, out_channels, kernel_size, stride, group), nn.BatchNorm2d(out_channels)]
-
-
-def conv_bn_relu6(*args: int, **kwargs: int) -> nn.SequentialCell:
-    """``conv_bn`` and a ReLU6."""
-    return nn.SequentialCell(*conv_bn(*args, **kwargs), nn.ReLU6())
 
 
 class InvertedResidual(nn.Cell):
@@ -47,14 +41,16 @@ class InvertedResidual(nn.Cell):
     def __init__(self, in_channels: int, out_channels: int, stride: int, expand_ratio: int) -> None:
         super().__init__()
         hidden = in_channels * expand_ratio
-        cells = [] if expand_ratio == 1 else [conv_bn_relu6(in_channels, hidden, 1)]
-        cells.append(conv_bn_relu6(hidden, hidden, 3, stride, group=hidden))
-        cells.extend(conv_bn(hidden, out_channels, 1))
-        self.conv = nn.SequentialCell(*cells)
+        cells = []
+        if expand_ratio != 1:
+            cells += [*conv_bn(in_channels, hidden, 1), nn.ReLU6()]
+        cells += [*conv_bn(hidden, hidden, 3, stride, group=hidden), nn.ReLU6()]
+        cells += conv_bn(hidden, out_channels, 1)
+        self.layers = nn.SequentialCell(*cells)
         self.use_shortcut = stride == 1 and in_channels == out_channels
 
     def construct(self, x: Tensor) -> Tensor:
-        out = self.conv(x)
+        out = self.layers(x)
         return x + out if self.use_shortcut else out
 
 
@@ -64,6 +60,7 @@ class MobileNetV2(nn.Cell):
     Args:
         num_classes: C, width of the last layer.
         in_channels: 3 for colour, 1 for grey images (see ``models.weights.adapt_stem``).
+        width: multiplier of all channels (Sandler et al. 2018, section 6.1), rounded to multiples of 8.
         dropout: probability that a pooled feature is dropped in training. The paper puts the new layer
             straight on the pooled features; and MindSpore's dropout cannot be set back to a seed, so
             with it, equal seeds no longer give equal members.
@@ -72,27 +69,38 @@ class MobileNetV2(nn.Cell):
     """
 
     classifier_name = "classifier.1"
-    stem_name = "features.0.0"
+    stem_name = "features.0"
+    feature_layer = "features"
 
-    def __init__(self, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        width: float = 1.0,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
-        channels = 32
-        cells = [conv_bn_relu6(in_channels, channels, 3, stride=2)]
-        for expand_ratio, out_channels, repeats, first_stride in INVERTED_RESIDUALS:
+        channels = round_channels(32 * width)
+        last_channels = round_channels(1280 * max(1.0, width))
+        cells = [*conv_bn(in_channels, channels, 3, stride=2), nn.ReLU6()]
+        for expand_ratio, base_channels, repeats, first_stride in INVERTED_RESIDUALS:
+            out_channels = round_channels(base_channels * width)
             for i in range(repeats):
                 stride = first_stride if i == 0 else 1
                 cells.append(InvertedResidual(channels, out_channels, stride, expand_ratio))
                 channels = out_channels
-        cells.append(conv_bn_relu6(channels, LAST_CHANNELS, 1))
+        cells += [*conv_bn(channels, last_channels, 1), nn.ReLU6()]
         self.features = nn.SequentialCell(*cells)
         self.classifier = nn.SequentialCell(
             nn.Dropout(p=dropout),
-            nn.Dense(LAST_CHANNELS, num_classes, weight_init=Normal(0.01), bias_init="zeros"),
+            nn.Dense(last_channels, num_classes, weight_init=Normal(0.01), bias_init="zeros"),
         )
-
-    def trunk(self) -> list[tuple[str, nn.Cell]]:
-        """The named Cells between image and global pooling, in the order in which data flows."""
-        return [(f"features.{i}", cell) for i, cell in enumerate(self.features)]
 
     def construct(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x).mean((2, 3)))
+
+
+def round_channels(channels: float, divisor: int = 8) -> int:
+    """The nearest multiple of 8, but not below 90 % of the number (as in the authors' code)."""
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * channels else rounded

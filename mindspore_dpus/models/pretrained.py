@@ -1,13 +1,14 @@
 """Which checkpoint file a configuration names: searched on disk, else downloaded. No MindSpore here."""
 
 import hashlib
+import re
+import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
 from mindspore_dpus.errors import UserError
-from mindspore_dpus.run import atomic
 
 # mindcv's names of the networks that we define ourselves: whose published weights to take.
 MINDCV_NAMES = {"mobilenet_v2": "mobilenet_v2_100"}
@@ -48,23 +49,57 @@ def _download(backbone: str, folder: Path) -> Path:
     url = get_pretrained_cfg(MINDCV_NAMES.get(backbone, backbone)).get("url")
     if not url:
         raise UserError(f"mindcv publishes no ImageNet weights of {backbone}: give a checkpoint file")
-    target = folder / f"{backbone}_imagenet.ckpt"
+    name = url.rpartition("/")[2]
+    target = folder / f"{backbone}_imagenet-{name}"
+    part = target.with_suffix(".part")
     print(f"downloading {url} -> {target}")
     try:
-        with urllib.request.urlopen(url, timeout=60) as response, atomic(target) as temporary:
-            length = response.length
-            data = response.read()
-            if length and len(data) != length:
-                raise UserError(f"{url}: the download broke off; start again")
-            temporary.write_bytes(data)
+        folder.mkdir(parents=True, exist_ok=True)
+        fetch(url, part)
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        kept = f"; what has come is kept in {part}" if part.exists() else ""
         raise UserError(
             f"no ImageNet weights of {backbone} in {folder}, and {url} cannot be reached "
-            f"({getattr(error, 'reason', error)}): download it elsewhere, put it there as "
-            f"{target.name}, or name a folder with --model.weights_dirs or a file with "
-            "--model.pretrained / --features.pretrained"
+            f"({getattr(error, 'reason', error)}){kept}: start again with a network, or download it "
+            f"elsewhere and put it there as {target.name}, or name a folder with "
+            "--model.weights_dirs or a file with --model.pretrained / --features.pretrained"
         ) from None
+    check_download(part, name)
+    part.replace(target)
     return target
+
+
+def fetch(url: str, part: Path) -> None:
+    """Download into ``part``, going on from what is there.
+
+    Raises:
+        urllib.error.URLError, TimeoutError, ConnectionError: the download broke off; ``part`` holds what
+            has come.
+    """
+    begin = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={begin}-"} if begin else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=60)
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and begin:
+            return  # Nothing is left to fetch.
+        raise
+    with response, open(part, "ab" if response.status == 206 else "wb") as file:
+        shutil.copyfileobj(response, file)
+        if response.length:
+            raise ConnectionError("the connection broke off")
+
+
+def check_download(part: Path, name: str) -> None:
+    """Compare a file with the checksum in mindcv's file name: SHA-256, its first 8 digits.
+
+    Raises:
+        UserError: they differ; the file is removed.
+    """
+    match = re.search(r"-([0-9a-f]{8})\.ckpt$", name)
+    if match and not file_hash(part).startswith(match[1]):
+        part.unlink()
+        raise UserError(f"{name}: the download is damaged (its SHA-256 is another); start again")
 
 
 def file_hash(path: Path) -> str:

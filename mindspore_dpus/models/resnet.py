@@ -1,7 +1,7 @@
-"""ResNet18 as MindSpore Cells (He et al. 2016, Table 1, 18-layer column).
+"""ResNet18 and ResNet34 as MindSpore Cells (He et al. 2016, Table 1).
 
-Parameters carry torchvision's names (``layer1.0.conv1.weight`` ...), except that batch norms
-say ``gamma, beta, moving_mean, moving_variance`` as everywhere in MindSpore.
+Parameters carry mindcv's names (``layer1.0.conv1.weight``, ``layer2.0.down_sample.0.weight``,
+``classifier.weight`` ...), so that its published checkpoints load as they are.
 """
 
 from mindspore import Tensor, nn
@@ -26,52 +26,70 @@ class BasicBlock(nn.Cell):
         self.conv2 = conv(channels, channels, 3)
         self.bn2 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU()
-        self.downsample = None
+        self.down_sample = None
         if stride != 1 or in_channels != channels:
-            self.downsample = nn.SequentialCell(
+            self.down_sample = nn.SequentialCell(
                 conv(in_channels, channels, 1, stride), nn.BatchNorm2d(channels)
             )
 
     def construct(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x)
+        shortcut = x if self.down_sample is None else self.down_sample(x)
         out = self.relu(self.bn1(self.conv1(x)))
         out = self.bn2(self.conv2(out))
         # No in-place add: MindSpore's ONNX exporter has no kernel for it.
         return self.relu(out + shortcut)
 
 
-class ResNet18(nn.Cell):
-    """ResNet18 with a new fully connected layer (paper, section 2.3).
+class ResNet(nn.Cell):
+    """A residual network of basic blocks with a new fully connected layer (paper, section 2.3).
 
     Args:
+        blocks: number of blocks in each of the four layers: (2, 2, 2, 2) is ResNet18, (3, 4, 6, 3) is
+            ResNet34.
         num_classes: C, width of the last layer.
         in_channels: 3 for colour, 1 for grey images (see ``models.weights.adapt_stem``).
 
     Input (N, in_channels, H, W) float32, normalised; output logits (N, C) float32.
     """
 
-    classifier_name = "fc"
+    classifier_name = "classifier"
     stem_name = "conv1"
+    feature_layer = "layer4"
 
-    def __init__(self, num_classes: int = 1000, in_channels: int = 3) -> None:
+    def __init__(
+        self, blocks: tuple[int, int, int, int], num_classes: int = 1000, in_channels: int = 3
+    ) -> None:
         super().__init__()
         self.conv1 = conv(in_channels, 64, 7, stride=2)
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU()
-        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, pad_mode="pad", padding=1)
-        self.layer1 = nn.SequentialCell(BasicBlock(64, 64), BasicBlock(64, 64))
-        self.layer2 = nn.SequentialCell(BasicBlock(64, 128, 2), BasicBlock(128, 128))
-        self.layer3 = nn.SequentialCell(BasicBlock(128, 256, 2), BasicBlock(256, 256))
-        self.layer4 = nn.SequentialCell(BasicBlock(256, 512, 2), BasicBlock(512, 512))
+        self.max_pool = nn.MaxPool2d(kernel_size=3, stride=2, pad_mode="pad", padding=1)
+        self.layer1 = _layer(64, 64, blocks[0], stride=1)
+        self.layer2 = _layer(64, 128, blocks[1], stride=2)
+        self.layer3 = _layer(128, 256, blocks[2], stride=2)
+        self.layer4 = _layer(256, 512, blocks[3], stride=2)
         bound = 512**-0.5
-        self.fc = nn.Dense(512, num_classes, weight_init=Uniform(bound), bias_init=Uniform(bound))
-
-    def trunk(self) -> list[tuple[str, nn.Cell]]:
-        """The named Cells between image and global pooling, in the order in which data flows."""
-        names = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
-        return [(name, getattr(self, name)) for name in names]
+        self.classifier = nn.Dense(
+            512, num_classes, weight_init=Uniform(bound), bias_init=Uniform(bound)
+        )
 
     def construct(self, x: Tensor) -> Tensor:
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.max_pool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return self.fc(x.mean((2, 3)))
+        return self.classifier(x.mean((2, 3)))
+
+
+def _layer(in_channels: int, channels: int, blocks: int, stride: int) -> nn.SequentialCell:
+    cells = [BasicBlock(in_channels, channels, stride)]
+    cells += [BasicBlock(channels, channels) for _ in range(blocks - 1)]
+    return nn.SequentialCell(*cells)
+
+
+def resnet18(num_classes: int = 1000, in_channels: int = 3) -> ResNet:
+    """ResNet with 18 layers."""
+    return ResNet((2, 2, 2, 2), num_classes, in_channels)
+
+
+def resnet34(num_classes: int = 1000, in_channels: int = 3) -> ResNet:
+    """ResNet with 34 layers."""
+    return ResNet((3, 4, 6, 3), num_classes, in_channels)

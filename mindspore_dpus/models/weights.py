@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import mindspore as ms
@@ -12,7 +13,6 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from mindspore_dpus.errors import UserError
-from mindspore_dpus.models.factory import classifier_name, stem_name
 
 BATCH_NORM_SUFFIXES = {
     "weight": "gamma",
@@ -35,17 +35,52 @@ class LoadReport:
     fresh: list[str]
 
 
+def classifier_name(net: nn.Cell) -> str | None:
+    """Name of the last fully connected Cell, the one that is new for every task; None without one."""
+    if hasattr(net, "classifier_name"):
+        return net.classifier_name
+    dense = [name for name, cell in net.cells_and_names() if isinstance(cell, nn.Dense)]
+    return dense[-1] if dense else None
+
+
+def stem_name(net: nn.Cell) -> str:
+    """Name of the first convolution, the one that sees the image."""
+    if hasattr(net, "stem_name"):
+        return net.stem_name
+    return next(name for name, cell in net.cells_and_names() if isinstance(cell, nn.Conv2d))
+
+
 def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
-    """Read the parameters of a ``.safetensors`` or MindSpore ``.ckpt`` file.
+    """Read the parameters of a ``.safetensors``, MindSpore ``.ckpt`` or (with torch) ``.pth`` file.
 
     Raises:
-        UserError: the file is torn or of another kind.
+        UserError: the file is torn, of another kind, or a ``.pth`` without torch to read it.
     """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        return {name: value.asnumpy() for name, value in ms.load_checkpoint(str(path)).items()}
+        if path.suffix in (".pth", ".pt"):
+            return _read_torch(path)
+        if path.suffix == ".ckpt":
+            return {name: p.asnumpy() for name, p in ms.load_checkpoint(str(path)).items()}
     except (SafetensorError, ValueError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} is not a readable checkpoint: {reason}") from None
+    raise UserError(f"{path} is not a readable checkpoint: .safetensors, .ckpt or .pth is read")
+
+
+def _read_torch(path: Path) -> dict[str, np.ndarray]:
+    try:
+        import torch
+    except ImportError:
+        raise UserError(
+            f"{path}: reading .pth takes torch; install it, or convert the file to .safetensors"
+        ) from None
+    try:
+        # weights_only: a pickle could run anything.
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return {name: value.numpy() for name, value in state.items()}
+    except Exception as error:  # torch raises what its unpickler raises
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} is not a readable checkpoint: {reason}") from None
 
@@ -53,40 +88,37 @@ def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
 def rename(parameters: dict[str, np.ndarray], net: nn.Cell) -> dict[str, np.ndarray]:
     """Give a checkpoint's parameters the names that ``net`` uses.
 
-    Understands our own names, torchvision's (batch norms: weight, bias, running_mean, running_var) and,
-    for the networks that we define, mindcv's. Names it cannot place stay as they are.
+    mindcv's names stay. torchvision's are understood for the networks that we define; its counters
+    ``num_batches_tracked`` are dropped. Names that cannot be placed stay as they are.
     """
-    wanted = {p.name for p in net.get_parameters()}
     batch_norms = {name.rpartition(".")[0] for name in parameters if name.endswith(".running_mean")}
     renamed = {}
     for name, value in parameters.items():
         cell, _, suffix = name.rpartition(".")
+        if suffix == "num_batches_tracked":
+            continue
         if cell in batch_norms:
-            name = f"{cell}.{BATCH_NORM_SUFFIXES.get(suffix, suffix)}"
-        if name not in wanted:
-            name = _from_mindcv(name, net)
-        renamed[name] = value
+            suffix = BATCH_NORM_SUFFIXES.get(suffix, suffix)
+        renamed[f"{_cell_from_torchvision(cell, net)}.{suffix}"] = value
     return renamed
 
 
-def _from_mindcv(name: str, net: nn.Cell) -> str:
-    """mindcv's name of a parameter in the name of our Cell."""
-    if type(net).__name__ == "ResNet18":
-        return name.replace("down_sample", "downsample").replace("classifier.", "fc.")
-    match = re.fullmatch(r"features\.(\d+)\.(?:layers\.(\d+)\.)?(\w+)", name)
-    if type(net).__name__ != "MobileNetV2" or match is None:
-        return name
-    # mindcv counts convolution, batch norm and activation as three Cells; torchvision as one.
-    index, inner, suffix = int(match[1]), match[2], match[3]
-    if inner is None:
-        block, part = (0, index) if index < 3 else (18, index - 20)
-        return f"features.{block}.{part}.{suffix}"
-    block = index - 2
-    # Triples of convolution, norm and ReLU6 come first; the projecting pair comes last.
-    triple, part = divmod(int(inner), 3)
-    n_triples = 1 if block == 1 else 2
-    place = f"{triple}.{part}" if triple < n_triples else f"{n_triples + part}"
-    return f"features.{block}.conv.{place}.{suffix}"
+def _cell_from_torchvision(cell: str, net: nn.Cell) -> str:
+    kind = type(net).__name__
+    if kind == "ResNet":
+        return "classifier" if cell == "fc" else cell.replace("downsample", "down_sample")
+    # torchvision nests convolution, norm and activation in one module; here each is a Cell.
+    if kind == "MobileNetV2" and (match := re.fullmatch(r"features\.(0|18)\.([01])", cell)):
+        return f"features.{int(match[2]) + (20 if match[1] == '18' else 0)}"
+    if kind == "MobileNetV2" and (
+        match := re.fullmatch(r"features\.(\d+)\.conv\.(\d)(?:\.([01]))?", cell)
+    ):
+        block, module = int(match[1]), int(match[2])
+        # The first block does not expand, so it has one triple before the projection.
+        triples = 1 if block == 1 else 2
+        place = 3 * module + int(match[3]) if match[3] else 3 * triples + module - triples
+        return f"features.{block + 2}.layers.{place}"
+    return cell
 
 
 def adapt_stem(weight: np.ndarray, in_channels: int) -> np.ndarray:
@@ -100,54 +132,59 @@ def adapt_stem(weight: np.ndarray, in_channels: int) -> np.ndarray:
 
 
 def load_weights(
-    net: nn.Cell, path: Path, partial: bool = False, needed: Sequence[str] | None = None
+    net: nn.Cell,
+    path: Path,
+    allow_fresh: Sequence[str] = (),
+    needed: Sequence[str] | None = None,
 ) -> LoadReport:
-    """Fill a network from a checkpoint; the classifier is filled only where its shape fits.
+    """Fill a network from a checkpoint; a classifier of another size stays fresh.
 
     Args:
         net: the network.
-        path: ``.safetensors`` or ``.ckpt``.
-        partial: allow missing parameters.
-        needed: names that must be there; default: all but the classifier's.
+        path: see ``read_checkpoint``.
+        allow_fresh: glob patterns of parameters that may be missing, such as ``layer4.*``.
+        needed: names that must be there; default: all.
 
     Returns:
         Which parameters were loaded, and which stayed fresh.
 
     Raises:
-        UserError: parameters are missing and ``partial`` is false, shapes differ, or nothing fits.
+        UserError: names every parameter that is missing, unexpected or of another shape.
     """
     parameters = rename(read_checkpoint(path), net)
     own = {p.name: p for p in net.get_parameters()}
-    head = classifier_name(net) + "."
-    stem = stem_name(net) + ".weight"
-    loaded = []
-    for name, parameter in own.items():
-        if name not in parameters:
-            continue
-        value = parameters[name]
-        if name == stem:
-            value = adapt_stem(value, parameter.shape[1])
-        if value.shape != parameter.shape:
-            if name.startswith(head):
-                continue
-            raise UserError(
-                f"{path} is of another network: {name} is {value.shape}, wanted {parameter.shape}"
-            )
-        assign(parameter, value)
-        loaded.append(name)
-    fresh = [name for name in own if name not in set(loaded)]
-    if needed is None:
-        needed = [name for name in own if not name.startswith(head)]
-    missing = [name for name in needed if name in set(fresh)]
-    if not loaded:
+    head = f"{classifier_name(net)}."
+    stem = f"{stem_name(net)}.weight"
+    if stem in parameters and stem in own:
+        parameters[stem] = adapt_stem(parameters[stem], own[stem].shape[1])
+    fits = {n for n, p in own.items() if n in parameters and parameters[n].shape == p.shape}
+    if not fits:
         raise UserError(f"{path} is of another network: none of its parameters fits")
-    if missing and not partial:
+    needed = own if needed is None else needed
+    missing = [
+        n
+        for n in needed
+        if n not in parameters
+        and not n.startswith(head)
+        and not any(fnmatchcase(n, pattern) for pattern in allow_fresh)
+    ]
+    misshapen = [
+        f"{n} {parameters[n].shape} instead of {p.shape}"
+        for n, p in own.items()
+        if n in parameters and n not in fits and not n.startswith(head)
+    ]
+    unexpected = [n for n in parameters if n not in own and not n.startswith(head)]
+    faults = {"missing": missing, "of another shape": misshapen, "unexpected": unexpected}
+    found = [f"{title}: {', '.join(names)}" for title, names in faults.items() if names]
+    if found:
         raise UserError(
-            f"{path} lacks {len(missing)} parameters ({missing[0]} ...): take a complete checkpoint, "
-            "allow it with --model.partial true (they start at random), or for features choose an "
-            "earlier --features.layer"
+            f"{path} does not fit the backbone. {'; '.join(found)}. Take another checkpoint; let "
+            "missing ones start at random with --model.allow_fresh '[\"layer4.*\"]'; or, for features, "
+            "choose an earlier --features.layer"
         )
-    return LoadReport(loaded, fresh)
+    for name in fits:
+        assign(own[name], parameters[name])
+    return LoadReport([n for n in own if n in fits], [n for n in own if n not in fits])
 
 
 def assign(parameter: Parameter, value: np.ndarray | float) -> None:

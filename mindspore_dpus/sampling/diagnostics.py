@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.distance import cdist
 from sklearn.manifold import TSNE
-from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 # Pairwise distances grow with the square: larger classes are represented by a random sample.
 MAX_REFERENCE = 4000
 MAX_EMBEDDED = 1500
+MAX_SILHOUETTE = 2000
+# t-SNE compares the distances to several neighbours.
+MIN_EMBEDDED = 4
 
 
 def share_deviation(labels: np.ndarray, subset: np.ndarray) -> float:
@@ -54,12 +57,8 @@ class FeatureDistances:
     """
 
     def __init__(self, features: np.ndarray, random_state: int = 0) -> None:
-        rng = np.random.default_rng(random_state)
-        rows = np.arange(len(features))
-        if len(rows) > MAX_REFERENCE:
-            rows = np.sort(rng.choice(rows, MAX_REFERENCE, replace=False))
         self.features = features
-        self.reference = features[rows]
+        self.reference = features[_at_most(MAX_REFERENCE, len(features), random_state)]
         distances = cdist(self.reference, self.reference)
         self.width = float(np.median(distances)) or 1.0
         self.mean_distance = distances.mean()
@@ -97,9 +96,10 @@ def diagnose(
 
     Returns:
         A row a subset: ``subset`` (member, or random-0 ...), ``kind`` (drawn or random),
-        ``share_deviation``, ``chi_squared``, ``energy``, ``mmd`` and, with ``truth``,
-        ``true_share_deviation``.
+        ``share_deviation``, ``chi_squared``, ``energy``, ``mmd``, ``silhouette`` (``group_quality``, the
+        same in every row) and, with ``truth``, ``true_share_deviation``.
     """
+    quality = group_quality(features, labels, random_state)
     rng = np.random.default_rng(random_state)
     distances = FeatureDistances(features, random_state)
     size = len(next(iter(subsets.values())))
@@ -116,6 +116,7 @@ def diagnose(
             "chi_squared": chi_squared(labels, subset),
             "energy": energy,
             "mmd": mmd,
+            "silhouette": quality,
         }
         if truth is not None:
             row["true_share_deviation"] = share_deviation(truth, subset)
@@ -128,16 +129,42 @@ def group_agreement(labels: np.ndarray, truth: np.ndarray) -> float:
     return float(adjusted_rand_score(truth, labels))
 
 
+def group_quality(features: np.ndarray, labels: np.ndarray, random_state: int = 0) -> float:
+    """Mean silhouette of the groups: near 1 they lie well apart, near 0 they are cut out of one cloud.
+
+    Args:
+        features: (N, D) of the class, as they were clustered.
+        labels: (N,) group of each sample.
+        random_state: seed of the sample that stands for a class above ``MAX_SILHOUETTE``.
+
+    Returns:
+        -1..1; nan where there is one group only, or every sample is a group.
+
+    Source: Rousseeuw 1987.
+    """
+    rows = _at_most(MAX_SILHOUETTE, len(labels), random_state)
+    if not 1 < len(set(labels[rows].tolist())) < len(rows):
+        return float("nan")
+    return float(silhouette_score(features[rows], labels[rows]))
+
+
+def _at_most(limit: int, n: int, random_state: int) -> np.ndarray:
+    """All of ``n`` indices, or a sorted random sample of ``limit``."""
+    if n <= limit:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(random_state).choice(n, limit, replace=False))
+
+
 def embed(features: np.ndarray, random_state: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Place samples in the plane for a picture (t-SNE).
 
     Returns:
-        Indices of the samples shown (all, or a random ``MAX_EMBEDDED``), and their (n, 2) places.
+        Indices of the samples shown (all, or a random ``MAX_EMBEDDED``), and their (n, 2) places: all 0
+        below ``MIN_EMBEDDED``.
     """
-    rows = np.arange(len(features))
-    if len(rows) > MAX_EMBEDDED:
-        rng = np.random.default_rng(random_state)
-        rows = np.sort(rng.choice(rows, MAX_EMBEDDED, replace=False))
+    rows = _at_most(MAX_EMBEDDED, len(features), random_state)
+    if len(rows) < MIN_EMBEDDED:
+        return rows, np.zeros((len(rows), 2))
     perplexity = min(30.0, (len(rows) - 1) / 3)
     tsne = TSNE(2, perplexity=perplexity, init="random", random_state=random_state)
     return rows, tsne.fit_transform(features[rows])

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections import Counter
+from collections.abc import Hashable, Mapping
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -20,6 +21,30 @@ from mindspore_dpus.sampling.draws import draw_groups
 AUTO_PERCENT = 110
 
 
+def draw_size(counts: Mapping[Hashable, int], label: Hashable, proportion: float | str | None) -> int:
+    """N_BD, the samples of one class in one draw (Eq. 2).
+
+    Args:
+        counts: class -> number of its samples.
+        label: the class that is drawn.
+        proportion: p, ``"auto"``, or None for as many as the smallest class has.
+
+    Raises:
+        ValueError: the proportion of that class is less than one sample.
+    """
+    n, smallest = counts[label], min(counts.values())
+    if proportion is None:
+        return smallest
+    if proportion == "auto":
+        return min(n, math.ceil(smallest * AUTO_PERCENT / 100))
+    total = round(n * proportion)
+    if total == 0:
+        raise ValueError(
+            f"proportion={proportion} of the {n} samples of class {label!r} is none; choose a larger one"
+        )
+    return total
+
+
 class DistributionPreservingUnderSampler(BaseUnderSampler):
     """Under-sample large classes so that every subset keeps the distribution of the whole class.
 
@@ -32,7 +57,8 @@ class DistributionPreservingUnderSampler(BaseUnderSampler):
             distinct samples.
         proportion: p, share of the class in one draw. ``"auto"``: the smallest for which a draw is 10 %
             larger than the smallest class (Eq. 2). None: the numbers that ``sampling_strategy`` gives,
-            by default as many as the smallest class has.
+            by default as many as the smallest class has. None is the default because imbalanced-learn's
+            own checks ask for exact balance.
         n_subsets: t, number of draws.
         draw: ``"independent"`` (the paper), or ``"covering"``: no sample comes twice before all have
             come once, so ``ceil(N / N_BD)`` subsets use every sample.
@@ -87,7 +113,7 @@ class DistributionPreservingUnderSampler(BaseUnderSampler):
         rng = np.random.default_rng(seed)
         counts = Counter(y.tolist())
         self.sampling_strategy_ = {
-            label: self._draw_size(counts, label, n) for label, n in self.sampling_strategy_.items()
+            label: self._size(counts, label, n) for label, n in self.sampling_strategy_.items()
         }
         self.labels_ = np.full(len(y), -1)
         whole = np.flatnonzero(~np.isin(y, list(self.sampling_strategy_)))
@@ -102,24 +128,15 @@ class DistributionPreservingUnderSampler(BaseUnderSampler):
         self.sample_indices_ = self.subsets_[0]
         return _safe_indexing(X, self.sample_indices_), _safe_indexing(y, self.sample_indices_)
 
-    def _draw_size(self, counts: Counter, label: object, target: int) -> int:
-        """N_BD, the samples of one class in one draw (Eq. 2)."""
+    def _size(self, counts: Counter, label: object, target: int) -> int:
+        """The samples of one class in one draw, as ``proportion`` or ``sampling_strategy`` says it."""
         if self.proportion is None:
             return target
         if not isinstance(self.sampling_strategy, str):
             raise ValueError(
                 "give the size of a draw once: as proportion, or as numbers in sampling_strategy"
             )
-        n = counts[label]
-        if self.proportion == "auto":
-            return min(n, math.ceil(min(counts.values()) * AUTO_PERCENT / 100))
-        total = round(n * self.proportion)
-        if total == 0:
-            raise ValueError(
-                f"proportion={self.proportion} of the {n} samples of class {label!r} is none; "
-                "choose a larger one"
-            )
-        return total
+        return draw_size(counts, label, self.proportion)
 
     def _group(self, X, seed: int) -> np.ndarray:
         """Cluster the samples of one class: (n,) group labels."""

@@ -3,10 +3,14 @@
 Every strategy is a function from class labels to t index arrays, one a member.
 """
 
+from collections import Counter
+
 import numpy as np
 from imblearn.over_sampling import RandomOverSampler
+from imblearn.under_sampling import RandomUnderSampler
+from imblearn.utils import check_sampling_strategy
 
-from mindspore_dpus.sampling.dpus import DistributionPreservingUnderSampler
+from mindspore_dpus.sampling.dpus import DistributionPreservingUnderSampler, draw_size
 
 BASELINE = "baseline"
 
@@ -33,21 +37,34 @@ def random_under(
     Returns:
         t sorted index arrays.
     """
-    # One group: a share of every group is then a random share of the whole.
-    return dpus(
-        np.zeros((len(labels), 1)), labels, 1, n_subsets, proportion, "independent", random_state
-    )[0]
+    counts = Counter(labels.tolist())
+    # The classes that dpus draws, also where two are the smallest.
+    drawn = check_sampling_strategy("auto", labels, "under-sampling")
+    sizes = {label: draw_size(counts, label, proportion) for label in drawn}
+    return [
+        _resampled(RandomUnderSampler(sampling_strategy=sizes, random_state=seed), labels)
+        for seed in _seeds(random_state, n_subsets)
+    ]
 
 
 def random_over(labels: np.ndarray, n_subsets: int, random_state: int) -> list[np.ndarray]:
     """Every member gets all samples, those of smaller classes repeated at random up to the largest."""
-    rows = np.arange(len(labels)).reshape(-1, 1)
-    subsets = []
-    for i in range(n_subsets):
-        sampler = RandomOverSampler(random_state=random_state + i)
-        sampler.fit_resample(rows, labels)
-        subsets.append(np.sort(sampler.sample_indices_))
-    return subsets
+    return [
+        _resampled(RandomOverSampler(random_state=seed), labels)
+        for seed in _seeds(random_state, n_subsets)
+    ]
+
+
+def _seeds(random_state: int, n_subsets: int) -> list[int]:
+    """A seed for each subset. Not ``random_state + i``: neighbouring runs would share their subsets."""
+    sequences = (np.random.SeedSequence([random_state, i]) for i in range(n_subsets))
+    return [int(sequence.generate_state(1)[0]) for sequence in sequences]
+
+
+def _resampled(sampler: RandomUnderSampler | RandomOverSampler, labels: np.ndarray) -> np.ndarray:
+    """Sorted indices of what an imbalanced-learn sampler keeps or repeats."""
+    sampler.fit_resample(np.zeros((len(labels), 1)), labels)
+    return np.sort(sampler.sample_indices_)
 
 
 def dpus(

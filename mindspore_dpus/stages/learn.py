@@ -17,7 +17,7 @@ from mindspore_dpus.fusion import fuse
 from mindspore_dpus.models.pretrained import file_hash
 from mindspore_dpus.run import RunFolder, write_json
 from mindspore_dpus.sampling.strategies import BASELINE
-from mindspore_dpus.stages.prepare import find_root, load_images, read_samples, settings, weights_file
+from mindspore_dpus.stages.prepare import load_images, read_samples, settings, weights_file
 from mindspore_dpus.stages.subsets import read_subsets
 
 EVALUATED = ("val", "test")
@@ -73,11 +73,17 @@ def labelled_images(
         UserError: classes that the run never saw, or no image of that split.
     """
     own, classes, _ = read_samples(run)
+    if root is None and manifest is not None:
+        raise UserError("--data.manifest needs --data.root: the folder that its paths start from")
     if root is None:
-        table, root = own, find_root(run, config)
+        simulated = config.data.simulate.enabled
+        table, root = own, run / "data" if simulated else Path(config.data.root)
     else:
         data = dataclasses.replace(config.data, root=root, manifest=manifest)
         table, root = find_samples(data, check=False), Path(root)
+        # The run's own data in another place: what it trained on is not to be tested on.
+        known = table["path"].map(own.set_index("path")["split"]).fillna("")
+        table["split"] = table["split"].where(table["split"] != "", known)
     unknown = sorted(set(table["label"]) - set(classes))
     if unknown:
         raise UserError(

@@ -32,7 +32,8 @@ PACKAGES = (
     "pandas",
     "safetensors",
 )
-# Where the data lies does not change what is learnt from it: a moved folder re-runs nothing.
+# Where the data lies does not change what is learnt from it: a moved folder re-runs nothing. (A copy
+# whose files have new times of change does: files are known by name, size and time.)
 PLACES = ("root", "manifest", "cache_dir", "weights_dirs")
 
 
@@ -43,7 +44,7 @@ def settings(section: object) -> dict:
 
 def write_provenance(run: RunFolder, config: Config) -> None:
     """``config.yaml`` and ``environment.json``: what makes this run."""
-    write_text(run / "config.yaml", dump_config(config))
+    write_config(run, config)
     versions = {}
     for name in PACKAGES:
         try:
@@ -60,6 +61,20 @@ def write_provenance(run: RunFolder, config: Config) -> None:
         "seed": config.seed,
     }
     write_json(run / "environment.json", environment)
+
+
+def write_config(run: RunFolder, config: Config) -> None:
+    """``config.yaml``, places as absolute paths: the run can be evaluated from any folder."""
+    data = config.data
+    places = {
+        key: str(Path(value).resolve())
+        for key in ("root", "manifest", "cache_dir")
+        if (value := getattr(data, key))
+    }
+    text = dump_config(dataclasses.replace(config, data=dataclasses.replace(data, **places)))
+    path = run / "config.yaml"
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
 
 
 def find_root(run: RunFolder, config: Config) -> Path:
@@ -101,21 +116,26 @@ def read_samples(run: RunFolder) -> tuple[pd.DataFrame, list[str], np.ndarray]:
 
 
 def load_images(
-    run: RunFolder, config: Config, root: Path, table: pd.DataFrame | None = None
+    run: RunFolder,
+    config: Config,
+    root: Path,
+    table: pd.DataFrame | None = None,
+    unreadable: Path | None = None,
 ) -> np.ndarray:
     """Every image of a table, decoded and resized: (N, H, W, C), memory-mapped.
 
     Args:
-        run: where a list of unreadable images is left.
+        run: the run folder.
         config: how an image is prepared, and where the cache lies.
         root: the data root.
         table: default: the run's ``samples.csv``.
+        unreadable: where a list of unreadable images is left; default: in the run folder.
     """
     if table is None:
         table = sample_table.read_table(run / "samples.csv")
     spec = ImageSpec.from_config(config.data)
     path = cache_path(cache_dir(run, config), sample_table.fingerprint(table["path"], root), spec)
-    build_cache(table, root, spec, path, run / "unreadable.csv")
+    build_cache(table, root, spec, path, unreadable or run / "unreadable.csv")
     return open_cache(path)
 
 

@@ -65,7 +65,7 @@ def _extract(
     from mindspore_dpus.models.weights import load_weights
 
     device = configure(config.device)
-    net = create_model(config.features.backbone, 1000, config.data.channels, config.seed)
+    net = create_model(config.features.backbone, 1000, config.data.channels, seed=config.seed)
     layer = feature_layer(net, config.features.layer)
     if weights is not None:
         load_weights(net, weights, needed=needed_parameters(net, layer))
@@ -163,6 +163,12 @@ def read_subsets(run: RunFolder) -> dict[str, np.ndarray]:
     """Member -> paths of its balanced set."""
     table = read_table(run / "subsets.csv")
     return {name: part["path"].to_numpy() for name, part in table.groupby("member")}
+
+
+def forget_groups(run: RunFolder) -> None:
+    """Remove features, groups and diagnostics of another strategy."""
+    run.forget("features", ["features.npz"])
+    run.forget("diagnostics", ["groups.csv", "diagnostics.csv", "embedding.csv"])
 
 
 def make_diagnostics(run: RunFolder, config: Config) -> None:

@@ -1,6 +1,7 @@
 """t members, one after the other: each with its own balanced set, start and order of data."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,30 +12,42 @@ from mindspore_dpus.device import Device
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.losses import create_loss
 from mindspore_dpus.models.factory import create_model
-from mindspore_dpus.models.weights import get_state, load_weights, set_state
+from mindspore_dpus.models.weights import get_state, set_state
 from mindspore_dpus.training.checkpoint import load_checkpoint
 from mindspore_dpus.training.trainer import MemberData, Trainer, predict
 
 
-def member_seeds(seed: int, members: list[str]) -> dict[str, list[int]]:
-    """A seed sequence for each member: the run's seed and the member's place."""
-    return {name: [seed, i] for i, name in enumerate(members)}
+@dataclass
+class Job:
+    """One member to train: all that another process or machine would need to be told.
+
+    Args:
+        name: of the member.
+        seed: the run's seed and the member's place.
+        data: images, and rows of its balanced set and of validation.
+        folder: where its files go.
+    """
+
+    name: str
+    seed: list[int]
+    data: MemberData
+    folder: Path
 
 
 def start_state(
     config: Config, num_classes: int, seed: list[int], weights: Path | None
-) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Weights that a member starts from: the checkpoint's, and fresh ones where it has none.
-
-    Returns:
-        All parameters, name -> array; and the names of the fresh ones.
-    """
+) -> dict[str, np.ndarray]:
+    """Weights that a member starts from: the checkpoint's, and fresh ones where it has none."""
     number = int(np.random.default_rng(seed).integers(2**31))
-    net = create_model(config.model.backbone, num_classes, config.data.channels, number)
-    if weights is None:
-        return get_state(net), [p.name for p in net.get_parameters()]
-    report = load_weights(net, weights, config.model.partial)
-    return get_state(net), report.fresh
+    net = create_model(
+        config.model.backbone,
+        num_classes,
+        config.data.channels,
+        weights,
+        seed=number,
+        allow_fresh=config.model.allow_fresh,
+    )
+    return get_state(net)
 
 
 def train_ensemble(
@@ -68,20 +81,37 @@ def train_ensemble(
     Raises:
         UserError: a member's loss is not a number; members trained before stay.
     """
-    net = create_model(config.model.backbone, num_classes, config.data.channels)
+    jobs = [
+        Job(name, [config.seed, i], MemberData(images, labels, rows, val), folder / name)
+        for i, (name, rows) in enumerate(subsets.items())
+    ]
+    run_jobs(jobs, config, num_classes, weights, key, device, report)
+
+
+def run_jobs(
+    jobs: list[Job],
+    config: Config,
+    num_classes: int,
+    weights: Path | None,
+    key: str,
+    device: Device,
+    report: Callable[[str], None],
+) -> None:
+    """Train the members one after another on one device: what a cluster would do in its own way."""
+    net = create_model(
+        config.model.backbone, num_classes, config.data.channels, freeze=config.model.freeze
+    )
     stamp = {"key": key, "backbone": config.model.backbone}
     trainers = {}
-    for name, seed in member_seeds(config.seed, list(subsets)).items():
-        start, fresh = start_state(config, num_classes, seed, weights)
-        if weights is not None and name == next(iter(subsets)):
-            report(f"  {weights}: {len(start) - len(fresh)} parameters; fresh: {', '.join(fresh)}")
-        data = MemberData(images, labels, subsets[name], val)
+    for job in jobs:
+        start = start_state(config, num_classes, job.seed, weights)
         # Losses may depend on the class counts. Members of one strategy share them, and so a trainer.
-        counts = tuple(np.bincount(labels[subsets[name]], minlength=num_classes).tolist())
+        own = job.data.labels[job.data.train]
+        counts = tuple(np.bincount(own, minlength=num_classes).tolist())
         if counts not in trainers:
             loss = create_loss(config.loss, counts)
             trainers[counts] = Trainer(net, loss, config.training, device, stamp)
-        trainers[counts].fit(data, start, folder / name, seed, report)
+        trainers[counts].fit(job.data, start, job.folder, job.seed, report)
 
 
 def load_member(net: nn.Cell, folder: Path, key: str) -> None:

@@ -3,9 +3,13 @@
 from collections.abc import Callable
 
 import mindspore as ms
-from mindspore import Tensor, nn
+from mindspore import Tensor, nn, ops
 
 from mindspore_dpus.config import TrainingConfig
+from mindspore_dpus.device import Device
+
+# Keeps small gradients above float16's smallest number.
+LOSS_SCALE = 1024.0
 
 
 def create_optimizer(net: nn.Cell, config: TrainingConfig) -> nn.Optimizer:
@@ -16,7 +20,7 @@ def create_optimizer(net: nn.Cell, config: TrainingConfig) -> nn.Optimizer:
 
 
 def create_step(
-    net: nn.Cell, loss: nn.Cell, optimizer: nn.Optimizer, jit: bool
+    net: nn.Cell, loss: nn.Cell, optimizer: nn.Optimizer, device: Device
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Tie a network, its loss and an optimiser into one step.
 
@@ -24,20 +28,30 @@ def create_step(
         net: images -> logits.
         loss: (logits, labels) -> scalar.
         optimizer: over the network's trainable parameters.
-        jit: compile the step to one graph.
+        device: whether the step is compiled to one graph, and in which precision it computes.
 
     Returns:
         A function (images, labels) -> loss before the step, which it also applies.
     """
+    mixed = device.amp_level != "O0"
+    if mixed:
+        net = ms.amp.auto_mixed_precision(net, device.amp_level)
+    scale = LOSS_SCALE if mixed else 1.0
 
     def forward(images: Tensor, labels: Tensor) -> Tensor:
-        return loss(net(images), labels)
+        return loss(net(images).astype(ms.float32), labels) * scale
 
     loss_and_gradients = ms.value_and_grad(forward, None, optimizer.parameters)
 
     def step(images: Tensor, labels: Tensor) -> Tensor:
         value, gradients = loss_and_gradients(images, labels)
+        if mixed:
+            gradients = ops.HyperMap()(_unscale, gradients)
         optimizer(gradients)
-        return value
+        return value / scale
 
-    return ms.jit(step) if jit else step
+    return ms.jit(step) if device.jit else step
+
+
+def _unscale(gradient: Tensor) -> Tensor:
+    return gradient.astype(ms.float32) / LOSS_SCALE

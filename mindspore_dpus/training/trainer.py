@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from mindspore import Parameter, nn, ops
+from tqdm import tqdm
 
 from mindspore_dpus.config import TrainingConfig
 from mindspore_dpus.data.loader import BatchSource, batches, training_source
 from mindspore_dpus.data.samples import write_table
-from mindspore_dpus.device import Device
+from mindspore_dpus.device import Device, restore_interrupt
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.metrics import log_loss, roc_auc
+from mindspore_dpus.models.freeze import set_train
 from mindspore_dpus.models.weights import assign, get_state, set_state
 from mindspore_dpus.training.checkpoint import load_checkpoint, save_checkpoint
 from mindspore_dpus.training.step import create_optimizer, create_step
@@ -60,7 +62,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.optimizer = create_optimizer(self.net, self.config)
-        self.step = create_step(self.net, self.loss, self.optimizer, self.device.jit)
+        self.step = create_step(self.net, self.loss, self.optimizer, self.device)
         self.fresh_state = self._training_state()
 
     def fit(
@@ -87,11 +89,24 @@ class Trainer:
         """
         stamp = self.stamp | {"seed": seed}
         history = self._resume(folder, stamp, start)
+        progress = tqdm(
+            desc=f"member {folder.name}",
+            initial=len(history),
+            total=self.config.epochs,
+            unit="epoch",
+            leave=False,
+            disable=None,
+        )
         for epoch in range(len(history) + 1, self.config.epochs + 1):
+            if self._is_stale(history):
+                break
+            restore_interrupt()
             begin = time.perf_counter()
             self._set_learning_rate(epoch)
             train_loss = self._train_epoch(data, [*seed, epoch], folder)
             probabilities = predict(self.net, data.images, data.val)
+            if not np.isfinite(probabilities).all():
+                raise self._diverged(folder, epoch, "the outputs are not numbers after")
             row = {
                 "epoch": epoch,
                 "train_loss": train_loss,
@@ -106,10 +121,22 @@ class Trainer:
             last = stamp | {"epoch": epoch, "history": history}
             save_checkpoint(folder / "last.safetensors", state | self._training_state(), last)
             write_table(pd.DataFrame(history).round(6), folder / "history.csv")
+            progress.update()
+            progress.set_postfix(loss=f"{train_loss:.3f}", auc=f"{row['val_auc']:.3f}")
+            progress.clear()
             report(
                 f"  {folder.name} epoch {epoch}/{self.config.epochs}: loss {train_loss:.4f}, "
                 f"val loss {row['val_loss']:.4f}, val AUC {row['val_auc']:.4f} ({row['seconds']:.1f} s)"
             )
+
+        progress.close()
+
+    def _is_stale(self, history: list[dict]) -> bool:
+        """Whether ``patience`` epochs have passed since the best one."""
+        if self.config.patience is None or not history:
+            return False
+        best = _best_epoch(history, self.config.select_by)
+        return history[-1]["epoch"] - best >= self.config.patience
 
     def _resume(self, folder: Path, stamp: dict, start: dict[str, np.ndarray]) -> list[dict]:
         """Set network and optimiser to the last finished epoch, or to the start; its history."""
@@ -135,7 +162,7 @@ class Trainer:
             self.config.augment,
             seed,
         )
-        self.net.set_train(True)
+        set_train(self.net, True)
         losses = []
         for images, labels in batches(source):
             losses.append(self.step(images, labels))
@@ -145,14 +172,16 @@ class Trainer:
         values = np.array([float(loss.asnumpy()) for loss in losses])
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
-            epoch = seed[-1]
-            kept = f"epoch {epoch - 1} is kept in {folder}" if epoch > 1 else "nothing was learnt yet"
-            raise UserError(
-                f"member {folder.name}: the loss is {values[bad[0]]} in epoch {epoch}, step "
-                f"{bad[0] + 1}; {kept}. Lower --training.learning_rate (now "
-                f"{self.config.learning_rate:g})"
-            )
+            raise self._diverged(folder, seed[-1], f"the loss is {values[bad[0]]} in", bad[0] + 1)
         return float(values.mean())
+
+    def _diverged(self, folder: Path, epoch: int, what: str, step: int | None = None) -> UserError:
+        kept = f"epoch {epoch - 1} is kept in {folder}" if epoch > 1 else "nothing was learnt yet"
+        place = f"epoch {epoch}" + (f", step {step}" if step else "")
+        return UserError(
+            f"member {folder.name}: {what} {place}; {kept}. Lower --training.learning_rate (now "
+            f"{self.config.learning_rate:g})"
+        )
 
     def _set_learning_rate(self, epoch: int) -> None:
         rate = self.config.learning_rate
@@ -196,7 +225,7 @@ def predict(net: nn.Cell, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
     Returns:
         (M, C) float32, rows sum to 1.
     """
-    net.set_train(False)
+    set_train(net, False)
     source = BatchSource(images, rows, np.zeros(len(rows)), PREDICT_BATCH)
     outputs = [ops.softmax(net(batch), axis=1).asnumpy() for batch, _ in batches(source)]
     return np.concatenate(outputs)

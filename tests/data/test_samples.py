@@ -51,21 +51,51 @@ def test_a_folder_a_class(tmp_path):
 
 
 def test_a_folder_a_split_with_a_folder_a_class(tmp_path):
-    make_files(tmp_path, "train/normal/a.png", "test/defect/b.png", "other/defect/c.png")
+    make_files(tmp_path, "train/normal/a.png", "test/defect/b.png", "other/c.txt", ".old/c.png")
     assert scan_folders(tmp_path).to_numpy().tolist() == [
         ["train/normal/a.png", "normal", "train", ""],
         ["test/defect/b.png", "defect", "test", ""],
     ]
 
 
-@pytest.mark.parametrize("hidden", [".cache/a.png", "normal/._b.png", "normal/.tmp/c.png"])
+@pytest.mark.parametrize("image", ["valid/normal/c.png", "valid/c.png"])
+def test_a_folder_of_images_beside_the_splits_is_refused(tmp_path, image):
+    make_files(tmp_path, "train/normal/a.png", "test/defect/b.png", image)
+    with pytest.raises(UserError) as caught:
+        scan_folders(tmp_path)
+    assert str(caught.value) == (
+        f"data.root: {tmp_path}/valid holds images, but 'valid' is not a split; "
+        "call it train, val or test, or move it elsewhere"
+    )
+
+
+@pytest.mark.parametrize(
+    ("images", "place"),
+    [
+        (["b.png", "a.png"], "<class>/"),
+        (["normal/c.png", "b.png", "a.png"], "<class>/"),
+        (["train/normal/c.png", "b.png", "a.png"], "<split>/<class>/"),
+        (["train/normal/c.png", "train/b.png", "train/a.png"], "train/<class>/"),
+    ],
+)
+def test_images_outside_class_folders_are_refused(tmp_path, images, place):
+    make_files(tmp_path, *images)
+    with pytest.raises(UserError) as caught:
+        scan_folders(tmp_path)
+    assert str(caught.value) == (
+        f"data.root: {tmp_path}/{images[-1]} lies in no class folder; "
+        f"move it to {tmp_path}/{place}, or write a manifest.csv"
+    )
+
+
+@pytest.mark.parametrize("hidden", [".a.png", ".cache/a.png", "normal/._b.png", "normal/.tmp/c.png"])
 def test_hidden_files_and_folders_are_no_samples(tmp_path, hidden):
     make_files(tmp_path, "normal/b.png", hidden)
     assert scan_folders(tmp_path)["path"].tolist() == ["normal/b.png"]
 
 
 def test_a_root_without_images_shows_what_is_expected(tmp_path):
-    make_files(tmp_path, "normal/a.txt", "loose.png")
+    make_files(tmp_path, "normal/a.txt")
     with pytest.raises(UserError, match=r"data\.root: no images under .*<class>/\*\.png"):
         scan_folders(tmp_path)
 

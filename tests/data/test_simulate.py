@@ -11,6 +11,7 @@ import pytest
 from mindspore_dpus.config import SimulateConfig
 from mindspore_dpus.data.images import read_image
 from mindspore_dpus.data.simulate import FLAWS, SUBPOPULATIONS, expose, radiograph, simulate
+from mindspore_dpus.errors import UserError
 
 FEW = SimulateConfig(enabled=True, train=(3, 2), val=(1, 1), test=(1, 1), size=16)
 # As good as no noise, and no scatter: what is left is the part itself.
@@ -75,6 +76,48 @@ def test_a_folder_filled_again_holds_the_new_manifest(tmp_path):
     simulate(FEW, tmp_path, 0)
     simulate(dataclasses.replace(FEW, train=(1, 1)), tmp_path, 0)
     assert len(pd.read_csv(tmp_path / "manifest.csv")) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("manifest.csv", "path,label\nnormal/a.png,normal\n"),
+        ("manifest.csv", ""),
+        ("normal/a.png", "x"),
+        ("train/normal/a.png", "x"),
+        ("train/crack/000000.png", "x"),
+        ("notes.txt", "x"),
+    ],
+)
+def test_a_folder_with_files_of_the_user_is_refused_and_left_alone(tmp_path, name, content):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    before = files(tmp_path)
+    with pytest.raises(UserError) as caught:
+        simulate(FEW, tmp_path, 0)
+    named = {"normal/a.png": "normal", "train/crack/000000.png": "train/crack"}.get(name, name)
+    assert str(caught.value) == (
+        f"{tmp_path} holds {named}, which no simulation has written; choose an empty folder"
+    )
+    assert files(tmp_path) == before
+
+
+def test_a_file_is_no_folder_to_fill(tmp_path):
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(UserError, match=r"notes\.txt is a file; choose an empty folder"):
+        simulate(FEW, tmp_path / "notes.txt", 0)
+
+
+def test_an_interrupted_simulation_is_filled_again(tmp_path):
+    simulate(FEW, tmp_path / "whole", 0)
+    for name in ("train/normal/000000.png", "val/defect/.000006.77.tmp.png", ".manifest.77.tmp.csv"):
+        path = tmp_path / "torn" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"torn")
+    simulate(FEW, tmp_path / "torn", 0)
+    torn = {name: data for name, data in files(tmp_path / "torn").items() if ".tmp." not in name.name}
+    assert torn == files(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("flaw", FLAWS)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.config import SplitConfig
-from mindspore_dpus.data.splits import assign_splits, hold_out, make_imbalance
+from mindspore_dpus.data.splits import as_number, assign_splits, hold_out, make_imbalance
 from mindspore_dpus.errors import UserError
 
 TWENTY_EACH = SplitConfig(val_size=20, test_size=20)
@@ -34,11 +34,31 @@ def test_splits_are_stratified_to_the_sample():
 
 @pytest.mark.parametrize(("size", "number"), [(0.15, 30), (0.1, 20), (50, 50), (1.5, 2)])
 def test_a_size_up_to_one_is_a_share_and_above_a_number(size, number):
+    assert as_number(size, 200) == number
     table = make_table()
-    held_out, unused = hold_out(table["label"].to_numpy(), table["group"].to_numpy(), size, False, 0)
+    held_out, unused = hold_out(table["label"].to_numpy(), None, number, False, 0)
     assert len(held_out) == number
     assert len(unused) == 0
     assert (table["label"][held_out] == "defect").sum() == round(number / 5)
+
+
+@pytest.mark.parametrize("order", ["val_size", "test_size"])
+def test_a_share_is_one_of_all_images_whatever_the_other_split_takes(order):
+    other = {"val_size": "test_size", "test_size": "val_size"}[order]
+    table = assign_splits(make_table(), SplitConfig(**{order: 0.6, other: 0.3}), 0)
+    names = {"val_size": "val", "test_size": "test"}
+    assert counts(table) == {names[order]: [96, 24], names[other]: [48, 12], "train": [16, 4]}
+
+
+def test_a_balanced_share_is_one_of_the_smallest_class_whatever_the_other_split_takes():
+    table = assign_splits(make_table(), SplitConfig(val_size=0.5, test_size=0.4, balanced=True), 0)
+    assert counts(table) == {"test": [16, 16], "train": [124, 4], "val": [20, 20]}
+
+
+def test_a_share_of_what_is_left_is_no_number_when_the_rest_is_small():
+    # 0.6 of 200 is more than the 100 that the test split leaves: an error, not one image.
+    with pytest.raises(UserError, match="120 of 100 images cannot be held out"):
+        assign_splits(make_table(), SplitConfig(val_size=0.6, test_size=100), 0)
 
 
 @pytest.mark.parametrize(("size", "number"), [(0.2, 8), (5, 5)])
@@ -86,6 +106,46 @@ def test_images_without_a_group_are_each_on_their_own():
 def test_one_group_for_all_is_no_group():
     table = make_table(group="batch 1")
     assert counts(assign_splits(table, TWENTY_EACH, 0))["test"] == [16, 4]
+
+
+def test_a_group_that_is_left_over_is_not_parted():
+    # Once either group is the test split, the other is the only one: it is still one.
+    table = make_table(group=["a"] * 80 + ["b"] * 80 + ["a"] * 20 + ["b"] * 20)
+    with pytest.raises(UserError, match="1 groups cannot be split"):
+        assign_splits(table, SplitConfig(val_size=0.2, test_size=0.5), 0)
+
+
+@pytest.mark.parametrize(
+    ("splits", "found"),
+    [
+        (("train", "val"), "train and val"),
+        (("val", "test"), "test and val"),
+        (("train", "test", "val"), "test and train and val"),
+        (("", "val"), "no split and val"),
+        (("test", ""), "no split and test"),
+    ],
+)
+def test_named_splits_that_part_a_group_are_refused(splits, found):
+    named = ["train", "val", "test", ""] * 50
+    group = [f"g-{name}-{i // 40}" for i, name in enumerate(named)]
+    for i, split in enumerate(splits):
+        named[4 * i], group[4 * i] = split, "casting 7"
+    with pytest.raises(UserError) as caught:
+        assign_splits(make_table(split=named, group=group), SplitConfig(), 0)
+    assert str(caught.value) == (
+        f"split: the group 'casting 7' is in {found}; give the whole group one split"
+    )
+
+
+@pytest.mark.parametrize("splits", [("train", ""), ("train", "unused"), ("unused", "val")])
+def test_a_group_may_be_partly_unnamed_train_or_unused(splits):
+    named = ["train", "val", "test", ""] * 50
+    group = [f"g-{name}-{i // 40}" for i, name in enumerate(named)]
+    for i, split in enumerate(splits):
+        named[4 * i], group[4 * i] = split, "casting 7"
+    table = make_table(split=named, group=group)
+    result = assign_splits(table, SplitConfig(), 0)
+    assert result["split"].tolist() == table["split"].replace("", "train").tolist()
 
 
 def test_named_splits_are_kept():

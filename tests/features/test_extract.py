@@ -46,7 +46,7 @@ def test_the_layer_is_averaged_over_the_map(device, images):
     net = create_model("resnet18", 10, 1)
     net.set_train(False)
     x = Tensor(normalise(images))
-    maps = net.layer1(net.maxpool(net.relu(net.bn1(net.conv1(x))))).asnumpy()
+    maps = net.layer1(net.max_pool(net.relu(net.bn1(net.conv1(x))))).asnumpy()
     vectors = extract(net, "layer1", images, np.arange(5), 5, device)
     np.testing.assert_allclose(vectors, maps.mean((2, 3)), rtol=1e-4, atol=1e-5)
 

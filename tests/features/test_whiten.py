@@ -4,7 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.cluster import KMeans
+from sklearn.datasets import make_blobs
 from sklearn.decomposition import PCA
+from sklearn.metrics import adjusted_rand_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 
@@ -32,7 +35,7 @@ def same_up_to_signs(A, B, atol=1e-6):
 
 
 @pytest.mark.parametrize(
-    ("shape", "n_components"), [((40, 6), 6), ((40, 6), 3), ((200, 6), 6), ((9, 30), 5)]
+    ("shape", "n_components"), [((60, 6), 6), ((40, 6), 3), ((200, 6), 6), ((9, 30), 2)]
 )
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_whitening_is_pca_then_variance_one_then_length_one(shape, n_components, dtype):
@@ -50,7 +53,7 @@ def test_whitening_is_pca_then_variance_one_then_length_one(shape, n_components,
 
 
 def test_the_scale_of_a_feature_does_not_count():
-    X = features()
+    X = features(60)
     scaled = X * np.logspace(-2, 2, 6) + np.arange(6)
     assert same_up_to_signs(whiten(X, 6), whiten(scaled, 6))
 
@@ -63,12 +66,14 @@ def test_equal_seeds_give_equal_features():
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize(
     ("n_samples", "n_features", "rank"),
-    [(5, 20, 4), (40, 6, 6), (40, 60, 5), (60, 40, 5), (600, 20, 5)],
+    [(30, 20, 2), (70, 6, 6), (60, 80, 5), (60, 40, 5), (600, 20, 5)],
 )
 def test_directions_without_variance_are_left_out_with_a_warning(n_samples, n_features, rank, dtype):
     X = features(n_samples, n_features, min(rank, n_features), dtype)
     with pytest.warns(
-        UserWarning, match=f"PCA gives {rank} instead of 128 components: {n_samples} samples"
+        UserWarning,
+        match=f"PCA gives {rank} instead of 128 components: "
+        f"{n_samples} samples of {n_features} features have no more",
     ):
         whitened = whiten(X, 128, random_state=0)
     assert same_up_to_signs(
@@ -76,7 +81,7 @@ def test_directions_without_variance_are_left_out_with_a_warning(n_samples, n_fe
     )
 
 
-@pytest.mark.parametrize("n_samples", [20, 400])
+@pytest.mark.parametrize("n_samples", [70, 400])
 def test_constant_and_repeated_features_add_nothing(n_samples):
     X = features(n_samples)
     padded = np.column_stack([X, np.full(n_samples, 0.1), X[:, 0], np.zeros(n_samples)])
@@ -92,6 +97,42 @@ def test_equal_samples_become_zeros(n_samples, value):
     with pytest.warns(UserWarning, match="PCA gives 0 instead of 2 components"):
         whitened = whiten(np.full((n_samples, 3), value), 2)
     assert np.array_equal(whitened, np.zeros((n_samples, 1)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "n_components", "expected"),
+    [
+        ((9, 30), 5, 2),  # never below 2
+        ((29, 6), 3, 2),
+        ((40, 60), 128, 4),
+        ((59, 6), 6, 5),
+        ((400, 450), 128, 40),
+    ],
+)
+def test_every_component_needs_ten_samples(shape, n_components, expected):
+    X = features(*shape)
+    with pytest.warns(
+        UserWarning,
+        match=f"PCA gives {expected} instead of {n_components} components: "
+        f"{shape[0]} samples carry no more",
+    ):
+        whitened = whiten(X, n_components, random_state=0)
+    assert same_up_to_signs(whitened, by_svd(X, expected), 1e-2)
+
+
+def test_the_papers_normals_carry_its_components():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert whiten(features(2430, 130), 128, random_state=0).shape == (2430, 128)
+
+
+def test_few_samples_of_many_features_keep_their_clusters():
+    # At full rank (39 components), all 40 samples would be equally far from each other.
+    X, truth = make_blobs([10] * 4, 60, cluster_std=2.0, random_state=0)
+    with pytest.warns(UserWarning, match="PCA gives 4 instead of 128"):
+        whitened = whiten(X, 128, random_state=0)
+    groups = KMeans(4, n_init=10, random_state=0).fit_predict(whitened)
+    assert adjusted_rand_score(truth, groups) == 1.0
 
 
 def test_a_sample_at_the_mean_becomes_zero():

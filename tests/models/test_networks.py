@@ -1,20 +1,45 @@
 """Our Cells against mindcv's independent implementation with the same weights."""
 
+from pathlib import Path
+
 import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Tensor
+from safetensors.numpy import save_file
 
 from mindspore_dpus.errors import UserError
-from mindspore_dpus.models.factory import classifier_name, create_model, stem_name
+from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.pretrained import MINDCV_NAMES
-from mindspore_dpus.models.weights import get_state, load_weights
+from mindspore_dpus.models.weights import (
+    assign,
+    classifier_name,
+    get_state,
+    load_weights,
+    rename,
+    stem_name,
+)
 
-BACKBONES = ("resnet18", "mobilenet_v2")
+BACKBONES = ("resnet18", "resnet34", "mobilenet_v2")
+STORED = Path(__file__).parent / "reference_logits.npz"
 
 
 def batch(channels=3, size=64):
     return np.random.default_rng(0).normal(size=(2, channels, size, size)).astype(np.float32)
+
+
+def patterned_weights(net):
+    """Weights that any framework can repeat: a sine over the flat index, scaled by the fan-in."""
+    for parameter in net.get_parameters():
+        wave = np.sin(np.arange(parameter.size, dtype=np.float64) * 0.7).reshape(parameter.shape)
+        kind = parameter.name.rpartition(".")[2]
+        if kind in ("gamma", "moving_variance"):
+            value = 1 + 0.3 * wave
+        elif len(parameter.shape) > 1:
+            value = wave * (2 / np.prod(parameter.shape[1:])) ** 0.5
+        else:
+            value = 0.1 * wave
+        assign(parameter, value.astype(np.float32))
 
 
 def outputs(net, images):
@@ -46,6 +71,33 @@ def test_equals_mindcv_with_mindcv_weights(pair):
     np.testing.assert_allclose(outputs(ours, batch()), outputs(theirs, batch()), atol=1e-5)
 
 
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_equals_torchvision_with_torchvision_weights(backbone, tmp_path):
+    torch = pytest.importorskip("torch", reason="torch is not installed (extra: reference)")
+    from tests.models.reference_torch import create
+
+    theirs = create(backbone, 5)
+    for path in (tmp_path / "w.safetensors", tmp_path / "w.pth"):
+        if path.suffix == ".pth":
+            torch.save(theirs.state_dict(), path)
+        else:
+            save_file({k: v.numpy() for k, v in theirs.state_dict().items()}, path)
+        ours = create_model(backbone, num_classes=5)
+        assert load_weights(ours, path).fresh == []
+        with torch.inference_mode():
+            expected = theirs(torch.tensor(batch())).numpy()
+        np.testing.assert_allclose(outputs(ours, batch()), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_equals_stored_logits(backbone):
+    # Made by the torch reference on the same weights: python -m tests.models.test_networks
+    net = create_model(backbone, num_classes=5)
+    patterned_weights(net)
+    with np.load(STORED) as stored:
+        np.testing.assert_allclose(outputs(net, batch()), stored[backbone], rtol=1e-4, atol=1e-4)
+
+
 def test_grey_stem_sees_what_a_repeated_grey_image_shows(pair):
     backbone, _, path = pair
     colour, grey = create_model(backbone, 5, 3), create_model(backbone, 5, 1)
@@ -57,7 +109,13 @@ def test_grey_stem_sees_what_a_repeated_grey_image_shows(pair):
 
 
 @pytest.mark.parametrize(
-    ("backbone", "parameters"), [("resnet18", 11_689_512), ("mobilenet_v2", 3_504_872)]
+    ("backbone", "parameters"),
+    [
+        ("resnet18", 11_689_512),
+        ("resnet34", 21_797_672),
+        ("mobilenet_v2", 3_504_872),
+        ("mobilenet_v2_050", 1_968_680),
+    ],
 )
 def test_has_as_many_parameters_as_published(backbone, parameters):
     net = create_model(backbone, num_classes=1000)
@@ -66,7 +124,7 @@ def test_has_as_many_parameters_as_published(backbone, parameters):
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_equal_seeds_give_equal_weights(backbone):
-    first, second, other = (get_state(create_model(backbone, 2, 1, seed)) for seed in (3, 3, 4))
+    first, second, other = (get_state(create_model(backbone, 2, 1, seed=seed)) for seed in (3, 3, 4))
     assert all(np.array_equal(first[name], second[name]) for name in first)
     assert not np.array_equal(
         first[f"{stem_name(create_model(backbone, 2))}.weight"],
@@ -77,9 +135,33 @@ def test_equal_seeds_give_equal_weights(backbone):
 def test_other_names_come_from_mindcv():
     net = create_model("squeezenet1_0", num_classes=3, in_channels=1)
     assert outputs(net, batch(channels=1)).shape == (2, 3)
-    assert classifier_name(create_model("resnet34", 3)) == "classifier"
+    assert classifier_name(create_model("resnet50", 3)) == "classifier"
 
 
 def test_an_unknown_name_gets_the_nearest_ones():
-    with pytest.raises(UserError, match="unknown backbone 'resnet81'.*resnet18"):
-        create_model("resnet81", 2)
+    with pytest.raises(UserError, match="unknown backbone 'resnet19'.*resnet18"):
+        create_model("resnet19", 2)
+
+
+def store_reference_logits():
+    """Write ``reference_logits.npz`` by the torch reference, on ``patterned_weights``."""
+    import torch
+
+    from tests.models.reference_torch import create
+
+    logits = {}
+    for backbone in BACKBONES:
+        ours, theirs = create_model(backbone, 5), create(backbone, 5)
+        patterned_weights(ours)
+        state = get_state(ours)
+        names = [name for name in theirs.state_dict() if "num_batches" not in name]
+        own_names = rename(dict.fromkeys(names), ours)
+        values = {n: torch.tensor(state[o]) for n, o in zip(names, own_names, strict=True)}
+        theirs.load_state_dict(values, strict=False)
+        with torch.inference_mode():
+            logits[backbone] = theirs(torch.tensor(batch())).numpy()
+    np.savez(STORED, **logits)
+
+
+if __name__ == "__main__":
+    store_reference_logits()

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score
 
 from mindspore_dpus.sampling import DistributionPreservingUnderSampler
+from mindspore_dpus.sampling.dpus import draw_size
 
 quiet = pytest.mark.filterwarnings("ignore:PCA gives", "ignore:only .* distinct")
 
@@ -61,6 +62,19 @@ def test_auto_is_ten_per_cent_above_the_minority(blobs):
     sampler = DistributionPreservingUnderSampler(proportion="auto", random_state=0)
     sampler.fit_resample(X, y)
     assert sampler.sampling_strategy_ == {"normal": 33}
+
+
+@pytest.mark.parametrize(
+    ("label", "proportion", "expected"),
+    [("a", None, 20), ("a", "auto", 22), ("c", "auto", 21), ("a", 0.5, 50), ("a", 1, 100)],
+)
+def test_the_size_of_a_draw(label, proportion, expected):
+    assert draw_size({"a": 100, "b": 20, "c": 21}, label, proportion) == expected
+
+
+def test_a_draw_of_nothing_is_refused():
+    with pytest.raises(ValueError, match=r"proportion=0\.001 of the 100 samples of class 'a' is none"):
+        draw_size({"a": 100, "b": 20}, "a", 0.001)
 
 
 @quiet

@@ -38,11 +38,47 @@ def test_random_under_draws_the_sizes_of_dpus(proportion, expected):
     assert class_counts(grouped[0]) == expected
 
 
-def test_random_under_is_as_large_as_imbalanced_learns():
-    sampler = RandomUnderSampler(random_state=0)
-    sampler.fit_resample(np.zeros((110, 1)), LABELS)
-    subset = random_under(LABELS, 1, None, 0)[0]
-    assert class_counts(subset) == class_counts(sampler.sample_indices_)
+@pytest.mark.parametrize("labels", [[1] * 10 + [0] * 10, ["b"] * 10 + ["a"] * 10])
+def test_of_equal_classes_random_under_draws_the_one_that_dpus_draws(labels):
+    labels = np.array(labels)
+    subset = random_under(labels, 1, 0.5, 0)[0]
+    drawn = dpus(np.arange(20.0)[:, None], labels, 2, 1, 0.5, "independent", 0)[0][0]
+    assert len(subset) == 15
+    assert sorted(labels[subset]) == sorted(labels[drawn])
+
+
+def seed_of(random_state, i):
+    return int(np.random.SeedSequence([random_state, i]).generate_state(1)[0])
+
+
+@pytest.mark.parametrize(
+    ("proportion", "sizes"), [(None, "auto"), ("auto", {0: 22, 1: 22}), (0.5, {0: 30, 1: 15})]
+)
+def test_random_under_is_imbalanced_learns(proportion, sizes):
+    subsets = random_under(LABELS, 3, proportion, random_state=5)
+    assert len(subsets) == 3
+    for i, subset in enumerate(subsets):
+        sampler = RandomUnderSampler(sampling_strategy=sizes, random_state=seed_of(5, i))
+        sampler.fit_resample(np.zeros((110, 1)), LABELS)
+        assert np.array_equal(subset, np.sort(sampler.sample_indices_))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda n, seed: random_under(LABELS, n, "auto", seed),
+        lambda n, seed: random_over(LABELS, n, seed),
+    ],
+    ids=["random_under", "random_over"],
+)
+def test_neighbouring_seeds_share_no_subset(draw):
+    subsets = [tuple(subset) for seed in range(4) for subset in draw(4, seed)]
+    assert len(set(subsets)) == 16
+
+
+def test_more_subsets_leave_the_first_ones_as_they_were():
+    few, many = (random_under(LABELS, n, "auto", 0) for n in (2, 5))
+    assert [s.tolist() for s in few] == [s.tolist() for s in many[:2]]
 
 
 def test_random_under_draws_every_sample_as_often_as_any():
@@ -59,7 +95,7 @@ def test_random_under_draws_every_sample_as_often_as_any():
 def test_random_over_is_imbalanced_learns():
     subsets = random_over(LABELS, 3, random_state=5)
     for i, subset in enumerate(subsets):
-        sampler = RandomOverSampler(random_state=5 + i)
+        sampler = RandomOverSampler(random_state=seed_of(5, i))
         sampler.fit_resample(np.zeros((110, 1)), LABELS)
         assert np.array_equal(subset, np.sort(sampler.sample_indices_))
         assert class_counts(subset) == [60, 60, 60]

@@ -100,6 +100,30 @@ def test_the_state_of_a_loss_is_kept_and_reset(device, data, tmp_path):
     assert weights(tmp_path / "next", "last")["loss.counts"].tolist() == [12, 12]
 
 
+def test_patience_ends_a_member_early_and_for_good(device, data, tmp_path):
+    # Nothing can beat the first epoch by a rate of nearly nothing.
+    settings = {"epochs": 9, "patience": 2, "select_by": "auc", "learning_rate": 1e-12}
+    fit(trainer(device, **settings), data, tmp_path)
+    history = load_checkpoint(tmp_path / "last.safetensors")[1]["history"]
+    best = max(history, key=lambda row: row["val_auc"])["epoch"]
+    assert len(history) == best + 2 < 9
+    assert fit(trainer(device, **settings), data, tmp_path) == []
+
+
+def test_frozen_parameters_and_their_batch_norms_stay(device, data, tmp_path):
+    config = TrainingConfig(epochs=1, batch_size=8)
+    net = create_model("resnet18", 2, 1, freeze=["conv1.*", "bn1.*", "layer1.*"])
+    fit(Trainer(net, create_loss(LossConfig(), (12, 12)), config, device, {}), data, tmp_path)
+    before, after = start(), weights(tmp_path)
+    same = {name for name in before if np.array_equal(before[name], after[name])}
+    assert same == {n for n in before if n.startswith(("conv1.", "bn1.", "layer1."))}
+
+
+def test_outputs_that_are_not_numbers_are_named(device, data, tmp_path):
+    with pytest.raises(UserError, match=r"member 00: the outputs are not numbers after epoch 1;"):
+        fit(trainer(device, epochs=1, batch_size=24, learning_rate=1e38), data, tmp_path / "00")
+
+
 def test_a_finished_member_is_not_trained_again(device, data, tmp_path):
     fit(trainer(device, epochs=1), data, tmp_path)
     assert fit(trainer(device, epochs=1), data, tmp_path) == []
@@ -139,6 +163,11 @@ def test_cosine_schedule_starts_at_the_rate_and_falls(device, data):
         member._set_learning_rate(epoch)
         rates.append(float(member.optimizer.learning_rate.asnumpy()))
     np.testing.assert_allclose(rates, [0.1, 0.05, 0.05 * (1 - 2**-0.5)], rtol=1e-5)
+
+
+def test_mixed_precision_is_not_for_the_cpu():
+    with pytest.raises(UserError, match="device.amp_level"):
+        configure(DeviceConfig(target="CPU", amp_level="O2"))
 
 
 def test_compiled_steps_learn_the_same(data, tmp_path):
