@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -154,7 +155,12 @@ class RunFolder:
             gone = names[names.index(name) :] if changed else [name]
             stages = {k: v for k, v in stages.items() if k not in gone}
             write_json(self / STAGES_FILE, stages)
-        make()
+        # A warning is a line like any other, not a traceback's cousin with a source line.
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("default")
+            make()
+        for message in dict.fromkeys(str(w.message) for w in caught if w.category is UserWarning):
+            self.report(f"  note: {message}")
         stages[name] = {
             "key": self.key,
             "artefacts": artefacts,

@@ -173,7 +173,6 @@ def test_a_full_disk_keeps_finished_stages(castings, tmp_path):
         subprocess.run(["umount", str(disk)], check=True)
 
 
-@pytest.mark.parametrize("name", ["evaluate", "predict"])
 def test_ctrl_c_says_how_to_go_on(castings, tmp_path):
     run = tmp_path / "run"
     command = [sys.executable, str(REPOSITORY / "tools" / "train.py"), f"--data.root={castings}"]
@@ -194,6 +193,7 @@ def test_ctrl_c_says_how_to_go_on(castings, tmp_path):
     assert (run / "members" / "00" / "last.safetensors").exists()
 
 
+@pytest.mark.parametrize("name", ["evaluate", "predict"])
 def test_a_folder_that_is_no_run(name, tmp_path):
     args = ["--run", tmp_path] + (["x.png"] if name == "predict" else [])
     assert_one_line(tool(name, *args), "is no run folder")

@@ -190,6 +190,7 @@ DIAGNOSTICS = {
     "chi_squared": "chi-squared of the group counts",
     "energy": "energy distance in feature space",
     "mmd": "squared MMD in feature space",
+    "silhouette": "mean silhouette of the groups",
 }
 
 
