@@ -28,6 +28,16 @@ class OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> None:
         raise UserError(f"{message} (--help lists the options)")
 
+    def add_run_options(self) -> None:
+        """What every tool that uses a trained run takes: the run, and a device other than its own."""
+        self.add_argument("--run", required=True, type=Path, help="the run folder")
+        self.add_argument(
+            "--device.target",
+            dest="target",
+            choices=("auto", "CPU", "GPU", "Ascend"),
+            help="default: the run's",
+        )
+
 
 def config_parser(description: str | None = None) -> ArgumentParser:
     """A parser with one option for each key of ``Config``, and ``--config FILE``."""

@@ -14,7 +14,7 @@ from mindspore_dpus.pipeline import evaluate, metric_lines
 @one_line_errors
 def main() -> None:
     parser = OneLineParser(description=__doc__)
-    parser.add_argument("--run", required=True, type=Path, help="the run folder")
+    parser.add_run_options()
     parser.add_argument("--data.root", dest="root", help="labelled images; default: the run's own")
     parser.add_argument("--data.manifest", dest="manifest", help="CSV with the columns path,label")
     parser.add_argument(
@@ -24,12 +24,6 @@ def main() -> None:
         help="which images; auto: test where the data names it, else all",
     )
     parser.add_argument("--output", type=Path, help="default: evaluations/<data> in the run folder")
-    parser.add_argument(
-        "--device.target",
-        dest="target",
-        choices=("auto", "CPU", "GPU", "Ascend"),
-        help="default: the run's",
-    )
     args = parser.parse_args()
     folder, metrics = evaluate(args.run, args.root, args.manifest, args.split, args.output, args.target)
     print("\n".join(metric_lines(metrics)))

@@ -14,17 +14,11 @@ from mindspore_dpus.pipeline import predict
 @one_line_errors
 def main() -> None:
     parser = OneLineParser(description=__doc__)
-    parser.add_argument("--run", required=True, type=Path, help="the run folder")
+    parser.add_run_options()
     parser.add_argument(
         "paths", nargs="+", metavar="PATH", help="images, folders, patterns, or a CSV with a column path"
     )
     parser.add_argument("--output", type=Path, default=Path("predictions.csv"), help="CSV to write")
-    parser.add_argument(
-        "--device.target",
-        dest="target",
-        choices=("auto", "CPU", "GPU", "Ascend"),
-        help="default: the run's",
-    )
     args = parser.parse_args()
     table = predict(args.run, args.paths, args.output, args.target)
     failed = int((table["error"] != "").sum())
