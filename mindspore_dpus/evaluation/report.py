@@ -166,6 +166,7 @@ def _groups(run: Path, subsets: pd.DataFrame, thumbnails: _Thumbnails) -> list[S
             SimpleNamespace(
                 label=label,
                 diagnostics=_diagnostics(measured[measured["label"] == label]),
+                truth_is_known="agreement" in measured,
                 embedding=plots.embedding(shown, shown["path"].isin(first).to_numpy()),
                 total=len(table),
                 deviation=float((shares - whole).abs().to_numpy().max()),
@@ -191,6 +192,7 @@ DIAGNOSTICS = {
     "energy": "energy distance in feature space",
     "mmd": "squared MMD in feature space",
     "silhouette": "mean silhouette of the groups",
+    "agreement": "agreement of the groups with the true sub-populations",
 }
 
 

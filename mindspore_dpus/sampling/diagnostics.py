@@ -1,7 +1,7 @@
 """How far is a subset from the distribution that it stands for? No MindSpore here.
 
-Every measure is 0 for a subset that mirrors the whole exactly, and is computed for random draws of
-equal size as well, since a small sample is never exact.
+Every measure of a subset is 0 where it mirrors the whole exactly, and is computed for random draws of
+equal size as well, since a small sample is never exact. Two measures are of the groups themselves.
 """
 
 import numpy as np
@@ -97,9 +97,11 @@ def diagnose(
     Returns:
         A row a subset: ``subset`` (member, or random-0 ...), ``kind`` (drawn or random),
         ``share_deviation``, ``chi_squared``, ``energy``, ``mmd``, ``silhouette`` (``group_quality``, the
-        same in every row) and, with ``truth``, ``true_share_deviation``.
+        same in every row) and, with ``truth``, ``agreement`` (``group_agreement``, the same in every
+        row) and ``true_share_deviation``.
     """
     quality = group_quality(features, labels, random_state)
+    agreement = None if truth is None else group_agreement(labels, truth)
     rng = np.random.default_rng(random_state)
     distances = FeatureDistances(features, random_state)
     size = len(next(iter(subsets.values())))
@@ -119,13 +121,25 @@ def diagnose(
             "silhouette": quality,
         }
         if truth is not None:
+            row["agreement"] = agreement
             row["true_share_deviation"] = share_deviation(truth, subset)
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def group_agreement(labels: np.ndarray, truth: np.ndarray) -> float:
-    """Adjusted Rand index of the groups against known sub-populations: 1 is equal, 0 is chance."""
+    """Adjusted Rand index of the groups against known sub-populations.
+
+    Args:
+        labels: (N,) group of each sample.
+        truth: (N,) true sub-population of each sample.
+
+    Returns:
+        1 where both part the samples alike, whatever the parts are called; about 0 for chance; negative
+        for less than chance.
+
+    Source: Hubert and Arabie 1985.
+    """
     return float(adjusted_rand_score(truth, labels))
 
 

@@ -1,7 +1,6 @@
 """Distribution-preserving under-sampling as an imbalanced-learn sampler. No MindSpore here."""
 
 import math
-import warnings
 from collections import Counter
 from collections.abc import Hashable, Mapping
 from numbers import Integral, Real
@@ -10,12 +9,12 @@ from typing import ClassVar
 import numpy as np
 from imblearn.under_sampling.base import BaseUnderSampler
 from scipy import sparse
-from sklearn.cluster import KMeans
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from mindspore_dpus.features.whiten import whiten
 from mindspore_dpus.sampling.draws import draw_groups
+from mindspore_dpus.sampling.groups import group_samples
 
 # "N_BD slightly larger than N_d" (Eq. 2), in whole numbers: ten per cent.
 AUTO_PERCENT = 110
@@ -54,7 +53,8 @@ class DistributionPreservingUnderSampler(BaseUnderSampler):
 
     Args:
         n_clusters: K, groups of each class that is drawn; fewer, with a warning, where it has fewer
-            distinct samples.
+            distinct samples. ``"auto"``: the K of 2 to 10 with the largest mean silhouette, class by
+            class.
         proportion: p, share of the class in one draw. ``"auto"``: the smallest for which a draw is 10 %
             larger than the smallest class (Eq. 2). None: the numbers that ``sampling_strategy`` gives,
             by default as many as the smallest class has. None is the default because imbalanced-learn's
@@ -69,16 +69,17 @@ class DistributionPreservingUnderSampler(BaseUnderSampler):
 
     Attributes:
         sampling_strategy_: class -> number of samples in one draw.
+        n_clusters_: class -> K, the number of its groups; no entry for classes that stay whole.
         labels_: (N,) int, group of each sample within its class; -1 in classes that stay whole.
         subsets_: list of t sorted index arrays into ``X``, each one balanced set (Eq. 1).
         sample_indices_: the first of them; ``fit_resample`` returns its samples.
 
-    Source: paper, section 2.2; k-means++ of Arthur and Vassilvitskii 2007.
+    Source: paper, section 2.2; k-means++ of Arthur and Vassilvitskii 2007; silhouette of Rousseeuw 1987.
     """
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseUnderSampler._parameter_constraints,
-        "n_clusters": [Interval(Integral, 1, None, closed="left")],
+        "n_clusters": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "proportion": [Interval(Real, 0, 1, closed="right"), StrOptions({"auto"}), None],
         "n_subsets": [Interval(Integral, 1, None, closed="left")],
         "draw": [StrOptions({"independent", "covering"})],
@@ -90,7 +91,7 @@ class DistributionPreservingUnderSampler(BaseUnderSampler):
     def __init__(
         self,
         *,
-        n_clusters: int = 5,
+        n_clusters: int | str = 5,
         proportion: float | str | None = None,
         n_subsets: int = 5,
         draw: str = "independent",
@@ -116,12 +117,15 @@ class DistributionPreservingUnderSampler(BaseUnderSampler):
             label: self._size(counts, label, n) for label, n in self.sampling_strategy_.items()
         }
         self.labels_ = np.full(len(y), -1)
+        self.n_clusters_ = {}
         whole = np.flatnonzero(~np.isin(y, list(self.sampling_strategy_)))
         parts = [[whole] for _ in range(self.n_subsets)]
         for label, total in self.sampling_strategy_.items():
             members = np.flatnonzero(y == label)
-            self.labels_[members] = self._group(_safe_indexing(X, members), seed)
-            draws = draw_groups(self.labels_[members], total, self.n_subsets, self.draw, rng)
+            groups = self._group(_safe_indexing(X, members), seed)
+            self.labels_[members] = groups
+            self.n_clusters_[label] = len(np.unique(groups))
+            draws = draw_groups(groups, total, self.n_subsets, self.draw, rng)
             for part, drawn in zip(parts, draws, strict=True):
                 part.append(members[drawn])
         self.subsets_ = [np.sort(np.concatenate(part)) for part in parts]
@@ -145,14 +149,7 @@ class DistributionPreservingUnderSampler(BaseUnderSampler):
             X = X.astype(np.float64)
         if self.n_components is not None:
             X = whiten(X, self.n_components, seed)
-        n_clusters = min(self.n_clusters, len(np.unique(X, axis=0)))
-        if n_clusters < self.n_clusters:
-            warnings.warn(
-                f"only {n_clusters} distinct samples: {n_clusters} instead of {self.n_clusters} groups",
-                stacklevel=2,
-            )
-        kmeans = KMeans(n_clusters, init="k-means++", n_init=self.n_init, random_state=seed)
-        return kmeans.fit_predict(X)
+        return group_samples(X, self.n_clusters, self.n_init, seed)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

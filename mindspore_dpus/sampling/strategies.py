@@ -20,6 +20,23 @@ def none(labels: np.ndarray, n_subsets: int) -> list[np.ndarray]:
     return [np.arange(len(labels)) for _ in range(n_subsets)]
 
 
+def drawn_classes(labels: np.ndarray) -> list:
+    """The classes that are drawn: all but the smallest; of equally small ones, the first stays whole.
+
+    This is imbalanced-learn's rule, and so that of ``DistributionPreservingUnderSampler``.
+
+    Args:
+        labels: (N,) classes, of two or more kinds; their sorted order says which comes first.
+
+    Returns:
+        Sorted classes.
+
+    Raises:
+        ValueError: there is one class only.
+    """
+    return list(check_sampling_strategy("auto", labels, "under-sampling"))
+
+
 def random_under(
     labels: np.ndarray,
     n_subsets: int,
@@ -38,9 +55,7 @@ def random_under(
         t sorted index arrays.
     """
     counts = Counter(labels.tolist())
-    # The classes that dpus draws, also where two are the smallest.
-    drawn = check_sampling_strategy("auto", labels, "under-sampling")
-    sizes = {label: draw_size(counts, label, proportion) for label in drawn}
+    sizes = {label: draw_size(counts, label, proportion) for label in drawn_classes(labels)}
     return [
         _resampled(RandomUnderSampler(sampling_strategy=sizes, random_state=seed), labels)
         for seed in _seeds(random_state, n_subsets)
@@ -70,7 +85,7 @@ def _resampled(sampler: RandomUnderSampler | RandomOverSampler, labels: np.ndarr
 def dpus(
     features: np.ndarray,
     labels: np.ndarray,
-    n_clusters: int,
+    n_clusters: int | str,
     n_subsets: int,
     proportion: float | str | None,
     draw: str,

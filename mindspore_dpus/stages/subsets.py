@@ -89,10 +89,11 @@ def _whiten_classes(
 
 
 def drawn_rows(table: pd.DataFrame) -> np.ndarray:
-    """Rows of the training images of every class but the smallest."""
+    """Rows of the training images whose class ``make_subsets`` draws."""
     train = table["split"] == "train"
-    smallest = table["label"][train].value_counts().idxmin()
-    return np.flatnonzero(train & (table["label"] != smallest))
+    # Class indices, which make_subsets goes by, are in the order of the names: ties end alike.
+    drawn = strategies.drawn_classes(table["label"][train].to_numpy(dtype=str))
+    return np.flatnonzero(train & table["label"].isin(drawn))
 
 
 def make_subsets(run: RunFolder, config: Config) -> None:
@@ -124,6 +125,9 @@ def make_subsets(run: RunFolder, config: Config) -> None:
                     "group": groups[grouped],
                 }
             )
+            if sampling.n_clusters == "auto":
+                for label, n_groups in group_table.groupby("label")["group"].nunique().items():
+                    run.report(f"  {label}: {n_groups} group{'s' if n_groups > 1 else ''}")
             write_table(group_table, run / "groups.csv")
         elif sampling.strategy == "random_under":
             subsets = strategies.random_under(y, sampling.n_subsets, sampling.proportion, config.seed)

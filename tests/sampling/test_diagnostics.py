@@ -84,6 +84,17 @@ def test_drawn_subsets_are_nearer_than_random_ones():
         assert mean.loc["drawn", name] < 0.6 * mean.loc["random", name]
     assert table["true_share_deviation"].equals(table["share_deviation"])
     assert table["silhouette"].tolist() == [group_quality(features, truth)] * 25
+    assert table["agreement"].tolist() == [1.0] * 25
+
+
+def test_agreement_is_measured_where_the_truth_is_known():
+    features = np.arange(6.0)[:, None]
+    labels, truth = np.array([0, 0, 0, 1, 1, 1]), np.array(["a", "a", "b", "b", "c", "c"])
+    subsets = {"00": np.array([0, 3])}
+    table = diagnose(features, labels, subsets, truth=truth, n_random=2)
+    # Pairs: 15; together in both 2, in labels 6, in truth 3, so 1.2 by chance: (2 - 1.2) / (4.5 - 1.2).
+    assert table["agreement"].tolist() == pytest.approx([0.8 / 3.3] * 3)
+    assert "agreement" not in diagnose(features, labels, subsets, n_random=2)
 
 
 def test_agreement_is_one_whatever_the_groups_are_called():

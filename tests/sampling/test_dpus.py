@@ -24,16 +24,16 @@ def blobs():
     return X, np.where(truth == 4, "defect", "normal"), truth
 
 
-def checks():
-    sampler = DistributionPreservingUnderSampler(random_state=0)
+def checks(n_clusters):
+    sampler = DistributionPreservingUnderSampler(n_clusters=n_clusters, random_state=0)
     return [
-        pytest.param(estimator, check, id=check.func.__name__)
+        pytest.param(estimator, check, id=f"{check.func.__name__}-{n_clusters}")
         for estimator, check in estimator_checks_generator(sampler)
     ]
 
 
 @quiet
-@pytest.mark.parametrize(("estimator", "check"), checks())
+@pytest.mark.parametrize(("estimator", "check"), [*checks(5), *checks("auto")])
 def test_imbalanced_learn_checks(estimator, check):
     check(estimator)
 
@@ -88,17 +88,58 @@ def test_auto_takes_no_more_than_there_are():
 
 @quiet
 @pytest.mark.parametrize("draw", ["independent", "covering"])
-def test_equal_seeds_give_equal_subsets(blobs, draw):
+@pytest.mark.parametrize("n_clusters", [5, "auto"])
+def test_equal_seeds_give_equal_subsets(blobs, draw, n_clusters):
     X, y, _ = blobs
 
     def subsets(seed):
-        sampler = DistributionPreservingUnderSampler(proportion=0.2, draw=draw, random_state=seed)
+        sampler = DistributionPreservingUnderSampler(
+            n_clusters=n_clusters, proportion=0.2, draw=draw, random_state=seed
+        )
         sampler.fit_resample(X, y)
         return sampler.subsets_
 
     for first, second in zip(subsets(7), subsets(7), strict=True):
         assert np.array_equal(first, second)
     assert any(not np.array_equal(a, b) for a, b in zip(subsets(7), subsets(8), strict=True))
+
+
+def test_the_number_of_groups_is_chosen_class_by_class():
+    centres = 20.0 * np.eye(6)
+    X, truth = make_blobs([30, 30, 30, 20, 20, 10], centers=centres, random_state=0)
+    y = np.array(["large", "large", "large", "middle", "middle", "small"])[truth]
+    sampler = DistributionPreservingUnderSampler(
+        n_clusters="auto", n_components=None, n_subsets=2, random_state=0
+    )
+    sampler.fit_resample(X, y)
+    assert sampler.n_clusters_ == {"large": 3, "middle": 2}
+    for label in ("large", "middle"):
+        assert adjusted_rand_score(truth[y == label], sampler.labels_[y == label]) == 1.0
+    sampler.set_params(n_clusters=4).fit_resample(X, y)
+    assert sampler.n_clusters_ == {"large": 4, "middle": 4}
+
+
+@quiet
+@pytest.mark.parametrize(("n_clusters", "expected"), [(5, 2), (1, 1), ("auto", 1)])
+def test_the_fitted_number_of_groups_is_that_of_the_groups_there_are(n_clusters, expected):
+    X = np.repeat(np.eye(3), 10, axis=0)
+    y = np.array([0] * 20 + [1] * 10)
+    sampler = DistributionPreservingUnderSampler(n_clusters=n_clusters, n_components=None)
+    sampler.fit_resample(X, y)
+    assert sampler.n_clusters_ == {0: expected}
+
+
+@quiet
+@pytest.mark.parametrize("n_components", [None, 4])
+@pytest.mark.parametrize("y", [np.array([0, 1]), np.array([0, 1, 1])])
+def test_auto_with_one_sample_or_two_identical_ones(y, n_components):
+    X = np.array([[5.0, 2.0], [1.0, 3.0], [1.0, 3.0]])[: len(y)]
+    sampler = DistributionPreservingUnderSampler(n_clusters="auto", n_components=n_components)
+    X_res, y_res = sampler.fit_resample(X, y)
+    assert sampler.n_clusters_ == {1: 1}
+    assert sampler.labels_.tolist() == [-1] + [0] * (len(y) - 1)
+    assert X_res.tolist() == [[5, 2], [1, 3]]
+    assert y_res.tolist() == [0, 1]
 
 
 @quiet
@@ -141,6 +182,7 @@ def test_fewer_distinct_samples_than_groups():
         ({"proportion": 1.5}, "'proportion' parameter"),
         ({"draw": "sometimes"}, "'draw' parameter"),
         ({"n_clusters": 0}, "'n_clusters' parameter"),
+        ({"n_clusters": "some"}, "'n_clusters' parameter"),
     ],
 )
 def test_bad_parameters_are_named(blobs, params, message):

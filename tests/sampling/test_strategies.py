@@ -8,7 +8,7 @@ from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
 from mindspore_dpus.sampling.dpus import DistributionPreservingUnderSampler
-from mindspore_dpus.sampling.strategies import dpus, none, random_over, random_under
+from mindspore_dpus.sampling.strategies import dpus, drawn_classes, none, random_over, random_under
 
 LABELS = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [60, 30, 20]))
 
@@ -45,6 +45,16 @@ def test_of_equal_classes_random_under_draws_the_one_that_dpus_draws(labels):
     drawn = dpus(np.arange(20.0)[:, None], labels, 2, 1, 0.5, "independent", 0)[0][0]
     assert len(subset) == 15
     assert sorted(labels[subset]) == sorted(labels[drawn])
+
+
+@pytest.mark.parametrize("labels", [[1] * 5 + [0] * 5 + [2] * 9, [2] * 9 + [0] * 5 + [1] * 5])
+def test_of_three_classes_the_first_of_two_smallest_stays_whole(labels):
+    labels = np.array(labels)
+    assert drawn_classes(labels) == [1, 2]
+    subset = random_under(labels, 1, None, 0)[0]
+    (grouped,), groups = dpus(np.arange(19.0)[:, None], labels, 2, 1, None, "independent", 0)
+    assert np.bincount(labels[subset]).tolist() == np.bincount(labels[grouped]).tolist() == [5, 5, 5]
+    assert np.array_equal(groups >= 0, labels > 0)
 
 
 def seed_of(random_state, i):
@@ -135,6 +145,12 @@ def test_dpus_takes_the_same_share_of_every_group(blobs, draw):
     assert [np.bincount(truth[s]).tolist() for s in subsets] == [[10, 6, 4, 20]] * 5
     if draw == "covering":
         assert len(set(np.concatenate(subsets))) == 120
+
+
+def test_dpus_chooses_the_number_of_groups(blobs):
+    features, labels, truth = blobs
+    _, groups = dpus(features, labels, "auto", 1, 0.2, "independent", random_state=0)
+    assert adjusted_rand_score(truth[labels == 0], groups[labels == 0]) == 1.0
 
 
 def test_dpus_does_not_look_at_features_of_the_smallest_class(blobs):

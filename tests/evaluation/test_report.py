@@ -1,0 +1,74 @@
+"""The report says how well groups match known sub-populations, and nothing where none are known."""
+
+import re
+
+import numpy as np
+import pytest
+
+from mindspore_dpus.cli import parse_config
+from mindspore_dpus.data.samples import read_table, write_table
+from mindspore_dpus.evaluation.predictions import predictions_table
+from mindspore_dpus.evaluation.report import write_report
+from mindspore_dpus.run import RunFolder
+from mindspore_dpus.stages.learn import make_metrics, with_fused
+from mindspore_dpus.stages.prepare import make_samples, read_samples, write_provenance
+from mindspore_dpus.stages.subsets import drawn_rows, make_diagnostics, make_subsets
+
+AGREEMENT = "agreement of the groups with the true sub-populations"
+EXPLANATION = "adjusted Rand index"
+
+# These runs have no networks, and so no training curves to name.
+pytestmark = pytest.mark.filterwarnings("ignore:No artists with labels")
+
+
+def report_of(castings, folder, n_clusters, truth_is_known=True):
+    """The HTML of a run without networks: made-up features, one place a sub-population, and outputs."""
+    options = [f"--data.root={castings}", f"--output={folder}", "--evaluation.n_bootstrap=0"]
+    config = parse_config([*options, f"--sampling.n_clusters={n_clusters}"])
+    run = RunFolder(folder, lambda line: None)
+    write_provenance(run, config)
+    make_samples(run, config, castings)
+    table, classes, _ = read_samples(run)
+    rng = np.random.default_rng(0)
+    rows = drawn_rows(table)
+    _, places = np.unique(table["subpopulation"].iloc[rows], return_inverse=True)
+    whitened = np.eye(3)[places] + 0.01 * rng.normal(size=(len(rows), 3))
+    np.savez(run / "features.npz", path=table["path"].to_numpy(str)[rows], whitened=whitened)
+    if not truth_is_known:
+        write_table(table.drop(columns="subpopulation"), run / "samples.csv")
+    make_subsets(run, config)
+    make_diagnostics(run, config)
+    for split in ("val", "test"):
+        part = table[table["split"] == split]
+        outputs = with_fused({f"{i:02d}": rng.dirichlet([1, 1], len(part)) for i in range(5)})
+        predictions = predictions_table(part[["path", "label"]], classes, config, outputs)
+        write_table(predictions, run / f"predictions_{split}.csv")
+    make_metrics(run, config)
+    write_report(run.path, castings)
+    return run, (run / "report.html").read_text(encoding="utf-8")
+
+
+def measures(html):
+    """Rows of the diagnostics table: title -> cells, in their order."""
+    table = re.search(r"<tr><th>measure</th>.*?</table>", html, re.DOTALL)[0]
+    rows = re.findall(r"<tr><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td></tr>", table)
+    return {title: cells for title, *cells in rows}
+
+
+@pytest.mark.parametrize("n_clusters", ["2", "auto"])
+def test_simulated_images_show_the_agreement_beside_the_silhouette(castings, tmp_path, n_clusters):
+    run, html = report_of(castings, tmp_path / "run", n_clusters)
+    (agreement,) = set(read_table(run / "diagnostics.csv")["agreement"])
+    assert agreement == 1.0 if n_clusters == "auto" else 0.2 < agreement < 0.9
+    rows = measures(html)
+    assert rows[AGREEMENT] == [f"{agreement:.4f} ± 0.0000"] * 2
+    titles = list(rows)
+    assert titles.index(AGREEMENT) == titles.index("mean silhouette of the groups") + 1
+    assert EXPLANATION in html
+
+
+def test_real_images_show_the_silhouette_only(castings, tmp_path):
+    _, html = report_of(castings, tmp_path / "run", "2", truth_is_known=False)
+    assert "mean silhouette of the groups" in measures(html)
+    assert AGREEMENT not in html
+    assert EXPLANATION not in html
