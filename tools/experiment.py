@@ -3,7 +3,8 @@
 python tools/experiment.py --config configs/experiments/table2.yaml --data.root FOLDER
 
 Any key of a run can follow (--training.epochs 5): it holds for every run. The same command again
-goes on where an interrupted grid stopped.
+goes on where an interrupted grid stopped. Meanwhile status.csv in the experiment's folder shows where
+each run stands, and logs/ what it says.
 """
 
 import sys
@@ -11,8 +12,10 @@ from pathlib import Path
 
 from mindspore_dpus.cli import OneLineParser
 from mindspore_dpus.errors import one_line_errors
+from mindspore_dpus.experiments.estimate import duration, estimate_seconds
+from mindspore_dpus.experiments.finished import is_done
 from mindspore_dpus.experiments.grid import expand, load_experiment
-from mindspore_dpus.experiments.runner import estimate_seconds, is_done, run_grid
+from mindspore_dpus.experiments.runner import check_jobs, run_grid
 from mindspore_dpus.experiments.tables import write_results
 
 
@@ -22,21 +25,32 @@ def main() -> int:
     parser.add_argument("--config", required=True, type=Path, help="the experiment's YAML file")
     parser.add_argument("--output", help="folder of the experiment; default: the file's")
     parser.add_argument("--seeds", type=int, nargs="+", help="instead of the file's")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="runs side by side, each on its own N-th of the CPUs (default: 1). Keep it through a grid: "
+        "a run's rounding depends on how many CPUs it has",
+    )
     parser.add_argument("--dry-run", action="store_true", help="list the runs and their time")
     args, options = parser.parse_known_args()
+    check_jobs(args.jobs)  # Wrong is said now, not after the seconds that a large grid takes to expand.
     experiment = load_experiment(args.config)
     experiment.output = args.output or experiment.output
     experiment.seeds = args.seeds or experiment.seeds
     cases = expand(experiment, options)
     if args.dry_run:
+        done = [case for case in cases if is_done(case)]
+        todo = [case for case in cases if case not in done]
         for case in cases:
-            print(f"{'done' if is_done(case) else 'to do'}  {case.name}")
-        seconds = estimate_seconds(cases, cases)
-        time = "unknown until one is done" if seconds is None else f"about {seconds / 3600:.1f} h"
-        print(f"{len(cases)} runs, {sum(map(is_done, cases))} done; the rest takes {time}")
+            print(f"{'done' if case in done else 'to do'}  {case.name}")
+        seconds = estimate_seconds(todo, done, args.jobs)
+        time = "unknown until one is done" if seconds is None else f"about {duration(seconds)}"
+        print(f"{len(cases)} runs, {len(done)} done; time left: {time}")
         return 0
     output = Path(experiment.output)
-    status = run_grid(cases, output)
+    status = run_grid(cases, output, experiment.split, args.jobs)
     write_results(experiment, cases, output)
     print((output / "table.md").read_text(encoding="utf-8"))
     failed = status[status["status"] == "failed"]

@@ -156,7 +156,18 @@ def confusion(matrix: np.ndarray, classes: list[str]) -> str:
     return to_svg(figure)
 
 
-def grid(table: pd.DataFrame, axes: list[str], x: str | None = None, metric: str = "auc") -> str:
+def metric_title(metric: str, split: str) -> str:
+    """A metric and whose it is, for people: ``test AUC``."""
+    return f"{split} {metric.upper() if metric in ('auc', 'f1') else metric.replace('_', ' ')}"
+
+
+def grid(
+    table: pd.DataFrame,
+    axes: list[str],
+    x: str | None = None,
+    metric: str = "auc",
+    split: str = "test",
+) -> str:
     """One metric over a grid of runs: mean and standard deviation over the seeds.
 
     Args:
@@ -164,7 +175,9 @@ def grid(table: pd.DataFrame, axes: list[str], x: str | None = None, metric: str
         axes: the grid's axes; the last one (or, with ``x``, the last other one) gives the series.
         x: axis along the x-axis, as lines; None: horizontal bars.
         metric: which.
+        split: whose, for the axis title.
     """
+    title = metric_title(metric, split)
     means, sds = table[f"{metric}_mean"], table[f"{metric}_sd"].fillna(0.0)
     if x is None:
         figure, (axis,) = _axes(width=6.5, height=0.6 + 0.3 * len(table))
@@ -172,21 +185,31 @@ def grid(table: pd.DataFrame, axes: list[str], x: str | None = None, metric: str
         places = np.arange(len(table))[::-1]
         axis.errorbar(means, places, xerr=sds, fmt="o", color=COLOURS[FUSED], capsize=3)
         axis.set_yticks(places, names)
-        axis.set(xlabel=f"{metric.upper()} (mean and standard deviation over the seeds)")
+        axis.set(xlabel=f"{title} (mean and standard deviation over the seeds)")
         return to_svg(figure)
     figure, (axis,) = _axes(width=6.5, height=4.2)
     ticks = list(dict.fromkeys(table[x]))
     others = [name for name in axes if name != x]
     # Without another axis there is one line, for all of the table.
     keys = table[others].agg(" / ".join, axis=1) if others else pd.Series("", index=table.index)
-    for name in dict.fromkeys(keys):
+    names = list(dict.fromkeys(keys))
+    for i, name in enumerate(names):
         chosen = keys == name
-        places = [ticks.index(value) for value in table[x][chosen]]
+        # Side by side, else the bars of many lines hide each other.
+        aside = (i - (len(names) - 1) / 2) * 0.4 / len(names)
+        places = [ticks.index(value) + aside for value in table[x][chosen]]
         axis.errorbar(
-            places, means[chosen], yerr=sds[chosen], marker="o", capsize=3, label=_plain(name) or None
+            places,
+            means[chosen],
+            yerr=sds[chosen],
+            marker="o",
+            markersize=4,
+            capsize=2,
+            linewidth=1.2,
+            label=_plain(name) or None,
         )
     axis.set_xticks(range(len(ticks)), [_plain(tick) for tick in ticks])
-    axis.set(xlabel=_plain(x), ylabel=metric.upper())
+    axis.set(xlabel=_plain(x), ylabel=f"{title} (mean ± standard deviation)")
     if others:
-        axis.legend(frameon=False, fontsize=8)
+        axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return to_svg(figure)

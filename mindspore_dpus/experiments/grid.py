@@ -11,6 +11,11 @@ import yaml
 from mindspore_dpus.cli import parse_config
 from mindspore_dpus.config import Config
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.evaluation.metrics import METRICS
+
+SPLITS = ("test", "val")
+# Columns that the tables have besides the axes.
+TAKEN = ("seed", "split", "runs")
 
 
 @dataclass
@@ -20,12 +25,14 @@ class Experiment:
     Args:
         output: folder of the experiment; each run gets a folder in it.
         config: configuration file that every run starts from, relative to the experiment's file.
-        common: keys that all runs share.
-        seeds: one run of every combination for each.
         axes: axis -> value -> the keys that this value stands for.
+        seeds: one run of every combination for each.
+        common: keys that all runs share.
         reference: axis -> value: what the others are compared with, all else equal.
         metrics: what the table shows.
         x: axis along the figure's x-axis; None: bars.
+        split: whose predictions the tables and the figure are about. ``test``; or ``val``, to choose
+            settings without a look at the test images.
     """
 
     output: str
@@ -36,6 +43,7 @@ class Experiment:
     reference: dict[str, str] = field(default_factory=dict)
     metrics: list[str] = field(default_factory=lambda: ["precision", "recall", "auc"])
     x: str | None = None
+    split: str = "test"
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,11 @@ class Case:
         """For people."""
         return " / ".join([*self.cell.values(), f"seed {self.seed}"])
 
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return Path(self.config.output)
+
 
 def load_experiment(path: Path) -> Experiment:
     """Read an experiment file.
@@ -68,25 +81,64 @@ def load_experiment(path: Path) -> Experiment:
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        experiment = Experiment(**values)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} is not an experiment: it holds no keys")
+    try:
+        experiment = Experiment(**values)
     except TypeError as error:
         reason = str(error).replace("Experiment.__init__() ", "")
         raise UserError(f"{path} is not an experiment: {reason}") from None
-    if not isinstance(experiment.axes, dict) or not all(
-        isinstance(values, dict) and values for values in experiment.axes.values()
-    ):
+    _check_shapes(path, experiment)
+    # To YAML, a value such as 5 or 0.1 is a number.
+    experiment.axes = {
+        str(axis): {str(value): keys or {} for value, keys in values.items()}
+        for axis, values in experiment.axes.items()
+    }
+    experiment.reference = {str(axis): str(value) for axis, value in experiment.reference.items()}
+    _check_names(path, experiment)
+    experiment.config = str(path.parent / experiment.config)
+    return experiment
+
+
+def _check_shapes(path: Path, experiment: Experiment) -> None:
+    axes = experiment.axes
+    if not isinstance(axes, dict) or not axes:
         raise UserError(f"{path}: axes must map each axis to its values, and each value to its keys")
+    for axis, values in axes.items():
+        if not isinstance(values, dict) or not values:
+            raise UserError(f"{path}: axes must map each axis to its values; {axis} has none")
+        for value, keys in values.items():
+            if keys is not None and not isinstance(keys, dict):
+                raise UserError(f"{path}: axes: {axis}: {value} is {keys!r}; it must map keys to values")
+    for key in ("output", "config"):
+        if not isinstance(getattr(experiment, key), str):
+            raise UserError(f"{path}: {key} is {getattr(experiment, key)!r}; it must be text")
+    for key in ("common", "reference"):
+        if not isinstance(getattr(experiment, key), dict):
+            raise UserError(f"{path}: {key} is {getattr(experiment, key)!r}; it must map keys to values")
+    seeds = experiment.seeds
+    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int for seed in seeds):
+        raise UserError(f"{path}: seeds is {seeds!r}; it must be a list of whole numbers")
+
+
+def _check_names(path: Path, experiment: Experiment) -> None:
+    for axis in experiment.axes:
+        if axis in TAKEN:
+            raise UserError(f"{path}: axes: the tables have a column {axis} already; rename the axis")
     for axis, value in experiment.reference.items():
         if value not in experiment.axes.get(axis, {}):
             raise UserError(f"{path}: reference names {axis}: {value}, which the axes do not have")
     if experiment.x is not None and experiment.x not in experiment.axes:
         raise UserError(f"{path}: x names the axis {experiment.x!r}, which the axes do not have")
-    base = path.parent / experiment.config
-    return Experiment(**{**vars(experiment), "config": str(base)})
+    if experiment.split not in SPLITS:
+        raise UserError(f"{path}: split is {experiment.split!r}; it must be {' or '.join(SPLITS)}")
+    metrics = experiment.metrics
+    if not isinstance(metrics, list) or not metrics or any(name not in METRICS for name in metrics):
+        raise UserError(f"{path}: metrics is {metrics!r}; it must be a list of {', '.join(METRICS)}")
 
 
 def expand(experiment: Experiment, options: Sequence[str] = ()) -> list[Case]:
@@ -97,16 +149,23 @@ def expand(experiment: Experiment, options: Sequence[str] = ()) -> list[Case]:
         options: further command-line options of every run, such as ``--data.root=FOLDER``.
 
     Raises:
-        UserError: some combination is not a valid configuration; the message names it.
+        UserError: some combination is not a valid configuration (the message names it), an option would
+            undo what tells the runs apart, or two runs would share a folder.
     """
-    cases = []
+    _check_options(experiment, options)
+    cases = {}
     for seed in experiment.seeds:
         for values in itertools.product(*(axis.items() for axis in experiment.axes.values())):
             cell = dict(zip(experiment.axes, (name for name, _ in values), strict=True))
             name = "-".join([*(_slug(v) for v in cell.values()), f"seed{seed}"])
+            if name in cases:
+                raise UserError(
+                    f"{name}: two runs would share this folder; name seeds once, and axis values so "
+                    "that they differ in letters or digits"
+                )
             keys = dict(experiment.common)
             for _, settings in values:
-                keys |= settings or {}
+                keys |= settings
             keys |= {"seed": seed}
             arguments = [f"--config={experiment.config}"]
             arguments += [f"--{key}={_as_option(value)}" for key, value in keys.items()]
@@ -115,8 +174,18 @@ def expand(experiment: Experiment, options: Sequence[str] = ()) -> list[Case]:
                 config = parse_config([*arguments, *options, output])
             except UserError as error:
                 raise UserError(f"{name}: {error}") from None
-            cases.append(Case(name, cell, seed, config))
-    return cases
+            cases[name] = Case(name, cell, seed, config)
+    return list(cases.values())
+
+
+def _check_options(experiment: Experiment, options: Sequence[str]) -> None:
+    given = {option.partition("=")[0].removeprefix("--") for option in options}
+    if "seed" in given:
+        raise UserError("--seed would give all runs one seed; use --seeds")
+    for axis, values in experiment.axes.items():
+        for key in itertools.chain.from_iterable(values.values()):
+            if key in given:
+                raise UserError(f"--{key} would undo the axis {axis}; change the experiment's file")
 
 
 def _slug(text: str) -> str:

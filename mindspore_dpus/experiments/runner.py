@@ -1,127 +1,118 @@
-"""Running a grid: one process a run, finished ones skipped, a failed one reported and passed over."""
+"""Running a grid: some runs side by side, finished ones only checked, failed ones passed over."""
 
-import multiprocessing
-import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pandas as pd
 
 from mindspore_dpus.config import Config
-from mindspore_dpus.data.samples import read_table, write_table
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.experiments.estimate import duration, estimate_seconds
 from mindspore_dpus.experiments.grid import Case
+from mindspore_dpus.experiments.status import DONE, RUNNING, TODO, Status
 from mindspore_dpus.pipeline import train
-from mindspore_dpus.run import read_json
+from mindspore_dpus.processes import Task, available_cpus, side_by_side
 
 
-def run_grid(cases: list[Case], output: Path, report: Callable[[str], None] = print) -> pd.DataFrame:
+def check_jobs(jobs: int) -> None:
+    """Refuse a number of runs side by side that makes no sense.
+
+    Raises:
+        UserError: it is below 1, or above the number of CPUs.
+    """
+    n_cpus = len(available_cpus())
+    if not 1 <= jobs <= n_cpus:
+        raise UserError(f"--jobs is {jobs}; it must be between 1 and {n_cpus}, the number of CPUs")
+
+
+def run_grid(
+    cases: list[Case],
+    output: Path,
+    split: str = "test",
+    jobs: int = 1,
+    report: Callable[[str], None] = print,
+) -> pd.DataFrame:
     """Run every case that is not done.
 
-    A run that is done checks so in a second or two and changes nothing; an interrupted one goes on. So
+    A run that is done checks so in some seconds and changes nothing; an interrupted one goes on. So
     the same call after any interruption ends with the same results.
 
     Args:
         cases: the grid.
-        output: the experiment's folder; ``status.csv`` (run, status, minutes, message) is kept there.
-        report: called with a line for every run.
+        output: the experiment's folder; ``status.csv`` (see ``Status``) is kept there, and in ``logs``
+            all that each run says.
+        split: whose AUC the status shows.
+        jobs: runs side by side, each on its own equal share of the CPUs. MindSpore's rounding depends
+            on how many CPUs it has: equal results need equal shares.
+        report: called with a line for every run that ends.
 
     Returns:
         The status table.
+
+    Raises:
+        UserError: fewer jobs than one, or more than CPUs.
     """
-    rows = []
-    for i, case in enumerate(cases):
-        start = time.perf_counter()
-        message = _run_apart(case)
-        seconds = time.perf_counter() - start
-        status = "failed" if message else "done"
-        rows.append(
-            {
-                "run": case.name,
-                "status": status,
-                "minutes": round(seconds / 60, 2),
-                "message": message,
-            }
-        )
-        write_table(pd.DataFrame(rows), output / "status.csv")
-        outcome = message or f"AUC {_auc(case):.3f}"
-        left = estimate_seconds(cases[i + 1 :], cases[: i + 1])
-        report(
-            f"[{i + 1}/{len(cases)}] {case.title}: {outcome} ({seconds / 60:.1f} min); "
-            f"{len(cases) - i - 1} left{_about(left)}"
-        )
-    return pd.DataFrame(rows)
-
-
-def _run_apart(case: Case) -> str:
-    """Run one case in a process of its own; the error's one line, or nothing."""
-    context = multiprocessing.get_context("spawn")
+    check_jobs(jobs)
+    status = Status(cases, output / "status.csv", split)
+    logs = output / "logs"
+    logs.mkdir(exist_ok=True)
+    # A process for each run: its memory is given back, and its crash is not ours.
+    tasks = [Task(case.name, _run_apart, (case.config, logs / f"{case.name}.log")) for case in cases]
+    ended = 0
     try:
-        # A process for each run: its memory is given back, and its crash is not ours.
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
-            pool.submit(_train, case.config).result()
-    except UserError as error:
-        return str(error)
-    except Exception as error:  # whatever a run dies of, the others go on
-        return f"{type(error).__name__}: {' '.join(str(error).split()) or 'killed'}"
-    return ""
+        with (
+            _equal_shares(jobs),
+            closing(side_by_side(tasks, jobs, lambda i, line: status.running(cases[i], line))) as ends,
+        ):
+            for i, error in ends:
+                status.end(cases[i], _one_line(error))
+                ended += 1
+                ahead = status.having(TODO, RUNNING)
+                left = f"{len(cases) - ended} left"
+                if seconds := estimate_seconds(ahead, status.having(DONE), jobs):
+                    left += f", about {duration(seconds)}"
+                report(f"[{ended}/{len(cases)}] {status.line(cases[i])}; {left}")
+    finally:
+        status.interrupt()
+    return status.table()
 
 
-def _train(config: Config) -> None:
-    train(config, lambda line: None)
+def _run_apart(config: Config, log: Path, send: Callable[[str], None]) -> None:
+    """Fill a run's folder, in a process of its own: what it and its libraries say goes to a file."""
+    with open(log, "a", encoding="utf-8") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+
+    def report(line: str) -> None:
+        print(line, flush=True)
+        send(line)
+
+    try:
+        train(config, report)
+    except UserError:
+        raise
+    except Exception:
+        traceback.print_exc()
+        raise
 
 
-def _auc(case: Case) -> float:
-    metrics = read_json(Path(case.config.output) / "metrics.json")
-    value = metrics["test"]["models"]["fused"]["auc"]["value"]
-    return float("nan") if value is None else value
+def _one_line(error: Exception | None) -> str:
+    """What a run died of, or nothing."""
+    if isinstance(error, UserError | OSError):
+        return " ".join(str(error).split())
+    # Of a traceback, the last line.
+    return str(error).strip().splitlines()[-1] if error else ""
 
 
-def is_done(case: Case) -> bool:
-    """Whether a case has a report. (Whether it still fits its configuration is seen when it runs.)"""
-    return (Path(case.config.output) / "report.html").exists()
-
-
-def estimate_seconds(todo: list[Case], finished: list[Case]) -> float | None:
-    """How long the runs to do will take, by the images that finished ones trained on.
-
-    Args:
-        todo: runs ahead; those that are done count nothing.
-        finished: runs that may have been done.
-
-    Returns:
-        Seconds, or None while no run is finished.
-    """
-    seconds, work = 0.0, 0.0
-    for case in finished:
-        folder = Path(case.config.output)
-        if is_done(case):
-            stages = read_json(folder / "stages.json")
-            seconds += sum(stage["seconds"] for stage in stages.values())
-            work += len(read_table(folder / "subsets.csv")) * case.config.training.epochs
-    if not work:
-        return None
-    table = next(
-        read_table(Path(case.config.output) / "samples.csv") for case in finished if is_done(case)
-    )
-    labels = table["label"][table["split"] == "train"].value_counts()
-    ahead = [case for case in todo if not is_done(case)]
-    return sum(_planned_work(case, labels) for case in ahead) * seconds / work
-
-
-def _planned_work(case: Case, counts: pd.Series) -> float:
-    """Training images times epochs of a run that has not begun."""
-    sampling = case.config.sampling
-    balanced = 2.1 * counts.min()
-    a_member = {
-        "none": counts.sum(),
-        "random_over": len(counts) * counts.max(),
-    }.get(sampling.strategy, balanced)
-    return (a_member * sampling.n_subsets + balanced * sampling.baseline) * case.config.training.epochs
-
-
-def _about(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    return f", about {seconds / 3600:.1f} h" if seconds > 5400 else f", about {seconds / 60:.0f} min"
+@contextmanager
+def _equal_shares(jobs: int) -> Iterator[None]:
+    """Leave CPUs idle that cannot be dealt evenly: a run's rounding must not depend on its place."""
+    cpus = available_cpus()
+    os.sched_setaffinity(0, cpus[: len(cpus) // jobs * jobs])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cpus)

@@ -19,6 +19,14 @@ HISTORY = pd.DataFrame(
         "val_auc": [0.5, 0.7, 0.8],
     }
 )
+GRID = pd.DataFrame(
+    {
+        "method": ["a", "b & c", "a", "b & c"],
+        "K": ["3", "3", "5", "5"],
+        "auc_mean": [0.7, 0.8, 0.75, 0.85],
+        "auc_sd": [0.1, float("nan"), 0.1, 0.1],
+    }
+)
 SHARES = pd.Series([0.5, 0.3, 0.2], index=[0, 1, 2])
 FIGURES = {
     "curves": (
@@ -40,6 +48,18 @@ FIGURES = {
             np.array([[17, 0, 3], [0, 0, 0], [1, 2, 99]]), ["<x>", "y & z", "cold shut"]
         ),
         ["<x>", "y & z", "cold shut", "17", "99", "predicted", "true"],
+    ),
+    "grid_of_bars": (
+        lambda: plots.grid(GRID, ["method", "K"], split="val"),
+        ["b & c / 5", "val AUC (mean and standard deviation over the seeds)"],
+    ),
+    "grid_of_lines": (
+        lambda: plots.grid(GRID, ["method", "K"], "K"),
+        ["b & c", "K", "5", "test AUC (mean ± standard deviation)"],
+    ),
+    "grid_of_one_line": (
+        lambda: plots.grid(GRID[GRID["method"] == "a"].drop(columns="method"), ["K"], "K"),
+        ["K", "3", "5"],
     ),
 }
 

@@ -1,0 +1,56 @@
+"""How long a grid will take, by the images that its finished runs trained on."""
+
+import pandas as pd
+
+from mindspore_dpus.data.samples import read_table
+from mindspore_dpus.experiments import finished
+from mindspore_dpus.experiments.grid import Case
+
+
+def estimate_seconds(todo: list[Case], done: list[Case], jobs: int = 1) -> float | None:
+    """How long the runs to do will take.
+
+    Args:
+        todo: runs ahead.
+        done: finished runs.
+        jobs: how many run side by side.
+
+    Returns:
+        Seconds, or None while no run is finished.
+    """
+    if not done:
+        return None
+    trained = [len(read_table(case.folder / "subsets.csv")) for case in done]
+    work = sum(n * case.config.training.epochs for n, case in zip(trained, done, strict=True))
+    speed = sum(finished.seconds(case) for case in done) / work
+    table = read_table(done[0].folder / "samples.csv")
+    counts = table["label"][table["split"] == "train"].value_counts()
+    counts[counts.idxmin()] /= done[0].config.split.minority_fraction
+    ahead = [_planned_work(case, counts) * speed for case in todo]
+    # One run cannot be shared out.
+    return max(sum(ahead) / jobs, max(ahead, default=0.0))
+
+
+def duration(seconds: float) -> str:
+    """For people: minutes, or hours from one and a half on."""
+    return f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{seconds / 60:.0f} min"
+
+
+def _planned_work(case: Case, counts: pd.Series) -> float:
+    """Training images times epochs of a run that has not begun.
+
+    Args:
+        case: the run.
+        counts: training images of each class, before the smallest is thinned.
+    """
+    sampling = case.config.sampling
+    smallest = counts.min() * case.config.split.minority_fraction
+    others = counts.sum() - counts.min()
+    automatic = sampling.proportion == "auto"
+    drawn = 1.1 * smallest * (len(counts) - 1) if automatic else sampling.proportion * others
+    member = {
+        "none": smallest + others,
+        "random_over": len(counts) * counts.max(),
+    }.get(sampling.strategy, smallest + drawn)
+    images = member * sampling.n_subsets + (smallest + drawn) * sampling.baseline
+    return images * case.config.training.epochs

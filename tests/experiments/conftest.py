@@ -1,0 +1,29 @@
+"""One finished grid, which most of these tests look at."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from mindspore_dpus.experiments.grid import expand, load_experiment
+from mindspore_dpus.experiments.runner import run_grid
+from mindspore_dpus.experiments.tables import write_results
+from tests.experiments.grids import on_cpus, write_experiment
+
+
+@pytest.fixture(scope="package")
+def finished(castings, tmp_path_factory):
+    """A grid of four runs on one CPU, of which the two of seed 1 were added later; ``first`` holds the
+    results of the two of seed 0."""
+    folder = tmp_path_factory.mktemp("experiment")
+    output, first = folder / "grid", folder / "first"
+    experiment = load_experiment(write_experiment(folder))
+    cases = expand(experiment, [f"--data.root={castings}"])
+    lines = []
+    with on_cpus(1):
+        run_grid(cases[:2], output, report=lines.append)
+        write_results(experiment, cases[:2], first)
+        status = run_grid(cases, output, report=lines.append)
+    write_results(experiment, cases, output)
+    return SimpleNamespace(
+        output=output, first=first, experiment=experiment, cases=cases, status=status, lines=lines
+    )

@@ -1,0 +1,186 @@
+"""Grids that run: interrupted, killed, side by side, with failures; and their live table."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+
+import pandas as pd
+import pytest
+
+from mindspore_dpus.errors import UserError
+from mindspore_dpus.experiments.estimate import estimate_seconds
+from mindspore_dpus.experiments.finished import seconds
+from mindspore_dpus.experiments.grid import expand, load_experiment
+from mindspore_dpus.experiments.runner import check_jobs, run_grid
+from mindspore_dpus.experiments.tables import write_results
+from tests.experiments.grids import (
+    COMMON,
+    RESULTS,
+    assert_gone,
+    on_cpus,
+    start,
+    wait_until,
+    write_experiment,
+)
+
+COLUMNS = ["run", "status", "minutes", "test_auc", "message"]
+needs_two_cpus = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs")
+
+
+def read_status(output):
+    path = output / "status.csv"
+    return pd.read_csv(path, keep_default_na=False) if path.exists() else pd.DataFrame(columns=COLUMNS)
+
+
+def assert_same_results(output, reference):
+    for name in RESULTS:
+        assert (output / name).read_bytes() == (reference / name).read_bytes(), name
+
+
+def test_a_grid_goes_on_where_it_stopped(finished):
+    assert [line.partition(" (")[0].rpartition(" ")[0] for line in finished.lines] == [
+        "[1/2] Under-sample / seed 0: test AUC",
+        "[2/2] Ours / seed 0: test AUC",
+        "[1/4] Under-sample / seed 0: test AUC",
+        "[2/4] Ours / seed 0: test AUC",
+        "[3/4] Under-sample / seed 1: test AUC",
+        "[4/4] Ours / seed 1: test AUC",
+    ]
+    status = read_status(finished.output)
+    assert status.columns.tolist() == COLUMNS
+    assert status["run"].tolist() == [case.name for case in finished.cases]
+    assert status["status"].tolist() == ["done"] * 4
+    assert status["message"].tolist() == [""] * 4
+    # Those that were only checked keep the minutes and the AUC of their training.
+    assert status["minutes"].tolist() == [round(seconds(case) / 60, 2) for case in finished.cases]
+    results = pd.read_csv(finished.output / "results.csv")
+    assert status["test_auc"].tolist() == results["auc"].tolist()
+
+
+def test_images_and_features_are_shared(finished):
+    cache = finished.output / "cache"
+    assert sorted(p.name.split("-")[0] for p in cache.iterdir()) == ["features", "features", "images"]
+
+
+def test_a_killed_grid_ends_with_the_results_of_one_that_was_not(finished, castings, tmp_path):
+    path, output = write_experiment(tmp_path), tmp_path / "grid"
+    command = (path, f"--data.root={castings}", "--seeds", "0")
+    with on_cpus(1):
+        process = start(*command)
+        wait_until((output / "ours-seed0" / "members" / "00").exists, process)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert_gone(process.pid)
+    assert read_status(output)["status"].tolist() == ["done", "running"]
+    assert not (output / "ours-seed0" / "report.html").exists()
+    trained = output / "under_sample-seed0" / "members" / "00" / "best.safetensors"
+    before = trained.stat().st_mtime_ns
+    with on_cpus(1):
+        process = start(*command)
+        _, errors = process.communicate(timeout=300)
+    assert (process.returncode, errors) == (0, "")
+    assert trained.stat().st_mtime_ns == before
+    assert_same_results(output, finished.first)
+
+
+@needs_two_cpus
+def test_runs_side_by_side_give_the_results_of_runs_in_turn(finished, castings, tmp_path):
+    path, output = write_experiment(tmp_path), tmp_path / "grid"
+    with on_cpus(2):
+        process = start(path, f"--data.root={castings}", "--seeds", "0", "--jobs", "2")
+        both = ["running", "running"]
+        wait_until(lambda: read_status(output)["status"].tolist() == both, process)
+        lines, errors = process.communicate(timeout=300)
+    assert (process.returncode, errors) == (0, "")
+    assert "[2/2] " in lines
+    assert_same_results(output, finished.first)
+    for case in finished.cases[:2]:
+        own = output / case.name / "predictions_test.csv"
+        assert own.read_bytes() == (case.folder / "predictions_test.csv").read_bytes()
+
+
+@needs_two_cpus
+def test_ctrl_c_ends_all_runs_and_is_one_line(castings, tmp_path):
+    path, output = write_experiment(tmp_path), tmp_path / "grid"
+    process = start(path, f"--data.root={castings}", "--jobs", "2", "--training.epochs=50")
+    wait_until(lambda: read_status(output)["status"].tolist()[:2] == ["running"] * 2, process)
+    os.killpg(process.pid, signal.SIGINT)
+    lines, errors = process.communicate(timeout=60)
+    assert (process.returncode, lines) == (130, "")
+    assert errors == "interrupted: start the same command again to go on\n"
+    assert_gone(process.pid)
+    assert read_status(output)["status"].tolist() == ["to do"] * 4
+
+
+def test_a_run_that_is_killed_is_a_failed_run(finished, tmp_path):
+    def kill_the_first():
+        while not (runs := multiprocessing.active_children()):
+            time.sleep(0.01)
+        os.kill(runs[0].pid, signal.SIGKILL)
+
+    threading.Thread(target=kill_the_first).start()
+    lines = []
+    status = run_grid(finished.cases[:2], tmp_path, report=lines.append)
+    assert status["status"].tolist() == ["failed", "done"]
+    assert "its process was killed" in status["message"][0]
+    assert "its process was killed" in lines[0]
+
+
+def test_a_failed_run_is_reported_and_the_rest_goes_on(castings, tmp_path):
+    axes = {
+        "rate": {
+            "absurd": {"training.learning_rate": 1.0e38, "training.epochs": 2},
+            "sane": {"training.learning_rate": 1.0e-3},
+        }
+    }
+    common = COMMON | {"sampling.strategy": "random_under", "sampling.n_subsets": 1}
+    path = write_experiment(tmp_path, axes=axes, reference={}, seeds=[0], common=common, x="rate")
+    experiment, output = load_experiment(path), tmp_path / "grid"
+    cases = expand(experiment, [f"--data.root={castings}"])
+    seen = []
+    run_grid(cases, output, report=lambda line: seen.append((line, read_status(output))))
+    (line, halfway), (_, end) = seen
+    assert halfway["status"].tolist() == ["failed", "to do"]
+    assert halfway[["minutes", "test_auc", "message"]].iloc[1].tolist() == ["", "", ""]
+    assert end["status"].tolist() == ["failed", "done"]
+    assert "the loss is" in line
+    assert "the loss is" in end["message"][0]
+    assert end["test_auc"].tolist()[0] == ""
+    assert 0 <= float(end["test_auc"].tolist()[1]) <= 1
+    table = write_results(experiment, cases, output)
+    assert table["rate"].tolist() == ["sane"]
+    assert "val AUC" in (output / "logs" / "sane-seed0.log").read_text()
+
+
+@pytest.mark.parametrize("jobs", [0, -1, 10**6])
+def test_a_number_of_jobs_that_makes_no_sense_is_refused(jobs):
+    with pytest.raises(
+        UserError, match=f"--jobs is {jobs}; it must be between 1 and [0-9]+, the number"
+    ):
+        check_jobs(jobs)
+
+
+def test_a_wrong_call_is_one_line(castings, tmp_path):
+    process = start(write_experiment(tmp_path), f"--data.root={castings}", "--jobs=0")
+    lines, errors = process.communicate(timeout=100)
+    assert (process.returncode, lines) == (2, "")
+    assert errors.startswith("error: --jobs is 0; ")
+    assert errors.count("\n") == 1
+
+
+def test_time_is_estimated_from_what_is_done(finished, castings):
+    done, experiment = finished.cases, finished.experiment
+    assert estimate_seconds([], done) == 0
+    assert estimate_seconds(done, []) is None
+    took = sum(seconds(case) for case in done)
+    assert estimate_seconds(done, done) == pytest.approx(took, rel=0.1)
+    assert estimate_seconds(done, done, jobs=2) == pytest.approx(took / 2, rel=0.1)
+    # One run is not sooner done because another could run beside it.
+    assert estimate_seconds(done[:1], done, jobs=2) == estimate_seconds(done[:1], done)
+    options = [f"--data.root={castings}", "--sampling.n_clusters=1"]
+    half = expand(experiment, [*options, "--split.minority_fraction=0.5"])
+    assert estimate_seconds(half, done) == pytest.approx(estimate_seconds(done, done) / 2)
+    few, many = (expand(experiment, [*options, f"--sampling.proportion={p}"]) for p in (0.1, 0.8))
+    assert estimate_seconds(few, done) < took < estimate_seconds(many, done)
