@@ -1,14 +1,15 @@
 """Simulated radiographs of castings, by Beer-Lambert absorption, with known groups and flaws.
 
-A random part is a thickness map in millimetres; a flaw takes thickness away, or adds a denser
-material. The detector sees ``I = I0 exp(-mu T) + scatter``, blurred by its unsharpness, with
-Poisson noise of the photons and Gaussian noise of the read-out. The three kinds of normal image
-are those of the paper's Figure 1.
+A random part of a random material is a thickness map in millimetres; in a flaw, air or a denser metal
+takes the material's place. The detector sees ``I = I0 exp(-mu T) + scatter``, blurred by its
+unsharpness, with Poisson noise of the photons and Gaussian noise of the read-out. The three kinds of
+normal image are those of the paper's Figure 1.
 """
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -23,11 +24,31 @@ from mindspore_dpus.run import atomic
 SUBPOPULATIONS = ("bright", "rough", "plain")
 FLAWS = ("void", "shrinkage", "inclusion", "crack")
 
-# Aluminium at some 80 keV; iron for heavy inclusions (both rounded from the NIST tables), per mm.
-MU_ALUMINIUM = 0.054
+
+class Material(NamedTuple):
+    """What a part is cast from.
+
+    Attributes:
+        mu: linear attenuation coefficient, per mm.
+        wall: thickness of a part, as a multiple of the same part's in aluminium.
+    """
+
+    mu: float
+    wall: float
+
+
+# Pure metals at some 80 keV, rounded from the NIST XCOM tables. An inspector chooses the exposure so
+# that parts absorb about alike. One exposure is simulated, so the walls make up for it: mu * wall stays
+# within 15 % of aluminium's.
+MATERIALS = {
+    "magnesium": Material(mu=0.034, wall=1.4),
+    "aluminium": Material(mu=0.054, wall=1.0),
+    "titanium": Material(mu=0.184, wall=0.33),
+}
+# Iron for heavy inclusions, per mm; same tables, same energy.
 MU_INCLUSION = 0.47
 
-# Wall thickness in mm from which a part of each sub-population is drawn.
+# Wall thickness, in mm of aluminium, from which a part of each sub-population is drawn.
 WALL = {"bright": (4.0, 9.0), "rough": (14.0, 22.0), "plain": (24.0, 34.0)}
 PIXEL_MM = 0.4
 
@@ -38,7 +59,11 @@ OURS = re.compile(
 
 
 def radiograph(
-    rng: np.random.Generator, config: SimulateConfig, subpopulation: str, flaw: str | None
+    rng: np.random.Generator,
+    config: SimulateConfig,
+    subpopulation: str,
+    material: str,
+    flaw: str | None,
 ) -> tuple[np.ndarray, dict]:
     """Simulate one image.
 
@@ -46,41 +71,56 @@ def radiograph(
         rng: source of randomness.
         config: size, bits, noise, scatter, flaw sizes.
         subpopulation: one of ``SUBPOPULATIONS``.
+        material: one of ``MATERIALS``.
         flaw: one of ``FLAWS``, or None for a normal image.
 
     Returns:
         (size, size) uint8 or uint16; and the flaw's ``flaw_size`` (largest side in pixels),
-        ``flaw_depth_mm`` and box (``box_x, box_y, box_w, box_h`` in pixels), empty without one.
+        ``flaw_depth_mm`` (of air, or of an inclusion's iron) and box (``box_x, box_y, box_w, box_h`` in
+        pixels), empty without one.
     """
-    thickness = part(rng, config.size, subpopulation)
-    attenuation = MU_ALUMINIUM * thickness
-    facts = {}
-    if flaw is not None:
-        shape = flaw_shape(rng, config, flaw)
-        wall = float(np.median(thickness[shape > 0]))
-        depth = shape * wall * rng.uniform(*config.flaw_contrast)
-        # Thin walls cannot lose more than they have.
-        depth = np.minimum(depth, 0.95 * thickness)
-        if flaw == "inclusion":
-            # As much absorption on top as a void of that depth would take away: a thin piece of iron.
-            attenuation = attenuation + MU_ALUMINIUM * depth
-            depth = depth * MU_ALUMINIUM / (MU_INCLUSION - MU_ALUMINIUM)
-        else:
-            attenuation = attenuation - MU_ALUMINIUM * depth
-        rows, columns = np.nonzero(shape > 0.05)
-        facts = {
-            "flaw_size": int(max(np.ptp(rows), np.ptp(columns))) + 1,
-            "flaw_depth_mm": round(float(depth.max()), 3),
-            "box_x": int(columns.min()),
-            "box_y": int(rows.min()),
-            "box_w": int(np.ptp(columns)) + 1,
-            "box_h": int(np.ptp(rows)) + 1,
-        }
-    return expose(rng, attenuation, config), facts
+    mu = MATERIALS[material].mu
+    thickness = part(rng, config.size, subpopulation, material)
+    attenuation = mu * thickness
+    if flaw is None:
+        return expose(rng, attenuation, config), {}
+    shape = flaw_shape(rng, config, flaw)
+    depth = _void_depth(rng, config, shape, thickness)
+    filling = 0.0
+    if flaw == "inclusion":
+        # As much absorption on top as a void of that depth would take away: a thin piece of iron.
+        filling = MU_INCLUSION
+        depth = depth * mu / (MU_INCLUSION - mu)
+    # The filling replaces the material: a part is no thicker for its flaw.
+    attenuation = attenuation + (filling - mu) * depth
+    return expose(rng, attenuation, config), _flaw_facts(shape, depth)
 
 
-def part(rng: np.random.Generator, size: int, subpopulation: str) -> np.ndarray:
-    """The thickness map of a random part, (size, size) float64 in mm."""
+def _void_depth(
+    rng: np.random.Generator, config: SimulateConfig, shape: np.ndarray, thickness: np.ndarray
+) -> np.ndarray:
+    """How much of the wall is missing in a void of that shape, in mm of the part's material."""
+    wall = float(np.median(thickness[shape > 0]))
+    depth = shape * wall * rng.uniform(*config.flaw_contrast)
+    # Thin walls cannot lose more than they have.
+    return np.minimum(depth, 0.95 * thickness)
+
+
+def _flaw_facts(shape: np.ndarray, depth: np.ndarray) -> dict:
+    """What the manifest says of a flaw: ``shape`` bounds it, ``depth`` is in mm."""
+    rows, columns = np.nonzero(shape > 0.05)
+    return {
+        "flaw_size": int(max(np.ptp(rows), np.ptp(columns))) + 1,
+        "flaw_depth_mm": round(float(depth.max()), 3),
+        "box_x": int(columns.min()),
+        "box_y": int(rows.min()),
+        "box_w": int(np.ptp(columns)) + 1,
+        "box_h": int(np.ptp(rows)) + 1,
+    }
+
+
+def part(rng: np.random.Generator, size: int, subpopulation: str, material: str) -> np.ndarray:
+    """The thickness map of a random part, (size, size) float64 in mm of its material."""
     wall = rng.uniform(*WALL[subpopulation])
     y, x = np.mgrid[0:size, 0:size] / size
     angle = rng.uniform(0, 2 * np.pi)
@@ -91,7 +131,7 @@ def part(rng: np.random.Generator, size: int, subpopulation: str) -> np.ndarray:
         thickness += _ribs_and_holes(rng, x, y, wall)
     if subpopulation == "rough":
         thickness += _rough_surface(rng, size, wall)
-    return np.maximum(thickness, 0.5)
+    return MATERIALS[material].wall * np.maximum(thickness, 0.5)
 
 
 def _ribs_and_holes(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, wall: float) -> np.ndarray:
@@ -192,8 +232,8 @@ def simulate(config: SimulateConfig, folder: Path, random_state: int) -> Path:
         random_state: seed; equal seeds give equal files.
 
     Returns:
-        The manifest: columns ``path,label,split,group,subpopulation,flaw,flaw_size,flaw_depth_mm,
-        box_x,box_y,box_w,box_h``. It is written last, so a folder with one is complete.
+        The manifest: columns ``path,label,split,group,subpopulation,material,flaw,flaw_size,
+        flaw_depth_mm,box_x,box_y,box_w,box_h``. It is written last, so a folder with one is complete.
 
     Raises:
         UserError: the folder holds something else than simulated radiographs.
@@ -208,14 +248,16 @@ def simulate(config: SimulateConfig, folder: Path, random_state: int) -> Path:
         rng = np.random.default_rng([random_state, i])
         proportions = np.array(config.proportions) / sum(config.proportions)
         subpopulation = str(rng.choice(SUBPOPULATIONS, p=proportions))
+        material = str(rng.choice(config.materials))
         flaw = str(rng.choice(FLAWS)) if label == "defect" else None
-        image, facts = radiograph(rng, config, subpopulation, flaw)
+        image, facts = radiograph(rng, config, subpopulation, material, flaw)
         name = f"{split}/{label}/{i:06d}.png"
         with atomic(folder / name) as temporary:
             # Not cv2.imwrite: it reports success on a full disk.
             temporary.write_bytes(cv2.imencode(".png", image)[1].tobytes())
         row = {"path": name, "label": label, "split": split, "group": ""}
-        rows.append(row | {"subpopulation": subpopulation, "flaw": flaw or ""} | facts)
+        row |= {"subpopulation": subpopulation, "material": material, "flaw": flaw or ""}
+        rows.append(row | facts)
     table = pd.DataFrame(rows)
     whole = [name for name in table if name.startswith("box_") or name == "flaw_size"]
     write_table(table.astype(dict.fromkeys(whole, "Int64")), manifest)

@@ -2,21 +2,37 @@
 
 import dataclasses
 import errno
+import typing
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
-from mindspore_dpus.config import SimulateConfig
+from mindspore_dpus.checks import check_config
+from mindspore_dpus.cli import parse_config, parse_simulate
+from mindspore_dpus.config import Config, SimulateConfig
 from mindspore_dpus.data.images import read_image
-from mindspore_dpus.data.simulate import FLAWS, SUBPOPULATIONS, expose, radiograph, simulate
+from mindspore_dpus.data.simulate import (
+    FLAWS,
+    MATERIALS,
+    SUBPOPULATIONS,
+    expose,
+    part,
+    radiograph,
+    simulate,
+)
 from mindspore_dpus.errors import UserError
 
 FEW = SimulateConfig(enabled=True, train=(3, 2), val=(1, 1), test=(1, 1), size=16)
 # As good as no noise, and no scatter: what is left is the part itself.
 CLEAN = SimulateConfig(size=64, bits=16, photons=1e12, scatter=0.0)
 TOP = 2**16 - 1
+# Per mm at 80 keV, and the wall as a multiple of aluminium's.
+MU = {"magnesium": 0.034, "aluminium": 0.054, "titanium": 0.184}
+WALLS = {"magnesium": 1.4, "aluminium": 1.0, "titanium": 0.33}
+MU_IRON = 0.47
+SLAB_MM = 10.0
 
 
 def files(folder):
@@ -26,6 +42,25 @@ def files(folder):
 def transmission(attenuation, rng=0, **changes):
     config = dataclasses.replace(CLEAN, **changes)
     return expose(np.random.default_rng(rng), attenuation, config) * 1.1 / TOP
+
+
+@pytest.fixture
+def slab(monkeypatch):
+    """Every part is a slab of 10 mm, and every flaw a square of one depth in its middle."""
+    square = np.zeros((CLEAN.size, CLEAN.size))
+    square[24:40, 24:40] = 1.0
+    module = "mindspore_dpus.data.simulate"
+    monkeypatch.setattr(f"{module}.part", lambda rng, size, *_: np.full((size, size), SLAB_MM))
+    monkeypatch.setattr(f"{module}.flaw_shape", lambda *_: square)
+
+
+def slab_image(material, flaw=None, contrast=0.5):
+    """A clean radiograph of the slab as (attenuation around the flaw, in its middle, facts)."""
+    config = dataclasses.replace(CLEAN, flaw_contrast=(contrast, contrast))
+    image, facts = radiograph(np.random.default_rng(0), config, "plain", material, flaw)
+    attenuation = -np.log(image * 1.1 / TOP)
+    around = np.concatenate([attenuation[:20].ravel(), attenuation[44:].ravel()])
+    return around, attenuation[28:36, 28:36], facts
 
 
 def test_equal_seeds_give_equal_files_and_others_do_not(tmp_path):
@@ -40,7 +75,8 @@ def test_equal_seeds_give_equal_files_and_others_do_not(tmp_path):
 def test_the_manifest_describes_every_file(castings):
     table = pd.read_csv(castings / "manifest.csv")
     facts = ["flaw_size", "flaw_depth_mm", "box_x", "box_y", "box_w", "box_h"]
-    assert list(table) == ["path", "label", "split", "group", "subpopulation", "flaw", *facts]
+    kinds = ["subpopulation", "material", "flaw"]
+    assert list(table) == ["path", "label", "split", "group", *kinds, *facts]
     assert set(table["path"]) == {
         path.relative_to(castings).as_posix() for path in castings.rglob("*.png")
     }
@@ -56,6 +92,7 @@ def test_the_manifest_describes_every_file(castings):
         table["path"].str.split("/").str[:2].str.join("/") == table["split"] + "/" + table["label"]
     ).all()
     assert set(table["subpopulation"]) == set(SUBPOPULATIONS)
+    assert set(table["material"]) == set(MU)
     defects = table[table["label"] == "defect"]
     assert set(defects["flaw"]) <= set(FLAWS)
     assert table["flaw"][table["label"] == "normal"].isna().all()
@@ -122,10 +159,11 @@ def test_an_interrupted_simulation_is_filled_again(tmp_path):
 
 @pytest.mark.parametrize("flaw", FLAWS)
 @pytest.mark.parametrize("subpopulation", SUBPOPULATIONS)
-def test_the_box_holds_the_flaw_and_nothing_else_changes(flaw, subpopulation):
+@pytest.mark.parametrize("material", MU)
+def test_the_box_holds_the_flaw_and_nothing_else_changes(flaw, subpopulation, material):
     for seed in range(5):
-        image, facts = radiograph(np.random.default_rng(seed), CLEAN, subpopulation, flaw)
-        without, none = radiograph(np.random.default_rng(seed), CLEAN, subpopulation, None)
+        image, facts = radiograph(np.random.default_rng(seed), CLEAN, subpopulation, material, flaw)
+        without, none = radiograph(np.random.default_rng(seed), CLEAN, subpopulation, material, None)
         assert none == {}
         change = np.log(image / without)
         # The detector's unsharpness carries a flaw's edge a little farther.
@@ -138,13 +176,14 @@ def test_the_box_holds_the_flaw_and_nothing_else_changes(flaw, subpopulation):
         assert (change[strongest] < 0) == (flaw == "inclusion")
         assert np.abs(change[~box]).max() < 0.1 * np.abs(change[box]).max()
         # mu T: nowhere has more been taken away than the manifest says.
-        mu = 0.47 - 0.054 if flaw == "inclusion" else 0.054
-        assert np.abs(change).max() <= mu * facts["flaw_depth_mm"] * 1.01
+        mu = MU_IRON - MU[material] if flaw == "inclusion" else MU[material]
+        # The manifest rounds to 0.001 mm.
+        assert np.abs(change).max() <= mu * (facts["flaw_depth_mm"] + 0.0005) * 1.01
 
 
 def test_sixteen_bits_hold_more_than_eight():
     config = SimulateConfig(size=32, bits=16)
-    image, _ = radiograph(np.random.default_rng(0), config, "bright", None)
+    image, _ = radiograph(np.random.default_rng(0), config, "bright", "aluminium", None)
     assert image.dtype == np.uint16
     assert len(np.unique(image)) > 256
     assert image.max() > 255
@@ -158,10 +197,118 @@ def test_subpopulations_come_in_their_proportions(tmp_path):
     assert np.all(np.abs(counts - 200 * shares) < 3 * np.sqrt(200 * shares * (1 - shares)))
 
 
-def test_thin_parts_are_brighter_than_thick_ones():
+@pytest.mark.parametrize("material", MU)
+def test_each_material_has_its_coefficient(slab, material):
+    around, middle, facts = slab_image(material)
+    assert facts == {}
+    assert around == pytest.approx(MU[material] * 10, abs=2e-4)
+    assert middle == pytest.approx(MU[material] * 10, abs=2e-4)
+
+
+@pytest.mark.parametrize("contrast", [0.2, 0.5])
+@pytest.mark.parametrize("flaw", ["void", "shrinkage", "crack"])
+@pytest.mark.parametrize("material", MU)
+def test_air_takes_away_its_depth_of_the_material(slab, material, flaw, contrast):
+    around, middle, facts = slab_image(material, flaw, contrast)
+    assert facts["flaw_depth_mm"] == contrast * SLAB_MM
+    assert around == pytest.approx(MU[material] * 10, abs=2e-4)
+    assert middle == pytest.approx(MU[material] * (10 - contrast * 10), abs=2e-4)
+
+
+# Iron that absorbs 5 mm of the material more than what it replaces: 5 mu / (0.47 - mu).
+@pytest.mark.parametrize(
+    ("material", "iron_mm"), [("magnesium", 0.390), ("aluminium", 0.649), ("titanium", 3.217)]
+)
+def test_an_inclusion_is_so_many_mm_of_iron_in_place_of_the_material(slab, material, iron_mm):
+    around, middle, facts = slab_image(material, "inclusion")
+    assert facts["flaw_depth_mm"] == iron_mm
+    assert around == pytest.approx(MU[material] * 10, abs=2e-4)
+    expected = MU[material] * (10 - iron_mm) + MU_IRON * iron_mm
+    assert middle == pytest.approx(expected, abs=5e-4)
+
+
+@pytest.mark.parametrize("subpopulation", SUBPOPULATIONS)
+@pytest.mark.parametrize("material", MU)
+def test_the_same_part_absorbs_about_alike_in_every_material(material, subpopulation):
+    for seed in range(5):
+        own, aluminium = (
+            part(np.random.default_rng(seed), 32, subpopulation, name)
+            for name in (material, "aluminium")
+        )
+        assert np.allclose(own, WALLS[material] * aluminium, rtol=1e-12)
+        ratio = MU[material] * own / (MU["aluminium"] * aluminium)
+        assert ratio == pytest.approx(1, abs=0.15)
+
+
+def test_the_manifest_names_the_material_that_was_radiographed(tmp_path, slab):
+    config = dataclasses.replace(CLEAN, train=(12, 0), val=(0, 0), test=(0, 0), size=16)
+    table = pd.read_csv(simulate(config, tmp_path, 0))
+    assert set(table["material"]) == set(MU)
+    for name, material in zip(table["path"], table["material"], strict=True):
+        image = cv2.imread(str(tmp_path / name), cv2.IMREAD_UNCHANGED)
+        assert np.allclose(image * 1.1 / TOP, np.exp(-MU[material] * 10), rtol=2e-3)
+
+
+@pytest.mark.parametrize("materials", [list(MU), ["titanium", "magnesium"], ["aluminium"]])
+def test_parts_are_of_the_materials_asked_for_equally_often(tmp_path, materials):
+    config = SimulateConfig(train=(200, 0), val=(0, 0), test=(0, 0), size=16, materials=materials)
+    table = pd.read_csv(simulate(config, tmp_path, 0))
+    counts = table["material"].value_counts()
+    assert set(counts.index) == set(materials)
+    share = 1 / len(materials)
+    assert np.all(np.abs(counts - 200 * share) <= 3 * np.sqrt(200 * share * (1 - share)))
+    # The draw of the material does not follow that of the sub-population.
+    assert len(table.groupby(["subpopulation", "material"])) == 3 * len(materials)
+
+
+def test_the_configuration_offers_the_materials_of_the_simulator():
+    (literal,) = typing.get_args(typing.get_type_hints(SimulateConfig)["materials"])
+    assert list(typing.get_args(literal)) == list(MATERIALS) == SimulateConfig().materials
+    assert {name: tuple(material) for name, material in MATERIALS.items()} == {
+        name: (MU[name], WALLS[name]) for name in MU
+    }
+
+
+def test_materials_are_taken_from_a_file_and_from_options(tmp_path):
+    (tmp_path / "given.yaml").write_text("data: {simulate: {enabled: true, materials: [titanium]}}")
+    config = parse_config(["--config", str(tmp_path / "given.yaml")])
+    assert config.data.simulate.materials == ["titanium"]
+    given, _, _ = parse_simulate(["--output", "here", "--materials=[magnesium,titanium]"])
+    assert given.materials == ["magnesium", "titanium"]
+
+
+@pytest.mark.parametrize("value", ["tin", "[tin]", "[aluminium,tin]", "[Aluminium]"])
+def test_an_unknown_material_is_refused(value):
+    with pytest.raises(UserError) as caught:
+        parse_config(["--data.simulate.enabled=true", f"--data.simulate.materials={value}"])
+    message = str(caught.value)
+    assert message.startswith("configuration: data.simulate.materials is ")
+    assert message.endswith("; it must be [magnesium, aluminium or titanium, ...]")
+    assert "\n" not in message
+
+
+def test_no_material_at_all_is_refused():
+    config = Config()
+    config.data.simulate = SimulateConfig(enabled=True, materials=[])
+    message = "configuration: data.simulate.materials is []; it must name at least one"
+    with pytest.raises(UserError) as caught:
+        check_config(config)
+    assert str(caught.value) == message
+    with pytest.raises(UserError) as caught:
+        parse_simulate(["--output", "here", "--materials=[]"])
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("material", MU)
+def test_thin_parts_are_brighter_than_thick_ones(material):
     config = SimulateConfig(size=32)
     bright, rough, plain = (
-        np.mean([radiograph(np.random.default_rng(s), config, kind, None)[0].mean() for s in range(12)])
+        np.mean(
+            [
+                radiograph(np.random.default_rng(seed), config, kind, material, None)[0].mean()
+                for seed in range(12)
+            ]
+        )
         for kind in ("bright", "rough", "plain")
     )
     assert bright > 1.5 * rough
