@@ -8,6 +8,7 @@ from pathlib import Path
 import mindspore as ms
 from mindspore import nn
 
+from mindspore_dpus.device import Device
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.models.freeze import freeze as freeze_parameters
 from mindspore_dpus.models.mobilenet_v2 import MobileNetV2
@@ -33,6 +34,7 @@ def create_model(
     freeze: Sequence[str] = (),
     seed: int = 0,
     allow_fresh: Sequence[str] = (),
+    device: Device | None = None,
 ) -> nn.Cell:
     """Build a network; its classifier is new, as in section 2.3 of the paper.
 
@@ -46,6 +48,7 @@ def create_model(
         seed: equal seeds give equal random weights. (Dropout inside some of mindcv's networks draws from
             a state that MindSpore cannot set back: their training is not repeatable to the bit.)
         allow_fresh: glob patterns of parameters that ``pretrained`` may lack.
+        device: what it will run on, whose faster kernels it then uses; None: MindSpore's alone.
 
     Returns:
         A Cell from images (N, in_channels, H, W) float32 to logits (N, num_classes) float32.
@@ -63,6 +66,11 @@ def create_model(
     if pretrained is not None:
         load_weights(net, pretrained, allow_fresh)
     freeze_parameters(net, freeze)
+    if device is not None and device.fast_depthwise:
+        # Imported late: numba takes a second, and other devices do not need it.
+        from mindspore_dpus.models.depthwise import use_fast_depthwise
+
+        use_fast_depthwise(net)
     return net
 
 
