@@ -27,6 +27,11 @@ class SimulateConfig:
     proportions: tuple[float, float, float] = (0.25, 0.35, 0.4)
     """Shares of the three sub-populations of Figure 1: bright, rough (bumps that look like flaws),
     plain (little detail)."""
+    materials: list[Literal["magnesium", "aluminium", "titanium"]] = field(
+        default_factory=lambda: ["magnesium", "aluminium", "titanium"]
+    )
+    """Materials of the parts, each as likely as the others. Walls are chosen so that all absorb about
+    alike."""
     flaw_size: tuple[float, float] = (0.08, 0.2)
     """Smallest and largest flaw, as a share of the image's side."""
     flaw_contrast: tuple[float, float] = (0.15, 0.5)
@@ -108,8 +113,9 @@ class SamplingConfig:
 
     strategy: Literal["dpus", "random_under", "random_over", "none"] = "dpus"
     """dpus: p % of every group; random_under / random_over: the classical baselines; none: all."""
-    n_clusters: int = 5
-    """K, number of groups of the majority class."""
+    n_clusters: int | Literal["auto"] = 5
+    """K, number of groups of the majority class; auto: the K of 2 to 10 with the largest mean
+    silhouette."""
     proportion: float | Literal["auto"] = "auto"
     """p, share of the majority class in one subset; auto: 10 % more images than the minority has."""
     n_subsets: int = 5
@@ -219,6 +225,12 @@ class DeviceConfig:
     """Compile the training step to a graph. Default: on Ascend and GPU, not on CPU."""
     amp_level: Literal["O0", "O1", "O2", "O3"] = "O0"
     """Mixed precision of MindSpore (float16, loss scaled by 1024) on Ascend and GPU; O0: float32."""
+    fast_depthwise: bool = True
+    """CPU only, not with jit: depthwise 3x3 convolutions in loops of our own (numba), ten times as fast
+    as MindSpore's; MobileNetV2 trains about twice as fast."""
+    processes: int | None = None
+    """CPU only: members trained side by side, each in a process on its own share of the cores. Default:
+    as many as there are cores, but no more than members. Each takes one to two gigabytes."""
     idle_main_thread: bool = False
     """CPU only: give MindSpore's spinning main thread the lowest priority, so that it yields to its
     workers. About 1.2 times as fast on a machine of one's own; ten times as slow on one whose cores

@@ -8,11 +8,16 @@ import sys
 import threading
 from dataclasses import dataclass
 
+# Before anything loads OpenMP: its threads, too, would spin between two calls and keep MindSpore's
+# from the cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import mindspore as ms
 from packaging.version import Version
 
 from mindspore_dpus.config import DeviceConfig
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.processes import available_cpus
 
 # From 2.9 on, the bundled oneDNN computes plain convolutions by its reference loops: a hundred times
 # slower on CPU. Other devices have kernels of their own.
@@ -28,12 +33,16 @@ class Device:
         jit: whether the training step is compiled to a graph.
         idle_main_thread: whether ``yield_to_workers`` does anything.
         amp_level: mixed precision, ``O0`` to ``O3``.
+        fast_depthwise: whether depthwise convolutions run in ``models.depthwise``.
+        processes: how many members are trained side by side.
     """
 
     target: str
     jit: bool
     idle_main_thread: bool
     amp_level: str = "O0"
+    fast_depthwise: bool = False
+    processes: int = 1
 
     def yield_to_workers(self) -> None:
         """Call after the first step: let this thread run only when no core is wanted by others.
@@ -83,7 +92,15 @@ def configure(config: DeviceConfig) -> Device:
     if on_cpu and config.amp_level != "O0":
         raise UserError("device.amp_level: mixed precision needs Ascend or GPU; on CPU use O0")
     jit = not on_cpu if config.jit is None else config.jit
-    return Device(target, jit, on_cpu and config.idle_main_thread, config.amp_level)
+    return Device(
+        target,
+        jit,
+        on_cpu and config.idle_main_thread,
+        config.amp_level,
+        # Compiled graphs cannot call it.
+        on_cpu and not jit and config.fast_depthwise,
+        (config.processes or len(available_cpus())) if on_cpu else 1,
+    )
 
 
 def check_version(target: str, version: str) -> None:

@@ -130,7 +130,14 @@ class RunFolder:
         path = self / STAGES_FILE
         return read_json(path) if path.exists() else {}
 
-    def stage(self, name: str, config: object, artefacts: list[str], make: Callable[[], None]) -> None:
+    def stage(
+        self,
+        name: str,
+        config: object,
+        artefacts: list[str],
+        make: Callable[[], None],
+        version: int = 1,
+    ) -> None:
         """Run a stage unless it is done for this configuration and everything before it.
 
         Args:
@@ -138,8 +145,10 @@ class RunFolder:
             config: what its result depends on, besides the stages before it (JSON values).
             artefacts: files, relative to the run folder, that exist when it is done.
             make: does the work and writes the artefacts.
+            version: of the code in ``make``; raised by whoever changes what it computes from the same
+                settings, so that results of the old code are not taken for the new one's.
         """
-        self.key = digest(self.key, name, config)
+        self.key = digest(self.key, name, version, config)
         stages = self.stages()
         if self._is_done(stages.get(name), artefacts):
             return

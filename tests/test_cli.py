@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from mindspore_dpus import config as config_module
+from mindspore_dpus.checks import check_config
 from mindspore_dpus.cli import (
     OneLineParser,
-    check_config,
     config_parser,
     dump_config,
     load_config,
@@ -119,6 +119,7 @@ def test_the_command_line_goes_before_the_file_and_the_file_before_the_defaults(
             "--data.value_range=window",
             "--features.n_components=null",
             "--features.layer=layer3",
+            "--sampling.n_clusters=auto",
             "--sampling.proportion=0.25",
             "--model.weights_dirs=[a,b]",
             "--model.pretrained=null",
@@ -200,6 +201,7 @@ def test_unknown_keys_and_wrong_types_are_named(write, text, name):
         ("data: {window: [1, 2, 3]}", "data.window is [1, 2, 3]; it must be [float, float]"),
         ("data: {positive: 1}", "data.positive is 1; it must be text in quotes"),
         ("data: {simulate: {bits: 9}}", "data.simulate.bits is 9; it must be 8 or 16"),
+        ("sampling: {n_clusters: 2.5}", "sampling.n_clusters is 2.5; it must be int or auto"),
         ("sampling: {proportion: some}", "sampling.proportion is some; it must be float or auto"),
         ("sampling: {baseline: 2}", "sampling.baseline is 2; it must be true or false"),
         ("features: {n_components: a}", "features.n_components is a; it must be int or null"),
@@ -219,7 +221,8 @@ def test_wrong_types_are_said_in_our_words(write, text, message):
     [
         (["--data.bits=12"], "data.bits is 12; it must be 8 or 16"),
         (["--sampling.proportion=some"], "sampling.proportion is some; it must be float or auto"),
-        (['--sampling={"n_clusters": "x"}'], "sampling.n_clusters is x; it must be int"),
+        (["--sampling.n_clusters=true"], "sampling.n_clusters is true; it must be int or auto"),
+        (['--sampling={"n_clusters": "x"}'], "sampling.n_clusters is x; it must be int or auto"),
     ],
 )
 def test_options_of_wrong_types_are_said_in_our_words(args, message):
@@ -366,6 +369,11 @@ def test_impossible_combinations_name_their_keys(args, keys):
     with pytest.raises(UserError, match="configuration: ") as caught:
         parse_config(args)
     assert [key for key in keys if key not in str(caught.value)] == []
+
+
+@pytest.mark.parametrize(("given", "value"), [("auto", "auto"), ("7", 7), ("1", 1)])
+def test_the_number_of_groups_is_a_number_or_auto(given, value):
+    assert parse_config(["--data.root=x", f"--sampling.n_clusters={given}"]).sampling.n_clusters == value
 
 
 def test_numbers_of_images_are_no_shares():

@@ -32,7 +32,7 @@ def tiny(castings, output, *options):
             "--training.epochs=2",
             "--evaluation.n_bootstrap=20",
             "--device.target=CPU",
-            "--device.idle_main_thread=false",
+            "--device.processes=1",  # Starting others would take longer than the training.
             *options,
         ]
     )

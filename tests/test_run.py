@@ -121,6 +121,14 @@ def test_a_changed_setting_runs_its_stage_and_all_to_the_right(folder, changed, 
     assert fill(folder, **settings) == []
 
 
+def test_results_of_older_code_are_made_again(folder):
+    made = []
+    for version in (1, 1, 2, 2):
+        run = RunFolder(folder, lambda line: None)
+        run.stage("a", [], [], lambda v=version: made.append(v), version)
+    assert made == [1, 2]
+
+
 @pytest.mark.parametrize("missing", list("abc"))
 def test_a_missing_file_runs_its_stage_again(folder, missing):
     fill(folder, a=1, b=2, c=3)

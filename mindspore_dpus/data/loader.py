@@ -9,6 +9,7 @@ import mindspore.dataset as ds
 import numpy as np
 
 from mindspore_dpus.config import AugmentConfig
+from mindspore_dpus.device import restore_interrupt
 
 # ImageNet's statistics for images in 0..1. Grey images use their means over the channels: a stem whose
 # kernels are summed over the input channels then sees exactly what the original stem sees of the grey
@@ -102,12 +103,11 @@ class BatchSource:
         return normalise(images), self.labels[rows].astype(np.int32)
 
 
-def batches(source: BatchSource, num_parallel_workers: int = 1):
-    """Iterate once over a source's batches, prepared ahead in threads.
+def batches(source: BatchSource):
+    """Iterate once over a source's batches, prepared ahead in a thread.
 
     Args:
         source: what to feed.
-        num_parallel_workers: threads.
 
     Returns:
         An iterator over (images (B, C, H, W) float32, labels (B,) int32) tensors, in order.
@@ -115,11 +115,13 @@ def batches(source: BatchSource, num_parallel_workers: int = 1):
     dataset = ds.GeneratorDataset(
         source,
         ["image", "label"],
-        num_parallel_workers=num_parallel_workers,
+        num_parallel_workers=1,
         shuffle=False,
         python_multiprocessing=False,
     )
-    return dataset.create_tuple_iterator(num_epochs=1, do_copy=False)
+    iterator = dataset.create_tuple_iterator(num_epochs=1, do_copy=False)
+    restore_interrupt()
+    return iterator
 
 
 def training_source(

@@ -17,7 +17,7 @@ from mindspore_dpus.fusion import fuse
 from mindspore_dpus.models.pretrained import file_hash
 from mindspore_dpus.run import RunFolder, write_json
 from mindspore_dpus.sampling.strategies import BASELINE
-from mindspore_dpus.stages.prepare import load_images, read_samples, settings, weights_file
+from mindspore_dpus.stages.prepare import image_cache, load_images, read_samples, settings, weights_file
 from mindspore_dpus.stages.subsets import read_subsets
 
 EVALUATED = ("val", "test")
@@ -31,7 +31,7 @@ def make_members(run: RunFolder, config: Config, root: Path) -> None:
 
     def make() -> None:
         from mindspore_dpus.device import configure
-        from mindspore_dpus.training.ensemble import train_ensemble
+        from mindspore_dpus.training.ensemble import Recipe, train_ensemble
 
         table, classes, labels = read_samples(run)
         row_of = {path: i for i, path in enumerate(table["path"])}
@@ -39,15 +39,12 @@ def make_members(run: RunFolder, config: Config, root: Path) -> None:
             if folder.name not in subsets:
                 shutil.rmtree(folder)
         train_ensemble(
-            config,
-            load_images(run, config, root),
+            Recipe(config, len(classes), weights, run.key),
+            image_cache(run, config, root),
             labels,
-            len(classes),
             {name: np.array([row_of[p] for p in paths]) for name, paths in subsets.items()},
             np.flatnonzero(table["split"] == "val"),
             run / "members",
-            weights,
-            run.key,
             configure(config.device),
             run.report,
         )

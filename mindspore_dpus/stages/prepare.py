@@ -122,7 +122,18 @@ def load_images(
     table: pd.DataFrame | None = None,
     unreadable: Path | None = None,
 ) -> np.ndarray:
-    """Every image of a table, decoded and resized: (N, H, W, C), memory-mapped.
+    """``image_cache``, opened: (N, H, W, C), memory-mapped."""
+    return open_cache(image_cache(run, config, root, table, unreadable))
+
+
+def image_cache(
+    run: RunFolder,
+    config: Config,
+    root: Path,
+    table: pd.DataFrame | None = None,
+    unreadable: Path | None = None,
+) -> Path:
+    """The file that holds every image of a table, decoded and resized; it is made where it is missing.
 
     Args:
         run: the run folder.
@@ -136,7 +147,7 @@ def load_images(
     spec = ImageSpec.from_config(config.data)
     path = cache_path(cache_dir(run, config), sample_table.fingerprint(table["path"], root), spec)
     build_cache(table, root, spec, path, unreadable or run / "unreadable.csv")
-    return open_cache(path)
+    return path
 
 
 def cache_dir(run: RunFolder, config: Config) -> Path:

@@ -1,19 +1,23 @@
-"""t members, one after the other: each with its own balanced set, start and order of data."""
+"""t members, each with its own balanced set, start and order of data; in turn or side by side."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from mindspore import nn
 
 from mindspore_dpus.config import Config
-from mindspore_dpus.device import Device
+from mindspore_dpus.data.cache import open_cache
+from mindspore_dpus.device import Device, configure
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.losses import create_loss
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.weights import get_state, set_state
+from mindspore_dpus.processes import Task, side_by_side
 from mindspore_dpus.training.checkpoint import load_checkpoint
+from mindspore_dpus.training.progress import Progress
 from mindspore_dpus.training.trainer import MemberData, Trainer, predict
 
 
@@ -24,14 +28,37 @@ class Job:
     Args:
         name: of the member.
         seed: the run's seed and the member's place.
-        data: images, and rows of its balanced set and of validation.
+        images: the image cache (``data.cache``).
+        labels: (N,) class index of each image.
+        train: (M,) rows of the member's balanced set.
+        val: (V,) rows of the validation split.
         folder: where its files go.
     """
 
     name: str
     seed: list[int]
-    data: MemberData
+    images: Path
+    labels: np.ndarray
+    train: np.ndarray
+    val: np.ndarray
     folder: Path
+
+
+@dataclass
+class Recipe:
+    """What all members of a run have in common.
+
+    Args:
+        config: the run's configuration.
+        num_classes: C.
+        weights: pretrained checkpoint, or None.
+        key: what the members belong to; written into their checkpoints.
+    """
+
+    config: Config
+    num_classes: int
+    weights: Path | None
+    key: str
 
 
 def start_state(
@@ -51,30 +78,24 @@ def start_state(
 
 
 def train_ensemble(
-    config: Config,
-    images: np.ndarray,
+    recipe: Recipe,
+    images: Path,
     labels: np.ndarray,
-    num_classes: int,
     subsets: dict[str, np.ndarray],
     val: np.ndarray,
     folder: Path,
-    weights: Path | None,
-    key: str,
     device: Device,
     report: Callable[[str], None] = print,
 ) -> None:
     """Train every member whose folder does not hold it already.
 
     Args:
-        config: the run's configuration.
-        images: (N, H, W, C) array of all cached images.
-        labels: (N,) class index of each.
-        num_classes: C.
+        recipe: what the members have in common.
+        images: the image cache.
+        labels: (N,) class index of each image.
         subsets: member -> rows of its balanced set.
         val: rows of the validation split.
         folder: members go to ``folder/<member>``.
-        weights: pretrained checkpoint, or None.
-        key: what the members belong to; written into their checkpoints.
         device: where to.
         report: called with a line for every member and epoch.
 
@@ -82,36 +103,78 @@ def train_ensemble(
         UserError: a member's loss is not a number; members trained before stay.
     """
     jobs = [
-        Job(name, [config.seed, i], MemberData(images, labels, rows, val), folder / name)
+        Job(name, [recipe.config.seed, i], images, labels, rows, val, folder / name)
         for i, (name, rows) in enumerate(subsets.items())
     ]
-    run_jobs(jobs, config, num_classes, weights, key, device, report)
+    progress = Progress(recipe.config.training.epochs, len(jobs), report)
+    try:
+        # Here a cluster would come in: jobs are independent, and each knows all that it needs.
+        if min(device.processes, len(jobs)) > 1:
+            run_side_by_side(jobs, recipe, device.processes, progress)
+        else:
+            run_in_turn(jobs, recipe, device, progress)
+    finally:
+        progress.close()
 
 
-def run_jobs(
-    jobs: list[Job],
-    config: Config,
-    num_classes: int,
-    weights: Path | None,
-    key: str,
-    device: Device,
-    report: Callable[[str], None],
+def run_in_turn(
+    jobs: list[Job], recipe: Recipe, device: Device, report: Callable[[str, dict], None]
 ) -> None:
-    """Train the members one after another on one device: what a cluster would do in its own way."""
+    """Train members one after another in this process, with one network and one compiled step.
+
+    Args:
+        jobs: the members.
+        recipe: what they have in common.
+        device: where to.
+        report: called after every epoch with the member's name and the row of its history.
+    """
+    config, num_classes = recipe.config, recipe.num_classes
     net = create_model(
-        config.model.backbone, num_classes, config.data.channels, freeze=config.model.freeze
+        config.model.backbone,
+        num_classes,
+        config.data.channels,
+        freeze=config.model.freeze,
+        device=device,
     )
-    stamp = {"key": key, "backbone": config.model.backbone}
+    stamp = {"key": recipe.key, "backbone": config.model.backbone}
     trainers = {}
     for job in jobs:
-        start = start_state(config, num_classes, job.seed, weights)
+        start = start_state(config, num_classes, job.seed, recipe.weights)
         # Losses may depend on the class counts. Members of one strategy share them, and so a trainer.
-        own = job.data.labels[job.data.train]
-        counts = tuple(np.bincount(own, minlength=num_classes).tolist())
+        counts = tuple(np.bincount(job.labels[job.train], minlength=num_classes).tolist())
         if counts not in trainers:
             loss = create_loss(config.loss, counts)
             trainers[counts] = Trainer(net, loss, config.training, device, stamp)
-        trainers[counts].fit(job.data, start, job.folder, job.seed, report)
+        data = MemberData(open_cache(job.images), job.labels, job.train, job.val)
+        trainers[counts].fit(data, start, job.folder, job.seed, partial(report, job.name))
+
+
+def run_side_by_side(
+    jobs: list[Job], recipe: Recipe, n_processes: int, report: Callable[[str, dict], None]
+) -> None:
+    """Train members in processes of their own, each on its share of the cores.
+
+    One core for each of two members gives more images a second than two cores for one: the small layers
+    of these networks leave a second core waiting.
+
+    Args:
+        jobs, recipe, report: as for ``run_in_turn``.
+        n_processes: how many at a time.
+
+    Raises:
+        UserError: a member failed. The others are stopped; all go on from their last epoch next time.
+    """
+    tasks = [Task(f"member {job.name}", _train_apart, (job, recipe)) for job in jobs]
+    for _, error in side_by_side(
+        tasks, min(n_processes, len(jobs)), lambda i, row: report(jobs[i].name, row)
+    ):
+        if error is not None:
+            raise error
+
+
+def _train_apart(job: Job, recipe: Recipe, send: Callable[[dict], None]) -> None:
+    device = configure(recipe.config.device)
+    run_in_turn([job], recipe, device, lambda name, row: send(row))
 
 
 def load_member(net: nn.Cell, folder: Path, key: str) -> None:
@@ -157,7 +220,7 @@ class Ensemble:
         self.device = device
         self.nets = {}
         for name in members:
-            net = create_model(config.model.backbone, num_classes, config.data.channels)
+            net = create_model(config.model.backbone, num_classes, config.data.channels, device=device)
             load_member(net, folder / name, key)
             self.nets[name] = net
 

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from mindspore import Parameter, nn, ops
-from tqdm import tqdm
 
 from mindspore_dpus.config import TrainingConfig
 from mindspore_dpus.data.loader import BatchSource, batches, training_source
 from mindspore_dpus.data.samples import write_table
-from mindspore_dpus.device import Device, restore_interrupt
+from mindspore_dpus.device import Device
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.metrics import log_loss, roc_auc
 from mindspore_dpus.models.freeze import set_train
@@ -71,7 +70,7 @@ class Trainer:
         start: dict[str, np.ndarray],
         folder: Path,
         seed: list[int],
-        report: Callable[[str], None] = print,
+        report: Callable[[dict], None] = lambda row: None,
     ) -> None:
         """Train one member; leaves ``best`` and ``last.safetensors`` and ``history.csv``.
 
@@ -82,25 +81,16 @@ class Trainer:
             start: weights to start from (``models.weights.get_state``).
             folder: the member's folder.
             seed: run seed and member: drives order and augmentation.
-            report: called with a line after every epoch.
+            report: called after every epoch with its row of the history.
 
         Raises:
             UserError: the loss is not a number; the last good epoch stays on disk.
         """
         stamp = self.stamp | {"seed": seed}
         history = self._resume(folder, stamp, start)
-        progress = tqdm(
-            desc=f"member {folder.name}",
-            initial=len(history),
-            total=self.config.epochs,
-            unit="epoch",
-            leave=False,
-            disable=None,
-        )
         for epoch in range(len(history) + 1, self.config.epochs + 1):
             if self._is_stale(history):
                 break
-            restore_interrupt()
             begin = time.perf_counter()
             self._set_learning_rate(epoch)
             train_loss = self._train_epoch(data, [*seed, epoch], folder)
@@ -121,15 +111,7 @@ class Trainer:
             last = stamp | {"epoch": epoch, "history": history}
             save_checkpoint(folder / "last.safetensors", state | self._training_state(), last)
             write_table(pd.DataFrame(history).round(6), folder / "history.csv")
-            progress.update()
-            progress.set_postfix(loss=f"{train_loss:.3f}", auc=f"{row['val_auc']:.3f}")
-            progress.clear()
-            report(
-                f"  {folder.name} epoch {epoch}/{self.config.epochs}: loss {train_loss:.4f}, "
-                f"val loss {row['val_loss']:.4f}, val AUC {row['val_auc']:.4f} ({row['seconds']:.1f} s)"
-            )
-
-        progress.close()
+            report(row)
 
     def _is_stale(self, history: list[dict]) -> bool:
         """Whether ``patience`` epochs have passed since the best one."""

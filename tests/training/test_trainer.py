@@ -33,7 +33,7 @@ def data():
 
 def trainer(device, backbone="resnet18", stamp=None, loss=None, **training):
     config = TrainingConfig(**{"epochs": 2, "batch_size": 8, "select_by": "last"} | training)
-    net = create_model(backbone, 2, 1)
+    net = create_model(backbone, 2, 1, device=device)
     return Trainer(
         net, create_loss(loss or LossConfig(), (12, 12)), config, device, stamp or {"key": "k"}
     )
@@ -44,9 +44,10 @@ def start(backbone="resnet18"):
 
 
 def fit(trainer, data, folder, backbone="resnet18"):
-    lines = []
-    trainer.fit(data, start(backbone), folder, SEED, lines.append)
-    return lines
+    """Train a member; the rows of its history that were reported."""
+    rows = []
+    trainer.fit(data, start(backbone), folder, SEED, rows.append)
+    return rows
 
 
 def weights(folder, name="best"):
@@ -60,12 +61,14 @@ def assert_equal(first, second):
 
 def test_learns_and_leaves_its_history(device, data, tmp_path):
     member = trainer(device, epochs=4, select_by="auc")
-    fit(member, data, tmp_path)
+    rows = fit(member, data, tmp_path)
+    assert rows == load_checkpoint(tmp_path / "last.safetensors")[1]["history"]
     history = pd.read_csv(tmp_path / "history.csv")
     assert history.columns.tolist() == ["epoch", "train_loss", "val_loss", "val_auc", "seconds"]
     assert history["epoch"].tolist() == [1, 2, 3, 4]
     assert history["train_loss"].iloc[-1] < 0.5 * history["train_loss"].iloc[0]
     assert history["val_auc"].max() == 1.0
+    pd.testing.assert_frame_equal(history, pd.DataFrame(rows), atol=1e-6)
 
 
 @pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v2"])
@@ -84,8 +87,8 @@ def test_a_resumed_member_equals_an_uninterrupted_one(device, data, tmp_path):
     training = {"augment": AugmentConfig(horizontal_flip=True, rotation=10)}
     fit(trainer(device, epochs=3, **training), data, tmp_path / "whole")
     fit(trainer(device, epochs=1, **training), data, tmp_path / "torn")
-    lines = fit(trainer(device, epochs=3, **training), data, tmp_path / "torn")
-    assert len(lines) == 2
+    rows = fit(trainer(device, epochs=3, **training), data, tmp_path / "torn")
+    assert [row["epoch"] for row in rows] == [2, 3]
     assert_equal(weights(tmp_path / "whole", "last"), weights(tmp_path / "torn", "last"))
 
 

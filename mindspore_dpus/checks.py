@@ -1,0 +1,134 @@
+"""Which configurations can work: ranges of single keys, and keys that must fit each other."""
+
+import math
+
+from mindspore_dpus.config import Config
+from mindspore_dpus.errors import UserError
+
+
+def check_config(config: Config) -> None:
+    """Refuse values that no stage could work with.
+
+    Raises:
+        UserError: names the first key that is out of range, its value and what is allowed.
+    """
+    for key, allowed, test in _RANGES:
+        value = config
+        for name in key.split("."):
+            value = getattr(value, name)
+        values = value if isinstance(value, list | tuple) else [value]
+        if not all(_finite(v) and test(v) for v in values):
+            raise UserError(f"configuration: {key} is {value}; it must be {allowed}")
+    data = config.data
+    if data.simulate.enabled and (data.root or data.manifest):
+        raise UserError(
+            "configuration: data.simulate.enabled is true and data.root or data.manifest is given; "
+            "use one of them (--data.simulate.enabled false to read your own images)"
+        )
+    if not data.simulate.enabled and not data.root:
+        raise UserError("configuration: data.root is missing; give the folder of your images")
+    simulate = data.simulate
+    if not simulate.materials:
+        raise UserError("configuration: data.simulate.materials is []; it must name at least one")
+    for key, (low, high), equal in (
+        ("percentiles", data.percentiles, False),
+        ("window", data.window, False),
+        ("simulate.flaw_size", simulate.flaw_size, True),
+        ("simulate.flaw_contrast", simulate.flaw_contrast, True),
+    ):
+        if low > high or (low == high and not equal):
+            raise UserError(f"configuration: data.{key} is {low}, {high}; the first must be smaller")
+    if data.positive == data.majority:
+        raise UserError("configuration: data.positive and data.majority name the same class")
+    weights = config.loss.class_weights
+    if weights is not None and not all(_finite(w) and w > 0 for w in weights):
+        raise UserError(f"configuration: loss.class_weights is {weights}; all must be above 0")
+    if config.sampling.baseline and config.sampling.strategy == "none":
+        raise UserError("configuration: sampling.baseline needs a strategy other than none")
+    split = config.split
+    if split.val_size <= 1 and split.test_size <= 1 and split.val_size + split.test_size >= 1:
+        raise UserError(
+            f"configuration: split.val_size is {split.val_size} and split.test_size is "
+            f"{split.test_size}; as shares of the images, their sum must be below 1"
+        )
+    _check_effect(config)
+
+
+def _check_effect(config: Config) -> None:
+    """Refuse settings that change nothing: who gives one believes that it does."""
+    loss, sampling = config.loss, config.sampling
+    weighted, smoothed = ("weighted_cross_entropy", "focal"), ("cross_entropy", "weighted_cross_entropy")
+    for key, is_set, other, value, allowed in (
+        ("loss.class_weights", loss.class_weights is not None, "loss.name", loss.name, weighted),
+        ("loss.label_smoothing", loss.label_smoothing > 0, "loss.name", loss.name, smoothed),
+        (
+            "sampling.draw covering",
+            sampling.draw == "covering",
+            "sampling.strategy",
+            sampling.strategy,
+            ("dpus",),
+        ),
+    ):
+        if is_set and value not in allowed:
+            raise UserError(
+                f"configuration: {key} has no effect with {other} {value}; "
+                f"leave it out, or set {other} to {' or '.join(allowed)}"
+            )
+
+
+def _finite(value: object) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _positive(value: float) -> bool:
+    return value > 0
+
+
+def _share(value: float) -> bool:
+    return 0 < value <= 1
+
+
+def _not_negative(value: float) -> bool:
+    return value >= 0
+
+
+_RANGES = (
+    ("seed", "0 or more", _not_negative),
+    ("data.image_size", "at least 16", lambda v: v >= 16),
+    ("data.percentiles", "between 0 and 100", lambda v: 0 <= v <= 100),
+    ("data.window", "numbers", lambda v: True),
+    ("data.simulate.train", "at least 1", _positive),
+    ("data.simulate.val", "0 or more", _not_negative),
+    ("data.simulate.test", "0 or more", _not_negative),
+    ("data.simulate.size", "at least 16", lambda v: v >= 16),
+    ("data.simulate.proportions", "above 0", _positive),
+    ("data.simulate.flaw_size", "above 0, at most 0.5", lambda v: 0 < v <= 0.5),
+    ("data.simulate.flaw_contrast", "above 0, at most 1", _share),
+    ("data.simulate.photons", "above 0", _positive),
+    ("data.simulate.scatter", "0 or more, below 1", lambda v: 0 <= v < 1),
+    ("split.val_size", "above 0", _positive),
+    ("split.test_size", "above 0", _positive),
+    ("split.minority_fraction", "above 0, at most 1", _share),
+    ("features.n_components", "at least 1, or null", lambda v: v is None or v >= 1),
+    ("features.batch_size", "at least 1", _positive),
+    ("sampling.n_clusters", "auto, or at least 1", lambda v: v == "auto" or v >= 1),
+    ("sampling.proportion", "auto, or above 0 and at most 1", lambda v: v == "auto" or _share(v)),
+    ("sampling.n_subsets", "at least 1", _positive),
+    ("loss.label_smoothing", "0 or more, below 1", lambda v: 0 <= v < 1),
+    ("loss.focal_gamma", "0 or more", _not_negative),
+    ("loss.seesaw_p", "0 or more", _not_negative),
+    ("loss.seesaw_q", "0 or more", _not_negative),
+    ("training.epochs", "at least 1", _positive),
+    ("training.batch_size", "at least 2 (batch norms need two images)", lambda v: v >= 2),
+    ("training.learning_rate", "above 0", _positive),
+    ("device.processes", "at least 1, or null", lambda v: v is None or v >= 1),
+    ("training.patience", "at least 1, or null", lambda v: v is None or v >= 1),
+    ("training.weight_decay", "0 or more", _not_negative),
+    ("training.augment.rotation", "between 0 and 180", lambda v: 0 <= v <= 180),
+    ("training.augment.brightness", "0 or more, below 1", lambda v: 0 <= v < 1),
+    ("training.augment.contrast", "0 or more, below 1", lambda v: 0 <= v < 1),
+    ("evaluation.threshold", "between 0 and 1", lambda v: 0 <= v <= 1),
+    ("evaluation.n_bootstrap", "0 or more", _not_negative),
+    ("evaluation.confidence", "above 0, below 1", lambda v: 0 < v < 1),
+    ("device.device_id", "0 or more", _not_negative),
+)

@@ -1,0 +1,149 @@
+"""Members in turn and side by side: the same weights, the same lines, the same errors."""
+
+import multiprocessing
+import os
+import re
+import signal
+from contextlib import contextmanager
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mindspore_dpus.config import Config, DeviceConfig, ModelConfig, TrainingConfig
+from mindspore_dpus.device import Device
+from mindspore_dpus.errors import UserError
+from mindspore_dpus.processes import Task, available_cpus, side_by_side
+from mindspore_dpus.training.checkpoint import load_checkpoint
+from mindspore_dpus.training.ensemble import Recipe, train_ensemble
+
+MEMBERS = ("00", "01")
+EPOCHS = 2
+BACKBONE = "resnet18"
+
+
+def device(processes):
+    return Device("CPU", jit=False, idle_main_thread=False, fast_depthwise=True, processes=processes)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """A cache of 28 images of 32 pixels; those of class 1 are brighter."""
+    labels = np.tile([0, 1], 14)
+    images = np.random.default_rng(0).integers(0, 160, (28, 32, 32, 1))
+    path = tmp_path_factory.mktemp("cache") / "images.npy"
+    np.save(path, (images + 90 * labels[:, None, None, None]).astype(np.uint8))
+    return path
+
+
+def train(images, folder, processes, report, **training):
+    settings = {"epochs": EPOCHS, "batch_size": 8, "select_by": "last"} | training
+    config = Config(
+        model=ModelConfig(backbone=BACKBONE, pretrained=None),
+        training=TrainingConfig(**settings),
+        device=DeviceConfig(target="CPU"),
+    )
+    subsets = {name: np.arange(i, 16 + i) for i, name in enumerate(MEMBERS)}
+    train_ensemble(
+        Recipe(config, 2, None, "key"),
+        images,
+        np.tile([0, 1], 14),
+        subsets,
+        np.arange(18, 28),
+        folder,
+        device(processes),
+        report,
+    )
+
+
+def train_in_turn(images, folder, send):
+    """For a process of its own: MindSpore counts the cores once, when it is loaded."""
+    assert len(available_cpus()) == 1
+    train(images, folder, 1, send)
+
+
+@contextmanager
+def limited_to(n_cpus):
+    """Leave this process few cores, so that its children have one each."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:n_cpus])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@pytest.fixture(scope="module")
+def in_turn(images, tmp_path_factory):
+    """Folder and lines of an ensemble that one process has trained, on one core."""
+    folder, lines = tmp_path_factory.mktemp("in_turn"), []
+    task = Task("in turn", train_in_turn, (images, folder))
+    with limited_to(1):
+        ((_, error),) = side_by_side([task], 1, lambda _, line: lines.append(line))
+    if error is not None:
+        raise error
+    return folder, lines
+
+
+def without_times(lines):
+    return sorted(re.sub(r"\(.* s\)", "", line) for line in lines)
+
+
+def assert_equal(folder, expected):
+    """All that was trained is the same, to the last bit."""
+    for member in MEMBERS:
+        for name in ("best", "last"):
+            (one, stamp), (other, other_stamp) = (
+                load_checkpoint(path / member / f"{name}.safetensors") for path in (folder, expected)
+            )
+            assert one.keys() == other.keys()
+            assert all(np.array_equal(one[key], other[key]) for key in one)
+            assert stamp["epoch"] == other_stamp["epoch"] == EPOCHS
+        one, other = (pd.read_csv(path / member / "history.csv") for path in (folder, expected))
+        pd.testing.assert_frame_equal(one.drop(columns="seconds"), other.drop(columns="seconds"))
+
+
+def test_side_by_side_equals_in_turn_with_as_many_cores(images, in_turn, tmp_path):
+    # How MindSpore rounds depends on how many cores a member has, and on nothing else.
+    folder, expected = in_turn
+    lines = []
+    with limited_to(2):
+        train(images, tmp_path, 2, lines.append)
+    assert_equal(tmp_path, folder)
+    assert without_times(lines) == without_times(expected)
+    for member in MEMBERS:
+        own = [line.partition(":")[0] for line in lines if line.startswith(f"  {member} ")]
+        assert own == [f"  {member} epoch {epoch}/{EPOCHS}" for epoch in (1, 2)]
+
+
+def test_a_killed_member_is_named_and_goes_on_next_time(images, in_turn, tmp_path):
+    lines = []
+
+    def kill(line):
+        lines.append(line)
+        name = f"member {line.split()[0]}"
+        (process,) = [p for p in multiprocessing.active_children() if p.name == name]
+        os.kill(process.pid, signal.SIGKILL)
+
+    with limited_to(2):
+        with pytest.raises(UserError, match=r"^member 0\d: its process was killed .*same command again"):
+            train(images, tmp_path, 2, kill)
+        assert multiprocessing.active_children() == []
+        train(images, tmp_path, 2, lines.append)
+    assert_equal(tmp_path, in_turn[0])
+    # No epoch was trained twice. (Of one that was saved just before the end, nobody may have heard.)
+    told = without_times(lines)
+    assert len(set(told)) == len(told)
+    assert set(told) <= set(without_times(in_turn[1]))
+
+
+def test_a_loss_that_is_not_a_number_is_one_line(images, tmp_path):
+    lines = []
+    with (
+        limited_to(2),
+        pytest.raises(UserError, match=r"^member 0\d: the loss is .* epoch 1, step ") as caught,
+    ):
+        train(images, tmp_path, 2, lines.append, learning_rate=1e38)
+    assert "\n" not in str(caught.value)
+    assert lines == []
+    assert multiprocessing.active_children() == []
