@@ -1,6 +1,8 @@
 """Which checkpoint file a configuration names: searched on disk, else downloaded. No MindSpore here."""
 
+import fcntl
 import hashlib
+import os
 import re
 import shutil
 import urllib.error
@@ -54,8 +56,7 @@ def _download(backbone: str, folder: Path) -> Path:
     part = target.with_suffix(".part")
     print(f"downloading {url} -> {target}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        fetch(url, part)
+        obtain(url, target)
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         kept = f"; what has come is kept in {part}" if part.exists() else ""
         raise UserError(
@@ -64,9 +65,27 @@ def _download(backbone: str, folder: Path) -> Path:
             f"elsewhere and put it there as {target.name}, or name a folder with "
             "--model.weights_dirs or a file with --model.pretrained / --features.pretrained"
         ) from None
-    check_download(part, name)
-    part.replace(target)
     return target
+
+
+def obtain(url: str, target: Path) -> None:
+    """Download a checkpoint, once: of several processes that want it, the others wait.
+
+    Raises:
+        UserError: the download is damaged.
+        urllib.error.URLError, TimeoutError, ConnectionError: it broke off; the next call goes on.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(".part")
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if not target.exists():
+            fetch(url, part)
+            check_download(part, target.name)
+            part.replace(target)
+    finally:
+        os.close(folder)
 
 
 def fetch(url: str, part: Path) -> None:

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.models.factory import create_model
-from mindspore_dpus.models.pretrained import check_download, fetch, find_weights
+from mindspore_dpus.models.pretrained import check_download, fetch, find_weights, obtain
 from mindspore_dpus.models.weights import adapt_stem, assign, get_state, load_weights, set_state
 
 SHARED = Path(__file__).parents[3] / "shared" / "weights"
@@ -116,8 +116,10 @@ class Range(http.server.SimpleHTTPRequestHandler):
 
     content = bytes(range(256)) * 400
     break_off = False
+    requests = 0
 
     def do_GET(self):
+        Range.requests += 1
         begin = int((self.headers.get("Range") or "bytes=0-")[6:-1])
         self.send_response(206 if begin else 200)
         self.send_header("Content-Length", str(len(self.content) - begin))
@@ -148,6 +150,19 @@ def test_a_broken_download_goes_on_where_it_stopped(url, tmp_path):
     assert (tmp_path / "x.part").stat().st_size == len(Range.content) // 2
     fetch(url, tmp_path / "x.part")
     assert (tmp_path / "x.part").read_bytes() == Range.content
+
+
+def test_two_who_want_the_same_weights_download_them_once(url, tmp_path):
+    Range.requests = 0
+    target = tmp_path / "new" / "resnet18_imagenet-x.ckpt"
+    threads = [threading.Thread(target=obtain, args=(url, target)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Range.requests == 1
+    assert target.read_bytes() == Range.content
+    assert list(target.parent.iterdir()) == [target]
 
 
 def test_a_damaged_download_is_removed(tmp_path):
