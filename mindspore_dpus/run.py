@@ -198,6 +198,10 @@ class RunFolder:
                     f"{self.path} is being filled by another process: wait for it, or choose "
                     "another folder with --output"
                 ) from None
+            # What a killed process was writing.
+            for pattern in (".*.tmp*", "members/*/.*.tmp*"):
+                for torn in self.path.glob(pattern):
+                    torn.unlink()
             yield
 
     def finished(self, name: str) -> dict:

@@ -212,3 +212,15 @@ def test_a_folder_is_filled_by_one_process_at_a_time(folder):
         raise ValueError("inside")
     with first.lock():
         pass
+
+
+def test_what_a_killed_process_was_writing_is_removed(folder):
+    run = RunFolder(folder)
+    torn = [folder / ".metrics.123.tmp.json", folder / "members" / "00" / ".best.9.tmp.safetensors"]
+    kept = folder / "members" / "00" / "history.csv"
+    for path in (*torn, kept):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    with run.lock():
+        assert not any(path.exists() for path in torn)
+        assert kept.exists()
