@@ -2,8 +2,8 @@
 
 import os
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -63,10 +63,7 @@ def run_grid(
     tasks = [Task(case.name, _run_apart, (case.config, logs / f"{case.name}.log")) for case in cases]
     ended = 0
     try:
-        with (
-            _equal_shares(jobs),
-            closing(side_by_side(tasks, jobs, lambda i, line: status.running(cases[i], line))) as ends,
-        ):
+        with closing(side_by_side(tasks, jobs, lambda i, line: status.running(cases[i], line))) as ends:
             for i, error in ends:
                 status.end(cases[i], _one_line(error))
                 ended += 1
@@ -105,14 +102,3 @@ def _one_line(error: Exception | None) -> str:
         return " ".join(str(error).split())
     # Of a traceback, the last line.
     return str(error).strip().splitlines()[-1] if error else ""
-
-
-@contextmanager
-def _equal_shares(jobs: int) -> Iterator[None]:
-    """Leave CPUs idle that cannot be dealt evenly: a run's rounding must not depend on its place."""
-    cpus = available_cpus()
-    os.sched_setaffinity(0, cpus[: len(cpus) // jobs * jobs])
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, cpus)
