@@ -23,6 +23,9 @@ PREDICT_CHUNK = 256
 def train(config: Config, report: Callable[[str], None] = print) -> RunFolder:
     """Fill a run folder from left to right; stages that are done for this configuration are skipped.
 
+    On a CPU, members are trained in processes of their own (``device.processes``). Each imports the
+    script that calls this, so that script must do its work under ``if __name__ == "__main__":``.
+
     Args:
         config: the checked configuration.
         report: called with a line for every stage, member and epoch.
