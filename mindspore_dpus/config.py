@@ -230,8 +230,8 @@ class DeviceConfig:
     as MindSpore's; MobileNetV2 trains about twice as fast."""
     processes: int | None = None
     """CPU only: members trained side by side, each in a process on its own share of the cores. Default:
-    as many as there are cores, but no more than members. Each takes one to two gigabytes. The last digits
-    of a result depend on the number of cores that a member has."""
+    as many as there are cores, but no more than members. Each takes one to two gigabytes. The last
+    digits of a result depend on the number of cores that a member has."""
     idle_main_thread: bool = False
     """CPU only: give MindSpore's spinning main thread the lowest priority, so that it yields to its
     workers. About 1.2 times as fast on a machine of one's own; ten times as slow on one whose cores
