@@ -72,6 +72,11 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def _peak_memory(who: int) -> int:
+    """MB so far: of this process, or of the largest one that it has started and that has ended."""
+    return resource.getrusage(who).ru_maxrss // 1024
+
+
 class RunFolder:
     """One run's folder, filled from left to right.
 
@@ -126,7 +131,7 @@ class RunFolder:
         return self.path / name
 
     def stages(self) -> dict:
-        """Finished stages: name -> key, artefacts, seconds, peak memory."""
+        """Finished stages: name -> key, artefacts, seconds, peak memory so far."""
         path = self / STAGES_FILE
         return read_json(path) if path.exists() else {}
 
@@ -174,7 +179,8 @@ class RunFolder:
             "key": self.key,
             "artefacts": artefacts,
             "seconds": round(time.perf_counter() - start, 2),
-            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            "peak_memory_mb": _peak_memory(resource.RUSAGE_SELF),
+            "child_peak_memory_mb": _peak_memory(resource.RUSAGE_CHILDREN),
         }
         write_json(self / STAGES_FILE, stages)
 

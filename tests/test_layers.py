@@ -19,7 +19,7 @@ FLOORS = [
     ["fusion", "evaluation", "evaluation.predictions", "evaluation.plots", "training"],
     ["training.ensemble", "evaluation.report", "deploy"],
     ["stages"],
-    ["pipeline", "experiments"],
+    ["pipeline", "experiments", "benchmarks"],
     ["tools"],
 ]
 FLOOR_OF = {

@@ -162,6 +162,7 @@ def test_a_stage_is_recorded_and_reported(folder):
     assert record["key"] == run.key
     assert 0 <= record["seconds"] < 60
     assert record["peak_memory_mb"] > 1
+    assert record["child_peak_memory_mb"] >= 0
     assert run.stages() == {"a": record}
     assert json.loads((folder / "stages.json").read_text()) == {"a": record}
 
