@@ -6,3 +6,7 @@ __version__ = "0.1.0"
 
 # Read by MindSpore when it is imported: errors only. GLOG_v=2 in the environment shows its warnings.
 os.environ.setdefault("GLOG_v", "3")
+
+# Read when OpenMP is loaded, which ``import mindspore`` does: its threads would spin between two calls
+# (models.depthwise) and keep MindSpore's from the cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")

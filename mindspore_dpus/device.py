@@ -8,10 +8,6 @@ import sys
 import threading
 from dataclasses import dataclass
 
-# Before anything loads OpenMP: its threads, too, would spin between two calls and keep MindSpore's
-# from the cores.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
 import mindspore as ms
 from packaging.version import Version
 

@@ -1,0 +1,1 @@
+"""What ``tools/benchmark.py`` measures: speed and memory of the product, beside torch where it is."""

@@ -1,0 +1,49 @@
+"""What the measured work works on, the same for both sides. No MindSpore and no torch here."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mindspore_dpus.config import SimulateConfig
+from mindspore_dpus.data.simulate import simulate
+
+NUM_CLASSES = 2
+# Adam's, small enough that random labels do not blow a network up within a benchmark.
+LEARNING_RATE = 1e-4
+FEATURES = 512
+# The product's own: features.batch_size, and training.trainer.PREDICT_BATCH.
+FORWARD_BATCH = 64
+
+
+def training_batch(batch_size: int, image_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Normalised grey images (N, 1, H, W) float32 and labels (N,) int32."""
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(batch_size, 1, image_size, image_size)).astype(np.float32)
+    return images, rng.integers(NUM_CLASSES, size=batch_size).astype(np.int32)
+
+
+def grey_images(n: int, image_size: int) -> np.ndarray:
+    """Prepared grey images (N, H, W, 1) uint8."""
+    shape = (n, image_size, image_size, 1)
+    return np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
+
+
+def castings(folder: Path, n: int, size: int) -> pd.DataFrame:
+    """Write simulated radiographs as files; the table of their paths, relative to the folder."""
+    config = SimulateConfig(enabled=True, train=(n - 1, 1), val=(0, 0), test=(0, 0), size=size)
+    return pd.read_csv(simulate(config, folder, random_state=0))[["path"]]
+
+
+def feature_vectors(samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors of a large class in five groups, and of a small one a twentieth its size.
+
+    Returns:
+        (N, 512) float32, and (N,) 0 for the large class, 1 for the small one.
+    """
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [samples, samples // 20])
+    vectors = rng.standard_normal((len(labels), FEATURES), dtype=np.float32)
+    centres = rng.standard_normal((5, FEATURES), dtype=np.float32)
+    vectors += centres[rng.integers(5, size=len(labels))]
+    return vectors, labels

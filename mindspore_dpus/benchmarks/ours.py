@@ -1,0 +1,141 @@
+"""The product's own work, through the functions that a run calls.
+
+Every function prepares one piece of work; its first argument is an empty folder that it may use.
+MindSpore is imported where it is used: the memory of what does not need it is measured without it.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from mindspore_dpus.benchmarks.inputs import (
+    LEARNING_RATE,
+    NUM_CLASSES,
+    castings,
+    feature_vectors,
+    grey_images,
+    training_batch,
+)
+from mindspore_dpus.benchmarks.runner import Prepared
+from mindspore_dpus.config import AugmentConfig, Config, DeviceConfig, LossConfig, TrainingConfig
+
+
+def step(
+    folder: Path,
+    backbone: str,
+    batch_size: int,
+    image_size: int,
+    target: str,
+    fast_depthwise: bool = True,
+) -> Prepared:
+    """One step of a member's training."""
+    import mindspore as ms
+    from mindspore import Tensor
+
+    from mindspore_dpus.device import configure
+    from mindspore_dpus.losses import create_loss
+    from mindspore_dpus.models.factory import create_model
+    from mindspore_dpus.models.freeze import set_train
+    from mindspore_dpus.training.step import create_optimizer, create_step
+
+    device = configure(DeviceConfig(target=target, fast_depthwise=fast_depthwise))
+    net = create_model(backbone, NUM_CLASSES, in_channels=1, device=device)
+    optimizer = create_optimizer(net, TrainingConfig(learning_rate=LEARNING_RATE))
+    loss = create_loss(LossConfig(), [batch_size // 2, batch_size - batch_size // 2])
+    train_step = create_step(net, loss, optimizer, device)
+    images, labels = (Tensor(array) for array in training_batch(batch_size, image_size))
+    set_train(net, True)
+
+    def call() -> None:
+        train_step(images, labels)
+        # On CPU every operation is waited for (device.configure), and this is not supported.
+        if device.target != "CPU":
+            ms.runtime.synchronize()
+        device.yield_to_workers()
+
+    return Prepared(call, batch_size)
+
+
+def features(
+    folder: Path, backbone: str, n_images: int, batch_size: int, image_size: int, target: str
+) -> Prepared:
+    """The features that the majority class is grouped by."""
+    from mindspore_dpus.device import configure
+    from mindspore_dpus.features.extract import extract, feature_layer
+    from mindspore_dpus.models.factory import create_model
+
+    device = configure(DeviceConfig(target=target))
+    net = create_model(backbone, NUM_CLASSES, in_channels=1, device=device)
+    layer = feature_layer(net, None)
+    images, rows = grey_images(n_images, image_size), np.arange(n_images)
+    return Prepared(lambda: extract(net, layer, images, rows, batch_size, device), n_images)
+
+
+def fused(
+    folder: Path, backbone: str, members: int, n_images: int, image_size: int, target: str
+) -> Prepared:
+    """The fused output of an ensemble, from prepared images."""
+    from mindspore_dpus.device import configure
+    from mindspore_dpus.models.factory import create_model
+    from mindspore_dpus.models.weights import get_state
+    from mindspore_dpus.stages.learn import with_fused
+    from mindspore_dpus.training.checkpoint import save_checkpoint
+    from mindspore_dpus.training.ensemble import Ensemble
+
+    config = Config()
+    config.model.backbone, config.data.channels = backbone, 1
+    device = configure(DeviceConfig(target=target))
+    names = [f"{i:02d}" for i in range(members)]
+    for i, name in enumerate(names):
+        net = create_model(backbone, NUM_CLASSES, in_channels=1, seed=i)
+        save_checkpoint(folder / name / "best.safetensors", get_state(net), {"key": "benchmark"})
+        del net
+    ensemble = Ensemble(config, NUM_CLASSES, names, folder, "benchmark", device)
+    images, rows = grey_images(n_images, image_size), np.arange(n_images)
+    return Prepared(lambda: with_fused(ensemble.predict(images, rows)), n_images)
+
+
+def cold(folder: Path, n_images: int, image_size: int) -> Prepared:
+    """Image files, twice as large as the network wants them, into the image cache."""
+    from mindspore_dpus.data.cache import build_cache
+    from mindspore_dpus.data.images import ImageSpec
+
+    root = folder / "castings"
+    files = castings(root, n_images, 2 * image_size)
+    cache = folder / "cache.npy"
+
+    def call() -> None:
+        cache.unlink(missing_ok=True)
+        build_cache(files, root, ImageSpec(image_size), cache, folder / "unreadable.csv")
+
+    return Prepared(call, n_images)
+
+
+def cached(folder: Path, n_images: int, batch_size: int, image_size: int) -> Prepared:
+    """An epoch's batches from the image cache."""
+    from mindspore_dpus.data.cache import open_cache
+    from mindspore_dpus.data.loader import batches, training_source
+
+    np.save(folder / "cache.npy", grey_images(n_images, image_size))
+    images = open_cache(folder / "cache.npy")
+    rows, labels = np.arange(n_images), np.zeros(n_images, np.int32)
+
+    def call() -> None:
+        source = training_source(images, rows, labels, batch_size, AugmentConfig(), [0])
+        for _ in batches(source):
+            pass
+
+    return Prepared(call, n_images // batch_size * batch_size)
+
+
+def sampler(folder: Path, samples: int) -> Prepared:
+    """Groups and subsets of so many majority samples."""
+    from mindspore_dpus.sampling import DistributionPreservingUnderSampler
+
+    vectors, labels = feature_vectors(samples)
+
+    def call() -> None:
+        DistributionPreservingUnderSampler(random_state=0).fit_resample(vectors, labels)
+
+    # Nothing is compiled, and at a million samples a call takes minutes.
+    return Prepared(call, samples, warm_up=1)

@@ -1,0 +1,164 @@
+"""What is measured: the parts of the benchmark, their lines, and ratios between lines."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mindspore_dpus.benchmarks.inputs import FORWARD_BATCH
+from mindspore_dpus.benchmarks.results import IMAGES_PER_SECOND, SECONDS
+from mindspore_dpus.benchmarks.runner import Work
+
+BACKBONES = ("resnet18", "mobilenet_v2")
+MEMBERS = 5
+# A whole forward batch, so that the last one is no smaller than the others.
+FORWARD_IMAGES = 2 * FORWARD_BATCH
+COLD_IMAGES = 64
+# So many that starting the pipeline, once an epoch, weighs as little as in an epoch.
+CACHED_IMAGES = 1024
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user chose.
+
+    Args:
+        image_size: height and width in pixels.
+        batch_size: images in a training step.
+        samples: majority samples of each sampler line.
+        target: the device (``device.target``).
+        with_torch: whether the same work is done in torch.
+    """
+
+    image_size: int
+    batch_size: int
+    samples: tuple[int, ...]
+    target: str
+    with_torch: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table before it is measured.
+
+    Args:
+        part: the part that it belongs to.
+        name: what it says.
+        unit: of its numbers.
+        ours: the product's work.
+        torch: torch's, or None.
+    """
+
+    part: str
+    name: str
+    unit: str
+    ours: Work
+    torch: Work | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The speed of one of our pieces of work as a multiple of another's."""
+
+    name: str
+    ours: Work
+    than: Work
+
+
+def _row(
+    part: str,
+    name: str,
+    settings: Settings,
+    function: str,
+    options: dict,
+    own: dict | None = None,
+    processes: int = 1,
+) -> Row:
+    """A line in images/s; ``own`` are options that torch does not have."""
+    ours = Work("ours", function, tuple((options | (own or {})).items()), processes)
+    torch = Work("torch", function, tuple(options.items()), processes) if settings.with_torch else None
+    return Row(part, name, IMAGES_PER_SECOND, ours, torch)
+
+
+def _step_row(part: str, name: str, backbone: str, s: Settings, processes: int = 1, **own) -> Row:
+    options = {"backbone": backbone, "batch_size": s.batch_size, "image_size": s.image_size}
+    return _row(part, name, s, "step", options, {"target": s.target} | own, processes)
+
+
+def _step(s: Settings) -> tuple[list[Row], list[Comparison]]:
+    rows = [_step_row("step", f"training step, {name}", name, s) for name in BACKBONES]
+    slow = _step_row(
+        "step",
+        "training step, mobilenet_v2, plain",
+        "mobilenet_v2",
+        s,
+        fast_depthwise=False,
+    )
+    fast = rows[-1]
+    return [*rows, slow], [Comparison("fast_depthwise / plain, mobilenet_v2", fast.ours, slow.ours)]
+
+
+def _extract(s: Settings) -> tuple[list[Row], list[Comparison]]:
+    options = {"backbone": "resnet18", "n_images": FORWARD_IMAGES, "batch_size": FORWARD_BATCH}
+    options |= {"image_size": s.image_size}
+    return [_row("extract", "features, resnet18", s, "features", options, {"target": s.target})], []
+
+
+def _fuse(s: Settings) -> tuple[list[Row], list[Comparison]]:
+    options = {"backbone": "mobilenet_v2", "members": MEMBERS, "n_images": FORWARD_IMAGES}
+    options |= {"image_size": s.image_size}
+    name = f"fused prediction, {MEMBERS} x mobilenet_v2"
+    return [_row("fuse", name, s, "fused", options, {"target": s.target})], []
+
+
+def _input(s: Settings) -> tuple[list[Row], list[Comparison]]:
+    cold = Work("ours", "cold", (("n_images", COLD_IMAGES), ("image_size", s.image_size)))
+    # torch has no decoder of its own here: both sides would measure OpenCV.
+    cold_row = Row("input", "input, cold (files)", IMAGES_PER_SECOND, cold)
+    options = {"n_images": max(CACHED_IMAGES, s.batch_size), "batch_size": s.batch_size}
+    options |= {"image_size": s.image_size}
+    cached_row = _row("input", "input, cached", s, "cached", options)
+    consumer = _step_row("input", "", "mobilenet_v2", s).ours
+    step = "training step, mobilenet_v2"
+    return [cold_row, cached_row], [
+        Comparison(f"input, cold / {step}", cold, consumer),
+        Comparison(f"input, cached / {step}", cached_row.ours, consumer),
+    ]
+
+
+def _sampler(s: Settings) -> tuple[list[Row], list[Comparison]]:
+    return [
+        Row("sampler", f"sampler, {n} samples", SECONDS, Work("ours", "sampler", (("samples", n),)))
+        for n in s.samples
+    ], []
+
+
+def _members(s: Settings) -> tuple[list[Row], list[Comparison]]:
+    rows, comparisons = [], []
+    for name in BACKBONES:
+        turn = _step_row("members", f"members in turn, {name}", name, s)
+        beside = _step_row("members", f"2 members side by side, {name}", name, s, processes=2)
+        rows += [turn, beside]
+        comparisons.append(Comparison(f"side by side / in turn, {name}", beside.ours, turn.ours))
+    return rows, comparisons
+
+
+PARTS: dict[str, Callable[[Settings], tuple[list[Row], list[Comparison]]]] = {
+    "step": _step,
+    "extract": _extract,
+    "fuse": _fuse,
+    "input": _input,
+    "sampler": _sampler,
+    "members": _members,
+}
+
+
+def plan(parts: list[str], settings: Settings) -> tuple[list[Row], list[Comparison]]:
+    """The lines of these parts, and ratios between them, in the order of ``PARTS``."""
+    chosen = [PARTS[name](settings) for name in PARTS if name in parts]
+    return [row for rows, _ in chosen for row in rows], [c for _, some in chosen for c in some]
+
+
+def all_work(rows: list[Row], comparisons: list[Comparison]) -> list[Work]:
+    """Every piece of work, each once, ours and torch's in turn."""
+    works = [work for row in rows for work in (row.ours, row.torch) if work is not None]
+    works += [work for one in comparisons for work in (one.ours, one.than)]
+    return list(dict.fromkeys(works))

@@ -1,0 +1,48 @@
+"""The peer's networks are those that the product's are tested against."""
+
+import importlib.util
+
+import pytest
+
+from tests.test_layers import loaded
+
+needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs torch")
+
+
+@needs_torch
+@pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v2"])
+def test_the_peer_computes_what_the_reference_computes(backbone):
+    import torch
+
+    from mindspore_dpus.benchmarks.torch_nets import create_net
+    from tests.models.reference_torch import create
+
+    reference = create(backbone, 2)
+    peer = create_net(backbone, 2, in_channels=3).eval()
+    peer.load_state_dict(reference.state_dict())
+    images = torch.randn(2, 3, 32, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(peer(images), reference(images), rtol=1e-4, atol=1e-4)
+
+
+@needs_torch
+def test_both_sides_normalise_alike():
+    import numpy as np
+
+    from mindspore_dpus.benchmarks.inputs import grey_images
+    from mindspore_dpus.benchmarks.torch_peer import normalise
+    from mindspore_dpus.data import loader
+
+    images = grey_images(2, 8)
+    np.testing.assert_allclose(normalise(images).numpy(), loader.normalise(images), rtol=0, atol=1e-5)
+
+
+def test_neither_sides_process_loads_the_others_library():
+    roots = {
+        side: {name.split(".")[0] for name in loaded(f"mindspore_dpus.benchmarks.{side}")}
+        for side in ("torch_peer", "ours", "runner")
+    }
+    assert "mindspore" not in roots["torch_peer"] | roots["runner"]
+    assert "torch" not in roots["ours"] | roots["runner"] | {
+        name.split(".")[0] for name in loaded("tools.benchmark")
+    }
