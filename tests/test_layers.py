@@ -12,7 +12,7 @@ PACKAGE = "mindspore_dpus"
 
 # From the ground up. A name stands for all modules below it, unless they have a line of their own.
 FLOORS = [
-    [PACKAGE, "errors", "config", "run", "checks", "cli", "processes", "device"],
+    [PACKAGE, "errors", "config", "run", "hashing", "checks", "cli", "processes", "device"],
     ["data", "losses", "models"],
     ["evaluation.metrics", "features"],
     ["sampling"],
@@ -40,6 +40,7 @@ WITHOUT_MINDSPORE = [
     "fusion",
     "pipeline",
     "processes",
+    "hashing",
 ]
 HEAVY = {"mindspore", "mindcv"}
 

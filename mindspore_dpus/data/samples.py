@@ -6,7 +6,6 @@ and ``group`` (images that belong together, such as one casting; may be empty). 
 manifest are kept.
 """
 
-import hashlib
 import warnings
 from pathlib import Path
 
@@ -186,22 +185,6 @@ def check_classes(table: pd.DataFrame, config: DataConfig, source: object) -> No
 def class_names(table: pd.DataFrame) -> list[str]:
     """The classes in the order of their indices: alphabetical."""
     return sorted(table["label"].unique())
-
-
-def fingerprint(paths: pd.Series, root: Path) -> str:
-    """A hash of each file's name, size and time of change.
-
-    Raises:
-        UserError: a file of the table does not exist.
-    """
-    state = hashlib.sha256()
-    for path in paths:
-        try:
-            stat = (root / path).stat()
-        except OSError:
-            raise UserError(f"{root / path} does not exist, but the sample table names it") from None
-        state.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-    return state.hexdigest()[:16]
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

@@ -1,7 +1,6 @@
 """Which checkpoint file a configuration names: searched on disk, else downloaded. No MindSpore here."""
 
 import fcntl
-import hashlib
 import os
 import re
 import shutil
@@ -11,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.hashing import file_hash
 
 # mindcv's names of the networks that we define ourselves: whose published weights to take.
 MINDCV_NAMES = {"mobilenet_v2": "mobilenet_v2_100"}
@@ -119,9 +119,3 @@ def check_download(part: Path, name: str) -> None:
     if match and not file_hash(part).startswith(match[1]):
         part.unlink()
         raise UserError(f"{name}: the download is damaged (its SHA-256 is another); start again")
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,7 +14,7 @@ from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.predictions import compute_metrics, predictions_table
 from mindspore_dpus.evaluation.report import write_report
 from mindspore_dpus.fusion import fuse
-from mindspore_dpus.models.pretrained import file_hash
+from mindspore_dpus.hashing import file_hash
 from mindspore_dpus.run import RunFolder, write_json
 from mindspore_dpus.sampling.strategies import BASELINE
 from mindspore_dpus.stages.prepare import image_cache, load_images, read_samples, settings, weights_file

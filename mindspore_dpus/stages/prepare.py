@@ -18,6 +18,7 @@ from mindspore_dpus.data.cache import build_cache, cache_path, open_cache
 from mindspore_dpus.data.images import ImageSpec
 from mindspore_dpus.data.simulate import simulate
 from mindspore_dpus.data.splits import assign_splits
+from mindspore_dpus.hashing import fingerprint
 from mindspore_dpus.models.pretrained import find_weights
 from mindspore_dpus.run import RunFolder, write_json, write_text
 
@@ -32,8 +33,7 @@ PACKAGES = (
     "pandas",
     "safetensors",
 )
-# Where the data lies does not change what is learnt from it: a moved folder re-runs nothing. (A copy
-# whose files have new times of change does: files are known by name, size and time.)
+# Where the data lies does not change what is learnt from it: a moved or copied folder re-runs nothing.
 PLACES = ("root", "manifest", "cache_dir", "weights_dirs")
 
 
@@ -94,7 +94,7 @@ def make_samples(run: RunFolder, config: Config, root: Path) -> None:
     """``samples.csv``: path, label, split, group."""
     data = dataclasses.replace(config.data, root=str(root))
     found = sample_table.find_samples(data)
-    state = [found.to_csv(index=False), sample_table.fingerprint(found["path"], root)]
+    state = [found.to_csv(index=False), data_fingerprint(run, config, root, found["path"])]
 
     def make() -> None:
         table = assign_splits(found, config.split, config.seed)
@@ -145,7 +145,7 @@ def image_cache(
     if table is None:
         table = sample_table.read_table(run / "samples.csv")
     spec = ImageSpec.from_config(config.data)
-    path = cache_path(cache_dir(run, config), sample_table.fingerprint(table["path"], root), spec)
+    path = cache_path(cache_dir(run, config), data_fingerprint(run, config, root, table["path"]), spec)
     build_cache(table, root, spec, path, unreadable or run / "unreadable.csv")
     return path
 
@@ -153,6 +153,11 @@ def image_cache(
 def cache_dir(run: RunFolder, config: Config) -> Path:
     """Folder of decoded images and features, shared by runs."""
     return Path(config.data.cache_dir or run.path.parent / "cache")
+
+
+def data_fingerprint(run: RunFolder, config: Config, root: Path, paths: pd.Series) -> str:
+    """A hash of these files' names and contents."""
+    return fingerprint(paths, root, cache_dir(run, config) / "hashes.csv")
 
 
 def weights_file(pretrained: str | None, backbone: str, config: Config) -> Path | None:

@@ -8,14 +8,15 @@ import pandas as pd
 
 from mindspore_dpus.config import Config
 from mindspore_dpus.data.images import ImageSpec
-from mindspore_dpus.data.samples import fingerprint, read_table, write_table
+from mindspore_dpus.data.samples import read_table, write_table
 from mindspore_dpus.features.whiten import whiten
-from mindspore_dpus.models.pretrained import file_hash
+from mindspore_dpus.hashing import file_hash
 from mindspore_dpus.run import RunFolder, atomic, digest
 from mindspore_dpus.sampling import strategies
 from mindspore_dpus.sampling.diagnostics import diagnose, embed
 from mindspore_dpus.stages.prepare import (
     cache_dir,
+    data_fingerprint,
     load_images,
     read_samples,
     settings,
@@ -37,7 +38,7 @@ def make_features(run: RunFolder, config: Config, root: Path) -> None:
         rows = drawn_rows(table)
         paths, labels = (table[name].to_numpy(dtype=str)[rows] for name in ("path", "label"))
         identity = [
-            fingerprint(table["path"].iloc[rows], root),
+            data_fingerprint(run, config, root, table["path"].iloc[rows]),
             asdict(ImageSpec.from_config(config.data)),
             config.features.backbone,
             config.features.layer,

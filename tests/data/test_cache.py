@@ -10,8 +10,8 @@ import pytest
 
 from mindspore_dpus.data.cache import build_cache, cache_path, open_cache
 from mindspore_dpus.data.images import ImageSpec, load_prepared
-from mindspore_dpus.data.samples import fingerprint
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.hashing import fingerprint
 
 SPEC = ImageSpec(size=16)
 OTHER = {
@@ -35,7 +35,8 @@ def table(tmp_path):
 
 
 def build(table, tmp_path, spec=SPEC, folder=None):
-    path = cache_path(folder or tmp_path / "cache", fingerprint(table["path"], tmp_path), spec)
+    prints = fingerprint(table["path"], tmp_path, tmp_path / "hashes.csv")
+    path = cache_path(folder or tmp_path / "cache", prints, spec)
     build_cache(table, tmp_path, spec, path, tmp_path / "unreadable.csv")
     return path
 

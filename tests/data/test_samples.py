@@ -1,7 +1,5 @@
 """Folders and manifests become one table; what is wrong with them is said in the user's words."""
 
-import os
-
 import pandas as pd
 import pytest
 
@@ -10,7 +8,6 @@ from mindspore_dpus.data.samples import (
     COLUMNS,
     class_names,
     find_samples,
-    fingerprint,
     read_manifest,
     read_paths,
     read_table,
@@ -208,30 +205,6 @@ def test_unfit_classes_are_refused_unless_they_are_not_learnt_from(tmp_path, lab
 def test_three_classes_need_no_positive_one(tmp_path):
     make_manifest(tmp_path, "path,label\n1.png,glass\n2.png,paper\n3.png,can\n")
     assert class_names(find_samples(DataConfig(root=str(tmp_path)))) == ["can", "glass", "paper"]
-
-
-def test_the_fingerprint_follows_names_and_files(tmp_path):
-    make_files(tmp_path, "a.png", "b.png")
-    table = make_table(path=["a.png", "b.png"], label=["x", "y"])
-    prints = [fingerprint(table["path"][:1], tmp_path)]
-    for content, changed in [(b"short", 1), (b"longer", 1), (b"longer", 2)]:
-        (tmp_path / "b.png").write_bytes(content)
-        os.utime(tmp_path / "b.png", ns=(changed, changed))
-        prints.append(fingerprint(table["path"], tmp_path))
-    assert len(set(prints)) == 4
-    assert fingerprint(table["path"].copy(), tmp_path) == prints[-1]
-
-
-def test_a_moved_folder_has_the_same_fingerprint(tmp_path):
-    table = make_table(path=["a.png"], label=["x"])
-    before = fingerprint(table["path"], make_files(tmp_path / "old", "a.png"))
-    (tmp_path / "old").rename(tmp_path / "new")
-    assert fingerprint(table["path"], tmp_path / "new") == before
-
-
-def test_a_file_of_the_table_that_is_missing_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"a\.png does not exist, but the sample table names it"):
-        fingerprint(make_table(path=["a.png"], label=["x"])["path"], tmp_path)
 
 
 @pytest.mark.parametrize("column", ["path", "label", "member", "predicted"])
