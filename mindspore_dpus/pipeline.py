@@ -41,6 +41,7 @@ def train(config: Config, report: Callable[[str], None] = print) -> RunFolder:
         run.before_change = lambda: prepare.write_provenance(run, config)
         root = prepare.find_root(run, config)
         prepare.make_samples(run, config, root)
+        learn.check_model(run, config)
         if config.sampling.strategy == "dpus":
             subsets.make_features(run, config, root)
             subsets.make_subsets(run, config)

@@ -138,8 +138,8 @@ class _Running:
         code = self.process.exitcode
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         return UserError(
-            f"{self.task.name}: its process {how}; if memory ran out, run fewer side by side. Start the "
-            "same command again to go on"
+            f"{self.task.name}: its process {how}; if memory ran out, run fewer side by side "
+            "(--device.processes, --jobs). Start the same command again to go on"
         )
 
 

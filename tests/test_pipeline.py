@@ -6,10 +6,12 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import save_file
 
 from mindspore_dpus.cli import parse_config
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.pipeline import evaluate, predict, summary, train
+from mindspore_dpus.run import RunFolder
 from mindspore_dpus.training.checkpoint import load_checkpoint
 
 LEARNING = ["members", "predictions", "metrics", "report"]
@@ -49,6 +51,23 @@ def best(folder, member):
 @pytest.fixture(scope="module")
 def run(castings, tmp_path_factory):
     return train(tiny(castings, tmp_path_factory.mktemp("runs") / "tiny"), quiet)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--model.backbone=resnet81", "unknown backbone"),
+        ("--model.pretrained={weights}", "of another network"),
+    ],
+)
+def test_a_model_that_cannot_be_built_is_told_before_the_long_stages(
+    castings, tmp_path, option, message
+):
+    weights = tmp_path / "other.safetensors"
+    save_file({"features.0.weight": np.zeros((3, 3), np.float32)}, weights)
+    with pytest.raises(UserError, match=message):
+        train(tiny(castings, tmp_path / "run", option.format(weights=weights)), quiet)
+    assert list(RunFolder.open(tmp_path / "run").stages()) == ["samples"]
 
 
 def test_fills_the_run_folder(run):

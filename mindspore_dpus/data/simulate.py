@@ -50,7 +50,6 @@ MU_INCLUSION = 0.47
 
 # Wall thickness, in mm of aluminium, from which a part of each sub-population is drawn.
 WALL = {"bright": (4.0, 9.0), "rough": (14.0, 22.0), "plain": (24.0, 34.0)}
-PIXEL_MM = 0.4
 
 # What an interrupted simulation leaves: no manifest, perhaps a temporary file.
 OURS = re.compile(

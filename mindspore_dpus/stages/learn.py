@@ -23,6 +23,30 @@ from mindspore_dpus.stages.subsets import read_subsets
 EVALUATED = ("val", "test")
 
 
+def check_model(run: RunFolder, config: Config) -> None:
+    """Build the members' network once before the long stages of a new run.
+
+    Raises:
+        UserError: the backbone, the checkpoint or the device cannot be used.
+    """
+    if "members" in run.stages():
+        return
+    from mindspore_dpus.device import configure
+    from mindspore_dpus.models.factory import create_model
+
+    configure(config.device)
+    weights = weights_file(config.model.pretrained, config.model.backbone, config)
+    _, classes, _ = read_samples(run)
+    create_model(
+        config.model.backbone,
+        len(classes),
+        config.data.channels,
+        weights,
+        allow_fresh=config.model.allow_fresh,
+        freeze=config.model.freeze,
+    )
+
+
 def make_members(run: RunFolder, config: Config, root: Path) -> None:
     """``members/<member>/``: best and last checkpoint, history."""
     weights = weights_file(config.model.pretrained, config.model.backbone, config)
