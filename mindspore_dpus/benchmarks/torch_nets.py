@@ -94,16 +94,19 @@ class MobileNetV2(nn.Module):
         return self.classifier(self.pooled(x))
 
 
+BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
+
+
 def create_net(backbone: str, num_classes: int, in_channels: int) -> nn.Module:
     """A network in torch's fastest layout for convolutions on CPU, with random weights.
 
     Args:
-        backbone: ``resnet18`` or ``mobilenet_v2``.
+        backbone: ``resnet18``, ``resnet34`` or ``mobilenet_v2``.
         num_classes: width of the last layer.
         in_channels: channels of the input.
     """
-    if backbone == "resnet18":
-        net = ResNet((2, 2, 2, 2), num_classes, in_channels)
+    if backbone in BLOCKS:
+        net = ResNet(BLOCKS[backbone], num_classes, in_channels)
     else:
         net = MobileNetV2(num_classes, in_channels)
     return net.to(memory_format=torch.channels_last)
