@@ -14,7 +14,7 @@ from mindspore_dpus.cli import OneLineParser
 from mindspore_dpus.errors import one_line_errors
 from mindspore_dpus.experiments.estimate import duration, estimate_seconds
 from mindspore_dpus.experiments.finished import is_done
-from mindspore_dpus.experiments.grid import expand, load_experiment
+from mindspore_dpus.experiments.grid import expand, load_experiment, restrict
 from mindspore_dpus.experiments.runner import check_jobs, run_grid
 from mindspore_dpus.experiments.tables import write_results
 
@@ -25,6 +25,13 @@ def main() -> int:
     parser.add_argument("--config", required=True, type=Path, help="the experiment's YAML file")
     parser.add_argument("--output", help="folder of the experiment; default: the file's")
     parser.add_argument("--seeds", type=int, nargs="+", help="instead of the file's")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="AXIS=VALUE",
+        help="a part of the grid: only these values of these axes",
+    )
     parser.add_argument(
         "--jobs",
         type=int,
@@ -39,6 +46,7 @@ def main() -> int:
     experiment = load_experiment(args.config)
     experiment.output = args.output or experiment.output
     experiment.seeds = args.seeds or experiment.seeds
+    restrict(experiment, args.only)
     cases = expand(experiment, options)
     if args.dry_run:
         done = [case for case in cases if is_done(case)]

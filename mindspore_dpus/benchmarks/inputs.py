@@ -1,5 +1,6 @@
 """What the measured work works on, the same for both sides. No MindSpore and no torch here."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,45 @@ LEARNING_RATE = 1e-4
 FEATURES = 512
 # The product's own: features.batch_size, and training.trainer.PREDICT_BATCH.
 FORWARD_BATCH = 64
+
+
+@dataclass(frozen=True)
+class TrainingWork:
+    """A whole training: so small that it takes about a minute, with every stage in it.
+
+    Args:
+        backbone: of the members.
+        image_size: height and width in pixels; the files are twice as large.
+        train, val, test: images, normal and defect.
+        n_subsets, n_clusters, n_components: t, K and the PCA's dimensions.
+        epochs, batch_size, learning_rate: of each member.
+    """
+
+    backbone: str
+    image_size: int
+    train: tuple[int, int] = (300, 50)
+    val: tuple[int, int] = (20, 20)
+    test: tuple[int, int] = (20, 20)
+    n_subsets: int = 3
+    n_clusters: int = 5
+    n_components: int = 128
+    epochs: int = 2
+    batch_size: int = 16
+    learning_rate: float = LEARNING_RATE
+
+    @property
+    def presented(self) -> int:
+        """Training images that all members see in all epochs, about: 10 % more normals than defects."""
+        return round(self.n_subsets * self.epochs * 2.1 * self.train[1])
+
+
+def training_files(folder: Path, work: TrainingWork) -> Path:
+    """Write the radiographs of a whole training, and their manifest."""
+    config = SimulateConfig(
+        enabled=True, train=work.train, val=work.val, test=work.test, size=2 * work.image_size
+    )
+    simulate(config, folder, random_state=0)
+    return folder
 
 
 def training_batch(batch_size: int, image_size: int) -> tuple[np.ndarray, np.ndarray]:

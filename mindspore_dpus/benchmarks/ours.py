@@ -4,6 +4,7 @@ Every function prepares one piece of work; its first argument is an empty folder
 MindSpore is imported where it is used: the memory of what does not need it is measured without it.
 """
 
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ import numpy as np
 from mindspore_dpus.benchmarks.inputs import (
     LEARNING_RATE,
     NUM_CLASSES,
+    TrainingWork,
     castings,
     feature_vectors,
     grey_images,
     training_batch,
+    training_files,
 )
 from mindspore_dpus.benchmarks.runner import Prepared
 from mindspore_dpus.config import AugmentConfig, Config, DeviceConfig, LossConfig, TrainingConfig
@@ -139,3 +142,48 @@ def sampler(folder: Path, samples: int) -> Prepared:
 
     # Nothing is compiled, and at a million samples a call takes minutes.
     return Prepared(call, samples, warm_up=1)
+
+
+def training(folder: Path, backbone: str, image_size: int, target: str) -> Prepared:
+    """A whole run: from files to metrics, and the report."""
+    work = TrainingWork(backbone, image_size)
+    config = Config()
+    config.data.root = str(training_files(folder / "castings", work))
+    config.data.image_size, config.data.channels = image_size, 1
+    config.features.pretrained = config.model.pretrained = None
+    config.features.n_components = work.n_components
+    config.sampling.n_clusters, config.sampling.n_subsets = work.n_clusters, work.n_subsets
+    config.model.backbone = backbone
+    config.training.epochs, config.training.batch_size = work.epochs, work.batch_size
+    config.training.learning_rate = work.learning_rate
+    # The peer has no intervals.
+    config.evaluation.n_bootstrap = 0
+    config.device.target = target
+    return _run(folder, config, work.presented)
+
+
+def run(folder: Path, config: str, target: str) -> Prepared:
+    """Whatever a configuration file says, from its data to the report."""
+    from mindspore_dpus.cli import load_config
+
+    loaded = load_config(Path(config))
+    loaded.device.target = target
+    return _run(folder, loaded, 1)
+
+
+def _run(folder: Path, config: Config, items: int) -> Prepared:
+    from mindspore_dpus.pipeline import train
+    from mindspore_dpus.processes import available_cpus
+
+    numbers = count()
+    members = config.sampling.n_subsets + config.sampling.baseline
+    on_cpu = config.device.target in ("auto", "CPU")
+    children = min(len(available_cpus()), members) if on_cpu else 0
+
+    def call() -> None:
+        # Another folder, and another cache, each time: nothing is there already.
+        own = folder / f"runs-{next(numbers)}"
+        config.output, config.data.cache_dir = str(own / "run"), None
+        train(config, report=lambda line: None)
+
+    return Prepared(call, items, warm_up=0, children=children)

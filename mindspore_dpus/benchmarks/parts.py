@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from mindspore_dpus.benchmarks.inputs import FORWARD_BATCH
 from mindspore_dpus.benchmarks.results import IMAGES_PER_SECOND, SECONDS
@@ -141,6 +142,21 @@ def _members(s: Settings) -> tuple[list[Row], list[Comparison]]:
     return rows, comparisons
 
 
+def _train(s: Settings) -> tuple[list[Row], list[Comparison]]:
+    rows = []
+    for name in BACKBONES:
+        options = {"backbone": name, "image_size": s.image_size}
+        row = _row("train", f"whole training, 3 x {name}", s, "training", options, {"target": s.target})
+        rows.append(row)
+    return rows, []
+
+
+def _quickstart(s: Settings) -> tuple[list[Row], list[Comparison]]:
+    config = str(Path(__file__).parents[2] / "configs" / "quickstart.yaml")
+    work = Work("ours", "run", (("config", config), ("target", s.target)), calls=1)
+    return [Row("quickstart", "the whole quickstart", SECONDS, work)], []
+
+
 PARTS: dict[str, Callable[[Settings], tuple[list[Row], list[Comparison]]]] = {
     "step": _step,
     "extract": _extract,
@@ -148,6 +164,8 @@ PARTS: dict[str, Callable[[Settings], tuple[list[Row], list[Comparison]]]] = {
     "input": _input,
     "sampler": _sampler,
     "members": _members,
+    "train": _train,
+    "quickstart": _quickstart,
 }
 
 

@@ -33,12 +33,14 @@ class Work:
         name: of the function in that side's module which prepares it.
         options: that function's keyword arguments.
         processes: how many do it side by side.
+        calls: at most so many are measured: what takes minutes needs no median.
     """
 
     side: str
     name: str
     options: tuple[tuple[str, object], ...]
     processes: int = 1
+    calls: int | None = None
 
     def __str__(self) -> str:
         options = " ".join(f"{key}={value}" for key, value in self.options)
@@ -54,11 +56,13 @@ class Prepared:
         call: does it once, and returns when it is done.
         items: images (or vectors) that a call works on.
         warm_up: calls before the first one that counts. They compile kernels and fill memory pools.
+        children: processes that a call starts side by side: their memory counts.
     """
 
     call: Callable[[], None]
     items: int
     warm_up: int = 2
+    children: int = 0
 
 
 def torch_is_installed() -> bool:
@@ -83,11 +87,12 @@ def measure(
         UserError: a process was killed, or the device cannot be used.
     """
     samples: dict[Work, list[list[Sample]]] = {work: [] for work in works}
-    shares = deal(repeats, ROUNDS)
-    for i, share in enumerate(shares):
+    shares = {work: deal(min(repeats, work.calls or repeats), ROUNDS) for work in samples}
+    for i in range(ROUNDS):
         for work, rounds in samples.items():
-            report(f"round {i + 1}/{len(shares)}, {work}")
-            rounds.append(_measure_apart(work, share))
+            if i < len(shares[work]):
+                report(f"round {i + 1}/{len(shares[work])}, {work}")
+                rounds.append(_measure_apart(work, shares[work][i]))
     return samples
 
 
@@ -121,7 +126,12 @@ def _measure_here(
     while len(list(folder.glob("*/ready"))) < work.processes:
         time.sleep(0.01)
     seconds = tuple(timed(prepared.call) for _ in range(repeats))
-    send(Sample(prepared.items, seconds, peak_memory_mb()))
+    memory = peak_memory_mb()
+    if prepared.children:
+        # The largest one that has ended, taken for each.
+        largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+        memory += prepared.children * largest
+    send(Sample(prepared.items, seconds, memory))
 
 
 def timed(call: Callable[[], None]) -> float:

@@ -7,24 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 
 from mindspore_dpus.benchmarks.inputs import (
     FORWARD_BATCH,
     LEARNING_RATE,
     NUM_CLASSES,
+    TrainingWork,
     grey_images,
     training_batch,
+    training_files,
 )
 from mindspore_dpus.benchmarks.runner import Prepared
 from mindspore_dpus.benchmarks.torch_nets import create_net
+from mindspore_dpus.benchmarks.torch_training import Images, normalise, train_ensemble
 from mindspore_dpus.data.cache import open_cache
 from mindspore_dpus.processes import available_cpus
-
-# Of grey images in 0..1, as in data.loader, which imports MindSpore.
-MEAN, STD = 0.449, 0.226
 
 
 def step(folder: Path, backbone: str, batch_size: int, image_size: int) -> Prepared:
@@ -75,24 +74,11 @@ def fused(folder: Path, backbone: str, members: int, n_images: int, image_size: 
     return Prepared(call, n_images)
 
 
-class _Rows(Dataset):
-    """Whole batches of the image cache, by their rows."""
-
-    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
-        self.images, self.labels = images, labels
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, rows: list[int]) -> tuple[Tensor, Tensor]:
-        return normalise(self.images[rows]), torch.from_numpy(self.labels[rows])
-
-
 def cached(folder: Path, n_images: int, batch_size: int, image_size: int) -> Prepared:
     """An epoch's batches from the same memory map, in this process: nothing is sent to and fro."""
     _use_all_threads()
     np.save(folder / "cache.npy", grey_images(n_images, image_size))
-    data = _Rows(open_cache(folder / "cache.npy"), np.zeros(n_images, np.int64))
+    data = Images(open_cache(folder / "cache.npy"), np.zeros(n_images, np.int64))
     order = BatchSampler(RandomSampler(data), batch_size, drop_last=True)
 
     def call() -> None:
@@ -102,11 +88,12 @@ def cached(folder: Path, n_images: int, batch_size: int, image_size: int) -> Pre
     return Prepared(call, n_images // batch_size * batch_size)
 
 
-def normalise(images: np.ndarray) -> Tensor:
-    """(N, H, W, C) uint8 -> (N, C, H, W) float32 in torch's channels-last layout."""
-    batch = torch.from_numpy(images).permute(0, 3, 1, 2).float()
-    batch = batch.mul_(1 / (STD * 255)).sub_(MEAN / STD)
-    return batch.contiguous(memory_format=torch.channels_last)
+def training(folder: Path, backbone: str, image_size: int) -> Prepared:
+    """A whole ensemble, from files to metrics."""
+    _use_all_threads()
+    work = TrainingWork(backbone, image_size)
+    root = training_files(folder / "castings", work)
+    return Prepared(lambda: train_ensemble(root, work), work.presented, warm_up=0)
 
 
 def _use_all_threads() -> None:

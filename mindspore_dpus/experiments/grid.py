@@ -141,6 +141,32 @@ def _check_names(path: Path, experiment: Experiment) -> None:
         raise UserError(f"{path}: metrics is {metrics!r}; it must be a list of {', '.join(METRICS)}")
 
 
+def restrict(experiment: Experiment, choices: Sequence[str]) -> None:
+    """Keep only some values of some axes: a part of the grid, in the same folders.
+
+    Args:
+        experiment: the grid, changed in place.
+        choices: ``axis=value`` each; an axis that none names keeps all its values.
+
+    Raises:
+        UserError: no such axis or value, or the reference is not among what is kept.
+    """
+    kept: dict[str, list[str]] = {}
+    for choice in choices:
+        axis, _, value = choice.partition("=")
+        if value not in experiment.axes.get(axis, {}):
+            known = [f"{a}={v}" for a, values in experiment.axes.items() for v in values]
+            raise UserError(f"--only {choice}: the grid has no such value; it has {'; '.join(known)}")
+        kept.setdefault(axis, []).append(value)
+    for axis, values in kept.items():
+        reference = experiment.reference.get(axis)
+        if reference is not None and reference not in values:
+            raise UserError(
+                f"--only {axis}=...: what the others are compared with must stay; add {axis}={reference}"
+            )
+        experiment.axes[axis] = {v: k for v, k in experiment.axes[axis].items() if v in values}
+
+
 def expand(experiment: Experiment, options: Sequence[str] = ()) -> list[Case]:
     """All runs of an experiment, seed by seed, so that a partial grid compares all methods.
 

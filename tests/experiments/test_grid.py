@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mindspore_dpus.errors import UserError
-from mindspore_dpus.experiments.grid import expand, load_experiment
+from mindspore_dpus.experiments.grid import expand, load_experiment, restrict
 from tests.experiments.grids import AXES, REPOSITORY, write_experiment
 
 SHIPPED = {
@@ -122,3 +122,34 @@ def test_runs_that_nothing_would_tell_apart_are_refused(tmp_path, keys, options,
     experiment = load_experiment(write_experiment(tmp_path, **keys))
     with pytest.raises(UserError, match=message):
         expand(experiment, ["--data.root=x", *options])
+
+
+TWO_AXES = {
+    "method": {"a, b": {"sampling.n_subsets": 2}, "c": None, "d": None},
+    "K": {2: {"sampling.n_clusters": 2}, 3: {"sampling.n_clusters": 3}},
+}
+
+
+def test_a_part_of_a_grid_has_the_folders_of_the_whole(tmp_path):
+    path = write_experiment(tmp_path, axes=TWO_AXES, reference={"method": "c"}, seeds=[0])
+    whole = [case.folder for case in expand(load_experiment(path), ["--data.root=x"])]
+    experiment = load_experiment(path)
+    restrict(experiment, ["method=c", "K=3", "method=a, b"])
+    part = expand(experiment, ["--data.root=x"])
+    assert [case.cell for case in part] == [{"method": "a, b", "K": "3"}, {"method": "c", "K": "3"}]
+    assert {case.folder for case in part} < set(whole)
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        (["method=x"], "--only method=x: the grid has no such value; it has method=a, b; method=c;"),
+        (["methods=c"], "--only methods=c: the grid has no such value"),
+        (["K"], "--only K: the grid has no such value"),
+        (["method=d"], "what the others are compared with must stay; add method=c"),
+    ],
+)
+def test_a_part_that_is_none_is_refused(tmp_path, choices, message):
+    path = write_experiment(tmp_path, axes=TWO_AXES, reference={"method": "c"})
+    with pytest.raises(UserError, match=message):
+        restrict(load_experiment(path), choices)
