@@ -86,6 +86,60 @@ def training_curves(histories: dict[str, pd.DataFrame]) -> str:
     return to_svg(figure)
 
 
+def reliability(answers: dict[str, list[dict]], positive: str) -> str:
+    """Stated probability against observed share of the positive class, with intervals.
+
+    Args:
+        answers: ``score`` or ``probability`` -> bins of ``calibration.reliability``.
+        positive: name of the class.
+    """
+    figure, (axis,) = _axes(width=4.6, height=4.0)
+    looks = {"score": {"color": MEMBER_COLOUR}, "probability": {"color": COLOURS[FUSED]}}
+    top = 0.0
+    for name, rows in answers.items():
+        stated, observed, low, high = (
+            np.array([row[key] for row in rows]) for key in ("stated", "observed", "low", "high")
+        )
+        spread = np.maximum([observed - low, high - observed], 0)
+        axis.errorbar(
+            stated, observed, yerr=spread, marker="o", markersize=4, capsize=2, label=name, **looks[name]
+        )
+        top = max(top, stated.max(), observed.max())
+    axis.axline((0, 0), slope=1, color="#999", linestyle=":", linewidth=1)
+    # A rare defect leaves most of the square empty.
+    end = min(1.02, 1.3 * top) if top > 0 else 1.02
+    axis.set(xlabel="stated probability", ylabel=f"observed share of {_plain(positive)}")
+    axis.set(xlim=(-0.02 * end, end), ylim=(-0.02 * end, end), title="Reliability on test")
+    axis.legend(frameon=False, fontsize=8, loc="upper left")
+    return to_svg(figure)
+
+
+def pod(fit: dict) -> str:
+    """Probability of detection over flaw size, its lower limit, a90 and the limit of a90.
+
+    Args:
+        fit: ``pod.Pod`` as a dict.
+    """
+    figure, (axis,) = _axes(width=5.6, height=3.4)
+    sure = f"{100 * fit['confidence']:g}"
+    axis.plot(fit["sizes"], fit["pod"], color=COLOURS[FUSED], linewidth=2.2, label="POD")
+    axis.plot(
+        fit["sizes"], fit["lower"], color=COLOURS[FUSED], linestyle="--", label=f"lower limit, {sure} %"
+    )
+    axis.axhline(0.9, color="#999", linestyle=":", linewidth=1)
+    marks = {"a90": fit["a90"], f"a90/{sure}": fit["a90_limit"]}
+    for (name, size), style in zip(marks.items(), ("-", "--"), strict=True):
+        if size is not None and fit["smallest"] <= size <= fit["largest"]:
+            label = f"{name} = {size:.3g}"
+            axis.axvline(size, color=COLOURS[BASELINE], linestyle=style, linewidth=1, label=label)
+    axis.set(xlabel="flaw size", ylabel="probability of detection", ylim=(0, 1.02), xscale="log")
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter("{x:g}")
+    axis.tick_params(axis="x", which="minor", labelsize=7)
+    axis.legend(frameon=False, fontsize=8, loc="lower right")
+    return to_svg(figure)
+
+
 def group_shares(whole: pd.Series, subsets: pd.DataFrame) -> str:
     """Share of each group in the whole class (bars) and in every subset (dots).
 
