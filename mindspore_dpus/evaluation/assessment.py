@@ -82,7 +82,7 @@ def describe(decision: Decision) -> list[str]:
         f"{_why(decision)} An image is called {name} from a score of {decision.threshold:.4g} up.",
         f"Of {recall.total} {name} images in validation, {recall.count} are found at this threshold "
         f"({_interval(recall)}), and {false_calls.count} of {false_calls.total} others are called "
-        f"wrongly ({_interval(false_calls)}).",
+        f"wrongly ({_interval(false_calls)}). In brackets: the share, and its exact {sure} interval.",
         f"At {sure} confidence the recall on such images is at least "
         f"{percent(decision.supported_recall)}. With {recall.total} {name} images no more than "
         f"{percent(decision.best_supported_recall)} can be supported, even if all are found.",

@@ -43,7 +43,7 @@ def decision_section(run: Path) -> SimpleNamespace | None:
         others=_others(is_defect, table["score"].to_numpy(float), decision.confidence),
         probability=_probability(decision, test),
         reliability=plots.reliability(_answers(decision, test), decision.positive),
-        pod=None if pod is None or "refused" in pod else _pod_sentence(pod),
+        pod=None if pod is None or "refused" in pod else _pod_sentence(pod, test["false_calls"]),
         pod_curve=None if pod is None or "refused" in pod else plots.pod(pod),
         pod_refused=None if pod is None else pod.get("refused"),
     )
@@ -56,8 +56,8 @@ def _on_test(decision: Decision, test: dict) -> str:
         f"{decision.positive} images are found ({percent(recall['value'])}; {percent(recall['low'])} to "
         f"{percent(recall['high'])}), and {false_calls['count']} of {false_calls['total']} others are "
         f"called wrongly ({percent(false_calls['value'])}; {percent(false_calls['low'])} to "
-        f"{percent(false_calls['high'])}). Where {percent(test['prior'])} of the images are "
-        f"{decision.positive}, {percent(test['precision'])} of the calls are right."
+        f"{percent(false_calls['high'])}). Where {percent(test['prior'])} of all images are of "
+        f"class {decision.positive}, {percent(test['precision'])} of the calls are right."
     )
 
 
@@ -110,24 +110,24 @@ def _probability(decision: Decision, test: dict) -> str:
     return f"{text}; of always answering {prior}: {brier['always_prior']:.4f} (lower is better)."
 
 
-def _pod_sentence(pod: dict) -> str:
-    sure = f"{100 * pod['confidence']:g}"
+def _pod_sentence(pod: dict, false_calls: dict) -> str:
+    sure, largest = f"{100 * pod['confidence']:g}", pod["largest"]
     text = (
-        f"{pod['n_hits']} of {pod['n_flaws']} flaws of known size in test are found. By the fitted "
-        f"curve, a flaw of {pod['a50']:.3g} is found half of the time and one of {pod['a90']:.3g} nine "
-        "times in ten. "
+        f"{pod['n_hits']} of {pod['n_flaws']} flaws of known size in test are found. The same threshold "
+        f"calls {percent(false_calls['value'])} of the images without a flaw: where the curve is not "
+        "well above that, finding a flaw is chance. "
     )
-    if pod["a90_limit"] is None:
+    if pod["a90"] > largest:
         return (
-            text + f"There is no a90/{sure}: for all that these flaws show, size may make no difference."
+            text + f"Up to the largest flaw, {largest:g}, nine in ten are not reached: there is no a90."
         )
-    text += (
-        f"a90/{sure} is {pod['a90_limit']:.3g}: at {sure} % confidence, at least nine in ten flaws of this "
-        "size are found, and more of larger ones."
+    text += f"By the fitted curve, nine in ten flaws of {pod['a90']:.3g} are found (a90). "
+    if pod["a90_limit"] is None or pod["a90_limit"] > largest:
+        return text + (
+            f"There is no a90/{sure}: these flaws are too few, or size decides too little, to be sure "
+            f"of nine in ten at any size up to the largest, {largest:g}."
+        )
+    return text + (
+        f"At {sure} % confidence, at least nine in ten flaws of {pod['a90_limit']:.3g} are found, and "
+        f"more of larger ones (a90/{sure})."
     )
-    if pod["a90_limit"] > pod["largest"]:
-        text += (
-            f" But the largest flaw seen has {pod['largest']:.3g}: beyond it the curve is a guess, and no "
-            "result to rely on."
-        )
-    return text

@@ -93,24 +93,21 @@ def reliability(answers: dict[str, list[dict]], positive: str) -> str:
         answers: ``score`` or ``probability`` -> bins of ``calibration.reliability``.
         positive: name of the class.
     """
-    figure, (axis,) = _axes(width=4.6, height=4.0)
-    looks = {"score": {"color": MEMBER_COLOUR}, "probability": {"color": COLOURS[FUSED]}}
-    top = 0.0
-    for name, rows in answers.items():
+    figure, axes = _axes(width=4.2, height=4.0, columns=len(answers))
+    for axis, (name, rows) in zip(axes, answers.items(), strict=True):
         stated, observed, low, high = (
             np.array([row[key] for row in rows]) for key in ("stated", "observed", "low", "high")
         )
+        # An observed share at an end of its interval may lie outside by a rounding error.
         spread = np.maximum([observed - low, high - observed], 0)
         axis.errorbar(
-            stated, observed, yerr=spread, marker="o", markersize=4, capsize=2, label=name, **looks[name]
+            stated, observed, spread, marker="o", markersize=4, capsize=2, color=COLOURS[FUSED]
         )
-        top = max(top, stated.max(), observed.max())
-    axis.axline((0, 0), slope=1, color="#999", linestyle=":", linewidth=1)
-    # A rare defect leaves most of the square empty.
-    end = min(1.02, 1.3 * top) if top > 0 else 1.02
-    axis.set(xlabel="stated probability", ylabel=f"observed share of {_plain(positive)}")
-    axis.set(xlim=(-0.02 * end, end), ylim=(-0.02 * end, end), title="Reliability on test")
-    axis.legend(frameon=False, fontsize=8, loc="upper left")
+        axis.axline((0, 0), slope=1, color="#999", linestyle=":", linewidth=1)
+        # Where defects are rare, most of the square would be empty.
+        end = min(1.02, 1.5 * max(stated.max(), observed.max(), 1e-6))
+        axis.set(xlim=(-0.02 * end, end), ylim=(-0.02 * end, end), title=f"Reliability on test: {name}")
+        axis.set(xlabel=f"stated ({name})", ylabel=f"observed share of {_plain(positive)}")
     return to_svg(figure)
 
 

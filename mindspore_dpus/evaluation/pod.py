@@ -16,7 +16,7 @@ from mindspore_dpus.errors import UserError
 
 # What the handbook asks for where the answer is hit or miss.
 MIN_FLAWS = 60
-_DIRECTIONS = 1440
+_DIRECTIONS = 360
 _CURVE = 60
 
 
@@ -71,17 +71,18 @@ def fit_pod(sizes: np.ndarray, hits: np.ndarray, confidence: float = 0.95) -> Po
     centre, scale = np.log(sizes).mean(), np.log(sizes).std()
     x = (np.log(sizes) - centre) / scale
     best = _maximum_likelihood(x, hits)
-    if best[1] <= 0:
-        raise UserError("larger flaws are not found more often than small ones: no POD curve fits")
-    others = _contour(x, hits, best, norm.ppf(confidence) ** 2)
 
     def size_at(log_odds: float, line: np.ndarray) -> np.ndarray:
-        return np.exp(centre + scale * (log_odds - line[..., 0]) / line[..., 1])
+        with np.errstate(over="ignore"):
+            return np.exp(centre + scale * (log_odds - line[..., 0]) / line[..., 1])
 
+    if best[1] <= 0 or not np.isfinite(size_at(logit(0.9), best)):
+        raise UserError("larger flaws are not found more often than small ones: no POD curve fits")
+    others = _contour(x, hits, best, norm.ppf(confidence) ** 2)
     curve = np.geomspace(sizes.min(), sizes.max(), _CURVE)
     places = (np.log(curve) - centre) / scale
     # A line that falls, or is level, reaches 0.9 at no size or from there downwards.
-    limited = (others[:, 1] > 0).all()
+    limit = size_at(logit(0.9), others).max() if (others[:, 1] > 0).all() else np.inf
     slope = best[1] / scale
     return Pod(
         n_flaws=len(sizes),
@@ -92,7 +93,7 @@ def fit_pod(sizes: np.ndarray, hits: np.ndarray, confidence: float = 0.95) -> Po
         largest=float(sizes.max()),
         a50=float(size_at(0.0, best)),
         a90=float(size_at(logit(0.9), best)),
-        a90_limit=float(size_at(logit(0.9), others).max()) if limited else None,
+        a90_limit=float(limit) if np.isfinite(limit) else None,
         confidence=confidence,
         sizes=curve.tolist(),
         pod=expit(best[0] + best[1] * places).tolist(),
@@ -159,7 +160,7 @@ def _contour(x: np.ndarray, hits: np.ndarray, best: np.ndarray, drop: float) -> 
     low, high = np.zeros(_DIRECTIONS), np.full(_DIRECTIONS, np.sqrt(drop))
     while not (far := too_far(high)).all():
         high[~far] *= 2
-    for _ in range(50):
+    for _ in range(30):
         middle = (low + high) / 2
         far = too_far(middle)
         low, high = np.where(far, low, middle), np.where(far, middle, high)
