@@ -215,8 +215,7 @@ class EvaluationConfig:
 
 @dataclass
 class DecisionConfig:
-    """From which score on an image is called, and what a score means; chosen on validation (two
-    classes). metrics.json stays at evaluation.threshold."""
+    """From which score on an image is called, and what a score means (two classes)."""
 
     rule: Literal["recall", "assured_recall", "f1", "cost", "fixed"] = "recall"
     """recall: the fewest false calls at decision.recall on validation; assured_recall: the same where
