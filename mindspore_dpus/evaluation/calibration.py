@@ -35,7 +35,7 @@ def correct_prior(
     Returns:
         Probabilities of the same shape, in the same order.
 
-    Source: Dal Pozzolo et al. 2015, Eq. 4. There beta is the chance of a normal image to be drawn; it
+    Source: Dal Pozzolo et al. 2015. There beta is the chance of a normal image to be drawn; it
     equals ``wanted odds / carried odds``, which also holds where the classes were weighted or
     over-sampled (Saerens et al. 2002). It needs a draw that looks at nothing but the class. Equal
     shares of every group, as DPUS draws them, keep that better than chance does.

@@ -1,8 +1,7 @@
 """Probability of detection (POD) against flaw size, from hits and misses.
 
 The model of MIL-HDBK-1823A for hit/miss data: the log-odds of a detection are a straight line over the
-logarithm of the size. Its lower limits are those of the likelihood ratio, which the handbook prefers to
-Wald's for hit/miss data.
+logarithm of the size. The lower limits are the likelihood ratio's, not Wald's, which few flaws distort.
 """
 
 from dataclasses import dataclass
