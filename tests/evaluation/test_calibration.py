@@ -174,3 +174,4 @@ def test_right_probabilities_lie_on_the_diagonal_at_another_prior_too():
     p = expit(evidence + log_odds(0.05))
     for row in reliability(is_defect, p, 0.05, confidence=0.9999):
         assert row["low"] <= row["stated"] <= row["high"]
+        assert row["observed"] == pytest.approx(row["stated"], rel=0.15)
