@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from mindspore_dpus.sampling.strategies import BASELINE
@@ -130,9 +131,9 @@ def pod(fit: dict) -> str:
             label = f"{name} = {size:.3g}"
             axis.axvline(size, color=COLOURS[BASELINE], linestyle=style, linewidth=1, label=label)
     axis.set(xlabel="flaw size", ylabel="probability of detection", ylim=(0, 1.02), xscale="log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter("{x:g}")
-    axis.xaxis.set_minor_formatter("{x:g}")
-    axis.tick_params(axis="x", which="minor", labelsize=7)
+    axis.xaxis.set_minor_formatter("")
     axis.legend(frameon=False, fontsize=8, loc="lower right")
     return to_svg(figure)
 
