@@ -27,6 +27,8 @@ setup(
         # The newest on PyPI; its models and registry are used, nothing else.
         "mindcv==0.3.0",
         "scikit-learn>=1.6,<2",
+        # ``norm``, ``beta``, ``minimize``: long stable; scikit-learn brings it anyway.
+        "scipy>=1.11,<2",
         # The sampler's base class and tags change from one 0.x to the next.
         "imbalanced-learn>=0.14,<0.15",
         "pandas>=2.2,<4",

@@ -2,7 +2,7 @@
 
 import math
 
-from mindspore_dpus.config import Config
+from mindspore_dpus.config import Config, DecisionConfig
 from mindspore_dpus.errors import UserError
 
 
@@ -52,6 +52,35 @@ def check_config(config: Config) -> None:
             f"{split.test_size}; as shares of the images, their sum must be below 1"
         )
     _check_effect(config)
+    _check_decision(config)
+
+
+def _check_decision(config: Config) -> None:
+    """Refuse rules that lack what they go by, and corrections of scores that are no probabilities."""
+    decision, loss = config.decision, config.loss
+    for key, rules in (
+        ("recall", ("recall", "assured_recall")),
+        ("cost_miss", ("cost",)),
+        ("cost_false_call", ("cost",)),
+        ("threshold", ("fixed",)),
+    ):
+        value = getattr(decision, key)
+        if decision.rule in rules and value is None:
+            raise UserError(f"configuration: decision.rule {decision.rule} needs decision.{key}")
+        if decision.rule not in rules and value != getattr(DecisionConfig(), key):
+            raise UserError(
+                f"configuration: decision.{key} has no effect with decision.rule {decision.rule}; "
+                f"leave it out, or set decision.rule to {' or '.join(rules)}"
+            )
+    if decision.size_columns == []:
+        raise UserError("configuration: decision.size_columns is []; it must name at least one, or null")
+    if decision.calibration == "none" and decision.defect_rate is not None:
+        reason = "loss.label_smoothing" if loss.label_smoothing else f"loss.name {loss.name}"
+        if loss.label_smoothing or loss.name in ("focal", "seesaw"):
+            raise UserError(
+                f"configuration: decision.defect_rate corrects probabilities, and with {reason} scores "
+                "are none; set decision.calibration to temperature or isotonic"
+            )
 
 
 def _check_effect(config: Config) -> None:
@@ -86,6 +115,10 @@ def _positive(value: float) -> bool:
 
 def _share(value: float) -> bool:
     return 0 < value <= 1
+
+
+def _inner_share(value: float) -> bool:
+    return 0 < value < 1
 
 
 def _not_negative(value: float) -> bool:
@@ -129,6 +162,11 @@ _RANGES = (
     ("training.augment.contrast", "0 or more, below 1", lambda v: 0 <= v < 1),
     ("evaluation.threshold", "between 0 and 1", lambda v: 0 <= v <= 1),
     ("evaluation.n_bootstrap", "0 or more", _not_negative),
-    ("evaluation.confidence", "above 0, below 1", lambda v: 0 < v < 1),
+    ("evaluation.confidence", "above 0, below 1", _inner_share),
+    ("decision.recall", "above 0, below 1", _inner_share),
+    ("decision.cost_miss", "above 0, or null", lambda v: v is None or v > 0),
+    ("decision.cost_false_call", "above 0, or null", lambda v: v is None or v > 0),
+    ("decision.threshold", "between 0 and 1, or null", lambda v: v is None or 0 <= v <= 1),
+    ("decision.defect_rate", "above 0, below 1, or null", lambda v: v is None or _inner_share(v)),
     ("device.device_id", "0 or more", _not_negative),
 )

@@ -214,6 +214,33 @@ class EvaluationConfig:
 
 
 @dataclass
+class DecisionConfig:
+    """From which score on an image is called, and what a score means (two classes)."""
+
+    rule: Literal["recall", "assured_recall", "f1", "cost", "fixed"] = "recall"
+    """recall: the fewest false calls at decision.recall on validation; assured_recall: the same where
+    even the lower limit of the recall, at evaluation.confidence, reaches decision.recall; f1: the best
+    F1; cost: the lowest expected cost; fixed: decision.threshold."""
+    recall: float = 0.95
+    """Share of the defects that must be found (rules recall, assured_recall)."""
+    cost_miss: float | None = None
+    """What a missed defect costs, in any unit (rule cost)."""
+    cost_false_call: float | None = None
+    """What a false call costs, in the same unit (rule cost)."""
+    threshold: float | None = None
+    """Score from which an image is called (rule fixed)."""
+    calibration: Literal["none", "temperature", "isotonic"] = "none"
+    """How scores become probabilities, fitted on validation. none: scores as they are; temperature: how
+    sure they are is scaled; isotonic: any rising function, for some 200 images or more."""
+    defect_rate: float | None = None
+    """Share of defects on the line, where you know it: probabilities, precision, F1 and costs are then
+    for it. Default: the share that the data have."""
+    size_columns: list[str] | None = None
+    """Columns of the manifest with a flaw's size, for the probability of detection; of several, such as
+    [box_w,box_h], the largest counts. Default: flaw_size where the manifest has it."""
+
+
+@dataclass
 class DeviceConfig:
     """What it runs on. Changes speed, and the last digits of a result, never its meaning."""
 
@@ -254,4 +281,5 @@ class Config:
     loss: LossConfig = field(default_factory=LossConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    decision: DecisionConfig = field(default_factory=DecisionConfig)
     device: DeviceConfig = field(default_factory=DeviceConfig)

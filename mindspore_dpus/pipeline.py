@@ -15,7 +15,7 @@ from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.predictions import compute_metrics, predictions_table
 from mindspore_dpus.run import RunFolder, digest, write_json
-from mindspore_dpus.stages import learn, prepare, subsets
+from mindspore_dpus.stages import decide, learn, prepare, subsets
 
 PREDICT_CHUNK = 256
 
@@ -42,6 +42,7 @@ def train(config: Config, report: Callable[[str], None] = print) -> RunFolder:
         root = prepare.find_root(run, config)
         prepare.make_samples(run, config, root)
         learn.check_model(run, config)
+        decide.check_decision(run, config)
         if config.sampling.strategy == "dpus":
             subsets.make_features(run, config, root)
             subsets.make_subsets(run, config)
@@ -52,6 +53,7 @@ def train(config: Config, report: Callable[[str], None] = print) -> RunFolder:
         learn.make_members(run, config, root)
         learn.make_predictions(run, config, root)
         learn.make_metrics(run, config)
+        decide.make_decision(run, config)
         learn.make_report(run, root)
         prepare.write_config(run, config)
     return run
@@ -77,7 +79,8 @@ def evaluate(
         target: device; default: the run's.
 
     Returns:
-        The folder with ``predictions.csv`` and ``metrics.json``, and the metrics.
+        The folder with ``predictions.csv``, ``metrics.json`` and, where the run has a decision,
+        ``decision_test.json``; and the metrics.
 
     Raises:
         UserError: no finished run, unreadable images, or classes that the run never saw.
@@ -96,6 +99,7 @@ def evaluate(
     write_table(predictions_table(table[["path", "label"]], classes, config, outputs), path)
     metrics = compute_metrics(path, classes, config)
     write_json(folder / "metrics.json", metrics)
+    decide.assess_evaluation(run, config, table, folder)
     return folder, metrics
 
 
@@ -161,6 +165,7 @@ def summary(run: RunFolder) -> str:
     """What a person wants to know at the end: the numbers and where the rest is."""
     lines = [] if run.ran else ["nothing to do: every stage is done for this configuration and data"]
     lines += metric_lines(run.metrics()["test"])
+    lines += decide.decision_lines(run, run.path, "test")
     lines.append(f"report: {Path(run.path, 'report.html')}")
     return "\n".join(lines)
 
@@ -172,6 +177,11 @@ def metric_lines(metrics: dict) -> list[str]:
         parts = [f"{m} {_interval(values[m])}" for m in ("auc", "precision", "recall")]
         lines.append(f"{name:>9}: " + ", ".join(parts))
     return lines
+
+
+def decision_lines(run_path: Path, folder: Path) -> list[str]:
+    """What the run's decision does on the images of an evaluation, or how to add one."""
+    return decide.decision_lines(RunFolder.open(run_path), folder, folder.name)
 
 
 def _interval(metric: dict) -> str:

@@ -337,6 +337,13 @@ def test_nan_and_infinity_are_refused_wherever_a_number_is_taken(key, length, va
         ("evaluation.threshold", 1.1),
         ("evaluation.confidence", 0),
         ("evaluation.confidence", 1),
+        ("decision.recall", 0),
+        ("decision.recall", 1),
+        ("decision.cost_miss", 0),
+        ("decision.cost_false_call", 0),
+        ("decision.threshold", 1.1),
+        ("decision.defect_rate", 0),
+        ("decision.defect_rate", 1),
     ],
 )
 def test_values_out_of_range_are_named(key, value):
@@ -363,6 +370,30 @@ def test_values_out_of_range_are_named(key, value):
             ["split.val_size is 0.6", "split.test_size is 0.5", "below 1"],
         ),
         (["--data.root=x", "--split.val_size=0.5", "--split.test_size=0.5"], ["their sum"]),
+        (["--data.root=x", "--decision.rule=cost"], ["decision.rule cost needs decision.cost_miss"]),
+        (
+            ["--data.root=x", "--decision.rule=cost", "--decision.cost_miss=9"],
+            ["decision.rule cost needs decision.cost_false_call"],
+        ),
+        (["--data.root=x", "--decision.rule=fixed"], ["decision.rule fixed needs decision.threshold"]),
+        (
+            ["--data.root=x", "--decision.threshold=0.4"],
+            ["decision.threshold", "decision.rule to fixed"],
+        ),
+        (
+            ["--data.root=x", "--decision.rule=f1", "--decision.recall=0.9"],
+            ["decision.recall has no effect", "f1", "recall or assured_recall"],
+        ),
+        (["--data.root=x", "--decision.cost_miss=9"], ["decision.cost_miss", "decision.rule to cost"]),
+        (["--data.root=x", "--decision.size_columns=[]"], ["decision.size_columns is []"]),
+        (
+            ["--data.root=x", "--decision.defect_rate=0.1", "--loss.name=focal"],
+            ["decision.defect_rate", "loss.name focal", "decision.calibration"],
+        ),
+        (
+            ["--data.root=x", "--decision.defect_rate=0.1", "--loss.label_smoothing=0.1"],
+            ["decision.defect_rate", "loss.label_smoothing", "decision.calibration"],
+        ),
     ],
 )
 def test_impossible_combinations_name_their_keys(args, keys):

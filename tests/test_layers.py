@@ -14,7 +14,7 @@ PACKAGE = "mindspore_dpus"
 FLOORS = [
     [PACKAGE, "errors", "config", "run", "hashing", "checks", "cli", "processes", "device"],
     ["data", "losses", "models"],
-    ["evaluation.metrics", "features"],
+    ["evaluation.metrics", "evaluation.thresholds", "evaluation.pod", "features"],
     ["sampling"],
     ["fusion", "evaluation", "evaluation.predictions", "evaluation.plots", "training"],
     ["training.ensemble", "evaluation.report", "deploy"],

@@ -14,7 +14,7 @@ from mindspore_dpus.pipeline import evaluate, predict, summary, train
 from mindspore_dpus.run import RunFolder
 from mindspore_dpus.training.checkpoint import load_checkpoint
 
-LEARNING = ["members", "predictions", "metrics", "report"]
+LEARNING = ["members", "predictions", "metrics", "decision", "report"]
 
 
 def tiny(castings, output, *options):
@@ -80,6 +80,8 @@ def test_fills_the_run_folder(run):
     assert names == members | {
         ".lock",
         "config.yaml",
+        "decision.json",
+        "decision_test.json",
         "diagnostics.csv",
         "embedding.csv",
         "environment.json",
@@ -131,7 +133,8 @@ def test_a_second_run_does_nothing(run, castings):
 @pytest.mark.parametrize(
     ("option", "stages"),
     [
-        ("--evaluation.threshold=0.4", ["metrics", "report"]),
+        ("--evaluation.threshold=0.4", ["metrics", "decision", "report"]),
+        ("--decision.recall=0.5", ["decision", "report"]),
         ("--training.epochs=1", LEARNING),
         ("--sampling.proportion=0.5", ["subsets", "diagnostics", *LEARNING]),
         ("--features.n_components=3", ["features", "subsets", "diagnostics", *LEARNING]),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mindspore_dpus.cli import OneLineParser
 from mindspore_dpus.errors import one_line_errors
-from mindspore_dpus.pipeline import evaluate, metric_lines
+from mindspore_dpus.pipeline import decision_lines, evaluate, metric_lines
 
 
 @one_line_errors
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="default: evaluations/<data> in the run folder")
     args = parser.parse_args()
     folder, metrics = evaluate(args.run, args.root, args.manifest, args.split, args.output, args.target)
-    print("\n".join(metric_lines(metrics)))
+    print("\n".join(metric_lines(metrics) + decision_lines(args.run, folder)))
     print(f"predictions and metrics: {folder}")
 
 

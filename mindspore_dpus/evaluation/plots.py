@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from mindspore_dpus.sampling.strategies import BASELINE
@@ -83,6 +84,57 @@ def training_curves(histories: dict[str, pd.DataFrame]) -> str:
     for axis in (left, right):
         axis.xaxis.get_major_locator().set_params(integer=True)
     right.legend(frameon=False, fontsize=8)
+    return to_svg(figure)
+
+
+def reliability(answers: dict[str, list[dict]], positive: str) -> str:
+    """Stated probability against observed share of the positive class, with intervals.
+
+    Args:
+        answers: ``score`` or ``probability`` -> bins of ``calibration.reliability``.
+        positive: name of the class.
+    """
+    figure, axes = _axes(width=4.2, height=4.0, columns=len(answers))
+    for axis, (name, rows) in zip(axes, answers.items(), strict=True):
+        stated, observed, low, high = (
+            np.array([row[key] for row in rows]) for key in ("stated", "observed", "low", "high")
+        )
+        # An observed share at an end of its interval may lie outside by a rounding error.
+        spread = np.maximum([observed - low, high - observed], 0)
+        axis.errorbar(
+            stated, observed, spread, marker="o", markersize=4, capsize=2, color=COLOURS[FUSED]
+        )
+        axis.axline((0, 0), slope=1, color="#999", linestyle=":", linewidth=1)
+        # Where defects are rare, most of the square would be empty.
+        end = min(1.02, 1.5 * max(stated.max(), observed.max(), 1e-6))
+        axis.set(xlim=(-0.02 * end, end), ylim=(-0.02 * end, end), title=f"Reliability on test: {name}")
+        axis.set(xlabel=f"stated ({name})", ylabel=f"observed share of {_plain(positive)}")
+    return to_svg(figure)
+
+
+def pod(fit: dict) -> str:
+    """Probability of detection over flaw size, its lower limit, a90 and the limit of a90.
+
+    Args:
+        fit: ``pod.Pod`` as a dict.
+    """
+    figure, (axis,) = _axes(width=5.6, height=3.4)
+    sure = f"{100 * fit['confidence']:g}"
+    axis.plot(fit["sizes"], fit["pod"], color=COLOURS[FUSED], linewidth=2.2, label="POD")
+    axis.plot(
+        fit["sizes"], fit["lower"], color=COLOURS[FUSED], linestyle="--", label=f"lower limit, {sure} %"
+    )
+    axis.axhline(0.9, color="#999", linestyle=":", linewidth=1)
+    marks = {"a90": fit["a90"], f"a90/{sure}": fit["a90_limit"]}
+    for (name, size), style in zip(marks.items(), ("-", "--"), strict=True):
+        if size is not None and fit["smallest"] <= size <= fit["largest"]:
+            label = f"{name} = {size:.3g}"
+            axis.axvline(size, color=COLOURS[BASELINE], linestyle=style, linewidth=1, label=label)
+    axis.set(xlabel="flaw size", ylabel="probability of detection", ylim=(0, 1.02), xscale="log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter("")
+    axis.legend(frameon=False, fontsize=8, loc="lower right")
     return to_svg(figure)
 
 

@@ -14,6 +14,7 @@ from mindspore_dpus.config import Config
 from mindspore_dpus.data.images import ImageSpec, load_prepared
 from mindspore_dpus.data.samples import SPLITS, UNUSED, class_names, read_table
 from mindspore_dpus.evaluation import plots
+from mindspore_dpus.evaluation.decision_section import decision_section
 from mindspore_dpus.evaluation.metrics import METRICS
 from mindspore_dpus.evaluation.predictions import positive_index, read_predictions
 from mindspore_dpus.run import read_json, write_text
@@ -61,6 +62,7 @@ def write_report(run: Path, root: Path) -> None:
         results=[_results(split, metrics[split]) for split in ("test", "val")],
         curves=_curves(labels, outputs, classes, positive),
         confusion=plots.confusion(np.array(metrics["test"]["confusion_matrix"]), classes),
+        decision=decision_section(run),
         errors=_errors(predictions, classes, thumbnails),
         stages=read_json(run / "stages.json"),
         config_text=(run / "config.yaml").read_text(encoding="utf-8"),

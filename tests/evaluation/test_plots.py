@@ -27,6 +27,20 @@ GRID = pd.DataFrame(
         "auc_sd": [0.1, float("nan"), 0.1, 0.1],
     }
 )
+BINS = [
+    {"stated": 0.1, "observed": 0.0, "low": 0.0, "high": 0.3},
+    {"stated": 0.6, "observed": 0.7, "low": 0.4, "high": 0.9},
+]
+POD = {
+    "confidence": 0.95,
+    "smallest": 2.0,
+    "largest": 9.0,
+    "sizes": [2.0, 5.0, 9.0],
+    "pod": [0.2, 0.8, 0.97],
+    "lower": [0.1, 0.7, 0.92],
+    "a90": 6.5,
+    "a90_limit": 8.25,
+}
 SHARES = pd.Series([0.5, 0.3, 0.2], index=[0, 1, 2])
 FIGURES = {
     "curves": (
@@ -38,6 +52,23 @@ FIGURES = {
     "training_curves": (
         lambda: plots.training_curves({"00": HISTORY, "baseline": HISTORY[:1]}),
         ["epoch", "Validation AUC", "member 00", "baseline"],
+    ),
+    "reliability": (
+        lambda: plots.reliability({"score": BINS, "probability": BINS}, "a & <b>"),
+        [
+            "Reliability on test: score",
+            "Reliability on test: probability",
+            "stated (score)",
+            "observed share of a & <b>",
+        ],
+    ),
+    "pod": (
+        lambda: plots.pod(POD),
+        ["flaw size", "lower limit, 95 %", "a90 = 6.5", "a90/95 = 8.25"],
+    ),
+    "pod_without_limit": (
+        lambda: plots.pod(POD | {"a90_limit": None, "a90": 20.0}),
+        ["POD", "probability of detection"],
     ),
     "group_shares": (
         lambda: plots.group_shares(SHARES, pd.DataFrame([SHARES, SHARES], index=["00", "01"])),
@@ -104,6 +135,11 @@ def test_the_confusion_matrix_has_a_row_for_each_true_class():
     }
     assert place["11"][0] == place["13"][0] < place["12"][0] == place["14"][0]
     assert place["11"][1] == place["12"][1] < place["13"][1] == place["14"][1]
+
+
+def test_a_limit_that_is_none_or_beyond_the_flaws_is_not_drawn():
+    for fit in (POD | {"a90_limit": None}, POD | {"a90_limit": 9.5}):
+        assert not any("a90/95" in text for text in texts(plots.pod(fit)))
 
 
 def test_changed_data_is_a_changed_figure():

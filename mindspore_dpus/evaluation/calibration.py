@@ -1,0 +1,174 @@
+"""From scores to probabilities: the prior that they carry, and how sure they are.
+
+Two classes. ``prior`` is always the share of defects among the images that a probability is about: a
+network that learnt from balanced sets answers for a world in which every second image is a defect.
+"""
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import expit
+from sklearn.isotonic import IsotonicRegression
+
+from mindspore_dpus.errors import UserError
+from mindspore_dpus.evaluation.thresholds import proportion
+
+# Scores are float32: nearer to 0 or 1 than this they say nothing more.
+_EPS = float(np.finfo(np.float32).eps)
+
+
+def log_odds(probabilities: np.ndarray | float) -> np.ndarray:
+    """``log(p / (1 - p))``, of probabilities kept off 0 and 1 by float32's smallest step."""
+    p = np.clip(np.asarray(probabilities, dtype=np.float64), _EPS, 1 - _EPS)
+    return np.log(p) - np.log1p(-p)
+
+
+def correct_prior(
+    probabilities: np.ndarray | float, carried: float, wanted: float
+) -> np.ndarray | float:
+    """Probabilities for another share of defects: ``beta p / (beta p - p + 1)``.
+
+    Args:
+        probabilities: 0..1, right where a share ``carried`` of the images are defects.
+        carried: the share that they carry.
+        wanted: the share that they shall carry; both strictly between 0 and 1.
+
+    Returns:
+        Probabilities of the same shape, in the same order.
+
+    Source: Dal Pozzolo et al. 2015. There beta is the chance of a normal image to be drawn; it
+    equals ``wanted odds / carried odds``, which also holds where the classes were weighted or
+    over-sampled (Saerens et al. 2002). It needs a draw that looks at nothing but the class. Equal
+    shares of every group, as DPUS draws them, keep that better than chance does.
+    """
+    odds_ratio = wanted / (1 - wanted) * (1 - carried) / carried
+    return odds_ratio * probabilities / (odds_ratio * probabilities + (1 - probabilities))
+
+
+def weighted_prior(share: float, weight_defect: float, weight_normal: float) -> float:
+    """The prior that a network carries whose loss weighs the classes; ``share``: of its training set."""
+    defects, normals = share * weight_defect, (1 - share) * weight_normal
+    return defects / (defects + normals)
+
+
+def fit_temperature(is_defect: np.ndarray, scores: np.ndarray, carried: float) -> float:
+    """The temperature T of ``apply_temperature`` with the smallest log loss on these images.
+
+    The images' own share of defects enters as a known shift of the log-odds: without it, T would have to
+    make up for the difference of the priors as well.
+
+    Args:
+        is_defect: (N,) bool, with both values.
+        scores: (N,) raw scores.
+        carried: the prior of the scores.
+
+    Raises:
+        UserError: no T has a smallest loss: the scores part the classes without fault, or are no
+            better than chance.
+
+    Source: Guo et al. 2017, section 4.2, for two classes.
+    """
+    evidence = log_odds(scores) - log_odds(carried)
+    shift = log_odds(float(is_defect.mean()))
+
+    def slope(inverse: float) -> float:
+        """Derivative of the log loss; it rises, as the loss is convex in 1 / T."""
+        return float(np.mean(evidence * (expit(inverse * evidence + shift) - is_defect)))
+
+    advice = "set decision.calibration to none or isotonic"
+    if slope(0.0) >= 0:
+        raise UserError(
+            "decision.calibration temperature: the validation scores are no better than chance, "
+            f"so no temperature makes them probabilities; {advice}"
+        )
+    if np.all(np.where(is_defect, evidence >= 0, evidence <= 0)):
+        raise UserError(
+            "decision.calibration temperature: the validation scores part the classes without a "
+            f"fault, so they set no limit to how sure to be; {advice}"
+        )
+    upper = 1.0
+    while slope(upper) < 0:
+        upper *= 2
+    return 1 / brentq(slope, 0.0, upper, xtol=1e-12, rtol=1e-12)
+
+
+def apply_temperature(
+    scores: np.ndarray, temperature: float, carried: float, wanted: float
+) -> np.ndarray:
+    """Divide the evidence in the scores by the temperature, and start from another prior.
+
+    The evidence is what the log-odds are above those of the prior that the scores carry.
+    """
+    return expit((log_odds(scores) - log_odds(carried)) / temperature + log_odds(wanted))
+
+
+def fit_isotonic(is_defect: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rising step function of the score that is nearest to the labels.
+
+    Returns:
+        Scores (ascending) and probabilities (not falling) between which ``numpy.interp`` interpolates.
+        They carry the prior of these images.
+
+    Source: Zadrozny and Elkan 2002.
+    """
+    fitted = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, is_defect)
+    return fitted.X_thresholds_.astype(float), fitted.y_thresholds_.astype(float)
+
+
+def brier_score(is_defect: np.ndarray, probabilities: np.ndarray, prior: float) -> float:
+    """Mean squared error of the probabilities where a share ``prior`` of the images are defects.
+
+    Each class's mean is weighted by its share there, not by its share among these images: a test
+    split of equal classes says little about a line with one defect in a hundred.
+
+    Returns:
+        0 (never wrong) to 1; ``prior * (1 - prior)`` for the prior itself as every answer; nan where
+        a class has no image.
+
+    Source: Brier 1950.
+    """
+    if is_defect.all() or not is_defect.any():
+        return float("nan")
+    errors = (probabilities - is_defect) ** 2
+    return float(prior * errors[is_defect].mean() + (1 - prior) * errors[~is_defect].mean())
+
+
+def reliability(
+    is_defect: np.ndarray,
+    probabilities: np.ndarray,
+    prior: float,
+    confidence: float = 0.95,
+    n_bins: int = 10,
+) -> list[dict[str, float]]:
+    """Stated against observed share of defects, in bins of about equally many images.
+
+    Args:
+        is_defect: (N,) bool, with both values.
+        probabilities: (N,).
+        prior: share of defects for which to compare, as in ``brier_score``.
+        confidence: of the Clopper-Pearson intervals. ``correct_prior`` rises, so a corrected
+            interval is as exact as the one of the counts.
+        n_bins: at most so many; equal probabilities stay together.
+
+    Returns:
+        Ascending; for each bin ``images``, ``defects`` (counts), ``stated``, ``observed``, ``low``,
+        ``high`` (at ``prior``).
+    """
+    own = float(is_defect.mean())
+    weights = np.where(is_defect, prior / own, (1 - prior) / (1 - own))
+    edges = np.unique(np.quantile(probabilities, np.arange(1, n_bins) / n_bins, method="lower"))
+    bins = np.searchsorted(edges, probabilities, side="left")
+    rows = []
+    for i in np.unique(bins):
+        inside = bins == i
+        counted = proportion(int(is_defect[inside].sum()), int(inside.sum()), confidence)
+        rows.append(
+            {
+                "images": counted.total,
+                "defects": counted.count,
+                "stated": float(np.average(probabilities[inside], weights=weights[inside])),
+                "observed": float(correct_prior(counted.value, own, prior)),
+                "low": float(correct_prior(counted.low, own, prior)),
+                "high": float(correct_prior(counted.high, own, prior)),
+            }
+        )
+    return rows
