@@ -1,18 +1,28 @@
 """The groups of one class: k-means++, K given or chosen by the silhouette. No MindSpore here."""
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
-from sklearn.cluster import KMeans
+from sklearn.cluster import KMeans, MiniBatchKMeans
 
-from mindspore_dpus.sampling.diagnostics import group_quality
+from mindspore_dpus.features.whiten import EXACT_UP_TO
+from mindspore_dpus.sampling.diagnostics import group_quality, sample_rows
 
 # A silhouette needs a second group to compare with. Above ten groups, a draw as small as the smallest
 # class holds a few samples of each, and their shares are mostly rounding.
 MIN_AUTO, MAX_AUTO = 2, 10
+# Samples in a step of mini-batch k-means; three times as many choose the first centres.
+BATCH = 4096
 
 
-def group_samples(features: np.ndarray, n_clusters: int | str, n_init: int, seed: int) -> np.ndarray:
+def group_samples(
+    features: np.ndarray,
+    n_clusters: int | str,
+    n_init: int,
+    seed: int,
+    exact_up_to: int = EXACT_UP_TO,
+) -> np.ndarray:
     """Cluster the samples of one class.
 
     Args:
@@ -21,32 +31,50 @@ def group_samples(features: np.ndarray, n_clusters: int | str, n_init: int, seed
             of 2 to 10, and no more than there are distinct samples, with the largest mean silhouette
             (on ``MAX_SILHOUETTE`` samples at most); of equal ones the smallest. One group where there
             are fewer than three distinct samples, or no silhouette is defined.
-        n_init: restarts of k-means++.
+        n_init: restarts of k-means++; of its first centres only, in mini-batch k-means.
         seed: of k-means++, and of the samples that the silhouette is taken on.
+        exact_up_to: number of samples above which k-means takes mini-batches, and K, if it is to be
+            chosen, is chosen on so many random ones.
 
     Returns:
         (N,) int, group of each sample.
 
     Source: Arthur and Vassilvitskii 2007 (k-means++); Rousseeuw 1987 (silhouette).
     """
-    n_distinct = len(np.unique(features, axis=0))
+    k_means = _k_means if len(features) <= exact_up_to else _mini_batch_k_means
     if n_clusters == "auto":
-        return _best_groups(features, n_distinct, n_init, seed)
+        rows = sample_rows(exact_up_to, len(features), seed)
+        groups = _best_groups(features[rows], n_init, seed, k_means)
+        if len(rows) == len(features):
+            return groups
+        return k_means(features, len(np.unique(groups)), n_init, seed)
+    n_distinct = _count_distinct(features, n_clusters)
     if n_distinct < n_clusters:
         warnings.warn(
             f"only {n_distinct} distinct samples: {n_distinct} instead of {n_clusters} groups",
             stacklevel=2,
         )
-    return _k_means(features, min(n_clusters, n_distinct), n_init, seed)
+    return k_means(features, n_distinct, n_init, seed)
 
 
-def _best_groups(features: np.ndarray, n_distinct: int, n_init: int, seed: int) -> np.ndarray:
+def _count_distinct(features: np.ndarray, limit: int) -> int:
+    """The number of distinct rows, or ``limit`` where there are more."""
+    distinct = features[:0]
+    for first in range(0, len(features), BATCH):
+        distinct = np.unique(np.concatenate([distinct, features[first : first + BATCH]]), axis=0)
+        if len(distinct) >= limit:
+            return limit
+    return len(distinct)
+
+
+def _best_groups(features: np.ndarray, n_init: int, seed: int, k_means: Callable) -> np.ndarray:
+    n_distinct = _count_distinct(features, MAX_AUTO)
     best, best_quality = np.zeros(len(features), dtype=int), -np.inf
     # Two distinct samples would always be two perfect groups.
     if n_distinct <= MIN_AUTO:
         return best
-    for n_clusters in range(MIN_AUTO, min(MAX_AUTO, n_distinct) + 1):
-        groups = _k_means(features, n_clusters, n_init, seed)
+    for n_clusters in range(MIN_AUTO, n_distinct + 1):
+        groups = k_means(features, n_clusters, n_init, seed)
         quality = group_quality(features, groups, seed)
         # An undefined silhouette (nan) is never larger; an equal one stays with the smaller K.
         if quality > best_quality:
@@ -56,4 +84,17 @@ def _best_groups(features: np.ndarray, n_distinct: int, n_init: int, seed: int) 
 
 def _k_means(features: np.ndarray, n_clusters: int, n_init: int, seed: int) -> np.ndarray:
     kmeans = KMeans(n_clusters, init="k-means++", n_init=n_init, random_state=seed)
+    return kmeans.fit_predict(features)
+
+
+def _mini_batch_k_means(features: np.ndarray, n_clusters: int, n_init: int, seed: int) -> np.ndarray:
+    kmeans = MiniBatchKMeans(
+        n_clusters,
+        init="k-means++",
+        n_init=n_init,
+        batch_size=BATCH,
+        # Else the centre of a rare group may be moved into a common one: rare groups count here.
+        reassignment_ratio=0.0,
+        random_state=seed,
+    )
     return kmeans.fit_predict(features)
