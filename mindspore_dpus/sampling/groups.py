@@ -1,7 +1,6 @@
 """The groups of one class: k-means++, K given or chosen by the silhouette. No MindSpore here."""
 
 import warnings
-from collections.abc import Callable
 
 import numpy as np
 from sklearn.cluster import KMeans, MiniBatchKMeans
@@ -12,7 +11,9 @@ from mindspore_dpus.sampling.diagnostics import group_quality, sample_rows
 # A silhouette needs a second group to compare with. Above ten groups, a draw as small as the smallest
 # class holds a few samples of each, and their shares are mostly rounding.
 MIN_AUTO, MAX_AUTO = 2, 10
-# Samples in a step of mini-batch k-means; three times as many choose the first centres.
+# Of a large class: the random samples on which K and the first centres are found, and those in a step of
+# mini-batch k-means. From centres of its own, it would end in a poor optimum now and then.
+SAMPLE = 20_000
 BATCH = 4096
 
 
@@ -31,30 +32,30 @@ def group_samples(
             of 2 to 10, and no more than there are distinct samples, with the largest mean silhouette
             (on ``MAX_SILHOUETTE`` samples at most); of equal ones the smallest. One group where there
             are fewer than three distinct samples, or no silhouette is defined.
-        n_init: restarts of k-means++; of its first centres only, in mini-batch k-means.
+        n_init: restarts of k-means++.
         seed: of k-means++, and of the samples that the silhouette is taken on.
-        exact_up_to: number of samples above which k-means takes mini-batches, and K, if it is to be
-            chosen, is chosen on so many random ones.
+        exact_up_to: number of samples above which k-means runs on ``SAMPLE`` random ones, there chooses
+            K if it is to, and goes on from its centres in mini-batches of all.
 
     Returns:
         (N,) int, group of each sample.
 
-    Source: Arthur and Vassilvitskii 2007 (k-means++); Rousseeuw 1987 (silhouette).
+    Source: Arthur and Vassilvitskii 2007 (k-means++); Rousseeuw 1987 (silhouette); Sculley 2010
+        (mini-batches).
     """
-    k_means = _k_means if len(features) <= exact_up_to else _mini_batch_k_means
+    if len(features) > exact_up_to:
+        rows = sample_rows(SAMPLE, len(features), seed)
+        groups = group_samples(features[rows], n_clusters, n_init, seed, len(rows))
+        return _go_on(features, rows, groups, seed)
+    n_distinct = _count_distinct(features, MAX_AUTO if n_clusters == "auto" else n_clusters)
     if n_clusters == "auto":
-        rows = sample_rows(exact_up_to, len(features), seed)
-        groups = _best_groups(features[rows], n_init, seed, k_means)
-        if len(rows) == len(features):
-            return groups
-        return k_means(features, len(np.unique(groups)), n_init, seed)
-    n_distinct = _count_distinct(features, n_clusters)
+        return _best_groups(features, n_distinct, n_init, seed)
     if n_distinct < n_clusters:
         warnings.warn(
             f"only {n_distinct} distinct samples: {n_distinct} instead of {n_clusters} groups",
             stacklevel=2,
         )
-    return k_means(features, n_distinct, n_init, seed)
+    return _k_means(features, n_distinct, n_init, seed)
 
 
 def _count_distinct(features: np.ndarray, limit: int) -> int:
@@ -67,14 +68,13 @@ def _count_distinct(features: np.ndarray, limit: int) -> int:
     return len(distinct)
 
 
-def _best_groups(features: np.ndarray, n_init: int, seed: int, k_means: Callable) -> np.ndarray:
-    n_distinct = _count_distinct(features, MAX_AUTO)
+def _best_groups(features: np.ndarray, n_distinct: int, n_init: int, seed: int) -> np.ndarray:
     best, best_quality = np.zeros(len(features), dtype=int), -np.inf
     # Two distinct samples would always be two perfect groups.
     if n_distinct <= MIN_AUTO:
         return best
     for n_clusters in range(MIN_AUTO, n_distinct + 1):
-        groups = k_means(features, n_clusters, n_init, seed)
+        groups = _k_means(features, n_clusters, n_init, seed)
         quality = group_quality(features, groups, seed)
         # An undefined silhouette (nan) is never larger; an equal one stays with the smaller K.
         if quality > best_quality:
@@ -87,11 +87,14 @@ def _k_means(features: np.ndarray, n_clusters: int, n_init: int, seed: int) -> n
     return kmeans.fit_predict(features)
 
 
-def _mini_batch_k_means(features: np.ndarray, n_clusters: int, n_init: int, seed: int) -> np.ndarray:
+def _go_on(features: np.ndarray, rows: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
+    """From the groups of the samples at ``rows`` to those of all, by mini-batch k-means."""
+    sample = features[rows]
+    centres = np.stack([sample[groups == group].mean(axis=0) for group in np.unique(groups)])
     kmeans = MiniBatchKMeans(
-        n_clusters,
-        init="k-means++",
-        n_init=n_init,
+        len(centres),
+        init=centres,
+        n_init=1,
         batch_size=BATCH,
         # Else the centre of a rare group may be moved into a common one: rare groups count here.
         reassignment_ratio=0.0,
