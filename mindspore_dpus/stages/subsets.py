@@ -90,7 +90,9 @@ def _whiten_classes(
     if n_components is None:
         return features
     rows = {name: np.flatnonzero(labels == name) for name in np.unique(labels)}
-    parts = {name: whiten(features, n_components, random_state, rows[name]) for name in rows}
+    parts = {
+        name: whiten(features, n_components, random_state, rows[name], EXACT_UP_TO) for name in rows
+    }
     # A small class has fewer components than a large one: the rest of its columns stay 0.
     width = max(part.shape[1] for part in parts.values())
     whitened = np.zeros((len(features), width), min(part.dtype for part in parts.values()))
@@ -128,6 +130,7 @@ def make_subsets(run: RunFolder, config: Config) -> None:
                 sampling.proportion,
                 sampling.draw,
                 config.seed,
+                EXACT_UP_TO,
             )
             grouped = groups >= 0
             group_table = pd.DataFrame(
