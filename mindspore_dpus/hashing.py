@@ -1,15 +1,14 @@
 """What files hold, as hashes; remembered, so that a large data set is read for it only once."""
 
 import hashlib
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
 
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.processes import in_threads
 from mindspore_dpus.run import atomic
 
 COLUMNS = ["path", "size", "mtime_ns", "sha256"]
@@ -42,9 +41,8 @@ def content_hashes(paths: Sequence[str], root: Path, memory: Path) -> list[str]:
     keys = [_state(root / path) for path in paths]
     new = [key for key in dict.fromkeys(keys) if key not in known]
     if new:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            hashes = pool.map(_hash, (key[0] for key in new))
-            known |= zip(new, tqdm(hashes, "hashes", len(new), leave=False, disable=None), strict=True)
+        hashes = in_threads(_hash, (key[0] for key in new))
+        known |= zip(new, tqdm(hashes, "hashes", len(new), leave=False, disable=None), strict=True)
         _remember(known, memory)
     return [known[key] for key in keys]
 

@@ -31,6 +31,7 @@ FLOOR_OF = {
 WITHOUT_MINDSPORE = [
     "sampling",
     "features.whiten",
+    "features.streamed",
     "data.splits",
     "data.samples",
     "data.images",

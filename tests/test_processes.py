@@ -15,7 +15,7 @@ import pytest
 
 from mindspore_dpus import processes
 from mindspore_dpus.errors import UserError
-from mindspore_dpus.processes import Task, available_cpus, cpu_shares, side_by_side
+from mindspore_dpus.processes import Task, available_cpus, cpu_shares, in_threads, side_by_side
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 120.0
@@ -360,3 +360,30 @@ def test_ctrl_c_while_processes_start(other):
     out, errors = other.communicate(timeout=PATIENCE)
     assert (other.returncode, out, errors) == (130, "", "")
     wait_for(lambda: not children(other.pid))
+
+
+def test_threads_keep_the_order_and_queue_little(monkeypatch):
+    monkeypatch.setattr(processes, "QUEUED", 10)
+    begun = []
+
+    def items():
+        for i in range(1000):
+            begun.append(i)
+            yield i
+
+    results = in_threads(lambda i: i * i, items())
+    assert [next(results) for _ in range(10)] == [i * i for i in range(10)]
+    # An executor's own map would have taken all 1000.
+    assert len(begun) == 10
+    assert list(results) == [i * i for i in range(10, 1000)]
+
+
+def test_threads_work_at_the_same_time(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    both = threading.Barrier(2, timeout=PATIENCE)
+    assert sorted(in_threads(lambda _: both.wait(), range(2))) == [0, 1]
+
+
+def test_an_error_in_a_thread_is_raised():
+    with pytest.raises(ZeroDivisionError):
+        list(in_threads(lambda i: 1 / i, range(3)))

@@ -85,5 +85,9 @@ def feature_vectors(samples: int) -> tuple[np.ndarray, np.ndarray]:
     labels = np.repeat([0, 1], [samples, samples // 20])
     vectors = rng.standard_normal((len(labels), FEATURES), dtype=np.float32)
     centres = rng.standard_normal((5, FEATURES), dtype=np.float32)
-    vectors += centres[rng.integers(5, size=len(labels))]
+    groups = rng.integers(5, size=len(labels))
+    # In blocks: at a million samples, all their centres at once would be 2 GB.
+    for first in range(0, len(labels), 4096):
+        rows = slice(first, first + 4096)
+        vectors[rows] += centres[groups[rows]]
     return vectors, labels

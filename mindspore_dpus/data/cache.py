@@ -1,7 +1,6 @@
 """Every image is decoded and resized once, into one memory-mapped array for all who need pixels."""
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from tqdm import tqdm
 from mindspore_dpus.data.images import ImageError, ImageSpec, load_prepared
 from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.processes import in_threads
 from mindspore_dpus.run import atomic, digest
 
 
@@ -36,33 +36,31 @@ def build_cache(table: pd.DataFrame, root: Path, spec: ImageSpec, path: Path, un
     """
     if path.exists():
         return
-    files = [root / name for name in table["path"]]
+    names = table["path"].to_numpy()
     with atomic(path) as temporary:
-        images = _allocate(temporary, (len(files), *spec.shape), spec.dtype)
+        images = allocate(temporary, (len(names), *spec.shape), spec.dtype)
 
         def load(i: int) -> str | None:
             try:
-                images[i] = load_prepared(files[i], spec)
+                images[i] = load_prepared(root / names[i], spec)
             except ImageError as error:
                 return str(error)
             return None
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            progress = tqdm(
-                pool.map(load, range(len(files))), "images", len(files), leave=False, disable=None
-            )
-            errors = [(name, e) for name, e in zip(table["path"], progress, strict=True) if e]
+        loaded = in_threads(load, range(len(names)))
+        progress = tqdm(loaded, "images", len(names), leave=False, disable=None)
+        errors = [(name, e) for name, e in zip(names, progress, strict=True) if e]
         images.flush()
         if errors:
             write_table(pd.DataFrame(errors, columns=["path", "error"]), unreadable)
             raise UserError(
-                f"{errors[0][1]} ({len(errors)} of {len(files)} images cannot be used; all are listed "
+                f"{errors[0][1]} ({len(errors)} of {len(names)} images cannot be used; all are listed "
                 f"in {unreadable}: repair or remove them, then start again)"
             )
     unreadable.unlink(missing_ok=True)
 
 
-def _allocate(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
+def allocate(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
     """An empty ``.npy`` file with its blocks reserved: writing to a memory map on a full disk would
     otherwise kill the process instead of raising an error."""
     images = np.lib.format.open_memmap(path, "w+", dtype, shape)

@@ -1,5 +1,7 @@
 """Images -> feature vectors: any named Cell of any backbone, averaged over height and width."""
 
+from collections.abc import Callable
+
 import numpy as np
 from mindspore import nn
 from tqdm import tqdm
@@ -50,6 +52,7 @@ def extract(
     rows: np.ndarray,
     batch_size: int,
     device: Device,
+    allocate: Callable[[tuple[int, int], type], np.ndarray] = np.empty,
 ) -> np.ndarray:
     """Run images through a network and keep one Cell's output.
 
@@ -60,9 +63,11 @@ def extract(
         rows: (M,) which of them.
         batch_size: images per forward pass.
         device: execution mode.
+        allocate: called once with ``(M, D)`` and ``np.float32``; gives the array to fill, which may be a
+            memory map.
 
     Returns:
-        (M, D) float32: maps (M, D, h, w) are averaged over h and w.
+        That array: maps (M, D, h, w) are averaged over h and w.
 
     Source: paper, section 2.2.
     """
@@ -74,13 +79,17 @@ def extract(
     net.set_train(False)
     handle = dict(net.cells_and_names())[layer].register_forward_hook(keep)
     source = BatchSource(images, rows, np.zeros(len(rows)), batch_size)
-    vectors = []
+    vectors, done = None, 0
     try:
         for batch, _ in tqdm(batches(source), "features", len(source), leave=False, disable=None):
             net(batch)
-            vectors.append(kept[-1].asnumpy())
+            part = kept[-1].asnumpy()
+            if vectors is None:
+                vectors = allocate((len(rows), part.shape[1]), np.float32)
+            vectors[done : done + len(part)] = part
+            done += len(part)
             kept.clear()
             device.yield_to_workers()
     finally:
         handle.remove()
-    return np.concatenate(vectors)
+    return vectors

@@ -10,8 +10,9 @@ from scipy.spatial.distance import cdist
 from sklearn.manifold import TSNE
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
-# Pairwise distances grow with the square: larger classes are represented by a random sample.
+# Pairwise distances grow with the square: larger classes and subsets are represented by a random sample.
 MAX_REFERENCE = 4000
+MAX_SUBSET = 2000
 MAX_EMBEDDED = 1500
 MAX_SILHOUETTE = 2000
 # t-SNE compares the distances to several neighbours.
@@ -40,7 +41,7 @@ def chi_squared(labels: np.ndarray, subset: np.ndarray) -> float:
 
 
 def _counts(labels: np.ndarray, subset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    groups, inverse = np.unique(labels, return_inverse=True)
+    inverse, groups = pd.factorize(labels, sort=True)
     whole = np.bincount(inverse)
     return whole, np.bincount(inverse[subset], minlength=len(groups))
 
@@ -50,7 +51,8 @@ class FeatureDistances:
 
     Args:
         features: (N, D) of the whole class.
-        random_state: seed of the reference sample where N is above ``MAX_REFERENCE``.
+        random_state: seed of the reference sample where N is above ``MAX_REFERENCE``, and of that of a
+            subset above ``MAX_SUBSET``: what such subsets differ by is then mostly chance.
 
     Source: Szekely and Rizzo 2013 (energy); Gretton et al. 2012, Eq. 5 (MMD, biased estimate, Gaussian
     kernel as wide as the median distance).
@@ -58,7 +60,8 @@ class FeatureDistances:
 
     def __init__(self, features: np.ndarray, random_state: int = 0) -> None:
         self.features = features
-        self.reference = features[_at_most(MAX_REFERENCE, len(features), random_state)]
+        self.random_state = random_state
+        self.reference = features[sample_rows(MAX_REFERENCE, len(features), random_state)]
         distances = cdist(self.reference, self.reference)
         self.width = float(np.median(distances)) or 1.0
         self.mean_distance = distances.mean()
@@ -69,7 +72,7 @@ class FeatureDistances:
 
     def __call__(self, subset: np.ndarray) -> tuple[float, float]:
         """(energy distance, squared MMD) of the samples at ``subset``."""
-        part = self.features[subset]
+        part = self.features[subset[sample_rows(MAX_SUBSET, len(subset), self.random_state)]]
         across, within = cdist(part, self.reference), cdist(part, part)
         energy = 2 * across.mean() - within.mean() - self.mean_distance
         mmd = self._kernel(within).mean() + self.mean_kernel - 2 * self._kernel(across).mean()
@@ -156,14 +159,14 @@ def group_quality(features: np.ndarray, labels: np.ndarray, random_state: int = 
 
     Source: Rousseeuw 1987.
     """
-    rows = _at_most(MAX_SILHOUETTE, len(labels), random_state)
+    rows = sample_rows(MAX_SILHOUETTE, len(labels), random_state)
     if not 1 < len(set(labels[rows].tolist())) < len(rows):
         return float("nan")
     return float(silhouette_score(features[rows], labels[rows]))
 
 
-def _at_most(limit: int, n: int, random_state: int) -> np.ndarray:
-    """All of ``n`` indices, or a sorted random sample of ``limit``."""
+def sample_rows(limit: int, n: int, random_state: int) -> np.ndarray:
+    """All of ``n`` indices, or a sorted random sample of ``limit`` of them."""
     if n <= limit:
         return np.arange(n)
     return np.sort(np.random.default_rng(random_state).choice(n, limit, replace=False))
@@ -176,7 +179,7 @@ def embed(features: np.ndarray, random_state: int = 0) -> tuple[np.ndarray, np.n
         Indices of the samples shown (all, or a random ``MAX_EMBEDDED``), and their (n, 2) places: all 0
         below ``MIN_EMBEDDED``.
     """
-    rows = _at_most(MAX_EMBEDDED, len(features), random_state)
+    rows = sample_rows(MAX_EMBEDDED, len(features), random_state)
     if len(rows) < MIN_EMBEDDED:
         return rows, np.zeros((len(rows), 2))
     perplexity = min(30.0, (len(rows) - 1) / 3)

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 from imblearn.under_sampling.base import BaseUnderSampler
-from scipy import sparse
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from mindspore_dpus.features.whiten import whiten
+from mindspore_dpus.features.streamed import dense_rows
+from mindspore_dpus.features.whiten import EXACT_UP_TO, whiten
 from mindspore_dpus.sampling.draws import draw_groups
 from mindspore_dpus.sampling.groups import group_samples
 
@@ -64,6 +64,9 @@ class DistributionPreservingUnderSampler(BaseUnderSampler):
             come once, so ``ceil(N / N_BD)`` subsets use every sample.
         n_components: PCA dimensions before whitening and L2 normalisation; None clusters ``X`` as it is.
         n_init: restarts of k-means++.
+        exact_up_to: samples of a class up to which PCA and k-means are exact, on float64 copies of them.
+            Larger classes are never copied (but into their principal components, float32): the PCA's
+            covariance is summed up in blocks, and k-means takes mini-batches.
         sampling_strategy: which classes are drawn, as everywhere in imbalanced-learn.
         random_state: seed of PCA, clustering and draws.
 
@@ -74,7 +77,8 @@ class DistributionPreservingUnderSampler(BaseUnderSampler):
         subsets_: list of t sorted index arrays into ``X``, each one balanced set (Eq. 1).
         sample_indices_: the first of them; ``fit_resample`` returns its samples.
 
-    Source: paper, section 2.2; k-means++ of Arthur and Vassilvitskii 2007; silhouette of Rousseeuw 1987.
+    Source: paper, section 2.2; k-means++ of Arthur and Vassilvitskii 2007; silhouette of Rousseeuw 1987;
+        mini-batch k-means of Sculley 2010.
     """
 
     _parameter_constraints: ClassVar[dict] = {
@@ -85,6 +89,7 @@ class DistributionPreservingUnderSampler(BaseUnderSampler):
         "draw": [StrOptions({"independent", "covering"})],
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "n_init": [Interval(Integral, 1, None, closed="left")],
+        "exact_up_to": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     }
 
@@ -97,6 +102,7 @@ class DistributionPreservingUnderSampler(BaseUnderSampler):
         draw: str = "independent",
         n_components: int | None = 128,
         n_init: int = 10,
+        exact_up_to: int = EXACT_UP_TO,
         sampling_strategy="auto",
         random_state=None,
     ) -> None:
@@ -107,6 +113,7 @@ class DistributionPreservingUnderSampler(BaseUnderSampler):
         self.draw = draw
         self.n_components = n_components
         self.n_init = n_init
+        self.exact_up_to = exact_up_to
         self.random_state = random_state
 
     def _fit_resample(self, X, y):
@@ -122,7 +129,7 @@ class DistributionPreservingUnderSampler(BaseUnderSampler):
         parts = [[whole] for _ in range(self.n_subsets)]
         for label, total in self.sampling_strategy_.items():
             members = np.flatnonzero(y == label)
-            groups = self._group(_safe_indexing(X, members), seed)
+            groups = self._group(X, members, seed)
             self.labels_[members] = groups
             self.n_clusters_[label] = len(np.unique(groups))
             draws = draw_groups(groups, total, self.n_subsets, self.draw, rng)
@@ -142,14 +149,15 @@ class DistributionPreservingUnderSampler(BaseUnderSampler):
             )
         return draw_size(counts, label, self.proportion)
 
-    def _group(self, X, seed: int) -> np.ndarray:
+    def _group(self, X, members: np.ndarray, seed: int) -> np.ndarray:
         """Cluster the samples of one class: (n,) group labels."""
-        X = X.toarray() if sparse.issparse(X) else np.asarray(X)
-        if X.dtype.kind != "f":
-            X = X.astype(np.float64)
-        if self.n_components is not None:
-            X = whiten(X, self.n_components, seed)
-        return group_samples(X, self.n_clusters, self.n_init, seed)
+        if self.n_components is None:
+            features = dense_rows(X, members)
+            if features.dtype.kind != "f":
+                features = features.astype(np.float64)
+        else:
+            features = whiten(X, self.n_components, seed, members, self.exact_up_to)
+        return group_samples(features, self.n_clusters, self.n_init, seed, self.exact_up_to)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

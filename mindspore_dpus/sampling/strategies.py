@@ -10,6 +10,7 @@ from imblearn.over_sampling import RandomOverSampler
 from imblearn.under_sampling import RandomUnderSampler
 from imblearn.utils import check_sampling_strategy
 
+from mindspore_dpus.features.whiten import EXACT_UP_TO
 from mindspore_dpus.sampling.dpus import DistributionPreservingUnderSampler, draw_size
 
 BASELINE = "baseline"
@@ -90,13 +91,14 @@ def dpus(
     proportion: float | str | None,
     draw: str,
     random_state: int,
+    exact_up_to: int = EXACT_UP_TO,
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """The paper's method on features that are whitened already.
 
     Args:
         features: (N, D); rows of classes that stay whole are not looked at.
         labels: (N,) classes.
-        n_clusters, n_subsets, proportion, draw, random_state: see
+        n_clusters, n_subsets, proportion, draw, random_state, exact_up_to: see
             ``DistributionPreservingUnderSampler``.
 
     Returns:
@@ -108,6 +110,7 @@ def dpus(
         proportion=proportion,
         draw=draw,
         n_components=None,
+        exact_up_to=exact_up_to,
         random_state=random_state,
     )
     sampler.fit_resample(features, labels)

@@ -1,19 +1,21 @@
 """samples -> features -> groups -> subsets: what each member will learn from."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from mindspore_dpus.config import Config
+from mindspore_dpus.data.cache import allocate
 from mindspore_dpus.data.images import ImageSpec
 from mindspore_dpus.data.samples import read_table, write_table
-from mindspore_dpus.features.whiten import whiten
+from mindspore_dpus.features.whiten import EXACT_UP_TO, whiten
 from mindspore_dpus.hashing import file_hash
 from mindspore_dpus.run import RunFolder, atomic, digest
 from mindspore_dpus.sampling import strategies
-from mindspore_dpus.sampling.diagnostics import diagnose, embed
+from mindspore_dpus.sampling.diagnostics import MAX_SUBSET, diagnose, embed
 from mindspore_dpus.stages.prepare import (
     cache_dir,
     data_fingerprint,
@@ -28,7 +30,7 @@ def make_features(run: RunFolder, config: Config, root: Path) -> None:
     """``features.npz``: of the training images whose class is drawn (two classes: the normals).
 
     Arrays: ``path``; ``label``; ``features`` (M, D) as the backbone gives them; ``whitened``
-    (M, n_components), computed class by class.
+    (M, n_components), computed class by class; float32 where a class is above ``EXACT_UP_TO``.
     """
     weights = weights_file(config.features.pretrained, config.features.backbone, config)
     parts = [settings(config.features), file_hash(weights) if weights else None, config.seed]
@@ -46,20 +48,26 @@ def make_features(run: RunFolder, config: Config, root: Path) -> None:
         ]
         shared = cache_dir(run, config) / f"features-{digest(identity)}.npy"
         if not shared.exists():
-            features = _extract(run, config, root, weights, rows)
             with atomic(shared) as temporary:
-                np.save(temporary, features)
-        features = np.load(shared)
+                _extract(run, config, root, weights, rows, temporary)
+        features = np.load(shared, mmap_mode="r")
         whitened = _whiten_classes(features, labels, config.features.n_components, config.seed)
         with atomic(run / "features.npz") as temporary:
             np.savez(temporary, path=paths, label=labels, features=features, whitened=whitened)
 
-    run.stage("features", parts, ["features.npz"], make)
+    run.stage("features", parts, ["features.npz"], make, version=2 if _is_large(run) else 1)
+
+
+def _is_large(run: RunFolder) -> bool:
+    """Whether PCA and k-means of some class read it in blocks, which they did not in version 1."""
+    table = read_table(run / "samples.csv")
+    return bool(table["label"][table["split"] == "train"].value_counts().max() > EXACT_UP_TO)
 
 
 def _extract(
-    run: RunFolder, config: Config, root: Path, weights: Path | None, rows: np.ndarray
-) -> np.ndarray:
+    run: RunFolder, config: Config, root: Path, weights: Path | None, rows: np.ndarray, path: Path
+) -> None:
+    """Fill a file with the features of these images."""
     from mindspore_dpus.device import configure
     from mindspore_dpus.features.extract import extract, feature_layer, needed_parameters
     from mindspore_dpus.models.factory import create_model
@@ -72,7 +80,7 @@ def _extract(
         load_weights(net, weights, needed=needed_parameters(net, layer))
     run.report(f"  {weights or 'random weights'}, layer {layer}")
     images = load_images(run, config, root)
-    return extract(net, layer, images, rows, config.features.batch_size, device)
+    extract(net, layer, images, rows, config.features.batch_size, device, partial(allocate, path))
 
 
 def _whiten_classes(
@@ -81,11 +89,15 @@ def _whiten_classes(
     """``whiten`` each class by itself: (N, n_components), or the features as they are for None."""
     if n_components is None:
         return features
-    parts = {c: whiten(features[labels == c], n_components, random_state) for c in set(labels)}
+    rows = {name: np.flatnonzero(labels == name) for name in np.unique(labels)}
+    parts = {
+        name: whiten(features, n_components, random_state, rows[name], EXACT_UP_TO) for name in rows
+    }
     # A small class has fewer components than a large one: the rest of its columns stay 0.
-    whitened = np.zeros((len(features), max(part.shape[1] for part in parts.values())))
+    width = max(part.shape[1] for part in parts.values())
+    whitened = np.zeros((len(features), width), min(part.dtype for part in parts.values()))
     for name, part in parts.items():
-        whitened[labels == name, : part.shape[1]] = part
+        whitened[rows[name], : part.shape[1]] = part
     return whitened
 
 
@@ -101,6 +113,7 @@ def make_subsets(run: RunFolder, config: Config) -> None:
     """``subsets.csv`` (member, path) and, for dpus, ``groups.csv`` (path, label, group)."""
     sampling = config.sampling
     with_groups = sampling.strategy == "dpus"
+    large = with_groups and _is_large(run)
 
     def make() -> None:
         table, _, labels = read_samples(run)
@@ -108,7 +121,7 @@ def make_subsets(run: RunFolder, config: Config) -> None:
         paths = table["path"].to_numpy()
         y = labels[train]
         if with_groups:
-            features = _features_of(run, paths[train])
+            features = _features_of(run, paths[train], large)
             subsets, groups = strategies.dpus(
                 features,
                 y,
@@ -117,6 +130,7 @@ def make_subsets(run: RunFolder, config: Config) -> None:
                 sampling.proportion,
                 sampling.draw,
                 config.seed,
+                EXACT_UP_TO,
             )
             grouped = groups >= 0
             group_table = pd.DataFrame(
@@ -149,18 +163,19 @@ def make_subsets(run: RunFolder, config: Config) -> None:
         write_table(rows, run / "subsets.csv")
 
     artefacts = ["subsets.csv"] + (["groups.csv"] if with_groups else [])
-    run.stage("subsets", [settings(sampling), config.seed], artefacts, make)
+    version = 2 if large else 1
+    run.stage("subsets", [settings(sampling), config.seed], artefacts, make, version)
 
 
-def _features_of(run: RunFolder, paths: np.ndarray) -> np.ndarray:
-    """Whitened features of the training images; rows of classes that stay whole are zero."""
+def _features_of(run: RunFolder, paths: np.ndarray, large: bool) -> np.ndarray:
+    """Whitened features of the training images, float32 where they are many; rows of classes that stay
+    whole are zero."""
     with np.load(run / "features.npz") as file:
-        order = {path: i for i, path in enumerate(file["path"])}
+        places = pd.Index(file["path"].astype(object)).get_indexer(paths)
         whitened = file["whitened"]
-    features = np.zeros((len(paths), whitened.shape[1]))
-    for row, path in enumerate(paths):
-        if path in order:
-            features[row] = whitened[order[path]]
+    features = np.zeros((len(paths), whitened.shape[1]), np.float32 if large else np.float64)
+    known = np.flatnonzero(places >= 0)
+    features[known] = whitened[places[known]]
     return features
 
 
@@ -181,17 +196,21 @@ def make_diagnostics(run: RunFolder, config: Config) -> None:
 
     Columns: those of ``sampling.diagnostics.diagnose`` and ``label``; ``path, label, x, y``.
     """
+    sizes = read_table(run / "subsets.csv").merge(read_table(run / "groups.csv"), on="path")
+    largest = sizes.groupby(["member", "label"]).size().max()
 
     def make() -> None:
-        samples = read_table(run / "samples.csv").set_index("path")
         subsets = read_subsets(run)
         subsets.pop(strategies.BASELINE, None)
+        samples = read_table(run / "samples.csv").set_index("path")
+        large = _is_large(run)
         tables, embeddings = [], []
         for label, groups in read_table(run / "groups.csv").groupby("label"):
             paths = groups["path"].to_numpy()
-            features = _features_of(run, paths)
+            features = _features_of(run, paths, large)
             truth = samples["subpopulation"][paths].to_numpy() if "subpopulation" in samples else None
-            drawn = {name: np.flatnonzero(np.isin(paths, chosen)) for name, chosen in subsets.items()}
+            index = pd.Index(paths)
+            drawn = {name: np.flatnonzero(index.isin(chosen)) for name, chosen in subsets.items()}
             table = diagnose(
                 features, groups["group"].to_numpy(), drawn, truth, random_state=config.seed
             )
@@ -203,4 +222,6 @@ def make_diagnostics(run: RunFolder, config: Config) -> None:
         write_table(pd.concat(tables).round(6), run / "diagnostics.csv")
         write_table(pd.concat(embeddings).round(3), run / "embedding.csv")
 
-    run.stage("diagnostics", [config.seed], ["diagnostics.csv", "embedding.csv"], make)
+    # Version 2 represents subsets above MAX_SUBSET by a sample.
+    version = 2 if largest > MAX_SUBSET else 1
+    run.stage("diagnostics", [config.seed], ["diagnostics.csv", "embedding.csv"], make, version)

@@ -1,10 +1,13 @@
 """Any named Cell of any backbone, averaged over height and width."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from mindspore import Tensor
 
 from mindspore_dpus.config import DeviceConfig
+from mindspore_dpus.data.cache import allocate
 from mindspore_dpus.data.loader import normalise
 from mindspore_dpus.device import configure
 from mindspore_dpus.errors import UserError
@@ -57,6 +60,16 @@ def test_the_last_layer_is_what_the_classifier_sees(device, images):
     dense = net.classifier[1]
     logits = vectors @ dense.weight.asnumpy().T + dense.bias.asnumpy()
     np.testing.assert_allclose(net(Tensor(normalise(images))).asnumpy(), logits, atol=1e-4)
+
+
+def test_vectors_go_where_the_caller_wants_them(device, images, tmp_path):
+    net = create_model("resnet18", 10, 1)
+    file = partial(allocate, tmp_path / "features.npy")
+    rows = np.array([4, 0, 2])
+    given = extract(net, "layer1", images, rows, 2, device, file)
+    assert isinstance(given, np.memmap)
+    expected = extract(net, "layer1", images, rows, 2, device)
+    assert np.array_equal(np.load(tmp_path / "features.npy"), expected)
 
 
 def test_an_unknown_layer_gets_a_list():

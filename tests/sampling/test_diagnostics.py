@@ -71,6 +71,17 @@ def test_a_large_class_is_represented_by_a_sample(monkeypatch):
     assert len(FeatureDistances(features).reference) == 50
 
 
+def test_a_large_subset_is_represented_by_a_sample(monkeypatch):
+    features = np.random.default_rng(0).normal(size=(300, 2))
+    distances = FeatureDistances(features)
+    subset = np.arange(0, 300, 3)
+    whole = distances(subset)
+    monkeypatch.setattr(diagnostics, "MAX_SUBSET", 100)
+    assert distances(subset) == whole
+    monkeypatch.setattr(diagnostics, "MAX_SUBSET", 30)
+    assert distances(subset) == distances(subset[diagnostics.sample_rows(30, 100, 0)]) != whole
+
+
 def test_drawn_subsets_are_nearer_than_random_ones():
     features, truth = make_blobs(
         [300, 120, 60, 20], n_features=8, centers=None, random_state=0, center_box=(-8, 8)

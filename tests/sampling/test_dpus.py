@@ -1,15 +1,20 @@
 """The sampler against imbalanced-learn's own checks, exact proportions, and known groups."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from imblearn.ensemble import BalancedBaggingClassifier
 from imblearn.pipeline import make_pipeline
 from imblearn.utils.estimator_checks import estimator_checks_generator
+from scipy import sparse
 from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score
 
-from mindspore_dpus.sampling import DistributionPreservingUnderSampler
+from mindspore_dpus.features import streamed
+from mindspore_dpus.features.whiten import EXACT_UP_TO
+from mindspore_dpus.sampling import DistributionPreservingUnderSampler, groups
 from mindspore_dpus.sampling.dpus import draw_size
 
 quiet = pytest.mark.filterwarnings("ignore:PCA gives", "ignore:only .* distinct")
@@ -24,16 +29,18 @@ def blobs():
     return X, np.where(truth == 4, "defect", "normal"), truth
 
 
-def checks(n_clusters):
-    sampler = DistributionPreservingUnderSampler(n_clusters=n_clusters, random_state=0)
+def checks(n_clusters, exact_up_to=EXACT_UP_TO):
+    sampler = DistributionPreservingUnderSampler(
+        n_clusters=n_clusters, exact_up_to=exact_up_to, random_state=0
+    )
     return [
-        pytest.param(estimator, check, id=f"{check.func.__name__}-{n_clusters}")
+        pytest.param(estimator, check, id=f"{check.func.__name__}-{n_clusters}-{exact_up_to}")
         for estimator, check in estimator_checks_generator(sampler)
     ]
 
 
 @quiet
-@pytest.mark.parametrize(("estimator", "check"), [*checks(5), *checks("auto")])
+@pytest.mark.parametrize(("estimator", "check"), [*checks(5), *checks("auto"), *checks(5, 10)])
 def test_imbalanced_learn_checks(estimator, check):
     check(estimator)
 
@@ -183,6 +190,7 @@ def test_fewer_distinct_samples_than_groups():
         ({"draw": "sometimes"}, "'draw' parameter"),
         ({"n_clusters": 0}, "'n_clusters' parameter"),
         ({"n_clusters": "some"}, "'n_clusters' parameter"),
+        ({"exact_up_to": 0}, "'exact_up_to' parameter"),
     ],
 )
 def test_bad_parameters_are_named(blobs, params, message):
@@ -201,3 +209,78 @@ def test_drops_into_a_pipeline_and_a_balanced_bagging_classifier(blobs):
     assert bagging.score(X, y) > 0.95
     first, second = (p[0].sample_indices_ for p in bagging.estimators_[:2])
     assert not np.array_equal(first, second)
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """4000 majority vectors in four clusters, mixed with 200 minority ones; (X, y, truth)."""
+    X, truth = make_blobs(
+        [1600, 1200, 800, 400, 200], centers=10.0 * np.eye(5, 30), cluster_std=1.0, random_state=0
+    )
+    X = X.astype(np.float32)
+    monkeypatch.setattr(streamed, "BLOCK", 256)
+    monkeypatch.setattr(groups, "SAMPLE", 1000)
+    monkeypatch.setattr(groups, "BATCH", 256)
+    return X, np.where(truth == 4, "defect", "normal"), truth
+
+
+def fitted(X, y, **params):
+    sampler = DistributionPreservingUnderSampler(
+        n_clusters=4, n_components=8, **{"exact_up_to": 1000, "random_state": 0} | params
+    )
+    return sampler, sampler.fit_resample(X, y)
+
+
+@pytest.mark.parametrize("draw", ["independent", "covering"])
+def test_a_large_class_is_drawn_within_one_sample_of_every_groups_share(large, draw):
+    X, y, truth = large
+    sampler, (X_res, y_res) = fitted(X, y, draw=draw, proportion=0.033, n_subsets=7)
+    exact, _ = fitted(X, y, exact_up_to=4000)
+    normal = y == "normal"
+    assert adjusted_rand_score(exact.labels_[normal], sampler.labels_[normal]) >= 0.9
+    assert adjusted_rand_score(truth[normal], sampler.labels_[normal]) >= 0.9
+    sizes = np.bincount(sampler.labels_[normal])
+    assert len(sampler.subsets_) == 7
+    for subset in sampler.subsets_:
+        drawn = np.bincount(sampler.labels_[subset][y[subset] == "normal"], minlength=4)
+        assert drawn.sum() == 132
+        assert np.abs(drawn - sizes * 132 / 4000).max() < 1
+        assert (y[subset] == "defect").sum() == 200
+    assert np.array_equal(X_res, X[sampler.subsets_[0]])
+    assert np.array_equal(y_res, y[sampler.subsets_[0]])
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csc_matrix, np.float64])
+def test_large_classes_are_the_same_in_any_kind_of_matrix(large, kind):
+    X, y, _ = large
+    expected, _ = fitted(X, y)
+    sampler, _ = fitted(X.astype(np.float64) if kind is np.float64 else kind(X), y)
+    assert np.array_equal(sampler.labels_, expected.labels_)
+    assert all(map(np.array_equal, sampler.subsets_, expected.subsets_))
+
+
+def test_equal_seeds_give_equal_subsets_of_a_large_class(large):
+    X, y, _ = large
+    first, second, other = (fitted(X, y, random_state=seed)[0].subsets_ for seed in (7, 7, 8))
+    assert all(map(np.array_equal, first, second))
+    assert not all(map(np.array_equal, first, other))
+
+
+@pytest.mark.parametrize("order", ["sorted", "mixed"])
+def test_features_in_a_memory_map_stay_there(tmp_path, monkeypatch, order):
+    monkeypatch.setattr(streamed, "BLOCK", 512)
+    y = np.repeat([0, 1], [20_000, 200])
+    rng = np.random.default_rng(0)
+    if order == "mixed":
+        rng.shuffle(y)
+    np.save(tmp_path / "X.npy", rng.standard_normal((len(y), 128), dtype=np.float32))
+    X = np.load(tmp_path / "X.npy", mmap_mode="r")
+    tracemalloc.start()
+    try:
+        sampler, _ = fitted(X, y)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # A copy of the class would be 10 MB.
+    assert peak < X.nbytes / 2
+    assert np.bincount(y[sampler.subsets_[0]]).tolist() == [200, 200]

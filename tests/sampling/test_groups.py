@@ -118,3 +118,96 @@ def test_a_given_k_is_k_means(k):
     features = np.random.default_rng(0).normal(size=(60, 3))
     expected = KMeans(k, init="k-means++", n_init=2, random_state=5).fit_predict(features)
     assert np.array_equal(group_samples(features, k, 2, 5), expected)
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    """A sample and several mini-batches in a class of thousands."""
+    monkeypatch.setattr(groups, "SAMPLE", 800)
+    monkeypatch.setattr(groups, "BATCH", 256)
+
+
+@pytest.fixture(scope="module")
+def clustered():
+    """6000 vectors in five clusters of very different size; (features, truth)."""
+    sizes = [3000, 1600, 900, 400, 100]
+    return make_blobs(sizes, centers=8.0 * np.eye(5, 20), cluster_std=1.0, random_state=0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.usefixtures("small_batches")
+def test_mini_batches_find_the_groups_of_exact_k_means(clustered, seed):
+    features, truth = clustered
+    exact = group_samples(features, 5, 10, seed)
+    streamed = group_samples(features, 5, 10, seed, exact_up_to=1000)
+    assert adjusted_rand_score(exact, streamed) >= 0.9
+    assert adjusted_rand_score(truth, streamed) >= 0.9
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.usefixtures("small_batches")
+def test_without_clusters_mini_batches_cost_hardly_more(seed):
+    # Groups of noise are chance, so only the quantity that k-means makes small can be compared.
+    features = np.random.default_rng(seed).normal(size=(6000, 20))
+
+    def inertia(labels):
+        centres = np.stack([features[labels == g].mean(axis=0) for g in range(5)])
+        return ((features - centres[labels]) ** 2).sum()
+
+    exact = inertia(group_samples(features, 5, 3, seed))
+    assert inertia(group_samples(features, 5, 3, seed, exact_up_to=1000)) < 1.02 * exact
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_a_rare_group_keeps_its_centre():
+    # 60 of 6000: two or three in a mini-batch of 256.
+    features, truth = make_blobs(
+        [3940, 2000, 60], centers=20.0 * np.eye(3, 20), cluster_std=1.0, random_state=0
+    )
+    for seed in range(6):
+        labels = group_samples(features, 3, 10, seed, exact_up_to=1000)
+        assert adjusted_rand_score(truth, labels) == 1.0
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_equal_seeds_give_equal_groups_of_a_large_class():
+    features = np.random.default_rng(0).normal(size=(3000, 8))
+    runs = [group_samples(features, 5, 1, seed, exact_up_to=1000) for seed in (3, 3, 4)]
+    assert np.array_equal(runs[0], runs[1])
+    assert not np.array_equal(runs[0], runs[2])
+
+
+def test_up_to_the_limit_k_means_is_exact(clustered):
+    features, _ = clustered
+    expected = KMeans(3, n_init=1, random_state=0).fit_predict(features)
+    assert np.array_equal(group_samples(features, 3, 1, 0, exact_up_to=6000), expected)
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_k_of_a_large_class_is_chosen_on_a_sample(clustered, monkeypatch):
+    features, truth = clustered
+    sizes = []
+
+    def spy(features, labels, seed):
+        sizes.append(len(features))
+        return diagnostics.group_quality(features, labels, seed)
+
+    monkeypatch.setattr(groups, "group_quality", spy)
+    labels = group_samples(features, "auto", 3, 0, exact_up_to=1000)
+    assert sizes == [800] * 9
+    assert len(labels) == 6000
+    assert adjusted_rand_score(truth, labels) >= 0.9
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(2, 2), (3, 3), (9, 3)])
+def test_distinct_samples_are_counted_across_batches(monkeypatch, limit, expected):
+    monkeypatch.setattr(groups, "BATCH", 4)
+    features = np.repeat(np.eye(3), 7, axis=0)
+    assert groups._count_distinct(features, limit) == expected
+
+
+def test_few_distinct_samples_of_a_large_class():
+    features = np.repeat(np.eye(3), 50, axis=0)
+    with pytest.warns(UserWarning, match="only 3 distinct samples: 3 instead of 5 groups"):
+        labels = group_samples(features, 5, 3, 0, exact_up_to=10)
+    assert adjusted_rand_score(np.repeat([0, 1, 2], 50), labels) == 1.0

@@ -8,8 +8,10 @@ from sklearn.metrics import adjusted_rand_score
 
 from mindspore_dpus.config import Config
 from mindspore_dpus.data.samples import read_table, write_table
+from mindspore_dpus.features.whiten import whiten
 from mindspore_dpus.run import RunFolder
-from mindspore_dpus.sampling import DistributionPreservingUnderSampler
+from mindspore_dpus.sampling import DistributionPreservingUnderSampler, strategies
+from mindspore_dpus.stages import subsets
 from mindspore_dpus.stages.subsets import drawn_rows, make_diagnostics, make_subsets
 
 
@@ -130,3 +132,81 @@ def test_diagnostics_of_real_images_have_no_agreement(tmp_path, castings_with_tr
     columns = set(read_table(run / "diagnostics.csv"))
     assert "silhouette" in columns
     assert not {"agreement", "true_share_deviation"} & columns
+
+
+def test_a_large_class_is_grouped_and_measured_in_blocks_too(tmp_path, monkeypatch, castings_with_truth):
+    monkeypatch.setattr(subsets, "EXACT_UP_TO", 30)
+    given = []
+
+    def spy(features, *arguments):
+        given.append((features.dtype, arguments[-1]))
+        return dpus(features, *arguments)
+
+    dpus = strategies.dpus
+    monkeypatch.setattr(strategies, "dpus", spy)
+    table, features = castings_with_truth
+    # Shuffled, so that the rows of the features are not those of the table.
+    order = np.random.default_rng(0).permutation(len(table))
+    table, features = table.iloc[order].reset_index(drop=True), features[order]
+    run, _ = filled(tmp_path / "run", table, features)
+    config = Config()
+    config.sampling.n_clusters = 3
+    make_subsets(run, config)
+    make_diagnostics(run, config)
+    assert given == [(np.float32, 30)]
+    assert read_table(run / "diagnostics.csv")["agreement"].tolist() == [1.0] * 25
+
+
+@pytest.mark.parametrize(("limit", "again"), [(40, False), (39, True)])
+def test_only_results_of_large_classes_count_as_changed(
+    tmp_path, monkeypatch, castings_with_truth, limit, again
+):
+    run, lines = filled(tmp_path / "run", *castings_with_truth)
+    for exact_up_to in (50_000, limit):
+        monkeypatch.setattr(subsets, "EXACT_UP_TO", exact_up_to)
+        run.key = ""
+        make_subsets(run, Config())
+    assert lines == ["subsets ..."] * (1 + again)
+
+
+# A draw is 7 normals of 40.
+@pytest.mark.parametrize(("limit", "again"), [(7, False), (6, True)])
+def test_only_diagnostics_of_large_subsets_count_as_changed(
+    tmp_path, monkeypatch, castings_with_truth, limit, again
+):
+    run, lines = filled(tmp_path / "run", *castings_with_truth)
+    make_subsets(run, Config())
+    key = run.key
+    for largest in (2000, limit):
+        monkeypatch.setattr(subsets, "MAX_SUBSET", largest)
+        run.key = key
+        make_diagnostics(run, Config())
+    assert lines == ["subsets ..."] + ["diagnostics ..."] * (1 + again)
+
+
+def test_classes_are_whitened_each_by_itself_large_ones_in_blocks(monkeypatch):
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.repeat(["a", "b"], [400, 90]))
+    features = rng.normal(size=(490, 30)) * np.linspace(1, 9, 30) + (labels == "a")[:, None]
+    exact = subsets._whiten_classes(features, labels, 8, 0)
+    assert exact.dtype == np.float64
+    assert np.array_equal(exact[labels == "b"], whiten(features[labels == "b"], 8, 0))
+    monkeypatch.setattr(subsets, "EXACT_UP_TO", 100)
+    mixed = subsets._whiten_classes(features, labels, 8, 0)
+    assert mixed.dtype == np.float32
+    for name in ("a", "b"):
+        rows = labels == name
+        cosines = (mixed[rows] * exact[rows]).sum(axis=0) / (exact[rows] ** 2).sum(axis=0)
+        np.testing.assert_allclose(np.abs(cosines), 1, rtol=1e-5)
+
+
+def test_features_are_found_by_their_paths(tmp_path):
+    paths = np.array(["c.png", "a.png", "ä.png"])
+    np.savez(tmp_path / "features.npz", path=paths, whitened=np.arange(6.0).reshape(3, 2))
+    wanted = np.array(["ä.png", "not there.png", "c.png"], dtype=object)
+    run = RunFolder(tmp_path / "run", lambda line: None)
+    (tmp_path / "features.npz").rename(run / "features.npz")
+    for large, dtype in ((False, np.float64), (True, np.float32)):
+        features = subsets._features_of(run, wanted, large)
+        assert features.tolist() == [[4, 5], [0, 0], [0, 1]]
+        assert features.dtype == dtype
