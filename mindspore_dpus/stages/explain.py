@@ -24,6 +24,7 @@ def make_heatmaps(run: RunFolder, config: Config, root: Path) -> None:
     """``heatmaps/test.csv`` and a picture for each error on test that the report shows."""
     if not config.heatmaps.report:
         run.forget("heatmaps", [HEATMAPS])
+        shutil.rmtree((run / HEATMAPS).parent, ignore_errors=True)
         return
 
     def make() -> None:
