@@ -214,6 +214,22 @@ class EvaluationConfig:
 
 
 @dataclass
+class HeatmapsConfig:
+    """Where in an image the ensemble sees a class: the positive one, or of several the predicted one."""
+
+    report: bool = True
+    """Show heatmaps of the worst errors in the report."""
+    layer: str | None = None
+    """Cell whose map is shown, such as features.15 or layer4. Default: the last block or part of the
+    backbone whose map has at least 7 x 7 places, which at 224 pixels is the one before the global
+    average."""
+    method: Literal["hires_cam", "grad_cam"] = "hires_cam"
+    """hires_cam: each place of the map times its own gradient; grad_cam: times the gradient averaged
+    over all places. Before the global average they are the same; in finer maps hires_cam found more
+    of the flaws in castings."""
+
+
+@dataclass
 class DecisionConfig:
     """From which score on an image is called, and what a score means (two classes)."""
 
@@ -281,5 +297,6 @@ class Config:
     loss: LossConfig = field(default_factory=LossConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    heatmaps: HeatmapsConfig = field(default_factory=HeatmapsConfig)
     decision: DecisionConfig = field(default_factory=DecisionConfig)
     device: DeviceConfig = field(default_factory=DeviceConfig)

@@ -13,9 +13,10 @@ from mindspore_dpus.data.images import ImageError, ImageSpec, load_prepared
 from mindspore_dpus.data.inputs import expand_paths
 from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.evaluation.localisation import boxed
 from mindspore_dpus.evaluation.predictions import compute_metrics, predictions_table
 from mindspore_dpus.run import RunFolder, digest, write_json
-from mindspore_dpus.stages import decide, learn, prepare, subsets
+from mindspore_dpus.stages import decide, explain, learn, prepare, subsets
 
 PREDICT_CHUNK = 256
 
@@ -53,6 +54,7 @@ def train(config: Config, report: Callable[[str], None] = print) -> RunFolder:
         learn.make_members(run, config, root)
         learn.make_predictions(run, config, root)
         learn.make_metrics(run, config)
+        explain.make_heatmaps(run, config, root)
         decide.make_decision(run, config)
         learn.make_report(run, root)
         prepare.write_config(run, config)
@@ -66,6 +68,7 @@ def evaluate(
     split: str = "auto",
     output: Path | None = None,
     target: str | None = None,
+    localisation: bool = False,
 ) -> tuple[Path, dict]:
     """Score a trained run on labelled images.
 
@@ -77,6 +80,8 @@ def evaluate(
             names it, else all.
         output: default: ``evaluations/<data>`` in the run folder.
         target: device; default: the run's.
+        localisation: also hold heatmaps against the annotated boxes of the images
+            (``metrics["localisation"]``, and ``localisation.csv``).
 
     Returns:
         The folder with ``predictions.csv``, ``metrics.json`` and, where the run has a decision,
@@ -87,17 +92,24 @@ def evaluate(
     """
     run, config = _open(run_path, target)
     table, data_root = learn.labelled_images(run, config, root, manifest, split)
+    annotated = boxed(table) if localisation else None
     name = f"{data_root.resolve().name}-{digest(str(data_root.resolve()))[:4]}-{split}"
     folder = output or run / "evaluations" / name
     if output is not None and config.data.cache_dir is None:
         # The run may lie where nothing can be written.
         config.data.cache_dir = str(output / "cache")
     images = prepare.load_images(run, config, data_root, table, folder / "unreadable.csv")
-    outputs = learn.with_fused(learn.load_ensemble(run, config).predict(images, np.arange(len(table))))
+    ensemble = learn.load_ensemble(run, config)
+    outputs = learn.with_fused(ensemble.predict(images, np.arange(len(table))))
     _, classes, _ = prepare.read_samples(run)
     path = folder / "predictions.csv"
     write_table(predictions_table(table[["path", "label"]], classes, config, outputs), path)
     metrics = compute_metrics(path, classes, config)
+    if localisation:
+        file = folder / "localisation.csv"
+        metrics["localisation"] = explain.check_boxes(
+            ensemble, config, images, annotated, classes, data_root, file
+        )
     write_json(folder / "metrics.json", metrics)
     decide.assess_evaluation(run, config, table, folder)
     return folder, metrics
@@ -182,6 +194,16 @@ def metric_lines(metrics: dict) -> list[str]:
 def decision_lines(run_path: Path, folder: Path) -> list[str]:
     """What the run's decision does on the images of an evaluation, or how to add one."""
     return decide.decision_lines(RunFolder.open(run_path), folder, folder.name)
+
+
+def localisation_line(found: dict) -> str:
+    """What ``evaluate`` found out about heatmaps and boxes, in words."""
+    exchanged, energy = (_interval({"value": found[name]}) for name in ("exchanged", "energy"))
+    return (
+        f"heatmaps: {found['hits']} of {found['images']} peaks lie in the annotated box: "
+        f"{_interval(found | {'value': found['share']})}; by chance {found['chance']:.3f}, another "
+        f"image's peak {exchanged}; share of the heat inside {energy}"
+    )
 
 
 def _interval(metric: dict) -> str:

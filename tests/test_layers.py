@@ -17,7 +17,7 @@ FLOORS = [
     ["evaluation.metrics", "evaluation.thresholds", "evaluation.pod", "features"],
     ["sampling"],
     ["fusion", "evaluation", "evaluation.predictions", "evaluation.plots", "training"],
-    ["training.ensemble", "evaluation.report", "deploy"],
+    ["training.ensemble", "training.heatmaps", "evaluation.report", "deploy"],
     ["stages"],
     ["pipeline", "experiments", "benchmarks"],
     ["tools"],

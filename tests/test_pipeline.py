@@ -1,6 +1,7 @@
 """The whole way through, on tiny castings: stages, resuming, evaluating and predicting."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -10,11 +11,11 @@ from safetensors.numpy import save_file
 
 from mindspore_dpus.cli import parse_config
 from mindspore_dpus.errors import UserError
-from mindspore_dpus.pipeline import evaluate, predict, summary, train
+from mindspore_dpus.pipeline import evaluate, localisation_line, predict, summary, train
 from mindspore_dpus.run import RunFolder
 from mindspore_dpus.training.checkpoint import load_checkpoint
 
-LEARNING = ["members", "predictions", "metrics", "decision", "report"]
+LEARNING = ["members", "predictions", "metrics", "heatmaps", "decision", "report"]
 
 
 def tiny(castings, output, *options):
@@ -77,7 +78,8 @@ def test_fills_the_run_folder(run):
         for m in ("00", "01", "baseline")
         for file in ("best.safetensors", "last.safetensors", "history.csv")
     }
-    assert names == members | {
+    pictures = {f"heatmaps/test/{name}" for name in pd.read_csv(run / "heatmaps/test.csv")["heatmap"]}
+    assert names == members | pictures | {
         ".lock",
         "config.yaml",
         "decision.json",
@@ -87,6 +89,7 @@ def test_fills_the_run_folder(run):
         "environment.json",
         "features.npz",
         "groups.csv",
+        "heatmaps/test.csv",
         "metrics.json",
         "predictions_test.csv",
         "predictions_val.csv",
@@ -133,7 +136,8 @@ def test_a_second_run_does_nothing(run, castings):
 @pytest.mark.parametrize(
     ("option", "stages"),
     [
-        ("--evaluation.threshold=0.4", ["metrics", "decision", "report"]),
+        ("--evaluation.threshold=0.4", ["metrics", "heatmaps", "decision", "report"]),
+        ("--heatmaps.method=grad_cam", ["heatmaps", "decision", "report"]),
         ("--decision.recall=0.5", ["decision", "report"]),
         ("--training.epochs=1", LEARNING),
         ("--sampling.proportion=0.5", ["subsets", "diagnostics", *LEARNING]),
@@ -180,6 +184,62 @@ def test_evaluating_the_own_test_split_gives_the_same_numbers(run):
     _, metrics = evaluate(run.path)
     trained = json.loads((run / "metrics.json").read_text())["test"]
     assert metrics["models"]["fused"]["auc"] == trained["models"]["fused"]["auc"]
+
+
+def test_every_error_that_the_report_shows_has_its_heatmap(run):
+    table = pd.read_csv(run / "heatmaps/test.csv")
+    predictions = pd.read_csv(run / "predictions_test.csv").set_index("path")
+    wrong = predictions[predictions["label"] != predictions["predicted"]]
+    assert sorted(table["path"]) == sorted(wrong.index) != []
+    html = (run / "report.html").read_text()
+    shown = re.findall(r'alt="heatmap of (.*?)" src="data:image/jpeg;base64,', html)
+    assert shown == table["path"].tolist()
+
+
+def test_a_backbone_without_a_map_is_noted_and_the_run_goes_on(run, castings, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(run.path, copy)
+    lines = []
+    again = train(tiny(castings, copy, "--heatmaps.layer=classifier"), lines.append)
+    assert again.ran == ["heatmaps", "report"]
+    (note,) = [line for line in lines if "note" in line]
+    assert "no heatmaps: heatmaps.layer: 'classifier' gives no map of places" in note
+    assert pd.read_csv(copy / "heatmaps/test.csv").empty
+    again = train(tiny(castings, copy, "--heatmaps.report=false"), quiet)
+    assert again.ran == ["report"]
+    assert not (copy / "heatmaps").exists()
+    assert "heatmap of" not in (copy / "report.html").read_text()
+
+
+def test_peaks_are_held_against_the_boxes_of_the_manifest(run, castings):
+    folder, metrics = evaluate(run.path, localisation=True)
+    table = pd.read_csv(folder / "localisation.csv")
+    samples = pd.read_csv(run / "samples.csv").set_index("path").loc[table["path"]]
+    assert (samples["split"] == "test").all()
+    assert (table["label"] == "defect").all()
+    assert len(table) == 6
+    x, y = table["peak_x"] - table["box_x"], table["peak_y"] - table["box_y"]
+    hit = (x >= 0) & (x < table["box_w"]) & (y >= 0) & (y < table["box_h"])
+    assert table["inside"].tolist() == hit.tolist()
+    np.testing.assert_allclose(table["covered"], table["box_w"] * table["box_h"] / 32**2, atol=1e-6)
+    found = json.loads((folder / "metrics.json").read_text())["localisation"]
+    assert found == metrics["localisation"]
+    assert (found["images"], found["hits"]) == (6, hit.sum())
+    assert f"{hit.sum()} of 6 peaks lie in the annotated box" in localisation_line(found)
+
+
+def test_boxes_that_are_not_there_are_named_before_anything_runs(run, castings, tmp_path):
+    shutil.copytree(castings / "test" / "defect", tmp_path / "data" / "defect")
+    options = {"root": str(tmp_path / "data"), "output": tmp_path / "out", "localisation": True}
+    with pytest.raises(UserError, match="the manifest has no column 'box_x'"):
+        evaluate(run.path, **options)
+    assert not (tmp_path / "out").exists()
+    manifest = tmp_path / "data" / "manifest.csv"
+    name = sorted(p.name for p in (tmp_path / "data" / "defect").iterdir())[0]
+    columns = "path,label,box_x,box_y,box_w,box_h"
+    manifest.write_text(f"{columns}\ndefect/{name},defect,40,0,5,5\n")
+    with pytest.raises(UserError, match=f"box of defect/{name} lies outside its image of 32 x 32"):
+        evaluate(run.path, **options)
 
 
 def test_evaluating_other_images(run, castings, tmp_path):

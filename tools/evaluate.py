@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mindspore_dpus.cli import OneLineParser
 from mindspore_dpus.errors import one_line_errors
-from mindspore_dpus.pipeline import decision_lines, evaluate, metric_lines
+from mindspore_dpus.pipeline import decision_lines, evaluate, localisation_line, metric_lines
 
 
 @one_line_errors
@@ -24,9 +24,18 @@ def main() -> None:
         help="which images; auto: test where the data names it, else all",
     )
     parser.add_argument("--output", type=Path, help="default: evaluations/<data> in the run folder")
+    parser.add_argument(
+        "--localisation",
+        action="store_true",
+        help="also: do heatmaps peak in the annotated boxes (columns box_x, box_y, box_w, box_h)?",
+    )
     args = parser.parse_args()
-    folder, metrics = evaluate(args.run, args.root, args.manifest, args.split, args.output, args.target)
+    folder, metrics = evaluate(
+        args.run, args.root, args.manifest, args.split, args.output, args.target, args.localisation
+    )
     print("\n".join(metric_lines(metrics) + decision_lines(args.run, folder)))
+    if args.localisation:
+        print(localisation_line(metrics["localisation"]))
     print(f"predictions and metrics: {folder}")
 
 

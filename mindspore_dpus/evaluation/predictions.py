@@ -54,6 +54,22 @@ def read_predictions(path: Path, classes: list[str]) -> tuple[np.ndarray, dict[s
     return table["label"].map(classes.index).to_numpy(), outputs
 
 
+def shown_classes(predictions: pd.DataFrame, classes: list[str], config: Config) -> np.ndarray:
+    """The class whose evidence a heatmap shows, (N,) indices: the positive one of two, whatever was
+    predicted; of more the predicted one."""
+    positive = positive_index(classes, config)
+    if positive is not None:
+        return np.full(len(predictions), positive)
+    return predictions["predicted"].map(classes.index).to_numpy(int)
+
+
+def worst_errors(predictions: pd.DataFrame, classes: list[str]) -> dict[str, pd.DataFrame]:
+    """Rows that the fused ensemble gets wrong, the surest first, by true class (those that have any)."""
+    wrong = predictions[predictions["label"] != predictions["predicted"]]
+    parts = {c: wrong[wrong["label"] == c].sort_values(f"fused:{c}", kind="stable") for c in classes}
+    return {label: part for label, part in parts.items() if len(part)}
+
+
 def compute_metrics(path: Path, classes: list[str], config: Config) -> dict:
     """Metrics of one prediction file, as JSON values.
 
@@ -86,12 +102,12 @@ def compute_metrics(path: Path, classes: list[str], config: Config) -> dict:
         "classes": classes,
         "counts": np.bincount(labels, minlength=len(classes)).tolist(),
         "confusion_matrix": confusion_matrix(labels, predicted, len(classes)).tolist(),
-        "models": _json_numbers(models),
+        "models": json_numbers(models),
     }
 
 
-def _json_numbers(value: dict | float) -> dict | float | None:
+def json_numbers(value: dict | float) -> dict | float | None:
     """Rounded to six digits; nan, which JSON lacks, as None."""
     if isinstance(value, dict):
-        return {key: _json_numbers(item) for key, item in value.items()}
+        return {key: json_numbers(item) for key, item in value.items()}
     return None if math.isnan(value) else round(value, 6)

@@ -11,16 +11,17 @@ from jinja2 import Environment, PackageLoader
 
 from mindspore_dpus.cli import load_config
 from mindspore_dpus.config import Config
-from mindspore_dpus.data.images import ImageSpec, load_prepared
+from mindspore_dpus.data.images import ImageSpec, load_prepared, read_image
 from mindspore_dpus.data.samples import SPLITS, UNUSED, class_names, read_table
 from mindspore_dpus.evaluation import plots
 from mindspore_dpus.evaluation.decision_section import decision_section
 from mindspore_dpus.evaluation.metrics import METRICS
-from mindspore_dpus.evaluation.predictions import positive_index, read_predictions
+from mindspore_dpus.evaluation.predictions import positive_index, read_predictions, worst_errors
 from mindspore_dpus.run import read_json, write_text
 
 EXAMPLES = 8
 WORST = 12
+HEATMAPS = "heatmaps/test.csv"
 THUMBNAIL = 128
 
 
@@ -63,7 +64,8 @@ def write_report(run: Path, root: Path) -> None:
         curves=_curves(labels, outputs, classes, positive),
         confusion=plots.confusion(np.array(metrics["test"]["confusion_matrix"]), classes),
         decision=decision_section(run),
-        errors=_errors(predictions, classes, thumbnails),
+        errors=_errors(predictions, classes, thumbnails, _heatmaps(run)),
+        heat_of=config.data.positive if positive is not None else "the predicted class",
         stages=read_json(run / "stages.json"),
         config_text=(run / "config.yaml").read_text(encoding="utf-8"),
         environment_text=(run / "environment.json").read_text(encoding="utf-8"),
@@ -89,9 +91,7 @@ class _Thumbnails:
 
     def __call__(self, path: str, caption: str = "") -> SimpleNamespace:
         image = (load_prepared(self.root / path, self.spec) >> 8).astype(np.uint8)
-        ok, data = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
-        uri = "data:image/jpeg;base64," + base64.b64encode(data).decode() if ok else ""
-        return SimpleNamespace(path=path, uri=uri, caption=caption)
+        return SimpleNamespace(path=path, uri=_data_uri(image), caption=caption)
 
 
 def _format(metric: dict) -> tuple[str, str]:
@@ -243,22 +243,44 @@ def _curves(
     return "\n".join(figures)
 
 
+def _heatmaps(run: Path) -> dict[str, Path]:
+    """Image -> picture with heat over it, for the errors that have one."""
+    if not (run / HEATMAPS).exists():
+        return {}
+    table = read_table(run / HEATMAPS)
+    folder = (run / HEATMAPS).with_suffix("")
+    files = {path: folder / name for path, name in zip(table["path"], table["heatmap"], strict=True)}
+    return {path: file for path, file in files.items() if file.exists()}
+
+
 def _errors(
-    predictions: pd.DataFrame, classes: list[str], thumbnails: _Thumbnails
+    predictions: pd.DataFrame,
+    classes: list[str],
+    thumbnails: _Thumbnails,
+    heatmaps: dict[str, Path],
 ) -> list[SimpleNamespace]:
     """Test images that the fused ensemble gets wrong, the surest first, by true class."""
     parts = []
-    wrong = predictions[predictions["label"] != predictions["predicted"]]
-    for label in classes:
-        part = wrong[wrong["label"] == label]
-        if part.empty:
-            continue
-        part = part.sort_values(f"{plots.FUSED}:{label}")
-        images = [
-            thumbnails(row["path"], f"{row['predicted']} {row[f'{plots.FUSED}:{row.predicted}']:.2f}")
-            for _, row in part.head(WORST).iterrows()
-        ]
+    for label, part in worst_errors(predictions, classes).items():
+        images = []
+        for _, row in part.head(WORST).iterrows():
+            caption = f"{row['predicted']} {row[f'{plots.FUSED}:{row.predicted}']:.2f}"
+            image = thumbnails(row["path"], caption)
+            file = heatmaps.get(row["path"])
+            image.heatmap = _data_uri(_small(read_image(file))) if file else None
+            images.append(image)
         parts.append(
             SimpleNamespace(title=f"{label} taken for another class", count=len(part), images=images)
         )
     return parts
+
+
+def _small(image: np.ndarray) -> np.ndarray:
+    """An image as large as a thumbnail, square as those are."""
+    return cv2.resize(image, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+
+
+def _data_uri(image: np.ndarray) -> str:
+    """An 8-bit image, grey (H, W, 1) or RGB (H, W, 3), as a JPEG inside the page."""
+    _, data = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode()

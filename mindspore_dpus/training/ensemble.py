@@ -217,6 +217,7 @@ class Ensemble:
         key: str,
         device: Device,
     ) -> None:
+        self.config = config
         self.device = device
         self.nets = {}
         for name in members:

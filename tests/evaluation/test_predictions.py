@@ -14,6 +14,8 @@ from mindspore_dpus.evaluation.predictions import (
     positive_index,
     predictions_table,
     read_predictions,
+    shown_classes,
+    worst_errors,
 )
 
 
@@ -112,3 +114,19 @@ def test_undefined_metrics_are_null(tmp_path):
     assert metrics["models"]["fused"]["auc"] == {"value": None, "low": None, "high": None}
     assert metrics["models"]["fused"]["accuracy"]["value"] is not None
     assert '"value": null' in json.dumps(metrics, allow_nan=False)
+
+
+def test_heatmaps_are_of_the_positive_class_of_two_and_of_the_predicted_one_of_more():
+    table = pd.DataFrame({"predicted": ["b", "a", "b"]})
+    assert shown_classes(table, ["a", "b"], configured(positive="a")).tolist() == [0, 0, 0]
+    assert shown_classes(table, ["a", "b"], configured(positive="b")).tolist() == [1, 1, 1]
+    assert shown_classes(table, ["a", "b", "c"], configured()).tolist() == [1, 0, 1]
+
+
+def test_the_surest_errors_come_first():
+    rows = [("1", "a", "b", 0.4), ("2", "a", "b", 0.1), ("3", "a", "a", 0.9), ("4", "b", "b", 0.2)]
+    table = pd.DataFrame(rows, columns=["path", "label", "predicted", "fused:a"])
+    table["fused:b"] = 1 - table["fused:a"]
+    assert {name: part["path"].tolist() for name, part in worst_errors(table, ["a", "b"]).items()} == {
+        "a": ["2", "1"]
+    }

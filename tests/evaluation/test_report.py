@@ -1,8 +1,11 @@
-"""The report says how well groups match known sub-populations, and nothing where none are known."""
+"""The report shows what the run folder holds, and says nothing of what it does not."""
 
+import base64
 import re
 
+import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 from mindspore_dpus.cli import parse_config
@@ -72,3 +75,25 @@ def test_real_images_show_the_silhouette_only(castings, tmp_path):
     assert "mean silhouette of the groups" in measures(html)
     assert AGREEMENT not in html
     assert EXPLANATION not in html
+
+
+def test_errors_show_their_heatmap_where_there_is_one(castings, tmp_path):
+    run, html = report_of(castings, tmp_path / "run", "2")
+    assert "heatmap of" not in html
+    assert "Below each image" not in html
+    wrong = read_table(run / "predictions_test.csv").query("label != predicted")["path"].tolist()
+    assert len(wrong) > 2
+    table = pd.DataFrame({"path": wrong[:2], "heatmap": ["one.png", "gone.png"]})
+    table["peak_x"], table["peak_y"] = [3, ""], [4, ""]
+    write_table(table, run / "heatmaps/test.csv")
+    # Pure blue, 100 x 50 pixels.
+    (run / "heatmaps/test").mkdir()
+    cv2.imwrite(str(run / "heatmaps/test/one.png"), np.tile(np.uint8([255, 0, 0]), (50, 100, 1)))
+    write_report(run.path, castings)
+    html = (run / "report.html").read_text(encoding="utf-8")
+    ((path, data),) = re.findall(r'alt="heatmap of (.*?)" src="data:image/jpeg;base64,(.*?)"', html)
+    assert path == wrong[0]
+    picture = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert picture.shape == (128, 128, 3)
+    assert np.abs(picture.astype(int) - [255, 0, 0]).max() < 5
+    assert "the ensemble sees defect (hires_cam)" in " ".join(html.split())

@@ -1,0 +1,114 @@
+"""fused predictions -> where the ensemble sees a class: heatmaps of its errors, peaks in known boxes."""
+
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mindspore_dpus.config import Config
+from mindspore_dpus.data.images import read_image
+from mindspore_dpus.data.samples import read_table, write_table
+from mindspore_dpus.errors import UserError
+from mindspore_dpus.evaluation import localisation
+from mindspore_dpus.evaluation.overlays import peak, to_heatmap
+from mindspore_dpus.evaluation.predictions import json_numbers, shown_classes, worst_errors
+from mindspore_dpus.evaluation.report import HEATMAPS, WORST
+from mindspore_dpus.run import RunFolder
+from mindspore_dpus.stages.learn import load_ensemble
+from mindspore_dpus.stages.prepare import load_images, read_samples, settings
+
+
+def make_heatmaps(run: RunFolder, config: Config, root: Path) -> None:
+    """``heatmaps/test.csv`` and a picture for each error on test that the report shows."""
+    if not config.heatmaps.report:
+        run.forget("heatmaps", [HEATMAPS])
+        shutil.rmtree((run / HEATMAPS).parent, ignore_errors=True)
+        return
+
+    def make() -> None:
+        from mindspore_dpus.models.gradcam import NoMapError
+        from mindspore_dpus.training.heatmaps import write_heatmaps
+
+        folder = (run / HEATMAPS).with_suffix("")
+        shutil.rmtree(folder, ignore_errors=True)
+        table, classes, _ = read_samples(run)
+        predictions = read_table(run / "predictions_test.csv")
+        errors = [part.head(WORST) for part in worst_errors(predictions, classes).values()]
+        written = pd.DataFrame(columns=["path", "heatmap", "peak_x", "peak_y"])
+        if errors:
+            shown = pd.concat(errors)
+            images = load_images(run, config, root)
+            images = images[pd.Index(table["path"]).get_indexer(shown["path"])]
+            asked = shown_classes(shown, classes, config)
+            ensemble = load_ensemble(run, config)
+            try:
+                written = write_heatmaps(ensemble, images, asked, shown["path"].tolist(), folder, root)
+            except NoMapError as error:
+                # Not what the run is for: the report goes without.
+                warnings.warn(f"no heatmaps: {error}", stacklevel=1)
+        write_table(written, run / HEATMAPS)
+
+    run.stage("heatmaps", [settings(config.heatmaps)], [HEATMAPS], make)
+
+
+def check_boxes(
+    ensemble,
+    config: Config,
+    images: np.ndarray,
+    boxed: pd.DataFrame,
+    classes: list[str],
+    root: Path,
+    output: Path,
+) -> dict:
+    """Hold the heatmaps of annotated images against their boxes.
+
+    Args:
+        ensemble: a ``training.ensemble.Ensemble``.
+        config: its configuration.
+        images: (N, H, W, C) prepared images.
+        boxed: rows of a sample table that have a box (``evaluation.localisation.boxed``), indexed by
+            their place in ``images``.
+        classes: names in the order of the outputs. Each image is asked about its true class.
+        root: the data root.
+        output: CSV to write: for each image its peak, whether that lies inside, the shares of the image
+            that the box covers and of the heat that lies in it.
+
+    Returns:
+        As ``evaluation.localisation.summarise``, as JSON values.
+
+    Raises:
+        UserError: a box outside its image, or a backbone without a map.
+    """
+    from mindspore_dpus.training.heatmaps import evidence
+
+    sizes = [read_image(root / path).shape[:2] for path in boxed["path"]]
+    boxes = boxed[localisation.BOX].to_numpy(float)
+    places = [localisation.covered(box, *size) for box, size in zip(boxes, sizes, strict=True)]
+    if min(places) == 0:
+        first = places.index(0)
+        height, width = sizes[first]
+        raise UserError(
+            f"--localisation: the box of {boxed['path'].iloc[first]} lies outside its image of "
+            f"{width} x {height} pixels"
+        )
+    maps = evidence(ensemble, images[boxed.index], boxed["label"].map(classes.index).to_numpy())
+    found = []
+    for one, box, (height, width), share in zip(maps, boxes, sizes, places, strict=True):
+        pixel = peak(one, height, width) or (np.nan, np.nan)
+        found.append(
+            {
+                "height": height,
+                "width": width,
+                "peak_x": pixel[0],
+                "peak_y": pixel[1],
+                "inside": bool(localisation.inside(np.array(pixel), box)),
+                "covered": share,
+                "energy": localisation.energy(to_heatmap(one, height, width), box),
+            }
+        )
+    own = boxed[["path", "label", *localisation.BOX]].reset_index(drop=True)
+    result = pd.concat([own, pd.DataFrame(found)], axis=1)
+    write_table(result.round(6), output)
+    return json_numbers(localisation.summarise(result, config.evaluation.confidence))
