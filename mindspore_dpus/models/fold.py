@@ -1,5 +1,7 @@
 """Batch norms folded into the convolutions before them: fewer operations for prediction."""
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import mindspore as ms
@@ -16,11 +18,10 @@ TOLERANCE = 1e-4
 class _Pair:
     """A convolution and the batch norm that is fed with its output."""
 
+    net: nn.Cell
     name: str
     conv: nn.Conv2d
     norm: nn.BatchNorm2d
-    parent: nn.Cell
-    key: str
 
     def fold(self) -> None:
         """``gamma (w x - mean) / sqrt(variance + eps) + beta`` as one convolution with a bias."""
@@ -40,19 +41,23 @@ class _Pair:
         assign(self.conv.weight, (weight * scale[:, None, None, None]).astype(np.float32))
         self.conv.bias = Parameter(shift.astype(np.float32), name=f"{self.conv.weight.name[:-6]}bias")
         self.conv.has_bias = True
-        self._put(nn.Identity())
+        replace_cell(self.net, self.name, nn.Identity())
 
     def undo(self) -> None:
         """As it was."""
         weight, self.conv.has_bias, self.conv.bias = self.before
         assign(self.conv.weight, weight)
-        self._put(self.norm)
+        replace_cell(self.net, self.name, self.norm)
 
-    def _put(self, cell: nn.Cell) -> None:
-        if isinstance(self.parent, nn.SequentialCell | nn.CellList):
-            self.parent[list(self.parent._cells).index(self.key)] = cell
-        else:
-            setattr(self.parent, self.key, cell)
+
+def replace_cell(net: nn.Cell, name: str, cell: nn.Cell) -> None:
+    """Put another Cell in the place of the one of that full name."""
+    parent_name, _, key = name.rpartition(".")
+    parent = dict(net.cells_and_names())[parent_name]
+    if isinstance(parent, nn.SequentialCell | nn.CellList):
+        parent[list(parent._cells).index(key)] = cell
+    else:
+        setattr(parent, key, cell)
 
 
 def fold_batch_norms(net: nn.Cell, shape: tuple[int, int, int]) -> list[str]:
@@ -89,7 +94,7 @@ def fold_batch_norms(net: nn.Cell, shape: tuple[int, int, int]) -> list[str]:
     return [pair.name for pair in pairs]
 
 
-def _fold_if(pair: _Pair, agrees) -> bool:
+def _fold_if(pair: _Pair, agrees: Callable[[], bool]) -> bool:
     pair.fold()
     if agrees():
         return True
@@ -104,11 +109,11 @@ def _find_pairs(net: nn.Cell, images: Tensor) -> list[_Pair]:
     norms = {n: c for n, c in cells.items() if type(c) is nn.BatchNorm2d and not c.use_batch_statistics}
     outputs, inputs = [], []
     handles = [
-        c.register_forward_hook(lambda cell, x, y, name=n: outputs.append((name, y)))
-        for n, c in convs.items()
+        cell.register_forward_hook(lambda cell, x, y, name=name: outputs.append((name, y)))
+        for name, cell in convs.items()
     ] + [
-        c.register_forward_hook(lambda cell, x, y, name=n: inputs.append((name, x[0])))
-        for n, c in norms.items()
+        cell.register_forward_hook(lambda cell, x, y, name=name: inputs.append((name, x[0])))
+        for name, cell in norms.items()
     ]
     try:
         net(images)
@@ -116,12 +121,10 @@ def _find_pairs(net: nn.Cell, images: Tensor) -> list[_Pair]:
         for handle in handles:
             handle.remove()
     # A cell that runs twice belongs to no one pair.
-    once_out = {n: y for n, y in outputs if sum(n == other for other, _ in outputs) == 1}
-    once_in = {n: x for n, x in inputs if sum(n == other for other, _ in inputs) == 1}
-    pairs = []
-    for norm, x in once_in.items():
-        for conv, y in once_out.items():
-            if x is y:
-                parent, _, key = norm.rpartition(".")
-                pairs.append(_Pair(norm, convs[conv], norms[norm], cells[parent], key))
-    return pairs
+    runs = Counter(name for name, _ in [*outputs, *inputs])
+    return [
+        _Pair(net, norm, convs[conv], norms[norm])
+        for norm, x in inputs
+        for conv, y in outputs
+        if x is y and runs[norm] == runs[conv] == 1
+    ]
