@@ -39,7 +39,9 @@ def main() -> int:
     parser = OneLineParser(description=__doc__, allow_abbrev=False)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--run", type=Path, help="a run folder; needs MindSpore")
-    source.add_argument("--model", type=Path, help="an .onnx file of tools/export.py, its .json beside")
+    source.add_argument(
+        "--model", type=Path, help="an .onnx file of tools/export.py, its .json beside it"
+    )
     parser.add_argument(
         "paths", nargs="*", metavar="PATH", help="images, folders, patterns, or a CSV with a column path"
     )

@@ -90,5 +90,5 @@ class Bundle:
 
 
 def json_path(graph: Path) -> Path:
-    """Where the JSON of a graph lies: beside it, under its name."""
-    return graph.with_suffix(".json")
+    """Where the JSON of a graph lies: beside it, ``model.onnx.json`` for ``model.onnx``."""
+    return graph.with_name(f"{graph.name}.json")

@@ -5,16 +5,16 @@ from pathlib import Path
 import numpy as np
 
 from mindspore_dpus.data.images import ImageSpec
-from mindspore_dpus.deploy.bundle import Bundle
+from mindspore_dpus.deploy.bundle import Bundle, json_path
 from mindspore_dpus.errors import UserError
-from mindspore_dpus.hashing import file_hash
+from mindspore_dpus.run import file_hash
 
 
 class OnnxPredictor:
     """The fused ensemble of a run, without MindSpore: a :class:`~mindspore_dpus.deploy.Scorer`.
 
     Args:
-        model: the ``.onnx`` file of ``tools/export.py``, its ``.json`` beside it.
+        model: the ``.onnx`` file of ``tools/export.py``, its JSON beside it.
         threads: that compute; None: onnxruntime's choice, one a core.
 
     Raises:
@@ -30,7 +30,7 @@ class OnnxPredictor:
         self.bundle = Bundle.load(model)
         if file_hash(model) != self.bundle.sha256:
             raise UserError(
-                f"{model} is not the file that {model.with_suffix('.json')} describes: it is torn, or "
+                f"{model} is not the file that {json_path(model)} describes: it is torn, or "
                 "of another export; copy both again"
             )
         self._session = _session(model, threads)

@@ -131,7 +131,8 @@ def watch(
         done = _done(results)
         summary = Summary()
         looker = FolderWatch(folder, settle, done)
-        report(f"watching {folder}: {len(done)} files are done; Ctrl-C ends it")
+        report(f"watching {folder}: {len(results.found)} rows are there; Ctrl-C ends it")
+        results.found.clear()
         gone = False
         with _terminated_like_interrupted():
             try:
@@ -188,12 +189,8 @@ def _done(results: ResultFile) -> set[tuple[str, str]]:
     while last and keep and found[keep - 1]["path"].startswith(f"{last}#"):
         keep -= 1
     results.cut(keep)
-    done = set()
-    for row in results.found:
-        for name in (row["path"], row["path"].rpartition("#")[0]):
-            done.add((name, row["modified"]))
-    results.found.clear()
-    return done
+    done = {(row["path"], row["modified"]) for row in results.found}
+    return done | {(name.rpartition("#")[0], modified) for name, modified in done if "#" in name}
 
 
 def modified_text(nanoseconds: int) -> str:
