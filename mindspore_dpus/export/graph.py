@@ -1,5 +1,6 @@
 """What both formats share: the members made ready, and what the graph does around them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import mindspore as ms
@@ -8,7 +9,7 @@ from mindspore import Tensor, nn, ops
 
 from mindspore_dpus.data.images import ImageSpec
 from mindspore_dpus.data.loader import IMAGENET_MEAN, IMAGENET_STD
-from mindspore_dpus.models.fold import fold_batch_norms
+from mindspore_dpus.models.fold import fold_batch_norms, replace_cell
 
 
 @dataclass
@@ -26,9 +27,11 @@ class Members:
     n_classes: int
 
     def __post_init__(self) -> None:
-        size = self.spec.size
+        shape = (self.spec.channels, self.spec.size, self.spec.size)
+        images = Tensor(np.random.default_rng(0).standard_normal((1, *shape)), ms.float32)
         for net in self.nets.values():
-            fold_batch_norms(net, (self.spec.channels, size, size))
+            fold_batch_norms(net, shape)
+            _pad_before_pooling(net, images)
             net.set_train(False)
 
     @property
@@ -68,3 +71,43 @@ class FusedEnsemble(nn.Cell):
             outputs += (self.softmax(net(x)),)
         members = ops.stack(outputs, 1)
         return members.mean(1), members
+
+
+class _PaddedPool(nn.Cell):
+    """Max pooling with padding, for inputs of 0 and above, of operators that both formats know."""
+
+    def __init__(self, pool: nn.MaxPool2d) -> None:
+        super().__init__()
+        margin = pool.padding[-2:]
+        self.pad = ops.Pad(((0, 0), (0, 0), (margin[0],) * 2, (margin[1],) * 2))
+        self.pool = ops.MaxPool(pool.kernel_size, pool.stride, pad_mode="valid")
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.pool(self.pad(x))
+
+
+def _pad_before_pooling(net: nn.Cell, images: Tensor) -> None:
+    """Replace padded max pooling: MindSpore's Cell holds an operator that its ONNX exporter lacks, and
+    branches that a MindIR file brings back twice.
+
+    Padding with zeros does the same where no input is negative, as behind a ReLU. Where one is, the
+    Cell stays.
+    """
+    cells = dict(net.cells_and_names())
+    padded = {n: _PaddedPool(c) for n, c in cells.items() if type(c) is nn.MaxPool2d and c.use_pad}
+    equal = []
+
+    def compare(name: str) -> Callable[..., None]:
+        def hook(cell, inputs, output) -> None:
+            same = np.array_equal(padded[name](inputs[0]).asnumpy(), output.asnumpy())
+            if same and inputs[0].asnumpy().min() >= 0:
+                equal.append(name)
+
+        return hook
+
+    handles = [cells[name].register_forward_hook(compare(name)) for name in padded]
+    net(images)
+    for handle in handles:
+        handle.remove()
+    for name in equal:
+        replace_cell(net, name, padded[name])

@@ -14,12 +14,11 @@ import numpy as np
 # MindSpore's old generated files bear protobuf's Python implementation only, which they ask for when
 # they are the first to load it: the order of these imports matters.
 import onnx
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, nn
 from onnx import TensorProto, compose, helper, numpy_helper
 
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.export.graph import Members
-from mindspore_dpus.models.fold import replace_cell
 
 # Of the file: older programs refuse a newer one. ONNX Runtime reads it since 1.10.
 IR_VERSION = 8
@@ -101,7 +100,6 @@ def read_onnx(path: Path) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray
 
 def _export_member(net: nn.Cell, shape: tuple[int, ...]) -> onnx.ModelProto:
     images = Tensor(np.random.default_rng(0).standard_normal(shape), ms.float32)
-    _pad_before_pooling(net, images)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "member.onnx")
         try:
@@ -118,42 +116,3 @@ def _unfit(error: Exception) -> UserError:
         f"MindSpore {ms.__version__} cannot write this backbone as ONNX: {str(error).splitlines()[0]} "
         "Use --format mindir, or train resnet18, resnet34 or a mobilenet_v2"
     )
-
-
-class _PaddedPool(nn.Cell):
-    """Max pooling with padding, of operators that the exporter knows: for inputs of 0 and above."""
-
-    def __init__(self, pool: nn.MaxPool2d) -> None:
-        super().__init__()
-        margin = pool.padding[-2:]
-        self.pad = ops.Pad(((0, 0), (0, 0), (margin[0],) * 2, (margin[1],) * 2))
-        self.pool = nn.MaxPool2d(pool.kernel_size, pool.stride, pad_mode="valid")
-
-    def construct(self, x: Tensor) -> Tensor:
-        return self.pool(self.pad(x))
-
-
-def _pad_before_pooling(net: nn.Cell, images: Tensor) -> None:
-    """Replace padded max pooling, which MindSpore computes by an operator that its exporter lacks.
-
-    Padding with zeros does the same where no input is negative, as behind a ReLU. Where one is, the
-    Cell stays, and the exporter says what it lacks.
-    """
-    cells = dict(net.cells_and_names())
-    padded = {n: _PaddedPool(c) for n, c in cells.items() if type(c) is nn.MaxPool2d and c.use_pad}
-    equal = []
-
-    def compare(name: str) -> Callable[..., None]:
-        def hook(cell, inputs, output) -> None:
-            same = np.array_equal(padded[name](inputs[0]).asnumpy(), output.asnumpy())
-            if same and inputs[0].asnumpy().min() >= 0:
-                equal.append(name)
-
-        return hook
-
-    handles = [cells[name].register_forward_hook(compare(name)) for name in padded]
-    net(images)
-    for handle in handles:
-        handle.remove()
-    for name in equal:
-        replace_cell(net, name, padded[name])
