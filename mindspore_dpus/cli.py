@@ -1,6 +1,5 @@
 """From YAML files and command-line options to a checked ``Config``, and back to YAML."""
 
-import argparse
 import dataclasses
 import re
 import types
@@ -15,28 +14,9 @@ from jsonargparse import ActionConfigFile, ArgumentParser
 from mindspore_dpus.checks import check_config
 from mindspore_dpus.config import Config, SimulateConfig
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.options import OneLineParser as OneLineParser
 
 jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """For tools with few options: a wrong call is one line, like every other error."""
-
-    def __init__(self, **kwargs) -> None:
-        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
-
-    def error(self, message: str) -> None:
-        raise UserError(f"{message} (--help lists the options)")
-
-    def add_run_options(self) -> None:
-        """What every tool that uses a trained run takes: the run, and a device other than its own."""
-        self.add_argument("--run", required=True, type=Path, help="the run folder")
-        self.add_argument(
-            "--device.target",
-            dest="target",
-            choices=("auto", "CPU", "GPU", "Ascend"),
-            help="default: the run's",
-        )
 
 
 def config_parser(description: str | None = None) -> ArgumentParser:

@@ -10,14 +10,9 @@ from tqdm import tqdm
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.processes import in_threads
 from mindspore_dpus.run import atomic
+from mindspore_dpus.run import file_hash as file_hash
 
 COLUMNS = ["path", "size", "mtime_ns", "sha256"]
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's content, hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def content_hashes(paths: Sequence[str], root: Path, memory: Path) -> list[str]:

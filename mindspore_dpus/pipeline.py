@@ -4,21 +4,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-from tqdm import tqdm
 
 from mindspore_dpus.cli import load_config
 from mindspore_dpus.config import Config
-from mindspore_dpus.data.images import ImageError, ImageSpec, load_prepared
 from mindspore_dpus.data.inputs import expand_paths
 from mindspore_dpus.data.samples import write_table
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.deploy.batch import Summary, predict_files
+from mindspore_dpus.deploy.bundle import Bundle
+from mindspore_dpus.deploy.scoring import Scorer
 from mindspore_dpus.evaluation.localisation import boxed
 from mindspore_dpus.evaluation.predictions import compute_metrics, predictions_table
 from mindspore_dpus.run import RunFolder, digest, write_json
 from mindspore_dpus.stages import decide, explain, learn, prepare, subsets
-
-PREDICT_CHUNK = 256
+from mindspore_dpus.stages.bundle import export_run
+from mindspore_dpus.stages.score import RunScorer
 
 
 def train(config: Config, report: Callable[[str], None] = print) -> RunFolder:
@@ -123,54 +122,55 @@ def _open(run_path: Path, target: str | None) -> tuple[RunFolder, Config]:
     return run, config
 
 
-def predict(run_path: Path, paths: list[str], output: Path, target: str | None = None) -> pd.DataFrame:
+def load_scorer(run_path: Path, target: str | None = None) -> Scorer:
+    """The models of a finished run, ready to score prepared images.
+
+    Raises:
+        UserError: no finished run.
+    """
+    return RunScorer(*_open(run_path, target))
+
+
+def predict(run_path: Path, paths: list[str], output: Path, target: str | None = None) -> Summary:
     """Score images that nobody has labelled.
 
     Args:
         run_path: a finished run folder.
         paths: images, folders, glob patterns, CSV files with a column ``path``.
-        output: CSV to write: ``path, error, predicted, score, <model>:<class> ...``, a row for every
-            input; unreadable ones have an error and nothing else.
+        output: table to write, CSV or JSON lines: ``path, error, predicted, score, <model>:<class>
+            ...``, a row for every input; unreadable ones have an error and nothing else.
         target: device; default: the run's.
 
     Returns:
-        The table written.
+        What was scored.
 
     Raises:
         UserError: no finished run, or nothing to score.
     """
-    run, config = _open(run_path, target)
-    if output.is_dir():
-        raise UserError(f"--output {output} is a folder; name a CSV file")
-    files = expand_paths(paths)
-    ensemble = learn.load_ensemble(run, config)
-    _, classes, _ = prepare.read_samples(run)
-    spec = ImageSpec.from_config(config.data)
-    tables = []
-    for first in tqdm(range(0, len(files), PREDICT_CHUNK), "predict", leave=False, disable=None):
-        chunk = files[first : first + PREDICT_CHUNK]
-        images, errors = [], []
-        for file in chunk:
-            try:
-                images.append(load_prepared(file, spec))
-                errors.append("")
-            except ImageError as error:
-                errors.append(str(error))
-        rows = pd.DataFrame({"path": [str(file) for file in chunk], "error": errors})
-        tables.append(rows[rows["error"] != ""])
-        if images:
-            outputs = learn.with_fused(ensemble.predict(np.stack(images), np.arange(len(images))))
-            readable = rows[rows["error"] == ""]
-            scored = predictions_table(readable, classes, config, outputs)
-            tables.append(scored.set_index(readable.index))
-    # Chunks keep their order, and inside one the unreadable files return to their places.
-    place = {str(file): i for i, file in enumerate(files)}
-    table = pd.concat(tables).sort_values("path", key=lambda column: column.map(place))
-    table = table.reset_index(drop=True)
-    if "predicted" not in table:
-        table["predicted"] = None
-    write_table(table, output)
-    return table
+    return predict_files(load_scorer(run_path, target), expand_paths(paths), output)
+
+
+def export(
+    run_path: Path, kind: str, output: Path | None = None, images: list[str] | None = None
+) -> tuple[Path, Bundle]:
+    """Write a run's fused ensemble as one graph, with a JSON beside it (``stages.bundle``).
+
+    Args:
+        run_path: a finished run folder.
+        kind: ``onnx`` or ``mindir``.
+        output: the graph's file; default: ``export/model.<kind>`` in the run folder.
+        images: real images, as for ``predict``, on which graph and run must agree; default: of the
+            run's test split.
+
+    Returns:
+        The graph's file, and what its JSON says.
+
+    Raises:
+        UserError: no finished run, or the graph cannot be written or does not agree.
+    """
+    run, config = _open(run_path, None)
+    output = output or run / "export" / f"model.{kind}"
+    return output, export_run(run, config, kind, output, images and expand_paths(images))
 
 
 def summary(run: RunFolder) -> str:

@@ -1,10 +1,8 @@
 """The run folder: atomic files, and the answer to "is this stage done for this configuration?"."""
 
-import fcntl
 import hashlib
 import json
 import os
-import resource
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -30,7 +28,7 @@ def atomic(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         yield temporary
-        with open(temporary, "rb") as file:
+        with open(temporary, "r+b") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
@@ -72,9 +70,17 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _peak_memory(who: int) -> int:
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's content, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _peak_memory(who: str) -> int:
     """MB so far: of this process, or of the largest one that it has started and that has ended."""
-    return resource.getrusage(who).ru_maxrss // 1024
+    import resource
+
+    return resource.getrusage(getattr(resource, who)).ru_maxrss // 1024
 
 
 class RunFolder:
@@ -179,8 +185,8 @@ class RunFolder:
             "key": self.key,
             "artefacts": artefacts,
             "seconds": round(time.perf_counter() - start, 2),
-            "peak_memory_mb": _peak_memory(resource.RUSAGE_SELF),
-            "child_peak_memory_mb": _peak_memory(resource.RUSAGE_CHILDREN),
+            "peak_memory_mb": _peak_memory("RUSAGE_SELF"),
+            "child_peak_memory_mb": _peak_memory("RUSAGE_CHILDREN"),
         }
         write_json(self / STAGES_FILE, stages)
 
@@ -196,6 +202,9 @@ class RunFolder:
         Raises:
             UserError: another process is filling the folder.
         """
+        # Imported late, as ``resource``: Unix has them, and ``deploy`` should not depend on that.
+        import fcntl
+
         with open(self / ".lock", "w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,12 +12,12 @@ PACKAGE = "mindspore_dpus"
 
 # From the ground up. A name stands for all modules below it, unless they have a line of their own.
 FLOORS = [
-    [PACKAGE, "errors", "config", "run", "hashing", "checks", "cli", "processes", "device"],
+    [PACKAGE, "errors", "config", "run", "hashing", "checks", "cli", "processes", "device", "options"],
     ["data", "losses", "models"],
     ["evaluation.metrics", "evaluation.thresholds", "evaluation.pod", "features"],
     ["sampling"],
     ["fusion", "evaluation", "evaluation.predictions", "evaluation.plots", "training"],
-    ["training.ensemble", "training.heatmaps", "evaluation.report", "deploy"],
+    ["training.ensemble", "training.heatmaps", "evaluation.report", "deploy", "export"],
     ["stages"],
     ["pipeline", "experiments", "benchmarks"],
     ["tools"],
@@ -40,6 +40,8 @@ WITHOUT_MINDSPORE = [
     "evaluation",
     "fusion",
     "pipeline",
+    "deploy",
+    "options",
     "processes",
     "hashing",
 ]

@@ -10,8 +10,11 @@ import pytest
 from safetensors.numpy import save_file
 
 from mindspore_dpus.cli import parse_config
+from mindspore_dpus.data.inputs import expand_paths
+from mindspore_dpus.deploy import OnnxPredictor
+from mindspore_dpus.deploy.batch import predict_files
 from mindspore_dpus.errors import UserError
-from mindspore_dpus.pipeline import evaluate, localisation_line, predict, summary, train
+from mindspore_dpus.pipeline import evaluate, export, localisation_line, predict, summary, train
 from mindspore_dpus.run import RunFolder
 from mindspore_dpus.training.checkpoint import load_checkpoint
 
@@ -273,9 +276,11 @@ def test_predict_has_a_row_for_every_input_in_order(run, castings, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
     output = tmp_path / "out" / "predictions.csv"
-    table = predict(
+    summary = predict(
         run.path, [str(broken), str(castings / "test"), str(tmp_path / "missing.png")], output
     )
+    assert (summary.images, summary.unreadable) == (14, 2)
+    table = pd.read_csv(output)
     assert len(table) == 14
     assert table["path"].iloc[0] == str(broken)
     assert "broken.png" in table["error"].iloc[0]
@@ -288,13 +293,53 @@ def test_predict_has_a_row_for_every_input_in_order(run, castings, tmp_path):
     }
     scored = table.iloc[1:-1]
     np.testing.assert_allclose(scored["score"], [expected[p] for p in scored["path"]], atol=1e-5)
-    assert pd.read_csv(output)["path"].tolist() == table["path"].tolist()
+    assert table.columns[:4].tolist() == ["path", "error", "predicted", "score"]
+    assert table.columns[4:].tolist() == trained.columns[4:].tolist()
 
 
 def test_predict_with_nothing_readable_still_has_its_rows(run, tmp_path):
-    table = predict(run.path, [str(tmp_path / "missing.png")], tmp_path / "predictions.csv")
+    predict(run.path, [str(tmp_path / "missing.png")], tmp_path / "predictions.csv")
+    table = pd.read_csv(tmp_path / "predictions.csv")
     assert table["error"].str.contains("does not exist").tolist() == [True]
     assert table["predicted"].isna().all()
+
+
+def test_the_exported_graph_gives_the_runs_scores(run, castings, tmp_path):
+    pytest.importorskip("onnx")
+    path, bundle = export(run.path, "onnx", tmp_path / "model.onnx")
+    assert bundle.agreement["images"] == 12
+    assert bundle.prior == {
+        "data": {"defect": 0.25, "normal": 0.75},
+        "members": {"defect": pytest.approx(8 / 17), "normal": pytest.approx(9 / 17)},
+    }
+    files = expand_paths([str(castings / "test")])
+    predict_files(OnnxPredictor(path), files, tmp_path / "p.csv")
+    table = pd.read_csv(tmp_path / "p.csv").set_index("path")
+    trained = pd.read_csv(run / "predictions_test.csv")
+    rows = table.loc[[str(castings / name) for name in trained["path"]]]
+    for column in ("score", "00:defect", "01:defect"):
+        np.testing.assert_allclose(rows[column], trained[column], atol=1e-4)
+    assert rows["predicted"].tolist() == trained["predicted"].tolist()
+
+
+def test_a_graph_that_does_not_agree_is_not_written(run, tmp_path, monkeypatch):
+    pytest.importorskip("onnx")
+    monkeypatch.setattr("mindspore_dpus.export.agreement.LIMIT", 0.0)
+    with pytest.raises(UserError, match="differs from the run"):
+        export(run.path, "onnx", tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("kind", "output", "images", "words"),
+    [
+        ("onnx", "model.bin", None, "the name must end in .onnx"),
+        ("onnx", "model.onnx", ["/nowhere.png"], "nowhere.png does not exist: the graph must agree"),
+    ],
+)
+def test_what_cannot_be_exported_is_said(run, tmp_path, kind, output, images, words):
+    with pytest.raises(UserError, match=words):
+        export(run.path, kind, tmp_path / output, images)
 
 
 def test_after_a_failure_no_stage_of_the_old_configuration_is_left(run, castings, tmp_path):

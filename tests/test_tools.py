@@ -86,9 +86,12 @@ def test_evaluate_and_predict(trained, castings, tmp_path):
     assert "\n decision: defect from score 0." in result.stdout
     output = tmp_path / "p.csv"
     result = tool("predict", "--run", folder, castings / "test" / "defect", "--output", output)
-    assert result.returncode == 0, result.stderr
-    assert "6 images, 0 of them unreadable" in result.stdout
-    assert len(pd.read_csv(output)) == 6
+    assert "6 images, 0 of them unreadable" in result.stdout, result.stderr
+    table = pd.read_csv(output)
+    assert len(table) == 6
+    called = int((table["predicted"] == "defect").sum())
+    assert f"to look at: {called}\n" in result.stdout
+    assert result.returncode == (1 if called else 0)
 
 
 def test_simulate_then_convert(tmp_path):
@@ -195,9 +198,12 @@ def test_ctrl_c_says_how_to_go_on(castings, tmp_path):
     assert (run / "members" / "00" / "last.safetensors").exists()
 
 
-@pytest.mark.parametrize("name", ["evaluate", "predict"])
-def test_a_folder_that_is_no_run(name, tmp_path):
-    args = ["--run", tmp_path] + (["x.png"] if name == "predict" else [])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("evaluate", []), ("predict", ["x.png"]), ("export", ["--format", "onnx"])],
+)
+def test_a_folder_that_is_no_run(name, options, tmp_path):
+    args = ["--run", tmp_path, *options]
     assert_one_line(tool(name, *args), "is no run folder")
 
 

@@ -1,30 +1,78 @@
-"""Score images with a trained run.
+"""Score images with a trained run, or with an exported graph and without MindSpore.
 
 python tools/predict.py --run runs/castings_mobilenet_v2 FOLDER --output predictions.csv
+python tools/predict.py --model model.onnx FOLDER --output predictions.jsonl
+python tools/predict.py --model model.onnx --watch FOLDER --output predictions.csv
+
+Exit code 0: all passed; 1: something to look at, a positive or an unreadable image; 2: a wrong call.
 """
 
+import functools
 import sys
 from pathlib import Path
 
-from mindspore_dpus.cli import OneLineParser
-from mindspore_dpus.errors import one_line_errors
-from mindspore_dpus.pipeline import predict
+from mindspore_dpus.data.inputs import expand_paths
+from mindspore_dpus.deploy import OnnxPredictor, Scorer
+from mindspore_dpus.deploy.batch import BATCH_SIZE, predict_files
+from mindspore_dpus.deploy.results import FORMATS
+from mindspore_dpus.deploy.watch import watch
+from mindspore_dpus.errors import UserError, one_line_errors
+from mindspore_dpus.options import OneLineParser
+
+
+def load_scorer(args) -> Scorer:
+    """The run or the graph that the command line names."""
+    if args.model:
+        if args.target:
+            raise UserError("--device.target is for --run: a graph runs on the CPU")
+        return OnnxPredictor(args.model, args.threads)
+    if args.threads:
+        raise UserError("--threads is for --model")
+    # Imported late: a graph needs nothing of it, and a PC on the line has nothing of it.
+    from mindspore_dpus import pipeline
+
+    return pipeline.load_scorer(args.run, args.target)
 
 
 @one_line_errors
-def main() -> None:
-    parser = OneLineParser(description=__doc__)
-    parser.add_run_options()
-    parser.add_argument(
-        "paths", nargs="+", metavar="PATH", help="images, folders, patterns, or a CSV with a column path"
+def main() -> int:
+    parser = OneLineParser(description=__doc__, allow_abbrev=False)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--run", type=Path, help="a run folder; needs MindSpore")
+    source.add_argument(
+        "--model", type=Path, help="an .onnx file of tools/export.py, its .json beside it"
     )
-    parser.add_argument("--output", type=Path, default=Path("predictions.csv"), help="CSV to write")
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", help="images, folders, patterns, or a CSV with a column path"
+    )
+    parser.add_argument("--watch", type=Path, metavar="DIR", help="score what arrives in DIR")
+    parser.add_argument("--output", type=Path, default=Path("predictions.csv"), help="table to write")
+    parser.add_argument("--format", choices=FORMATS, help="default: by the ending of --output")
+    parser.add_argument("--batch", type=int, default=BATCH_SIZE, help="images at a time (%(default)s)")
+    parser.add_argument(
+        "--settle",
+        type=float,
+        default=2.0,
+        metavar="SECONDS",
+        help="with --watch: for so long a file must stand still before it is read (%(default)s)",
+    )
+    parser.add_argument("--threads", type=int, help="with --model; default: one a core")
+    parser.add_target()
     args = parser.parse_args()
-    table = predict(args.run, args.paths, args.output, args.target)
-    failed = int((table["error"] != "").sum())
-    print(f"{args.output}: {len(table)} images, {failed} of them unreadable (see the column error)")
-    for label, count in table["predicted"][table["error"] == ""].value_counts().items():
-        print(f"{label}: {count}")
+    if bool(args.paths) == bool(args.watch):
+        raise UserError("name images to score, or a folder with --watch (--help lists the options)")
+    for name, value in (("batch", args.batch), ("settle", args.settle), ("threads", args.threads)):
+        if value is not None and not value > 0:
+            raise UserError(f"--{name} is {value}; it must be above 0")
+    if args.watch:
+        say = functools.partial(print, flush=True)
+        scorer = load_scorer(args)
+        summary = watch(scorer, args.watch, args.output, args.format, args.settle, args.batch, say)
+    else:
+        files = expand_paths(args.paths)
+        summary = predict_files(load_scorer(args), files, args.output, args.format, args.batch)
+    print("\n".join(summary.lines(args.output)))
+    return 1 if summary.look else 0
 
 
 if __name__ == "__main__":

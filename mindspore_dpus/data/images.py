@@ -1,5 +1,6 @@
 """One image file -> one array of fixed size, the same way in training and prediction."""
 
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from mindspore_dpus.config import DataConfig
 from mindspore_dpus.errors import UserError
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pgm", ".ppm", ".pnm")
+# Of a file; OPENCV_IO_MAX_IMAGE_PIXELS (see ``mindspore_dpus/__init__.py``) is the limit of an image.
+MAX_BYTES = 2**30
 
 cv2.setLogLevel(0)  # what is wrong with a file is said in our own line
 
@@ -74,6 +77,12 @@ def read_image(path: str | Path) -> np.ndarray:
         ImageError: the file is missing, empty, torn, of another format or pixel type.
     """
     try:
+        status = Path(path).stat()
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            # A pipe or device would be read for ever.
+            raise ImageError(f"{path} is a pipe or a device, no file")
+        if status.st_size > MAX_BYTES:
+            raise ImageError(f"{path} has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
         data = Path(path).read_bytes()
     except FileNotFoundError:
         raise ImageError(f"{path} does not exist") from None

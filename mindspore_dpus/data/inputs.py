@@ -1,11 +1,25 @@
-"""What a person types -> the image files that are meant."""
+"""What a person types -> the image files that are meant. Needs Python and OpenCV only."""
 
+import csv
 import glob
 from pathlib import Path
 
 from mindspore_dpus.data.images import EXTENSIONS
-from mindspore_dpus.data.samples import image_files, read_paths
 from mindspore_dpus.errors import UserError
+
+
+def is_image(file: Path) -> bool:
+    """Whether a file's name is that of an image, and it is neither hidden nor a folder or device."""
+    return file.suffix.lower() in EXTENSIONS and not file.name.startswith(".") and file.is_file()
+
+
+def image_files(folder: Path) -> list[Path]:
+    """All image files below a folder, sorted; hidden files and folders are passed over."""
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if is_image(file) and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    )
 
 
 def expand_paths(inputs: list[str]) -> list[Path]:
@@ -37,3 +51,31 @@ def expand_paths(inputs: list[str]) -> list[Path]:
             raise UserError(f"{text}: no images there ({', '.join(EXTENSIONS)})")
         files |= dict.fromkeys(found)
     return list(files)
+
+
+def read_paths(file: Path) -> list[str]:
+    """The column ``path`` of a CSV.
+
+    Raises:
+        UserError: the file is missing, is no CSV table, has no such column or leaves it empty.
+    """
+    try:
+        # utf-8-sig: Excel begins a file with a mark.
+        with open(file, newline="", encoding="utf-8-sig") as lines:
+            reader = csv.DictReader(lines)
+            rows = [(reader.line_num, row) for row in reader]
+            columns = reader.fieldnames or []
+    except FileNotFoundError:
+        raise UserError(f"{file} does not exist") from None
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}") from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is not a CSV table: {error}") from None
+    if "path" not in columns:
+        raise UserError(f"{file} has no column 'path'; it needs path")
+    for line, row in rows:
+        if None in row:
+            raise UserError(f"{file} line {line} has more cells than the header")
+        if not row["path"]:
+            raise UserError(f"{file} line {line} has an empty path")
+    return [row["path"] for _, row in rows]

@@ -13,6 +13,7 @@ import pandas as pd
 
 from mindspore_dpus.config import DataConfig
 from mindspore_dpus.data.images import EXTENSIONS
+from mindspore_dpus.data.inputs import image_files, is_image
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.run import atomic
 
@@ -85,23 +86,10 @@ def _folders(folder: Path) -> list[Path]:
 def _refuse_loose_images(folder: Path, place: str) -> None:
     """Refuse images directly in a folder that should hold folders only: they have no class."""
     for file in sorted(folder.glob("*")):
-        if _is_image(file):
+        if is_image(file):
             raise UserError(
                 f"data.root: {file} lies in no class folder; move it to {place}, or write a manifest.csv"
             )
-
-
-def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in EXTENSIONS and not file.name.startswith(".") and file.is_file()
-
-
-def image_files(folder: Path) -> list[Path]:
-    """All image files below a folder, sorted; hidden files and folders are passed over."""
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if _is_image(file) and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-    )
 
 
 def read_manifest(manifest: Path) -> pd.DataFrame:
@@ -127,15 +115,6 @@ def read_manifest(manifest: Path) -> pd.DataFrame:
             "allowed are train, val, test, unused or nothing"
         )
     return table[COLUMNS + [name for name in table if name not in COLUMNS]]
-
-
-def read_paths(file: Path) -> list[str]:
-    """The column ``path`` of a CSV.
-
-    Raises:
-        UserError: as ``read_manifest``.
-    """
-    return _read_csv(file, ("path",))["path"].tolist()
 
 
 def _read_csv(file: Path, needed: tuple[str, ...]) -> pd.DataFrame:

@@ -2,13 +2,13 @@
 
 Two classes: precision, recall and F1 are the positive class's, at a threshold on its probability.
 More: the class of the highest probability is predicted, and every metric is the plain (macro) mean
-over the classes, one against the rest.
+over the classes, one against the rest. scikit-learn is imported where it is used: who only predicts
+(``deploy``) has none.
 """
 
 import math
 
 import numpy as np
-from sklearn import metrics as sklearn_metrics
 
 METRICS = (
     "auc",
@@ -31,14 +31,16 @@ def roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> float:
     Returns:
         0..1, or nan where a class has no sample.
     """
-    return _one_vs_rest(sklearn_metrics.roc_auc_score, labels, probabilities)
+    from sklearn.metrics import roc_auc_score
+
+    return _one_vs_rest(roc_auc_score, labels, probabilities)
 
 
 def average_precision(labels: np.ndarray, probabilities: np.ndarray, positive: int | None) -> float:
     """Area under the precision-recall curve of the positive class; None: mean over the classes."""
-    return _one_vs_rest(
-        sklearn_metrics.average_precision_score, labels, probabilities, positive, symmetric=False
-    )
+    from sklearn.metrics import average_precision_score
+
+    return _one_vs_rest(average_precision_score, labels, probabilities, positive, symmetric=False)
 
 
 def _one_vs_rest(score, labels, probabilities, positive=None, symmetric=True) -> float:

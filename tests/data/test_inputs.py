@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mindspore_dpus.data.inputs import expand_paths
+from mindspore_dpus.data.inputs import expand_paths, read_paths
 from mindspore_dpus.errors import UserError
 
 
@@ -50,3 +50,25 @@ def test_an_input_without_images_is_named(folder, text):
 def test_a_csv_that_is_none_is_named(folder):
     with pytest.raises(UserError, match=r"missing\.csv does not exist"):
         expand_paths(["missing.csv"])
+
+
+def test_paths_are_read_from_a_csv_as_excel_writes_it(tmp_path):
+    file = tmp_path / "list.csv"
+    file.write_bytes('\ufeffpath,note\r\n"b, c.png",1\r\na.png,2\r\n'.encode())
+    assert read_paths(file) == ["b, c.png", "a.png"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"file\na.png\n", "has no column 'path'"),
+        (b"", "has no column 'path'"),
+        (b"path,note\na.png,1\n,2\n", "line 3 has an empty path"),
+        (b"path\na.png,1\n", "line 2 has more cells than the header"),
+        (b"path\n\xff\xfe.png\n", "is not a CSV table"),
+    ],
+)
+def test_a_csv_without_usable_paths_is_named(tmp_path, content, words):
+    (tmp_path / "list.csv").write_bytes(content)
+    with pytest.raises(UserError, match=f"list.csv {words}"):
+        read_paths(tmp_path / "list.csv")

@@ -9,7 +9,6 @@ from mindspore_dpus.data.samples import (
     class_names,
     find_samples,
     read_manifest,
-    read_paths,
     read_table,
     scan_folders,
     write_table,
@@ -156,12 +155,6 @@ def test_a_missing_manifest_is_named(tmp_path):
 def test_a_folder_is_no_manifest(tmp_path):
     with pytest.raises(UserError, match=tmp_path.name):
         read_manifest(tmp_path)
-
-
-def test_paths_are_read_from_a_csv_that_has_them(tmp_path):
-    assert read_paths(make_manifest(tmp_path, "note,path\n1,b.png\n2,a.png\n")) == ["b.png", "a.png"]
-    with pytest.raises(UserError, match="has no column 'path'"):
-        read_paths(make_manifest(tmp_path, "file\na.png\n"))
 
 
 def test_the_manifest_in_the_root_goes_before_the_folders(tmp_path):

@@ -1,0 +1,163 @@
+"""Score a list of files into one file of results; what an interrupted start has scored is kept."""
+
+import hashlib
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mindspore_dpus.deploy.results import ResultFile, format_of
+from mindspore_dpus.deploy.scoring import Scorer, columns, row_name, score_files, to_look_at
+from mindspore_dpus.errors import UserError
+
+BATCH_SIZE = 16
+
+
+@dataclass
+class Summary:
+    """What was scored.
+
+    Attributes:
+        counts: predicted class -> rows.
+        unreadable: rows with an error.
+        look: rows that somebody should look at.
+        kept: rows of an earlier, interrupted start.
+        seconds: since the start.
+    """
+
+    counts: Counter = field(default_factory=Counter)
+    unreadable: int = 0
+    look: int = 0
+    kept: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+    def add(self, scorer: Scorer, rows: Sequence[dict]) -> None:
+        """Count rows."""
+        for row in rows:
+            self.look += to_look_at(scorer, row)
+            if row["error"]:
+                self.unreadable += 1
+            else:
+                self.counts[row["predicted"]] += 1
+
+    @property
+    def images(self) -> int:
+        """All rows."""
+        return self.counts.total() + self.unreadable
+
+    @property
+    def rate(self) -> float:
+        """Images a second of this start."""
+        return (self.images - self.kept) / max(time.perf_counter() - self.started, 1e-9)
+
+    def lines(self, output: Path) -> list[str]:
+        """What a person wants to know at the end."""
+        kept = f", {self.kept} of them by an earlier start" if self.kept else ""
+        lines = [
+            f"{output}: {self.images} images{kept}, {self.unreadable} of them unreadable "
+            f"(see the column error); {self.rate:.1f} images/s"
+        ]
+        lines += [f"{name}: {count}" for name, count in sorted(self.counts.items())]
+        return [*lines, f"to look at: {self.look}"]
+
+
+def predict_files(
+    scorer: Scorer,
+    files: Sequence[Path],
+    output: Path,
+    kind: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> Summary:
+    """Score files into a table.
+
+    Rows are written to ``<output>.<model>.part`` batch by batch, and that file gets its final name when
+    the last row is in it. Started again after a crash, the same call goes on behind the last row.
+
+    Args:
+        scorer: what scores.
+        files: images, each once.
+        output: the table: ``deploy.scoring.columns``, a row for every image.
+        kind: ``csv`` or ``jsonl``; None: by the name's ending.
+        batch_size: images scored at a time.
+
+    Raises:
+        UserError: the output cannot be written there.
+        OSError: the disk is full.
+    """
+    kind = kind or format_of(output)
+    names = columns(scorer)
+    # Rows of another model, or in another format, are not gone on with.
+    mark = hashlib.sha256(repr((scorer.identity, scorer.threshold, kind, names)).encode()).hexdigest()
+    part = output.with_name(f"{output.name}.{mark[:8]}.part")
+    if output.is_dir():
+        raise UserError(f"--output {output} is a folder; name a file")
+    written = part.stat().st_mtime if part.exists() else 0.0
+    summary = Summary()
+    bar = _Bar(len(files))
+    with ResultFile(part, names, kind) as results:
+        expected = [row_name(file) for file in files]
+        done, rows = _already_done([row["path"] for row in results.found], expected)
+        if any(_changed(file, written) for file in files[:done]):
+            done = rows = 0
+        results.cut(rows)
+        summary.add(scorer, results.found)
+        summary.kept = summary.images
+        try:
+            for rows in score_files(scorer, files[done:], batch_size):
+                results.append(rows)
+                summary.add(scorer, rows)
+                bar.show(summary)
+        finally:
+            bar.clear()
+        part.replace(output)
+    return summary
+
+
+def _already_done(found: list[str], expected: list[str]) -> tuple[int, int]:
+    """How many of the expected files an earlier start has scored, and how many rows they have."""
+    done = rows = 0
+    for file in expected:
+        end = rows
+        while end < len(found) and (found[end] == file or found[end].startswith(f"{file}#")):
+            end += 1
+        # Of a file with several images, perhaps not all rows were written.
+        if end == rows or (end == len(found) and found[rows] != file):
+            break
+        rows, done = end, done + 1
+    return done, rows
+
+
+def _changed(file: Path, since: float) -> bool:
+    try:
+        return file.stat().st_mtime > since
+    except OSError:
+        return False
+
+
+class _Bar:
+    """One line on a terminal; nothing elsewhere."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.live = sys.stderr.isatty()
+        self.shown = 0.0
+
+    def show(self, summary: Summary) -> None:
+        """At most ten times a second."""
+        if self.live and time.perf_counter() - self.shown > 0.1:
+            self.shown = time.perf_counter()
+            left = (self.total - summary.images) / max(summary.rate, 1e-9)
+            print(
+                f"\r\x1b[K{summary.images}/{self.total} images, {summary.rate:.1f} images/s, "
+                f"{left:.0f} s left, {summary.look} to look at",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self.live:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,94 @@
+"""The JSON file beside an exported graph: all that somebody needs to use it, and to know what it is."""
+
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from mindspore_dpus.data.images import ImageSpec
+from mindspore_dpus.errors import UserError
+from mindspore_dpus.run import read_json, write_json
+
+FORMAT = 1
+
+
+@dataclass
+class Bundle:
+    """What stands beside a graph.
+
+    Args:
+        sha256: of the graph's file.
+        kind: ``onnx`` or ``mindir``.
+        spec: how a file becomes the graph's input.
+        classes: names in the order of the outputs.
+        positive: the class whose probability is the score; None for more than two classes.
+        decision: ``threshold``, the score from which an image is positive, and what else the run's
+            decision says.
+        members: names of the networks inside, in the order of the output ``members``.
+        normalisation: ``mean`` and ``std`` of each channel, for images in 0..1. The graph applies them
+            itself; they stand here for people.
+        prior: shares of the classes: ``data``, among the run's training images; ``members``, in the
+            balanced sets that the members learnt from and so expect.
+        agreement: what was compared with the run before the file was written.
+        versions: of the programs that made it.
+        run: where it comes from: folder, hash of the configuration, hashes of the members' weights.
+        format: of this file.
+    """
+
+    sha256: str
+    kind: str
+    spec: ImageSpec
+    classes: list[str]
+    positive: str | None
+    decision: dict
+    members: list[str]
+    normalisation: dict
+    prior: dict
+    agreement: dict = field(default_factory=dict)
+    versions: dict = field(default_factory=dict)
+    run: dict = field(default_factory=dict)
+    format: int = FORMAT
+
+    @property
+    def threshold(self) -> float:
+        """Score from which an image is positive."""
+        return self.decision["threshold"]
+
+    def save(self, graph: Path) -> Path:
+        """Write the JSON beside a graph; its path."""
+        path = json_path(graph)
+        write_json(path, asdict(self))
+        return path
+
+    @classmethod
+    def load(cls, graph: Path) -> "Bundle":
+        """Read the JSON beside a graph.
+
+        Raises:
+            UserError: it is missing, torn, of another format, or lacks a key.
+        """
+        path = json_path(graph)
+        if not path.is_file():
+            raise UserError(
+                f"{path} is missing: copy it with {graph.name}; it says how images are prepared"
+            )
+        values = read_json(path)
+        if not isinstance(values, dict) or values.get("format") != FORMAT:
+            found = values.get("format") if isinstance(values, dict) else None
+            raise UserError(f"{path} is of format {found}; this version reads {FORMAT}: export again")
+        try:
+            spec = values["spec"]
+            values["spec"] = ImageSpec(
+                **spec | {"percentiles": tuple(spec["percentiles"]), "window": tuple(spec["window"])}
+            )
+            bundle = cls(**{f.name: values[f.name] for f in fields(cls)})
+            threshold, classes, members = bundle.threshold, bundle.classes, bundle.members
+            usable = isinstance(threshold, int | float) and len(classes) > 1 and len(members) > 0
+            if not usable or (bundle.positive is not None and bundle.positive not in classes):
+                raise ValueError
+        except (KeyError, TypeError, ValueError):
+            raise UserError(f"{path} is not what tools/export.py wrote: export again") from None
+        return bundle
+
+
+def json_path(graph: Path) -> Path:
+    """Where the JSON of a graph lies: beside it, ``model.onnx.json`` for ``model.onnx``."""
+    return graph.with_name(f"{graph.name}.json")

@@ -1,0 +1,90 @@
+"""An exported graph, run by onnxruntime."""
+
+from pathlib import Path
+
+import numpy as np
+
+from mindspore_dpus.data.images import ImageSpec
+from mindspore_dpus.deploy.bundle import Bundle, json_path
+from mindspore_dpus.errors import UserError
+from mindspore_dpus.run import file_hash
+
+
+class OnnxPredictor:
+    """The fused ensemble of a run, without MindSpore: a :class:`~mindspore_dpus.deploy.Scorer`.
+
+    Args:
+        model: the ``.onnx`` file of ``tools/export.py``, its JSON beside it.
+        threads: that compute; None: onnxruntime's choice, one a core.
+
+    Raises:
+        UserError: onnxruntime is not installed; a file is missing, torn, or not the other's.
+    """
+
+    def __init__(self, model: str | Path, threads: int | None = None) -> None:
+        model = Path(model)
+        if not model.is_file():
+            raise UserError(f"{model} does not exist; give the .onnx file of tools/export.py")
+        if model.suffix != ".onnx":
+            raise UserError(f"{model}: onnxruntime reads .onnx; export with --format onnx")
+        self.bundle = Bundle.load(model)
+        if file_hash(model) != self.bundle.sha256:
+            raise UserError(
+                f"{model} is not the file that {json_path(model)} describes: it is torn, or "
+                "of another export; copy both again"
+            )
+        self._session = _session(model, threads)
+
+    @property
+    def spec(self) -> ImageSpec:
+        """How a file becomes an input."""
+        return self.bundle.spec
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names."""
+        return self.bundle.classes
+
+    @property
+    def positive(self) -> int | None:
+        """Index of the positive class."""
+        return None if self.bundle.positive is None else self.classes.index(self.bundle.positive)
+
+    @property
+    def threshold(self) -> float:
+        """Score from which an image is positive."""
+        return self.bundle.threshold
+
+    @property
+    def models(self) -> list[str]:
+        """``fused`` and the members."""
+        return ["fused", *self.bundle.members]
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of the graph."""
+        return self.bundle.sha256
+
+    def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Softmax outputs.
+
+        Args:
+            images: (N, H, W, C) as ``data.images.prepare`` makes them, uint8 or uint16.
+
+        Returns:
+            ``fused`` and each member -> (N, C) float32.
+        """
+        fused, members = self._session.run(["probabilities", "members"], {"images": images})
+        return dict(zip(self.models, [fused, *members.swapaxes(0, 1)], strict=True))
+
+
+def _session(model: Path, threads: int | None):
+    try:
+        import onnxruntime
+    except ImportError:
+        raise UserError("onnxruntime is missing: pip install -r requirements/deploy.txt") from None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,237 @@
+"""Score the images that arrive in a folder, for as long as the program runs.
+
+The table itself is the memory of what is done: a file is scored when no row of the table has its name
+and its time of change. So a killed program loses nothing and repeats nothing when it starts again.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mindspore_dpus.data.images import EXTENSIONS
+from mindspore_dpus.deploy.batch import BATCH_SIZE, Summary
+from mindspore_dpus.deploy.results import ResultFile, format_of
+from mindspore_dpus.deploy.scoring import (
+    Loaded,
+    Scorer,
+    columns,
+    load,
+    row_name,
+    score_loaded,
+    to_look_at,
+)
+from mindspore_dpus.errors import UserError
+
+# An image that does not decode is reported once it has stood still for so many times ``settle``.
+PATIENCE = 5
+SHORTEST_PAUSE = 0.2
+
+
+@dataclass
+class _Seen:
+    """A file that waits for its turn.
+
+    Args:
+        state: size and time of change in nanoseconds.
+        since: when it was first seen in that state.
+        failed: whether it did not decode when it had settled.
+    """
+
+    state: tuple[int, int]
+    since: float
+    failed: bool = False
+
+
+@dataclass
+class FolderWatch:
+    """Which files of a folder are complete and not yet done.
+
+    A file is complete when its size and time of change have stood still for ``settle`` seconds and it
+    decodes to its end. One that does not decode is tried once more after ``PATIENCE * settle`` seconds,
+    and then given up: until it changes.
+
+    Args:
+        folder: with all folders below it; hidden files are passed over.
+        settle: in seconds.
+        done: (row name, time of change as ``modified_text``) of files that have their row.
+    """
+
+    folder: Path
+    settle: float
+    done: set[tuple[str, str]] = field(default_factory=set)
+    waiting: dict[Path, _Seen] = field(default_factory=dict)
+
+    def ready(self, read: Callable[[Path], Loaded], now: float) -> Iterator[tuple[Path, str, Loaded]]:
+        """Look once.
+
+        Args:
+            read: decodes a file (``deploy.scoring.load``).
+            now: monotonic clock, in seconds.
+
+        Yields:
+            Complete files: path, time of change, and what ``read`` gave.
+        """
+        present = dict(_files(self.folder))
+        self.waiting = {file: seen for file, seen in self.waiting.items() if file in present}
+        for file, state in sorted(present.items(), key=lambda item: (item[1][1], item[0])):
+            key = row_name(file), modified_text(state[1])
+            if key in self.done:
+                self.waiting.pop(file, None)
+                continue
+            seen = self.waiting.get(file)
+            if seen is None or seen.state != state:
+                seen = self.waiting[file] = _Seen(state, now)
+            if now - seen.since < self.settle * (PATIENCE if seen.failed else 1):
+                continue
+            found = read(file)
+            if _state(file) != state:
+                continue  # Changed while it was read: it is seen anew next time.
+            if isinstance(found, str) and not seen.failed:
+                seen.failed = True
+                continue
+            yield file, key[1], found
+
+
+def watch(
+    scorer: Scorer,
+    folder: Path,
+    output: Path,
+    kind: str | None = None,
+    settle: float = 2.0,
+    batch_size: int = BATCH_SIZE,
+    report: Callable[[str], None] = print,
+) -> Summary:
+    """Score what arrives in a folder, until Ctrl-C or SIGTERM.
+
+    Args:
+        scorer: what scores.
+        folder: is looked at again and again, with all folders below it.
+        output: the table, extended: ``deploy.scoring.columns`` and ``modified``, the file's time of
+            change (UTC). A file that is replaced by another of its name has another row.
+        kind: ``csv`` or ``jsonl``; None: by the name's ending.
+        settle: seconds for which a file must stand still before it is read.
+        batch_size: images scored and written at a time.
+        report: called with a line for everything that somebody should look at.
+
+    Returns:
+        What this start has scored.
+
+    Raises:
+        UserError: there is no such folder, or the output holds something else.
+        OSError: the disk is full.
+    """
+    if not folder.is_dir():
+        raise UserError(f"--watch {folder} is not a folder")
+    with ResultFile(output, [*columns(scorer), "modified"], kind or format_of(output)) as results:
+        done = _done(results)
+        summary = Summary()
+        looker = FolderWatch(folder, settle, done)
+        report(f"watching {folder}: {len(results.found)} rows are there; Ctrl-C ends it")
+        results.found.clear()
+        gone = False
+        with _terminated_like_interrupted():
+            try:
+                while True:
+                    start = time.monotonic()
+                    if gone != (not folder.is_dir()):
+                        gone = not gone
+                        report(f"{folder} is {'gone: waiting for it' if gone else 'back'}")
+                    batch: list[tuple[Path, str, Loaded]] = []
+                    for one in looker.ready(lambda file: load(file, scorer.spec), start):
+                        batch.append(one)
+                        if len(batch) == batch_size:
+                            _finish(scorer, batch, results, looker, summary, batch_size, report)
+                            batch = []
+                    _finish(scorer, batch, results, looker, summary, batch_size, report)
+                    # A large folder on a slow disk is not looked at all the time.
+                    took = time.monotonic() - start
+                    time.sleep(max(SHORTEST_PAUSE, settle / 4, took))
+            except KeyboardInterrupt:
+                return summary
+
+
+def _finish(
+    scorer: Scorer,
+    batch: list[tuple[Path, str, Loaded]],
+    results: ResultFile,
+    looker: FolderWatch,
+    summary: Summary,
+    batch_size: int,
+    report: Callable[[str], None],
+) -> None:
+    """Score and write one batch, and only then call it done."""
+    files = score_loaded(scorer, [(file, found) for file, _, found in batch], batch_size)
+    scored = [
+        row | {"modified": modified}
+        for rows, (_, modified, _) in zip(files, batch, strict=True)
+        for row in rows
+    ]
+    results.append(scored)
+    looker.done |= {(row_name(file), modified) for file, modified, _ in batch}
+    summary.add(scorer, scored)
+    for row in scored:
+        if to_look_at(scorer, row):
+            score = "" if scorer.positive is None or row["error"] else f" {row['score']:.3f}"
+            report(f"{row['path']}: {row['error'] or row['predicted']}{score}")
+
+
+def _done(results: ResultFile) -> set[tuple[str, str]]:
+    """What the table holds. Of a file with several images (``scan.dcm#3``), perhaps not all rows were
+    written: if such rows are the last, they are cut off and the file is read again."""
+    found = results.found
+    keep = len(found)
+    last = found[-1]["path"].rpartition("#")[0] if found else ""
+    while last and keep and found[keep - 1]["path"].startswith(f"{last}#"):
+        keep -= 1
+    results.cut(keep)
+    done = {(row["path"], row["modified"]) for row in results.found}
+    return done | {(name.rpartition("#")[0], modified) for name, modified in done if "#" in name}
+
+
+def modified_text(nanoseconds: int) -> str:
+    """A time of change as text: UTC, to the microsecond."""
+    try:
+        moment = datetime.fromtimestamp(nanoseconds // 1_000 / 1e6, UTC)
+    except (ValueError, OverflowError, OSError):
+        return f"{nanoseconds} ns"  # A file system may hold a year that no calendar here has.
+    return moment.isoformat(timespec="microseconds")
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            file = Path(place, name)
+            if name.startswith(".") or file.suffix.lower() not in EXTENSIONS:
+                continue
+            state = _state(file)
+            if state is not None:
+                yield file, state
+
+
+def _state(file: Path) -> tuple[int, int] | None:
+    """Size and time of change; None for a file that has gone."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """What ends a service ends it as Ctrl-C does."""
+
+    def interrupt(*_) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

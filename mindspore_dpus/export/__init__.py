@@ -1,0 +1,1 @@
+"""From the trained members to one graph in a file (``deploy`` is what reads it)."""

@@ -1,0 +1,194 @@
+"""Watching a folder: nothing is read too early, nothing is lost and nothing comes twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mindspore_dpus.data.images import ImageSpec
+from mindspore_dpus.deploy.results import ResultFile
+from mindspore_dpus.deploy.scoring import load
+from mindspore_dpus.deploy.watch import PATIENCE, FolderWatch, _done, modified_text
+from tests.deploy.conftest import expected_scores, write_grey
+
+REPOSITORY = Path(__file__).parents[2]
+SPEC = ImageSpec(size=8)
+
+
+def read(file):
+    return load(file, SPEC)
+
+
+class Clock:
+    """Looks at a folder at times of our choice."""
+
+    def __init__(self, folder, settle=2.0):
+        self.watch = FolderWatch(folder, settle)
+
+    def at(self, seconds, read=read):
+        ready = list(self.watch.ready(read, seconds))
+        for file, modified, _ in ready:
+            self.watch.done.add((str(file), modified))
+        return {file.name: found if isinstance(found, str) else "image" for file, _, found in ready}
+
+
+def touch(file, seconds):
+    os.utime(file, (seconds, seconds))
+
+
+def test_a_file_is_taken_once_it_has_stood_still(tmp_path):
+    clock = Clock(tmp_path)
+    file = write_grey(tmp_path / "deep" / "a.png", 10)
+    (tmp_path / "notes.txt").write_text("x")
+    write_grey(tmp_path / ".hidden.png", 1)
+    assert clock.at(0) == {}
+    assert clock.at(1.9) == {}
+    touch(file, 1e9)
+    assert clock.at(2) == {}
+    assert clock.at(3.9) == {}
+    assert clock.at(4) == {"a.png": "image"}
+    assert clock.at(100) == {}
+
+
+def test_a_file_that_grows_in_steps_is_not_read(tmp_path):
+    clock = Clock(tmp_path)
+    content = write_grey(tmp_path / "whole.bmp", 10).read_bytes()
+    (tmp_path / "whole.bmp").unlink()
+    reads = []
+    for i in range(0, len(content), 200):
+        (tmp_path / "a.bmp").write_bytes(content[: i + 200])
+        assert clock.at(i / 200, reads.append) == {}
+    assert reads == []
+    assert clock.at(1000) == {"a.bmp": "image"}
+
+
+def test_a_torn_file_that_stands_still_is_given_time_then_reported_then_seen_again(tmp_path):
+    clock = Clock(tmp_path)
+    file = write_grey(tmp_path / "a.png", 10)
+    content = file.read_bytes()
+    file.write_bytes(content[:-20])
+    assert clock.at(0) == {}
+    assert clock.at(2) == {}
+    assert clock.at(2 * PATIENCE - 0.1) == {}
+    assert "truncated" in clock.at(2 * PATIENCE)["a.png"]
+    assert clock.at(50) == {}
+    file.write_bytes(content)
+    assert clock.at(60) == {}
+    assert clock.at(62) == {"a.png": "image"}
+
+
+def test_a_file_that_changes_while_it_is_read_waits(tmp_path):
+    clock = Clock(tmp_path)
+    file = write_grey(tmp_path / "a.png", 10)
+    clock.at(0)
+
+    def read_and_change(path):
+        found = read(path)
+        touch(file, 1e9)
+        return found
+
+    assert clock.at(2, read_and_change) == {}
+    assert clock.at(3) == {}
+    assert clock.at(5) == {"a.png": "image"}
+
+
+def test_a_replaced_file_is_another_and_a_vanished_one_none(tmp_path):
+    clock = Clock(tmp_path, 0.0)
+    file = write_grey(tmp_path / "a.png", 10)
+    assert clock.at(0) == {"a.png": "image"}
+    write_grey(file, 20)
+    touch(file, 1e9)
+    assert clock.at(1) == {"a.png": "image"}
+    clock.watch.settle = 2.0
+    gone = write_grey(tmp_path / "b.png", 10)
+    clock.at(2)
+    gone.unlink()
+    assert clock.at(10) == {}
+    assert clock.watch.waiting == {}
+
+
+def test_rows_of_a_file_with_several_images_are_not_trusted_at_the_end(tmp_path):
+    columns = ["path", "modified"]
+    rows = [{"path": p, "modified": "t"} for p in ("a.dcm#1", "a.dcm#2", "b.png", "c.dcm#1", "c.dcm#2")]
+    path = tmp_path / "t.csv"
+    with ResultFile(path, columns, "csv") as results:
+        results.append(rows)
+    with ResultFile(path, columns, "csv") as results:
+        done = _done(results)
+    assert {("a.dcm", "t"), ("b.png", "t")} <= done
+    assert ("c.dcm", "t") not in done
+    assert path.read_text().splitlines()[-1] == "b.png,t"
+
+
+@pytest.mark.parametrize("nanoseconds", [-(10**18), 10**21, -1])
+def test_times_outside_the_calendar_have_a_text(nanoseconds):
+    assert modified_text(nanoseconds)
+    assert modified_text(1_700_000_000_123_456_789) == "2023-11-14T22:13:20.123456+00:00"
+
+
+def start(model, folder, output):
+    command = [sys.executable, str(REPOSITORY / "tools" / "predict.py"), "--model", model]
+    return subprocess.Popen(
+        [*command, "--watch", folder, "--output", output, "--settle", "0.3", "--batch", "2"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def rows_of(output):
+    lines = output.read_text().splitlines() if output.exists() else []
+    return max(len(lines) - 1, 0)
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.02)
+
+
+def test_a_killed_watch_loses_and_repeats_nothing(model, tmp_path):
+    folder, output = tmp_path / "in", tmp_path / "out.csv"
+    for grey in range(0, 120, 20):
+        write_grey(folder / f"{grey:03d}.png", grey)
+    slow = write_grey(tmp_path / "slow.png", 200).read_bytes()
+    first = start(model, folder, output)
+    wait_for(lambda: rows_of(output) >= 2)
+    first.kill()
+    first.communicate()
+    with open(output, "a") as file:
+        file.write(f"{folder}/100.png,,norm")  # As if it had been killed while it wrote.
+    second = start(model, folder, output)
+    for end in range(0, len(slow), max(len(slow) // 6, 1)):
+        (folder / "200.png").write_bytes(slow[:end])
+        time.sleep(0.1)
+    (folder / "200.png").write_bytes(slow)
+    (folder / "bad.jpg").write_bytes(b"")
+    wait_for(lambda: rows_of(output) >= 8)
+    time.sleep(0.5)
+    second.send_signal(signal.SIGINT)
+    stdout, stderr = second.communicate(timeout=60)
+    assert (second.returncode, stderr) == (1, "")
+    assert "200.png: defect 0.8" in stdout
+    assert stdout.splitlines()[-1] == "to look at: 2"
+    table = pd.read_csv(output, keep_default_na=False)
+    assert sorted(Path(p).name for p in table["path"]) == sorted(p.name for p in folder.iterdir())
+    read_rows = table[table["error"] == ""]
+    expected = [expected_scores(int(Path(p).stem))[0] for p in read_rows["path"]]
+    np.testing.assert_allclose(read_rows["score"].astype(float), expected, atol=1e-6)
+    third = start(model, folder, output)
+    assert "8 rows are there" in third.stdout.readline()
+    time.sleep(0.8)
+    third.send_signal(signal.SIGTERM)
+    stdout, _ = third.communicate(timeout=60)
+    assert third.returncode == 0
+    assert f"{output}: 0 images" in stdout
+    assert len(pd.read_csv(output)) == 8

@@ -1,0 +1,36 @@
+"""Write a trained run as one graph for prediction, with a JSON beside it that says how to use it.
+
+python tools/export.py --run runs/castings_mobilenet_v2 --format onnx --output model.onnx
+
+Nothing is written unless the graph gives the run's scores on real images, to 0.0001.
+"""
+
+import sys
+from pathlib import Path
+
+from mindspore_dpus.deploy.bundle import json_path
+from mindspore_dpus.errors import one_line_errors
+from mindspore_dpus.options import OneLineParser
+from mindspore_dpus.pipeline import export
+
+
+@one_line_errors
+def main() -> None:
+    parser = OneLineParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--run", required=True, type=Path, help="the run folder")
+    parser.add_argument("--format", required=True, choices=("onnx", "mindir"), help="of the graph")
+    parser.add_argument("--output", type=Path, help="default: export/model.<format> in the run folder")
+    parser.add_argument(
+        "--images", nargs="+", help="real images to compare on; default: the run's test split"
+    )
+    args = parser.parse_args()
+    path, bundle = export(args.run, args.format, args.output, args.images)
+    print(
+        f"{path} ({path.stat().st_size / 2**20:.1f} MB) and {json_path(path).name}: "
+        f"{len(bundle.members)} members; on {bundle.agreement['images']} images its scores are the "
+        f"run's to {bundle.agreement['largest_difference']:.1e}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
