@@ -16,6 +16,7 @@ from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.predictions import compute_metrics, predictions_table
 from mindspore_dpus.run import RunFolder, digest, write_json
 from mindspore_dpus.stages import learn, prepare, subsets
+from mindspore_dpus.stages.audit import make_audit
 
 PREDICT_CHUNK = 256
 
@@ -41,6 +42,7 @@ def train(config: Config, report: Callable[[str], None] = print) -> RunFolder:
         run.before_change = lambda: prepare.write_provenance(run, config)
         root = prepare.find_root(run, config)
         prepare.make_samples(run, config, root)
+        make_audit(run, config, root)
         if config.sampling.strategy == "dpus":
             subsets.make_features(run, config, root)
             subsets.make_subsets(run, config)
