@@ -52,8 +52,8 @@ class DataConfig:
     """CSV with the columns path,label[,split][,group]; paths are relative to root. Default:
     root/manifest.csv where it exists, else class names come from the folders."""
     allow_outside_root: bool = False
-    """Also read files that the manifest names by an absolute path, by .., or through a symbolic link that
-    leads out of root."""
+    """Also read files that the manifest names by an absolute path, by .., or through a symbolic link
+    that leads out of root."""
     simulate: SimulateConfig = field(default_factory=SimulateConfig)
     """Simulated radiographs in place of root."""
     positive: str = "defect"

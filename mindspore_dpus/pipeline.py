@@ -65,6 +65,7 @@ def evaluate(
     split: str = "auto",
     output: Path | None = None,
     target: str | None = None,
+    allow_outside_root: bool = False,
 ) -> tuple[Path, dict]:
     """Score a trained run on labelled images.
 
@@ -76,6 +77,7 @@ def evaluate(
             names it, else all.
         output: default: ``evaluations/<data>`` in the run folder.
         target: device; default: the run's.
+        allow_outside_root: whether the manifest may name files outside ``root``; else as in the run.
 
     Returns:
         The folder with ``predictions.csv`` and ``metrics.json``, and the metrics.
@@ -84,6 +86,7 @@ def evaluate(
         UserError: no finished run, unreadable images, or classes that the run never saw.
     """
     run, config = _open(run_path, target)
+    config.data.allow_outside_root |= allow_outside_root
     table, data_root = learn.labelled_images(run, config, root, manifest, split)
     name = f"{data_root.resolve().name}-{digest(str(data_root.resolve()))[:4]}-{split}"
     folder = output or run / "evaluations" / name

@@ -60,6 +60,7 @@ def test_fills_the_run_folder(run):
     }
     assert names == members | {
         ".lock",
+        "audit.csv",
         "config.yaml",
         "diagnostics.csv",
         "embedding.csv",
@@ -74,7 +75,7 @@ def test_fills_the_run_folder(run):
         "stages.json",
         "subsets.csv",
     }
-    assert run.ran == ["samples", "features", "subsets", "diagnostics", *LEARNING]
+    assert run.ran == ["samples", "audit", "features", "subsets", "diagnostics", *LEARNING]
     kinds = pd.read_csv(run / "diagnostics.csv")["kind"].value_counts().to_dict()
     assert kinds == {"random": 20, "drawn": 2}
     assert len(pd.read_csv(run / "embedding.csv")) == 24
@@ -113,6 +114,7 @@ def test_a_second_run_does_nothing(run, castings):
     ("option", "stages"),
     [
         ("--evaluation.threshold=0.4", ["metrics", "report"]),
+        ("--audit.near_distance=4", ["audit"]),
         ("--training.epochs=1", LEARNING),
         ("--sampling.proportion=0.5", ["subsets", "diagnostics", *LEARNING]),
         ("--features.n_components=3", ["features", "subsets", "diagnostics", *LEARNING]),

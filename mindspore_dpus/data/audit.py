@@ -106,8 +106,8 @@ def _parted_groups(used: pd.DataFrame) -> Iterator[Finding]:
                 "groups_across_splits",
                 other["path"],
                 first["path"],
-                f"group {group} has {numbers[0]} images in {first['split'] or 'no split'} "
-                f"and {numbers[1]} in {other['split']}",
+                f"group {group}: {numbers[0]} images in {first['split'] or 'no split'}, "
+                f"{numbers[1]} in {other['split']}",
             )
 
 

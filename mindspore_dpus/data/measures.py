@@ -95,7 +95,7 @@ def measure(path: Path) -> dict:
 def save_measures(measures: Measures, path: Path) -> None:
     """Write measures to a ``.npz`` file, atomically."""
     columns = {
-        name: column.to_numpy(str if column.dtype == object else None)
+        name: column.to_numpy().astype(str) if isinstance(NOTHING[name], str) else column.to_numpy()
         for name, column in measures.table.items()
     }
     with atomic(path) as temporary:

@@ -15,7 +15,7 @@ BITS = FREQUENCIES * FREQUENCIES
 # The sign of a coefficient that is next to nothing says nothing. So where an image is almost flat, equal
 # bits are chance, and the coefficients themselves must agree too.
 MIN_CORRELATION = 0.9
-BLOCK = 2**25
+BLOCK = 2**23
 
 
 def low_frequencies(image: np.ndarray) -> np.ndarray:
@@ -60,23 +60,27 @@ def near_duplicates(coefficients: np.ndarray, parts: np.ndarray, max_distance: i
     patterns = coefficients[:, 1:].astype(np.float32)
     patterns /= np.maximum(np.linalg.norm(patterns, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     step = max(1, BLOCK // max(1, len(signs)))
+    nothing = -np.float32(BITS)
     found = []
     for first in range(0, len(signs), step):
         last = min(first + step, len(signs))
-        distance = (BITS - signs[first:last] @ signs[:last].T) / 2
-        distance[:, first:][np.triu_indices(last - first)] = np.inf
-        rows = np.flatnonzero((distance <= max_distance).any(axis=1))
-        distance = distance[rows]
-        distance[patterns[first + rows] @ patterns[:last].T < MIN_CORRELATION] = np.inf
-        across = parts[first + rows, None] != parts[None, :last]
-        for is_across in (False, True):
-            candidates = np.where(across == is_across, distance, np.inf)
-            nearest = candidates.argmin(axis=1) if len(rows) else rows
-            best = candidates[np.arange(len(rows)), nearest]
-            found += [
-                (first + row, other, int(bits), is_across)
-                for row, other, bits in zip(rows, nearest, best, strict=True)
-                if bits <= max_distance
-            ]
-    table = pd.DataFrame(found, columns=["image", "other", "distance", "across"])
+        # Equal bits less different ones.
+        agreement = signs[first:last] @ signs[:last].T
+        agreement[:, first:][np.triu_indices(last - first)] = nothing
+        rows = np.flatnonzero(agreement.max(axis=1) >= BITS - 2 * max_distance)
+        if not len(rows):
+            continue
+        agreement = agreement[rows]
+        rows += first
+        agreement[patterns[rows] @ patterns[:last].T < MIN_CORRELATION] = nothing
+        same = parts[rows, None] == parts[None, :last]
+        for across, allowed in ((False, same), (True, ~same)):
+            candidates = np.where(allowed, agreement, nothing)
+            nearest = candidates.argmax(axis=1)
+            distance = ((BITS - candidates.max(axis=1)) / 2).astype(int)
+            near = distance <= max_distance
+            found.append(np.stack([rows, nearest, distance, np.full(len(rows), across)])[:, near])
+    columns = np.concatenate([np.empty((4, 0), int), *found], axis=1)
+    table = pd.DataFrame(dict(zip(("image", "other", "distance", "across"), columns, strict=True)))
+    table["across"] = table["across"].astype(bool)
     return table.sort_values(["image", "across"], ignore_index=True)

@@ -42,7 +42,7 @@ def assign_splits(
     table = table.copy()
     if not allow_parted_groups:
         _check_groups(table)
-    if contents is not None:
+    if contents is not None and not {"val", "test"} <= set(table["split"]):
         first = _first_copies(table, contents)
         alone = first == np.arange(len(table))
         if not alone.all():

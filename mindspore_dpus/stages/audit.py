@@ -62,7 +62,8 @@ def audit_lines(findings: pd.DataFrame) -> list[str]:
     lines = findings["detail"][findings["kind"] == "class_count"].tolist()
     summary = summarise(findings)
     lines += [
-        f"{row.severity:8}{row.number:6} {row.kind}, such as {row.example}" for row in summary.itertuples()
+        f"{row.severity:8}{row.number:6} {row.kind}, such as {row.example}"
+        for row in summary.itertuples()
     ]
     return lines if len(summary) else [*lines, "nothing found"]
 
