@@ -49,7 +49,7 @@ def audit(samples: pd.DataFrame, measures: Measures, config: AuditConfig) -> pd.
         (``error``, ``warning``, ``note``), ``path``, ``other`` (the image that it is compared with, or
         empty), ``detail`` (a sentence).
     """
-    table = samples[["path", "label", "split", "group"]].astype(str).reset_index(drop=True)
+    table = samples[["path", "label", "split", "group"]].reset_index(drop=True)
     everything = pd.concat([table, measures.table], axis=1)
     findings = [
         (UNREADABLE, path, "", error)

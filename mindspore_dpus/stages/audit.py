@@ -93,6 +93,6 @@ def _stop_at_errors(findings: pd.DataFrame, n_images: int, path: Path) -> None:
     others = [f"{n} {name}" for name, n in errors["kind"].value_counts().items() if name != kind]
     also = f" (also {', '.join(others)})" if others else ""
     raise UserError(
-        f"audit: {count} {kind}{also}, the first: {first}; all are in {path}. Give them one split, "
+        f"audit: {count} {kind}{also}, the first: {first}; all are in {path}. Give them one split or one group, "
         f"remove them, or allow this with --audit.allow '[{', '.join(errors['kind'].unique())}]'"
     )

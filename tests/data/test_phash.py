@@ -24,8 +24,8 @@ def distance(first, second):
 
 
 def test_the_frequencies_are_those_of_scipy():
-    image = picture(0)
-    means = image.reshape(64, 2, 64, 2).mean(axis=(1, 3))
+    image = picture(0, side=192)
+    means = image.reshape(64, 3, 64, 3).mean(axis=(1, 3))
     expected = dctn(means, type=2, norm="ortho")[:16, :16].ravel()
     np.testing.assert_allclose(low_frequencies(image), expected, atol=1e-2)
 
