@@ -90,9 +90,11 @@ def _stop_at_errors(findings: pd.DataFrame, n_images: int, path: Path) -> None:
             f"{first} ({count} of {n_images} images cannot be used; all are listed in {path}: repair or "
             "remove them, then start again)"
         )
-    others = [f"{n} {name}" for name, n in errors["kind"].value_counts().items() if name != kind]
-    also = f" (also {', '.join(others)})" if others else ""
+    numbers = errors["kind"].value_counts(sort=False)
+    others = ", ".join(f"{number} {name}" for name, number in numbers.items() if name != kind)
+    also = f" (also {others})" if others else ""
     raise UserError(
-        f"audit: {count} {kind}{also}, the first: {first}; all are in {path}. Give them one split or one group, "
-        f"remove them, or allow this with --audit.allow '[{', '.join(errors['kind'].unique())}]'"
+        f"audit: {count} {kind}{also}, the first: {first}; all are in {path}. Give them "
+        "one split or one group, remove them, or allow this with "
+        f"--audit.allow '[{', '.join(numbers.index)}]'"
     )

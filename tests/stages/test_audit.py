@@ -52,8 +52,8 @@ def test_a_leak_stops_the_run_with_one_line_that_says_how_to_allow_it(root):
     csv = root.parent / "runs" / "one" / "audit.csv"
     assert str(caught.value) == (
         f"audit: 1 exact_duplicates_across_splits, the first: {names[0]} and {names[1]}: equal pixels "
-        f"in train and test; all are in {csv}. Give them one split, remove them, or allow this with "
-        "--audit.allow '[exact_duplicates_across_splits]'"
+        f"in train and test; all are in {csv}. Give them one split or one group, remove them, or "
+        "allow this with --audit.allow '[exact_duplicates_across_splits]'"
     )
     assert pd.read_csv(csv)["kind"].iloc[0] == "exact_duplicates_across_splits"
     run, lines = run_audit(root, "--audit.allow=[exact_duplicates_across_splits]")
@@ -73,6 +73,23 @@ def test_parted_groups_stop_the_run_unless_allowed(root):
     assert "groups_across_splits, such as" in lines[-1]
     findings = pd.read_csv(run / "audit.csv")
     assert set(findings["severity"][findings["kind"] == "groups_across_splits"]) == {"warning"}
+
+
+def test_a_second_kind_of_leak_is_named_too(root):
+    shutil.copy(first(root, "train"), first(root, "test"))
+    table = pd.read_csv(root / "manifest.csv", keep_default_na=False)
+    table["group"] = [f"part {i % 20}" for i in range(len(table))]
+    table.to_csv(root / "manifest.csv", index=False)
+    allowed = "--audit.allow=[groups_across_splits]"
+    run_audit(root, allowed[:-1] + ",exact_duplicates_across_splits]")
+    # The samples are made; now both are leaks.
+    message = (
+        r"1 exact_duplicates_across_splits \(also 2\d groups_across_splits\), .*\[exact\w+, groups\w+\]'"
+    )
+    with pytest.raises(UserError, match=message):
+        run_audit(root)
+    with pytest.raises(UserError, match="1 exact_duplicates_across_splits, the first"):
+        run_audit(root, allowed)
 
 
 def test_unreadable_images_cannot_be_allowed(root):
