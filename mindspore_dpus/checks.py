@@ -142,6 +142,8 @@ _RANGES = (
     ("split.val_size", "above 0", _positive),
     ("split.test_size", "above 0", _positive),
     ("split.minority_fraction", "above 0, at most 1", _share),
+    ("audit.near_distance", "between 0 and 64, or null", lambda v: v is None or 0 <= v <= 64),
+    ("audit.saturation", "above 0, at most 1", _share),
     ("features.n_components", "at least 1, or null", lambda v: v is None or v >= 1),
     ("features.batch_size", "at least 1", _positive),
     ("sampling.n_clusters", "auto, or at least 1", lambda v: v == "auto" or v >= 1),

@@ -12,7 +12,7 @@ import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser
 
 from mindspore_dpus.checks import check_config
-from mindspore_dpus.config import Config, SimulateConfig
+from mindspore_dpus.config import AuditConfig, Config, DataConfig, SimulateConfig
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.options import OneLineParser as OneLineParser
 
@@ -81,6 +81,27 @@ def parse_simulate(
     config.data.simulate = simulate
     check_config(config)
     return simulate, values["output"], values["seed"]
+
+
+def parse_audit(
+    args: Sequence[str] | None = None, description: str | None = None
+) -> tuple[DataConfig, AuditConfig, str | None]:
+    """Read what ``tools/audit.py`` is told.
+
+    Returns:
+        The checked sections ``data`` and ``audit``, and the output folder (or None).
+
+    Raises:
+        UserError: an unknown key, a wrong type, a value out of range.
+    """
+    parser = ArgumentParser(description=description, exit_on_error=False, allow_abbrev=False)
+    parser.add_argument("--output", type=str | None, default=None, help="Folder for audit.csv.")
+    parser.add_class_arguments(DataConfig, "data", skip={"simulate"})
+    parser.add_class_arguments(AuditConfig, "audit", skip={"enabled"})
+    kinds = {"output": str | None, "data": DataConfig, "audit": AuditConfig}
+    values = _parsed(parser, lambda: parser.parse_args(args), kinds)
+    check_config(Config(data=values["data"], audit=values["audit"]))
+    return values["data"], values["audit"], values["output"]
 
 
 def _build(parser: ArgumentParser, parse: Callable) -> Config:

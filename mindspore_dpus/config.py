@@ -51,6 +51,9 @@ class DataConfig:
     manifest: str | None = None
     """CSV with the columns path,label[,split][,group]; paths are relative to root. Default:
     root/manifest.csv where it exists, else class names come from the folders."""
+    allow_outside_root: bool = False
+    """Also read files that the manifest names by an absolute path, by .., or through a symbolic link
+    that leads out of root."""
     simulate: SimulateConfig = field(default_factory=SimulateConfig)
     """Simulated radiographs in place of root."""
     positive: str = "defect"
@@ -88,6 +91,23 @@ class SplitConfig:
     """Val and test made here hold equally many images of each class (as in Table 1)."""
     minority_fraction: float = 1.0
     """Keep only this share of the smallest class in train (Figure 5: 1/2, 1/4, 1/8, 1/16)."""
+
+
+@dataclass
+class AuditConfig:
+    """What is looked for in the images before anything is computed from them."""
+
+    enabled: bool = True
+    """Look for unreadable images, duplicates, leaks between splits, odd sizes and depths."""
+    near_distance: int | None = 20
+    """Two images are near duplicates when at most so many of the 256 bits of their perceptual hashes
+    differ; null: near duplicates are not looked for."""
+    saturation: float = 0.3
+    """An image is saturated when this share of its pixels has its smallest or its largest value."""
+    allow: list[Literal["exact_duplicates_across_splits", "groups_across_splits"]] = field(
+        default_factory=list
+    )
+    """Leaks between splits that do not stop the run."""
 
 
 @dataclass
@@ -291,6 +311,7 @@ class Config:
     """Drives splits, groups, draws, initial weights and data order."""
     data: DataConfig = field(default_factory=DataConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
+    audit: AuditConfig = field(default_factory=AuditConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     model: ModelConfig = field(default_factory=ModelConfig)

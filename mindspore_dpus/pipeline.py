@@ -16,6 +16,7 @@ from mindspore_dpus.evaluation.localisation import boxed
 from mindspore_dpus.evaluation.predictions import compute_metrics, predictions_table
 from mindspore_dpus.run import RunFolder, digest, write_json
 from mindspore_dpus.stages import decide, explain, learn, prepare, subsets
+from mindspore_dpus.stages.audit import make_audit
 from mindspore_dpus.stages.bundle import export_run
 from mindspore_dpus.stages.score import RunScorer
 
@@ -41,8 +42,9 @@ def train(config: Config, report: Callable[[str], None] = print) -> RunFolder:
         run.before_change = lambda: prepare.write_provenance(run, config)
         root = prepare.find_root(run, config)
         prepare.make_samples(run, config, root)
-        learn.check_model(run, config)
         decide.check_decision(run, config)
+        learn.check_model(run, config)
+        make_audit(run, config, root)
         if config.sampling.strategy == "dpus":
             subsets.make_features(run, config, root)
             subsets.make_subsets(run, config)
@@ -68,6 +70,7 @@ def evaluate(
     output: Path | None = None,
     target: str | None = None,
     localisation: bool = False,
+    allow_outside_root: bool = False,
 ) -> tuple[Path, dict]:
     """Score a trained run on labelled images.
 
@@ -81,6 +84,7 @@ def evaluate(
         target: device; default: the run's.
         localisation: also hold heatmaps against the annotated boxes of the images
             (``metrics["localisation"]``, and ``localisation.csv``).
+        allow_outside_root: whether the manifest may name files outside ``root``; else as in the run.
 
     Returns:
         The folder with ``predictions.csv``, ``metrics.json`` and, where the run has a decision,
@@ -90,6 +94,7 @@ def evaluate(
         UserError: no finished run, unreadable images, or classes that the run never saw.
     """
     run, config = _open(run_path, target)
+    config.data.allow_outside_root |= allow_outside_root
     table, data_root = learn.labelled_images(run, config, root, manifest, split)
     annotated = boxed(table) if localisation else None
     name = f"{data_root.resolve().name}-{digest(str(data_root.resolve()))[:4]}-{split}"

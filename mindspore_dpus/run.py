@@ -148,6 +148,7 @@ class RunFolder:
         artefacts: list[str],
         make: Callable[[], None],
         version: int = 1,
+        aside: bool = False,
     ) -> None:
         """Run a stage unless it is done for this configuration and everything before it.
 
@@ -158,10 +159,13 @@ class RunFolder:
             make: does the work and writes the artefacts.
             version: of the code in ``make``; raised by whoever changes what it computes from the same
                 settings, so that results of the old code are not taken for the new one's.
+            aside: nothing to the right is computed from it, so nothing there re-runs when it changes.
         """
-        self.key = digest(self.key, name, version, config)
+        key = digest(self.key, name, version, config)
+        if not aside:
+            self.key = key
         stages = self.stages()
-        if self._is_done(stages.get(name), artefacts):
+        if self._is_done(stages.get(name), key, artefacts):
             return
         self.report(f"{name} ...")
         if not self.ran:
@@ -171,7 +175,7 @@ class RunFolder:
         # Until it is done, this stage stands for nothing; nor do those to its right if its key changed.
         names = list(stages)
         if name in stages:
-            changed = stages[name]["key"] != self.key
+            changed = stages[name]["key"] != key and not aside
             gone = names[names.index(name) :] if changed else [name]
             stages = {k: v for k, v in stages.items() if k not in gone}
             write_json(self / STAGES_FILE, stages)
@@ -182,7 +186,7 @@ class RunFolder:
         for message in dict.fromkeys(str(w.message) for w in caught if w.category is UserWarning):
             self.report(f"  note: {message}")
         stages[name] = {
-            "key": self.key,
+            "key": key,
             "artefacts": artefacts,
             "seconds": round(time.perf_counter() - start, 2),
             "peak_memory_mb": _peak_memory("RUSAGE_SELF"),
@@ -190,8 +194,8 @@ class RunFolder:
         }
         write_json(self / STAGES_FILE, stages)
 
-    def _is_done(self, stage: dict | None, artefacts: list[str]) -> bool:
-        if stage is None or stage["key"] != self.key:
+    def _is_done(self, stage: dict | None, key: str, artefacts: list[str]) -> bool:
+        if stage is None or stage["key"] != key:
             return False
         return all((self / name).exists() for name in artefacts)
 

@@ -84,6 +84,7 @@ def test_fills_the_run_folder(run):
     pictures = {f"heatmaps/test/{name}" for name in pd.read_csv(run / "heatmaps/test.csv")["heatmap"]}
     assert names == members | pictures | {
         ".lock",
+        "audit.csv",
         "config.yaml",
         "decision.json",
         "decision_test.json",
@@ -101,7 +102,7 @@ def test_fills_the_run_folder(run):
         "stages.json",
         "subsets.csv",
     }
-    assert run.ran == ["samples", "features", "subsets", "diagnostics", *LEARNING]
+    assert run.ran == ["samples", "audit", "features", "subsets", "diagnostics", *LEARNING]
     kinds = pd.read_csv(run / "diagnostics.csv")["kind"].value_counts().to_dict()
     assert kinds == {"random": 20, "drawn": 2}
     assert len(pd.read_csv(run / "embedding.csv")) == 24
@@ -142,6 +143,7 @@ def test_a_second_run_does_nothing(run, castings):
         ("--evaluation.threshold=0.4", ["metrics", "heatmaps", "decision", "report"]),
         ("--heatmaps.method=grad_cam", ["heatmaps", "decision", "report"]),
         ("--decision.recall=0.5", ["decision", "report"]),
+        ("--audit.near_distance=4", ["audit"]),
         ("--training.epochs=1", LEARNING),
         ("--sampling.proportion=0.5", ["subsets", "diagnostics", *LEARNING]),
         ("--features.n_components=3", ["features", "subsets", "diagnostics", *LEARNING]),

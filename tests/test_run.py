@@ -225,3 +225,28 @@ def test_what_a_killed_process_was_writing_is_removed(folder):
     with run.lock():
         assert not any(path.exists() for path in torn)
         assert kept.exists()
+
+
+def test_a_stage_aside_re_runs_alone(folder):
+    def fill_with(aside):
+        run = RunFolder(folder, report=lambda line: None)
+        for name, config in (("a", 1), ("look", aside), ("b", 1)):
+            path = run / f"{name}.txt"
+            make = partial(write_text, path, str(config))
+            run.stage(name, [config], [path.name], make, aside=name == "look")
+        return run.ran
+
+    assert fill_with(1) == ["a", "look", "b"]
+    assert fill_with(2) == ["look"]
+    assert fill_with(2) == []
+    assert (folder / "look.txt").read_text() == "2"
+
+
+def test_a_stage_aside_re_runs_with_the_stage_before_it(folder):
+    def fill_with(first):
+        run = RunFolder(folder, report=lambda line: None)
+        run.stage("a", [first], ["a.txt"], partial(write_text, run / "a.txt", ""))
+        run.stage("look", [], ["b.txt"], partial(write_text, run / "b.txt", ""), aside=True)
+        return run.ran
+
+    assert fill_with(1) == fill_with(2) == ["a", "look"]

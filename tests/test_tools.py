@@ -136,11 +136,44 @@ def test_broken_and_empty_images_are_listed(copied, tmp_path):
     empty.write_bytes(b"")
     run = tmp_path / "run"
     result = tool("train", f"--data.root={copied}", f"--output={run}", *TINY)
-    assert_one_line(result, broken.name, "truncated", "2 of 56", "unreadable.csv")
-    assert pd.read_csv(run / "unreadable.csv")["path"].tolist() == [
+    assert_one_line(result, broken.name, "truncated", "2 of 56", "audit.csv")
+    findings = pd.read_csv(run / "audit.csv").query("kind == 'unreadable'")
+    assert findings["path"].tolist() == [
         f"train/normal/{broken.name}",
         f"train/normal/{empty.name}",
     ]
+
+
+def test_audit_says_by_its_exit_code_whether_data_leak(copied, tmp_path):
+    clean = tool("audit", f"--data.root={copied}")
+    assert (clean.returncode, clean.stderr) == (0, "")
+    assert clean.stdout.splitlines() == [
+        *("train: 8 defect", "train: 24 normal", "val: 6 defect"),
+        *("val: 6 normal", "test: 6 defect", "test: 6 normal", "nothing found"),
+    ]
+    train, test = (next((copied / split / "normal").glob("*.png")) for split in ("train", "test"))
+    shutil.copy(train, test)
+    leaking = tool("audit", f"--data.root={copied}", f"--output={tmp_path / 'out'}")
+    assert (leaking.returncode, leaking.stderr) == (1, "")
+    names = [path.relative_to(copied).as_posix() for path in (test, train)]
+    assert leaking.stdout.splitlines()[-1] == (
+        f"error        1 exact_duplicates_across_splits, such as {names[0]} and {names[1]}: "
+        "equal pixels in train and test"
+    )
+    findings = pd.read_csv(tmp_path / "out" / "audit.csv")
+    assert findings[["path", "other"]].iloc[0].tolist() == names
+    assert_one_line(tool("audit", f"--data.root={copied}/nowhere"), "is not a folder")
+
+
+def test_evaluating_files_outside_the_folder_is_allowed_by_hand(trained, copied, tmp_path):
+    manifest = tmp_path / "other.csv"
+    pd.read_csv(copied / "manifest.csv").assign(
+        path=lambda table: "../" + copied.name + "/" + table["path"], split="test"
+    ).to_csv(manifest, index=False)
+    args = (f"--run={trained[0]}", f"--data.root={copied}", f"--data.manifest={manifest}", "--split=val")
+    assert_one_line(tool("evaluate", *args), "climbs with '..'", "data.allow_outside_root")
+    # Now its paths are taken, and the next thing is said that is wrong with it.
+    assert_one_line(tool("evaluate", *args, "--data.allow_outside_root"), "has no image of it")
 
 
 def test_deep_images_ask_for_a_choice(copied, tmp_path):

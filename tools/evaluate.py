@@ -18,6 +18,12 @@ def main() -> None:
     parser.add_argument("--data.root", dest="root", help="labelled images; default: the run's own")
     parser.add_argument("--data.manifest", dest="manifest", help="CSV with the columns path,label")
     parser.add_argument(
+        "--data.allow_outside_root",
+        dest="allow_outside_root",
+        action="store_true",
+        help="let the CSV name files outside the folder",
+    )
+    parser.add_argument(
         "--split",
         default="auto",
         choices=("auto", "train", "val", "test", "all"),
@@ -31,7 +37,14 @@ def main() -> None:
     )
     args = parser.parse_args()
     folder, metrics = evaluate(
-        args.run, args.root, args.manifest, args.split, args.output, args.target, args.localisation
+        args.run,
+        args.root,
+        args.manifest,
+        args.split,
+        args.output,
+        args.target,
+        args.localisation,
+        args.allow_outside_root,
     )
     print("\n".join(metric_lines(metrics) + decision_lines(args.run, folder)))
     if args.localisation:

@@ -14,6 +14,7 @@ import pandas as pd
 from mindspore_dpus.config import DataConfig
 from mindspore_dpus.data.images import EXTENSIONS
 from mindspore_dpus.data.inputs import image_files, is_image
+from mindspore_dpus.data.paths import refuse_outside
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.run import atomic
 
@@ -33,8 +34,9 @@ def find_samples(config: DataConfig, check: bool = True) -> pd.DataFrame:
         The sample table, splits as the data names them (empty where it does not).
 
     Raises:
-        UserError: no such folder or manifest, no images, missing columns, bad split names, fewer
-            than two classes, or (two classes) ``positive`` / ``majority`` not among them.
+        UserError: no such folder or manifest, no images, missing columns, bad split names, a path that
+            leaves ``root`` unless ``allow_outside_root``, fewer than two classes, or (two classes)
+            ``positive`` / ``majority`` not among them.
     """
     root = Path(config.root)
     if not root.is_dir():
@@ -42,6 +44,8 @@ def find_samples(config: DataConfig, check: bool = True) -> pd.DataFrame:
     manifest = Path(config.manifest) if config.manifest else root / "manifest.csv"
     has_manifest = bool(config.manifest) or manifest.is_file()
     table = read_manifest(manifest) if has_manifest else scan_folders(root)
+    if has_manifest and not config.allow_outside_root:
+        refuse_outside(table["path"], root, manifest)
     if check:
         check_classes(table, config, source=root)
     return table

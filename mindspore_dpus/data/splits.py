@@ -1,5 +1,7 @@
 """Train, validation and test: stratified, group-aware, balanced when asked. No MindSpore here."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
@@ -9,17 +11,27 @@ from mindspore_dpus.data.samples import UNUSED
 from mindspore_dpus.errors import UserError
 
 
-def assign_splits(table: pd.DataFrame, config: SplitConfig, random_state: int) -> pd.DataFrame:
+def assign_splits(
+    table: pd.DataFrame,
+    config: SplitConfig,
+    random_state: int,
+    contents: Sequence[str] | None = None,
+    allow_parted_groups: bool = False,
+) -> pd.DataFrame:
     """Give every sample a split.
 
     Splits that the table names stay. A missing test split, then a missing val split, is taken out of
     the samples that are ``train`` or unnamed; what remains is train, thinned by
-    ``minority_fraction``.
+    ``minority_fraction``. Copies of one image never come into different splits by that: the first one
+    is dealt, the others follow it (into a balanced split none follows; they are ``unused``).
 
     Args:
         table: the sample table.
         config: sizes; see ``SplitConfig``.
         random_state: seed.
+        contents: (N,) equal for samples of equal content, empty where it is not known; None: no two
+            samples are copies.
+        allow_parted_groups: take named splits as they are even where they part a group.
 
     Returns:
         A copy whose column ``split`` is ``train``, ``val``, ``test`` or ``unused``.
@@ -28,7 +40,22 @@ def assign_splits(table: pd.DataFrame, config: SplitConfig, random_state: int) -
         UserError: a class would be missing from a split, or the named splits part a group.
     """
     table = table.copy()
-    _check_groups(table)
+    if not allow_parted_groups:
+        _check_groups(table)
+    if contents is not None and not {"val", "test"} <= set(table["split"]):
+        first = _first_copies(table, contents)
+        alone = first == np.arange(len(table))
+        if not alone.all():
+            dealt = assign_splits(table[alone], config, random_state, None, allow_parted_groups)
+            split = table["split"].to_numpy(dtype=object).copy()
+            split[alone] = dealt["split"]
+            split[~alone] = split[first[~alone]]
+            if config.balanced:
+                named = set(table["split"])
+                unbalances = ~alone & np.isin(split, [s for s in ("val", "test") if s not in named])
+                split[unbalances] = UNUSED
+            table["split"] = split
+            return table
     # An image without a group is a group of its own.
     groups = table["group"].to_numpy(dtype=object).copy()
     # One group for all is no group, and images of one group that are left over are still one.
@@ -164,6 +191,15 @@ def make_imbalance(labels: np.ndarray, minority_fraction: float, random_state: i
 def as_number(size: float, total: int) -> int:
     """``split.val_size`` or ``split.test_size`` as a number of samples: up to 1 it is a share."""
     return round(size * total) if size <= 1 else round(size)
+
+
+def _first_copies(table: pd.DataFrame, contents: Sequence[str]) -> np.ndarray:
+    """(N,) for each sample the first of its copies, among those that may be dealt one by one."""
+    free = (table["group"] == "") & table["split"].isin(["", "train"]) & (np.asarray(contents) != "")
+    rows = np.arange(len(table))
+    first = rows.copy()
+    first[free] = pd.Series(rows[free]).groupby(np.asarray(contents)[free]).transform("first")
+    return first
 
 
 def _check_groups(table: pd.DataFrame) -> None:

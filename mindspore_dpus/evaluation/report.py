@@ -14,6 +14,7 @@ from mindspore_dpus.config import Config
 from mindspore_dpus.data.images import ImageSpec, load_prepared, read_image
 from mindspore_dpus.data.samples import SPLITS, UNUSED, class_names, read_table
 from mindspore_dpus.evaluation import plots
+from mindspore_dpus.evaluation.audit_section import audit_section
 from mindspore_dpus.evaluation.decision_section import decision_section
 from mindspore_dpus.evaluation.metrics import METRICS
 from mindspore_dpus.evaluation.predictions import positive_index, read_predictions, worst_errors
@@ -56,6 +57,7 @@ def write_report(run: Path, root: Path) -> None:
         cards=_cards(models),
         verdict=_verdict(models, members),
         data=_data(samples, classes),
+        audit=audit_section(run, thumbnails),
         member_counts=_member_counts(samples, subsets),
         groups=_groups(run, subsets, thumbnails),
         training=plots.training_curves(_histories(run, [*members, plots.BASELINE])),

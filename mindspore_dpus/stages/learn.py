@@ -175,4 +175,6 @@ def make_metrics(run: RunFolder, config: Config) -> None:
 
 def make_report(run: RunFolder, root: Path) -> None:
     """``report.html``."""
-    run.stage("report", [__version__], ["report.html"], lambda: write_report(run.path, root))
+    audit = run / "audit.csv"
+    parts = [__version__, file_hash(audit) if audit.exists() else None]
+    run.stage("report", parts, ["report.html"], lambda: write_report(run.path, root))

@@ -18,7 +18,7 @@ from mindspore_dpus.data.cache import build_cache, cache_path, open_cache
 from mindspore_dpus.data.images import ImageSpec
 from mindspore_dpus.data.simulate import simulate
 from mindspore_dpus.data.splits import assign_splits
-from mindspore_dpus.hashing import fingerprint
+from mindspore_dpus.hashing import content_hashes, fingerprint
 from mindspore_dpus.models.pretrained import find_weights
 from mindspore_dpus.run import RunFolder, write_json, write_text
 
@@ -34,7 +34,7 @@ PACKAGES = (
     "safetensors",
 )
 # Where the data lies does not change what is learnt from it: a moved or copied folder re-runs nothing.
-PLACES = ("root", "manifest", "cache_dir", "weights_dirs")
+PLACES = ("root", "manifest", "allow_outside_root", "cache_dir", "weights_dirs")
 
 
 def settings(section: object) -> dict:
@@ -97,7 +97,9 @@ def make_samples(run: RunFolder, config: Config, root: Path) -> None:
     state = [found.to_csv(index=False), data_fingerprint(run, config, root, found["path"])]
 
     def make() -> None:
-        table = assign_splits(found, config.split, config.seed)
+        contents = content_hashes(found["path"], root, cache_dir(run, config) / "hashes.csv")
+        parted = "groups_across_splits" in config.audit.allow
+        table = assign_splits(found, config.split, config.seed, contents, parted)
         sample_table.write_table(table, run / "samples.csv")
 
     run.stage(
@@ -105,6 +107,7 @@ def make_samples(run: RunFolder, config: Config, root: Path) -> None:
         [settings(config.data), settings(config.split), config.seed, state],
         ["samples.csv"],
         make,
+        version=2,
     )
 
 

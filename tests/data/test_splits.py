@@ -236,3 +236,50 @@ def test_imbalance_thins_train_and_nothing_else():
 def test_impossible_splits_are_refused(table, config, message):
     with pytest.raises(UserError, match=message):
         assign_splits(table, SplitConfig(**config), 0)
+
+
+def dealt(table, contents, **options):
+    options = {"val_size": 30, "test_size": 30} | options
+    return assign_splits(table, SplitConfig(**options), 0, contents)
+
+
+@pytest.mark.parametrize("split", ["", "train"])
+def test_copies_of_one_image_come_into_one_split(split):
+    table = make_table(split=split)
+    contents = np.array([f"content {i // 4}" for i in range(len(table))])
+    made = dealt(table, contents, val_size=0.15, test_size=0.15)
+    assert (made.groupby(contents)["split"].nunique() == 1).all()
+    assert made["split"].value_counts().to_dict() == {"train": 136, "val": 32, "test": 32}
+    assert made["path"].tolist() == table["path"].tolist()
+
+
+def test_without_copies_contents_change_nothing():
+    table = make_table()
+    contents = [*map(str, range(len(table) - 2)), "", ""]
+    pd.testing.assert_frame_equal(dealt(table, contents), dealt(table, None))
+
+
+def test_copies_do_not_unbalance_a_split():
+    table = make_table()
+    contents = np.arange(len(table)).astype(str)
+    contents[100:] = contents[:100]
+    made = dealt(table, contents, val_size=5, test_size=5, balanced=True)
+    assert made["split"].value_counts()[["val", "test"]].to_dict() == {"val": 10, "test": 10}
+    held_out = set(contents[made["split"].isin(["val", "test"])])
+    assert not held_out & set(contents[made["split"] == "train"])
+    assert (made["split"] == "unused").sum() == len(held_out)
+
+
+def test_copies_in_named_splits_and_groups_stay_where_they_are():
+    table = make_table(split=["train", "val", "test", "train"] * 50)
+    pd.testing.assert_frame_equal(dealt(table, ["same"] * 200), table)
+    grouped = make_table(group=in_groups_of(10))
+    pd.testing.assert_frame_equal(dealt(grouped, ["same"] * 200), dealt(grouped, None))
+
+
+def test_a_parted_group_may_be_allowed():
+    table = make_table(split=["train", "val", "test", "train"] * 50, group=in_groups_of(10))
+    with pytest.raises(UserError, match="give the whole group one split"):
+        assign_splits(table, TWENTY_EACH, 0)
+    made = assign_splits(table, TWENTY_EACH, 0, allow_parted_groups=True)
+    assert made["split"].tolist() == table["split"].tolist()

@@ -1,0 +1,42 @@
+"""Where the paths of a manifest lead."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePath
+
+from mindspore_dpus.errors import UserError
+
+
+def refuse_outside(paths: Iterable[str], root: Path, manifest: Path) -> None:
+    """Refuse paths that leave the data root: absolute ones, ``..``, symbolic links to other places.
+
+    Args:
+        paths: file names as the manifest gives them.
+        root: the data root.
+        manifest: named in the message.
+
+    Raises:
+        UserError: names the first such path, and why.
+    """
+    inside = os.path.realpath(root)
+    seen: dict[str, str] = {}
+    for name in paths:
+        pure = PurePath(name)
+        if pure.is_absolute():
+            reason = "is an absolute path"
+        elif ".." in pure.parts:
+            reason = "climbs with '..'"
+        else:
+            folder, file = os.path.split(os.path.join(inside, name))  # noqa: PTH118
+            if folder not in seen:
+                seen[folder] = os.path.realpath(folder)
+            place = os.path.join(seen[folder], file)  # noqa: PTH118
+            if os.path.islink(place):  # noqa: PTH114
+                place = os.path.realpath(place)
+            if os.path.commonpath((inside, place)) == inside:
+                continue
+            reason = f"is a symbolic link that leads to {place}"
+        raise UserError(
+            f"data.manifest: {manifest} names {name}, which {reason}, so outside data.root may be read; "
+            "move the file below data.root, or set data.allow_outside_root to true"
+        )

@@ -1,0 +1,69 @@
+"""A manifest names files below the data root, and nothing else."""
+
+import pytest
+
+from mindspore_dpus.config import DataConfig
+from mindspore_dpus.data.samples import find_samples
+from mindspore_dpus.errors import UserError
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A data root with links that stay inside and links that lead out, beside somebody else's files."""
+    (tmp_path / "secret.png").write_bytes(b"x")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "c.png").write_bytes(b"x")
+    root = tmp_path / "data"
+    (root / "in").mkdir(parents=True)
+    (root / "in" / "a.png").write_bytes(b"x")
+    (root / "link.png").symlink_to(root / "in" / "a.png")
+    (root / "again").symlink_to(root / "in")
+    (root / "out.png").symlink_to(tmp_path / "secret.png")
+    (root / "away").symlink_to(tmp_path / "elsewhere")
+    (root / "chain.png").symlink_to(root / "out.png")
+    return root
+
+
+def read(root, name, **options):
+    manifest = root / "manifest.csv"
+    manifest.write_text(f"path,label\nin/a.png,normal\n{name},defect\n", encoding="utf-8")
+    return find_samples(DataConfig(root=str(root), **options))["path"].tolist()
+
+
+@pytest.mark.parametrize("name", ["link.png", "again/a.png", "..a.png", "in/..b/c.png", "./missing.png"])
+def test_what_stays_inside_is_read(root, name):
+    assert read(root, name) == ["in/a.png", name]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("{root}/in/a.png", "is an absolute path"),
+        ("../secret.png", "climbs with '..'"),
+        ("in/../in/a.png", "climbs with '..'"),
+        ("out.png", "is a symbolic link that leads to {outside}/secret.png"),
+        ("away/c.png", "is a symbolic link that leads to {outside}/elsewhere/c.png"),
+        ("chain.png", "is a symbolic link that leads to {outside}/secret.png"),
+    ],
+)
+def test_what_leads_out_is_refused_by_name_unless_allowed(root, name, reason):
+    name, reason = (text.format(root=root, outside=root.parent) for text in (name, reason))
+    with pytest.raises(UserError) as caught:
+        read(root, name)
+    assert str(caught.value) == (
+        f"data.manifest: {root}/manifest.csv names {name}, which {reason}, so outside data.root may be "
+        "read; move the file below data.root, or set data.allow_outside_root to true"
+    )
+    assert read(root, name, allow_outside_root=True) == ["in/a.png", name]
+
+
+def test_a_root_that_is_a_link_itself_is_no_way_out(root):
+    (root.parent / "alias").symlink_to(root)
+    assert read(root.parent / "alias", "link.png") == ["in/a.png", "link.png"]
+
+
+def test_a_neighbour_whose_name_begins_alike_is_outside(root):
+    (root.parent / "data2").mkdir()
+    (root / "near.png").symlink_to(root.parent / "data2" / "x.png")
+    with pytest.raises(UserError, match="near.png, which is a symbolic link"):
+        read(root, "near.png")
