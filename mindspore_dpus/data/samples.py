@@ -1,9 +1,9 @@
 """Folder or CSV -> sample table: the one data contract.
 
-The table is a pandas DataFrame with a row for each image and the text columns ``path`` (relative to
-the data root), ``label`` (class name), ``split`` (``train``, ``val``, ``test``, ``unused`` or empty)
-and ``group`` (images that belong together, such as one casting; may be empty). Further columns of a
-manifest are kept.
+The table is a pandas DataFrame with a row for each image (each frame, where a file has several) and the
+text columns ``path`` (relative to the data root), ``label`` (class name), ``split`` (``train``, ``val``,
+``test``, ``unused`` or empty) and ``group`` (images that belong together, such as one casting; may be
+empty). Further columns of a manifest are kept.
 """
 
 import warnings
@@ -12,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from mindspore_dpus.config import DataConfig
-from mindspore_dpus.data.images import EXTENSIONS
+from mindspore_dpus.data.frames import expand_frames
+from mindspore_dpus.data.reading import EXTENSIONS
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.run import atomic
 
@@ -40,7 +41,7 @@ def find_samples(config: DataConfig, check: bool = True) -> pd.DataFrame:
         raise UserError(f"data.root: {root} is not a folder; give the folder of your images")
     manifest = Path(config.manifest) if config.manifest else root / "manifest.csv"
     has_manifest = bool(config.manifest) or manifest.is_file()
-    table = read_manifest(manifest) if has_manifest else scan_folders(root)
+    table = expand_frames(read_manifest(manifest) if has_manifest else scan_folders(root), root)
     if check:
         check_classes(table, config, source=root)
     return table

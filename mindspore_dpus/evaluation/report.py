@@ -1,6 +1,7 @@
 """One self-contained HTML file from a run folder: it reads that folder, and images for examples."""
 
 import base64
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -74,16 +75,9 @@ class _Thumbnails:
 
     def __init__(self, root: Path, config: Config) -> None:
         self.root = root
-        data = config.data
+        spec = ImageSpec.from_config(config.data)
         # Shown as the networks see them, but for the size.
-        self.spec = ImageSpec(
-            min(THUMBNAIL, data.image_size),
-            data.channels,
-            16,
-            data.value_range,
-            data.percentiles,
-            data.window,
-        )
+        self.spec = dataclasses.replace(spec, size=min(THUMBNAIL, spec.size), bits=16)
 
     def __call__(self, path: str, caption: str = "") -> SimpleNamespace:
         image = (load_prepared(self.root / path, self.spec) >> 8).astype(np.uint8)
