@@ -59,9 +59,7 @@ def check_frame(frame: int | None, number: int) -> int:
         ImageError: there is no such frame, or there are several and none was named.
     """
     if frame is None and number > 1:
-        raise ImageError(
-            f"holds {number} frames: name one of them, #1 to #{number} after the file's name"
-        )
+        raise ImageError(f"holds {number} frames: add #1 to #{number} to its name to say which is meant")
     if frame is not None and frame > number:
         raise ImageError(f"holds {number} frames: there is no frame {frame}")
     return (frame or 1) - 1

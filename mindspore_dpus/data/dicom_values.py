@@ -36,7 +36,7 @@ def give_meaning(header: "Dataset", index: int, stored: np.ndarray, use_voi: boo
 
     Returns:
         The frame. Without a VOI, its limits are what ``BitsStored`` can hold, after the rescale, or what
-        the modality table can give; it has none where stored values lie beyond ``BitsStored``.
+        the modality table can give; floating point has none.
 
     Raises:
         ImageError: a table or window that cannot be applied.
@@ -63,15 +63,13 @@ def _blockwise(stored: np.ndarray, change: Change) -> np.ndarray:
 def _modality(
     header: "Dataset", index: int, stored: np.ndarray
 ) -> tuple[Change | None, tuple[float, float] | None, int | None]:
-    """Modality table or rescale (C.11.1), None where there is none; the limits of what it gives, and their
-    depth, None for floating point and where stored values lie beyond ``BitsStored``."""
+    """Modality table or rescale (C.11.1), None where there is none; the limits of what it gives, and
+    their depth; both None for floating point."""
     limits, bits = None, None
     if stored.dtype.kind in "iu":
         bits = int(header.BitsStored)
         low = -(1 << bits - 1) if header.PixelRepresentation else 0
         limits = float(low), float(low + (1 << bits) - 1)
-        if stored.min() < limits[0] or stored.max() > limits[1]:
-            limits, bits = None, None
     section = _section(header, index, "PixelValueTransformationSequence")
     if section.get("ModalityLUTSequence"):
         table, bits = _table(section.ModalityLUTSequence[0], header)

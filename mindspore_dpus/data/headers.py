@@ -28,10 +28,10 @@ def file_kind(file: BinaryIO) -> str | None:
         return "png"
     if head.startswith(b"\xff\xd8"):
         return "jpeg"
+    if head[128:] == b"DICM":
+        return "dicom"  # before the others: its first 128 bytes are free, and may hold a TIFF header
     if head[:4] in _TIFF:
         return "tiff"
-    if head[128:] == b"DICM":
-        return "dicom"
     if head.startswith(b"BM"):
         return "bmp"
     return "pnm" if re.match(rb"P[1-6][\s#]", head) else None

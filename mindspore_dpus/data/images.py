@@ -76,7 +76,7 @@ def scale_to_unit(image: Decoded, spec: ImageSpec) -> np.ndarray:
     if spec.value_range in ("file", "dtype"):
         if image.limits is None:
             raise ImageError(
-                "no fixed range of values (floating point, or values beyond the Bits Stored of DICOM): "
+                "floating-point pixels have no fixed range: "
                 "set data.value_range to minmax, percentiles or window"
             )
         low, high = image.limits

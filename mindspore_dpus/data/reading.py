@@ -1,7 +1,8 @@
-"""One file -> one decoded frame: values or, whatever the file holds, one line that says what is wrong."""
+"""One file -> one decoded frame: values or, whatever the file holds, a line that says what is wrong."""
 
 import dataclasses
 import stat
+import struct
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,7 +19,9 @@ EXTENSIONS = (
     *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pgm", ".ppm", ".pnm"),
     *(".dcm", ".dicom"),
 )
-# Sixteen bits of four channels are 8 bytes a pixel, as text some 30; the rest is metadata.
+# Deflate, the densest of the compressions, packs at most 1032 bytes, of 8 pixels each, into one.
+PIXELS_PER_BYTE = 8 * 1032
+# Sixteen bits of four channels are 8 bytes, as text some 30; the rest is metadata.
 BYTES_PER_PIXEL, METADATA_BYTES = 32, 1 << 26
 
 cv2.setLogLevel(0)  # what is wrong with a file is said in our own line
@@ -83,9 +86,10 @@ def _read_plain(file: BinaryIO, kind: str | None, frame: int | None, max_pixels:
         raise ImageError("is broken or not an image: PNG, JPEG, TIFF, BMP, PNM and DICOM are read")
     check_frame(frame, 1)
     check_size(*size, max_pixels)
-    length = file.seek(0, 2)
+    length = _check_shortness(file, *size)
+    # A whole file is read into memory, and OpenCV takes 2 GB at most.
     if length > min(METADATA_BYTES + BYTES_PER_PIXEL * size[0] * size[1], 2**31 - 1):
-        raise ImageError(f"holds {length} bytes for {size[0]} x {size[1]} pixels, too many for an image")
+        raise ImageError(f"is broken: {length} bytes are too many for {size[0]} x {size[1]} pixels")
     file.seek(0)
     data = file.read()
     if _is_truncated(data, kind):
@@ -93,17 +97,35 @@ def _read_plain(file: BinaryIO, kind: str | None, frame: int | None, max_pixels:
     return Decoded.of(_in_rgb(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)))
 
 
+def _check_shortness(file: BinaryIO, width: int, height: int) -> int:
+    """Refuse a file that is far too short for so many pixels; its length."""
+    length = file.seek(0, 2)
+    if width * height > PIXELS_PER_BYTE * length:
+        raise ImageError(f"is broken: its {length} bytes cannot hold {width} x {height} pixels")
+    return length
+
+
 def _is_truncated(data: bytes, kind: str) -> bool:
-    """Whether an end marker is missing: OpenCV fills the rest of a torn JPEG or PNG with grey."""
+    """Whether the end is missing: OpenCV fills the rest of a torn JPEG or PNG with grey, and takes the
+    memory that a chunk of a PNG asks for."""
     if kind == "jpeg":
         return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
-    return kind == "png" and b"IEND" not in data
+    if kind != "png":
+        return False
+    place = 8
+    while place + 12 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, place)
+        if name == b"IEND":
+            return False
+        place += 12 + length
+    return True
 
 
 def _read_tiff(path: Path, file: BinaryIO, frame: int | None, max_pixels: int) -> Decoded:
     pages = tiff_pages(file)
     page = pages[check_frame(frame, len(pages))]
     check_size(page.width, page.height, max_pixels)
+    _check_shortness(file, page.width, page.height)
     # By name: of a large stack, one page is read.
     _, found = cv2.imreadmulti(str(path), start=page.index, count=1, flags=cv2.IMREAD_UNCHANGED)
     decoded = Decoded.of(_in_rgb(found[0] if found else None))
