@@ -89,8 +89,11 @@ def _read_header(path: Path) -> "Dataset":
     """What says how pixels are to be read; other elements are passed over, however large."""
     from pydicom import dcmread
     from pydicom.filereader import read_file_meta_info
+    from pydicom.uid import UID
 
-    syntax = read_file_meta_info(path).TransferSyntaxUID
+    syntax = read_file_meta_info(path).get("TransferSyntaxUID")
+    if not isinstance(syntax, UID):
+        raise ImageError("is broken: it does not say how it is encoded (Transfer Syntax UID)")
     if syntax.is_deflated:
         raise ImageError(f"is deflated as a whole ({syntax.name}), which is not read: save it otherwise")
     header = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
