@@ -88,7 +88,7 @@ class DataConfig:
     """Stored values that become black and white (value_range: window); of DICOM, after its rescale."""
     max_pixels: int = 300_000_000
     """Height times width of the largest image that is decoded; larger ones are unreadable. Decoding
-    takes about six bytes a pixel for 16 bits, in as many threads as there are cores."""
+    takes six to eight bytes a pixel for 16 bits, in as many threads as there are cores."""
     tiles: TilesConfig = field(default_factory=TilesConfig)
     """Overlapping tiles of large images."""
     cache_dir: str | None = None
