@@ -8,6 +8,16 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "mindspore_dpus/__init__.py").read_text())[1]
 
+DICOM = [
+    # ``pydicom.pixels`` came with 3.0.
+    "pydicom>=3,<4",
+    # Its plug-in for JPEG and JPEG 2000 of 8 and 16 bits.
+    "pillow>=10",
+    # Its plug-ins for lossless JPEG, 12-bit JPEG and JPEG-LS; from 2.3 on, the second wants NumPy 2.
+    "pylibjpeg>=2.0,<3",
+    "pylibjpeg-libjpeg>=2.2,<2.3",
+]
+
 setup(
     name="mindspore_dpus",
     version=VERSION,
@@ -44,8 +54,9 @@ setup(
         "packaging>=23",
     ],
     extras_require={
-        "test": ["pytest>=8,<10"],
-        "dev": ["pytest>=8,<10", "ruff>=0.14,<1"],
+        "dicom": DICOM,
+        "test": ["pytest>=8,<10", *DICOM],
+        "dev": ["pytest>=8,<10", "ruff>=0.14,<1", *DICOM],
         # Only compared with, in tests that skip without it; never a dependency of the product.
         "reference": ["torch>=2.4"],
     },

@@ -10,6 +10,3 @@ os.environ.setdefault("GLOG_v", "3")
 # Read when OpenMP is loaded, which ``import mindspore`` does: its threads would spin between two calls
 # (models.depthwise) and keep MindSpore's from the cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
-# Read by OpenCV when it is imported: a file of a few bytes can claim a picture that fills all memory.
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**27))

@@ -43,6 +43,21 @@ class SimulateConfig:
 
 
 @dataclass
+class TilesConfig:
+    """Overlapping tiles of large images: each is scored, then their scores are pooled."""
+
+    size: int | None = None
+    """Height and width of a tile in pixels of the image; each is resized to data.image_size. null: no
+    tiles, every image is resized as a whole."""
+    overlap: float = 0.25
+    """Share of a tile's side that the next tile covers again: at least a flaw's size."""
+    pool: Literal["max", "top_k"] = "max"
+    """An image's score: the highest score of its tiles, or the mean of the top_k highest."""
+    top_k: int = 3
+    """How many tiles are averaged (pool: top_k)."""
+
+
+@dataclass
 class DataConfig:
     """Where the images are and how one becomes an array."""
 
@@ -66,13 +81,19 @@ class DataConfig:
     """1: grey (colour images are converted); 3: RGB (grey images are repeated)."""
     bits: Literal[8, 16] = 8
     """Bits per pixel kept in the image cache. Images deeper than that are refused, not crushed."""
-    value_range: Literal["dtype", "minmax", "percentiles", "window"] = "dtype"
-    """What becomes black and white: the whole range of the file's integer type, the image's own
-    minimum and maximum, its percentiles, or a fixed window of stored values."""
+    value_range: Literal["file", "dtype", "minmax", "percentiles", "window"] = "file"
+    """What becomes black and white. file: what the file says: the window or table of a DICOM file that
+    has one, else as dtype; dtype: the whole range of the file's integer type (DICOM: of its Bits
+    Stored); minmax, percentiles: the image's own; window: fixed values."""
     percentiles: tuple[float, float] = (0.5, 99.5)
     """Percentiles that become black and white (value_range: percentiles)."""
     window: tuple[float, float] = (0.0, 4095.0)
-    """Stored values that become black and white (value_range: window)."""
+    """Stored values that become black and white (value_range: window); of DICOM, after its rescale."""
+    max_pixels: int = 300_000_000
+    """Height times width of the largest image that is decoded; larger ones are unreadable. Decoding
+    takes six to eight bytes a pixel for 16 bits, in as many threads as there are cores."""
+    tiles: TilesConfig = field(default_factory=TilesConfig)
+    """Overlapping tiles of large images."""
     cache_dir: str | None = None
     """Folder of decoded images and features, shared by runs. Default: cache beside the run."""
 

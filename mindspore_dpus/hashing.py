@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
+from mindspore_dpus.data.frames import split_frame
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.processes import in_threads
 from mindspore_dpus.run import atomic
@@ -19,7 +20,7 @@ def content_hashes(paths: Sequence[str], root: Path, memory: Path) -> list[str]:
     """SHA-256 of each file.
 
     Args:
-        paths: file names, relative to ``root``.
+        paths: file names, relative to ``root``; a frame's name stands for its file.
         root: the data root.
         memory: a CSV of hashes already known, extended here. A line counts while the file has the
             size and the time of change that it had then.
@@ -33,7 +34,7 @@ def content_hashes(paths: Sequence[str], root: Path, memory: Path) -> list[str]:
     """
     known = _recall(memory)
     root = root.resolve()
-    keys = [_state(root / path) for path in paths]
+    keys = [_state(split_frame(root / path)[0]) for path in paths]
     new = [key for key in dict.fromkeys(keys) if key not in known]
     if new:
         hashes = in_threads(_hash, (key[0] for key in new))

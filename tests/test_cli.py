@@ -196,7 +196,7 @@ def test_unknown_keys_and_wrong_types_are_named(write, text, name):
         ),
         (
             "data: {value_range: auto}",
-            "data.value_range is auto; it must be dtype, minmax, percentiles or window",
+            "data.value_range is auto; it must be file, dtype, minmax, percentiles or window",
         ),
         ("data: {window: [1, 2, 3]}", "data.window is [1, 2, 3]; it must be [float, float]"),
         ("data: {positive: 1}", "data.positive is 1; it must be text in quotes"),

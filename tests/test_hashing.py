@@ -98,3 +98,10 @@ def test_what_cannot_be_read_has_no_hash_and_is_not_remembered(root, memory):
     (root / "folder.png").mkdir()
     assert content_hashes(["folder.png", "a.png"], root, memory)[0] == ""
     assert "folder.png" not in memory.read_text()
+
+
+def test_a_frame_has_the_hash_of_its_file_which_is_read_once(root, memory, read):
+    frames = ["a.png#1", "a.png#2"]
+    assert content_hashes(frames, root, memory) == [hashlib.sha256(b"first").hexdigest()] * 2
+    assert read == ["a.png"]
+    assert fingerprint(frames, root, memory) != fingerprint(frames[:1], root, memory)

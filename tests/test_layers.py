@@ -12,8 +12,8 @@ PACKAGE = "mindspore_dpus"
 
 # From the ground up. A name stands for all modules below it, unless they have a line of their own.
 FLOORS = [
-    [PACKAGE, "errors", "config", "run", "hashing", "checks", "cli", "processes", "device", "options"],
-    ["data", "losses", "models"],
+    [PACKAGE, "errors", "config", "run", "checks", "cli", "processes", "device", "options"],
+    ["data", "losses", "models", "hashing"],
     ["evaluation.metrics", "evaluation.thresholds", "evaluation.pod", "features"],
     ["sampling"],
     ["fusion", "evaluation", "evaluation.predictions", "evaluation.plots", "training"],
@@ -35,6 +35,8 @@ WITHOUT_MINDSPORE = [
     "data.splits",
     "data.samples",
     "data.images",
+    "data.dicom",
+    "data.tiles",
     "data.cache",
     "data.simulate",
     "data.audit",

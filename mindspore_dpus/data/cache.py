@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from mindspore_dpus.data.images import ImageError, ImageSpec, load_prepared
+from mindspore_dpus.data.decoded import ImageError
+from mindspore_dpus.data.images import ImageSpec, load_prepared
 from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.processes import in_threads
@@ -17,7 +18,8 @@ from mindspore_dpus.run import atomic, digest
 
 def cache_path(cache_dir: Path, data_fingerprint: str, spec: ImageSpec) -> Path:
     """The cache file of these images prepared in this way."""
-    return cache_dir / f"images-{digest(data_fingerprint, asdict(spec))}.npy"
+    keys = {key: value for key, value in asdict(spec).items() if key != "max_pixels"}
+    return cache_dir / f"images-{digest(data_fingerprint, keys)}.npy"
 
 
 def build_cache(table: pd.DataFrame, root: Path, spec: ImageSpec, path: Path, unreadable: Path) -> None:

@@ -4,7 +4,8 @@ import csv
 import glob
 from pathlib import Path
 
-from mindspore_dpus.data.images import EXTENSIONS
+from mindspore_dpus.data.frames import name_frames
+from mindspore_dpus.data.reading import EXTENSIONS
 from mindspore_dpus.errors import UserError
 
 
@@ -26,11 +27,12 @@ def expand_paths(inputs: list[str]) -> list[Path]:
     """Expand files, folders, patterns and CSV files.
 
     Args:
-        inputs: an image (also one that does not exist: its row will say so), a folder (all images
-            below it), a glob pattern, or a CSV with a column ``path``, relative to the CSV.
+        inputs: an image (also one that does not exist: its row will say so), a frame of one
+            (``scan.dcm#3``), a folder (all images below it), a glob pattern, or a CSV with a column
+            ``path``, relative to the CSV.
 
     Returns:
-        The files in the order given, each once.
+        The files in the order given, each once; of a file of several frames, every frame.
 
     Raises:
         UserError: an input that holds no images.
@@ -49,7 +51,8 @@ def expand_paths(inputs: list[str]) -> list[Path]:
             found = [path]
         if not found:
             raise UserError(f"{text}: no images there ({', '.join(EXTENSIONS)})")
-        files |= dict.fromkeys(found)
+        frames = (name for file in found for name in name_frames(str(file), Path()))
+        files |= dict.fromkeys(Path(name) for name in frames)
     return list(files)
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from mindspore_dpus.data.images import ImageError, read_image
+from mindspore_dpus.data.decoded import ImageError
 from mindspore_dpus.data.phash import BITS, low_frequencies
+from mindspore_dpus.data.reading import read_image
 from mindspore_dpus.run import atomic
 
 VERSION = 1
@@ -69,7 +70,7 @@ NOTHING = {
 def measure(path: Path) -> dict:
     """One row of ``Measures.table``, and ``coefficients``."""
     try:
-        image = read_image(path)
+        image = read_image(path, use_voi=False).values
         if image.dtype.kind == "f" and not np.isfinite(image).all():
             raise ImageError(f"{path}: some pixels are not numbers (nan or infinite)")
     except ImageError as error:

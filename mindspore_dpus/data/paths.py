@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
+from mindspore_dpus.data.frames import split_frame
 from mindspore_dpus.errors import UserError
 
 
@@ -27,7 +28,7 @@ def refuse_outside(paths: Iterable[str], root: Path, manifest: Path) -> None:
         elif ".." in pure.parts:
             reason = "climbs with '..'"
         else:
-            folder, file = os.path.split(os.path.join(inside, name))  # noqa: PTH118
+            folder, file = os.path.split(split_frame(os.path.join(inside, name))[0])  # noqa: PTH118
             if folder not in seen:
                 seen[folder] = os.path.realpath(folder)
             place = os.path.join(seen[folder], file)  # noqa: PTH118

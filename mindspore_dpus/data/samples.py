@@ -1,9 +1,9 @@
 """Folder or CSV -> sample table: the one data contract.
 
-The table is a pandas DataFrame with a row for each image and the text columns ``path`` (relative to
-the data root), ``label`` (class name), ``split`` (``train``, ``val``, ``test``, ``unused`` or empty)
-and ``group`` (images that belong together, such as one casting; may be empty). Further columns of a
-manifest are kept.
+The table is a pandas DataFrame with a row for each image (each frame, where a file has several) and the
+text columns ``path`` (relative to the data root), ``label`` (class name), ``split`` (``train``, ``val``,
+``test``, ``unused`` or empty) and ``group`` (images that belong together, such as one casting; may be
+empty). Further columns of a manifest are kept.
 """
 
 import warnings
@@ -12,9 +12,10 @@ from pathlib import Path
 import pandas as pd
 
 from mindspore_dpus.config import DataConfig
-from mindspore_dpus.data.images import EXTENSIONS
+from mindspore_dpus.data.frames import expand_frames
 from mindspore_dpus.data.inputs import image_files, is_image
 from mindspore_dpus.data.paths import refuse_outside
+from mindspore_dpus.data.reading import EXTENSIONS
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.run import atomic
 
@@ -46,6 +47,7 @@ def find_samples(config: DataConfig, check: bool = True) -> pd.DataFrame:
     table = read_manifest(manifest) if has_manifest else scan_folders(root)
     if has_manifest and not config.allow_outside_root:
         refuse_outside(table["path"], root, manifest)
+    table = expand_frames(table, root)
     if check:
         check_classes(table, config, source=root)
     return table

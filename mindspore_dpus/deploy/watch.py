@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mindspore_dpus.data.images import EXTENSIONS
+from mindspore_dpus.data.reading import EXTENSIONS
 from mindspore_dpus.deploy.batch import BATCH_SIZE, Summary
 from mindspore_dpus.deploy.results import ResultFile, format_of
 from mindspore_dpus.deploy.scoring import (

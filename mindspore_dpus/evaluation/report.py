@@ -1,6 +1,7 @@
 """One self-contained HTML file from a run folder: it reads that folder, and images for examples."""
 
 import base64
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,8 @@ from jinja2 import Environment, PackageLoader
 
 from mindspore_dpus.cli import load_config
 from mindspore_dpus.config import Config
-from mindspore_dpus.data.images import ImageSpec, load_prepared, read_image
+from mindspore_dpus.data.images import ImageSpec, load_prepared
+from mindspore_dpus.data.reading import read_image
 from mindspore_dpus.data.samples import SPLITS, UNUSED, class_names, read_table
 from mindspore_dpus.evaluation import plots
 from mindspore_dpus.evaluation.audit_section import audit_section
@@ -80,16 +82,9 @@ class _Thumbnails:
 
     def __init__(self, root: Path, config: Config) -> None:
         self.root = root
-        data = config.data
+        spec = ImageSpec.from_config(config.data)
         # Shown as the networks see them, but for the size.
-        self.spec = ImageSpec(
-            min(THUMBNAIL, data.image_size),
-            data.channels,
-            16,
-            data.value_range,
-            data.percentiles,
-            data.window,
-        )
+        self.spec = dataclasses.replace(spec, size=min(THUMBNAIL, spec.size), bits=16)
 
     def __call__(self, path: str, caption: str = "") -> SimpleNamespace:
         image = (load_prepared(self.root / path, self.spec) >> 8).astype(np.uint8)
@@ -269,7 +264,7 @@ def _errors(
             caption = f"{row['predicted']} {row[f'{plots.FUSED}:{row.predicted}']:.2f}"
             image = thumbnails(row["path"], caption)
             file = heatmaps.get(row["path"])
-            image.heatmap = _data_uri(_small(read_image(file))) if file else None
+            image.heatmap = _data_uri(_small(read_image(file).values)) if file else None
             images.append(image)
         parts.append(
             SimpleNamespace(title=f"{label} taken for another class", count=len(part), images=images)

@@ -9,7 +9,8 @@ import numpy as np
 
 from mindspore_dpus import __version__
 from mindspore_dpus.config import Config
-from mindspore_dpus.data.images import ImageError, ImageSpec, load_prepared
+from mindspore_dpus.data.decoded import ImageError
+from mindspore_dpus.data.images import ImageSpec, load_prepared
 from mindspore_dpus.deploy.bundle import Bundle
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.hashing import file_hash

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mindspore_dpus.config import Config
-from mindspore_dpus.data.images import read_image
+from mindspore_dpus.data.reading import read_image
 from mindspore_dpus.data.samples import read_table, write_table
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation import localisation
@@ -83,7 +83,10 @@ def check_boxes(
     """
     from mindspore_dpus.training.heatmaps import evidence
 
-    sizes = [read_image(root / path).shape[:2] for path in boxed["path"]]
+    sizes = [
+        read_image(root / path, max_pixels=config.data.max_pixels).values.shape[:2]
+        for path in boxed["path"]
+    ]
     boxes = boxed[localisation.BOX].to_numpy(float)
     places = [localisation.covered(box, *size) for box, size in zip(boxes, sizes, strict=True)]
     if min(places) == 0:

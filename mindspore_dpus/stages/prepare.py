@@ -31,10 +31,12 @@ PACKAGES = (
     "imbalanced-learn",
     "opencv-python",
     "pandas",
+    "pydicom",
     "safetensors",
 )
-# Where the data lies does not change what is learnt from it: a moved or copied folder re-runs nothing.
-PLACES = ("root", "manifest", "allow_outside_root", "cache_dir", "weights_dirs")
+# Where the data lies does not change what is learnt from it (a moved or copied folder re-runs nothing),
+# nor does what is refused.
+PLACES = ("root", "manifest", "allow_outside_root", "cache_dir", "weights_dirs", "max_pixels")
 
 
 def settings(section: object) -> dict:

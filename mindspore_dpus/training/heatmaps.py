@@ -8,8 +8,9 @@ import pandas as pd
 from mindspore import Tensor
 from tqdm import tqdm
 
-from mindspore_dpus.data.images import ImageSpec, read_image, scale_to_unit
+from mindspore_dpus.data.images import ImageSpec, scale_to_unit
 from mindspore_dpus.data.loader import normalise
+from mindspore_dpus.data.reading import read_image
 from mindspore_dpus.evaluation.overlays import overlay, peak, shrunk, to_heatmap
 from mindspore_dpus.models.gradcam import GradCam
 from mindspore_dpus.run import atomic
@@ -92,8 +93,8 @@ def write_heatmaps(
     spec = ImageSpec.from_config(ensemble.config.data)
     rows = []
     for path, one in zip(paths, evidence(ensemble, images, classes), strict=True):
-        stored = read_image(root / path)
-        height, width = stored.shape[:2]
+        stored = read_image(root / path, spec.value_range == "file", spec.max_pixels)
+        height, width = stored.values.shape[:2]
         picture = shrunk(scale_to_unit(stored, spec))
         picture = overlay(picture, to_heatmap(one, *picture.shape[:2]))
         name = _below(path) + ".png"

@@ -5,15 +5,10 @@ import numpy as np
 import pytest
 
 from mindspore_dpus.config import DataConfig
-from mindspore_dpus.data.images import (
-    EXTENSIONS,
-    ImageError,
-    ImageSpec,
-    load_prepared,
-    prepare,
-    read_image,
-    scale_to_unit,
-)
+from mindspore_dpus.data.decoded import Decoded, ImageError
+from mindspore_dpus.data.images import ImageSpec, fit, load_prepared, scale_to_unit, to_unit
+from mindspore_dpus.data.reading import EXTENSIONS
+from mindspore_dpus.data.reading import read_image as decode
 
 GREY, COLOUR = (9, 7), (9, 7, 3)
 LOSSLESS = [
@@ -40,6 +35,14 @@ TORN = [
     (".pgm", [cv2.IMWRITE_PXM_BINARY, 0]),
     (".ppm", []),
 ]
+
+
+def read_image(path):
+    return decode(path).values
+
+
+def prepare(values, spec):
+    return fit(to_unit(Decoded.of(values), spec), spec)
 
 
 def noise(shape, dtype=np.uint8):
@@ -71,7 +74,9 @@ def test_jpeg_gives_the_stored_values_nearly_and_in_rgb_order(tmp_path, extensio
 
 
 def test_every_extension_is_tried_here():
-    assert {extension for extension, _, _ in LOSSLESS} | set(JPEG) == set(EXTENSIONS)
+    assert {extension for extension, _, _ in LOSSLESS} | set(JPEG) | {".dcm", ".dicom"} == set(
+        EXTENSIONS
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -199,14 +204,14 @@ def test_the_content_counts_not_the_extension(tmp_path):
     ],
 )
 def test_value_ranges(stored, dtype, spec, expected):
-    unit = scale_to_unit(np.array([stored], dtype), spec)
+    unit = scale_to_unit(Decoded.of(np.array([stored], dtype)), spec)
     assert unit.dtype == np.float32
     assert np.allclose(unit, [expected], rtol=0, atol=1e-7)
 
 
 def test_a_floating_point_image_has_no_range_of_its_own():
     with pytest.raises(ImageError, match=r"data\.value_range"):
-        scale_to_unit(np.zeros(GREY, np.float32), ImageSpec())
+        scale_to_unit(Decoded.of(np.zeros(GREY, np.float32)), ImageSpec())
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from mindspore_dpus.checks import check_config
 from mindspore_dpus.cli import parse_config, parse_simulate
 from mindspore_dpus.config import Config, SimulateConfig
-from mindspore_dpus.data.images import read_image
+from mindspore_dpus.data.reading import read_image
 from mindspore_dpus.data.simulate import (
     FLAWS,
     MATERIALS,
@@ -344,4 +344,4 @@ def test_a_full_disk_is_an_error_and_leaves_no_torn_image(tmp_path, small_disk):
     assert caught.value.errno == errno.ENOSPC
     assert not (small_disk / "data/manifest.csv").exists()
     for path in small_disk.rglob("*.png"):
-        assert read_image(path).shape == (64, 64)
+        assert read_image(path).values.shape == (64, 64)

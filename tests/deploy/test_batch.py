@@ -57,7 +57,7 @@ def hostile_files(folder):
     files[folder / "bomb.png"] = "bomb.png"
     with open(folder / "giant.png", "wb") as file:
         file.truncate(10**11)
-    files[folder / "giant.png"] = "100,000,000,000 bytes"
+    files[folder / "giant.png"] = "broken or not an image"
     os.mkfifo(folder / "pipe.png")
     files[folder / "pipe.png"] = "is a pipe"
     (folder / "folder.png").mkdir()
