@@ -14,7 +14,13 @@ PACKAGE = "mindspore_dpus"
 FLOORS = [
     [PACKAGE, "errors", "config", "run", "checks", "cli", "processes", "device", "options"],
     ["data", "losses", "models", "hashing"],
-    ["evaluation.metrics", "evaluation.thresholds", "evaluation.pod", "features"],
+    [
+        "evaluation.metrics",
+        "evaluation.probability",
+        "evaluation.thresholds",
+        "evaluation.pod",
+        "features",
+    ],
     ["sampling"],
     ["fusion", "evaluation", "evaluation.predictions", "evaluation.plots", "training"],
     ["training.ensemble", "training.heatmaps", "evaluation.report", "deploy", "export"],

@@ -206,7 +206,7 @@ def test_a_backbone_without_a_map_is_noted_and_the_run_goes_on(run, castings, tm
     shutil.copytree(run.path, copy)
     lines = []
     again = train(tiny(castings, copy, "--heatmaps.layer=classifier"), lines.append)
-    assert again.ran == ["heatmaps", "report"]
+    assert again.ran == ["heatmaps", "decision", "report"]
     (note,) = [line for line in lines if "note" in line]
     assert "no heatmaps: heatmaps.layer: 'classifier' gives no map of places" in note
     assert pd.read_csv(copy / "heatmaps/test.csv").empty

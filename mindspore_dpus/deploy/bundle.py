@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mindspore_dpus.data.images import ImageSpec
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.evaluation.decision import Decision
 from mindspore_dpus.run import read_json, write_json
 
 FORMAT = 1
@@ -20,8 +21,8 @@ class Bundle:
         spec: how a file becomes the graph's input.
         classes: names in the order of the outputs.
         positive: the class whose probability is the score; None for more than two classes.
-        decision: ``threshold``, the score from which an image is positive, and what else the run's
-            decision says.
+        threshold: score from which an image is positive.
+        decision: the run's, which the threshold comes from; None where it has none.
         members: names of the networks inside, in the order of the output ``members``.
         normalisation: ``mean`` and ``std`` of each channel, for images in 0..1. The graph applies them
             itself; they stand here for people.
@@ -38,7 +39,8 @@ class Bundle:
     spec: ImageSpec
     classes: list[str]
     positive: str | None
-    decision: dict
+    threshold: float
+    decision: Decision | None
     members: list[str]
     normalisation: dict
     prior: dict
@@ -46,11 +48,6 @@ class Bundle:
     versions: dict = field(default_factory=dict)
     run: dict = field(default_factory=dict)
     format: int = FORMAT
-
-    @property
-    def threshold(self) -> float:
-        """Score from which an image is positive."""
-        return self.decision["threshold"]
 
     def save(self, graph: Path) -> Path:
         """Write the JSON beside a graph; its path."""
@@ -79,9 +76,12 @@ class Bundle:
             values["spec"] = ImageSpec(
                 **spec | {"percentiles": tuple(spec["percentiles"]), "window": tuple(spec["window"])}
             )
+            decision = values["decision"]
+            values["decision"] = None if decision is None else Decision.from_json(decision)
             bundle = cls(**{f.name: values[f.name] for f in fields(cls)})
             threshold, classes, members = bundle.threshold, bundle.classes, bundle.members
             usable = isinstance(threshold, int | float) and len(classes) > 1 and len(members) > 0
+            usable &= bundle.decision is None or bundle.decision.threshold == threshold
             if not usable or (bundle.positive is not None and bundle.positive not in classes):
                 raise ValueError
         except (KeyError, TypeError, ValueError):

@@ -7,6 +7,7 @@ import numpy as np
 from mindspore_dpus.data.images import ImageSpec
 from mindspore_dpus.deploy.bundle import Bundle, json_path
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.evaluation.decision import Decision
 from mindspore_dpus.run import file_hash
 
 
@@ -54,6 +55,11 @@ class OnnxPredictor:
     def threshold(self) -> float:
         """Score from which an image is positive."""
         return self.bundle.threshold
+
+    @property
+    def decision(self) -> Decision | None:
+        """Where the threshold comes from."""
+        return self.bundle.decision
 
     @property
     def models(self) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from mindspore_dpus.data.images import ImageSpec, load_prepared
+from mindspore_dpus.evaluation.decision import Decision
 from mindspore_dpus.evaluation.metrics import predicted_classes
 
 Loaded = list[tuple[str, np.ndarray]] | str
@@ -22,6 +23,8 @@ class Scorer(Protocol):
         classes: names in the order of the outputs.
         positive: index of the positive class; None for more than two classes.
         threshold: score from which an image is positive.
+        decision: where the threshold comes from, and what scores mean; None with more than two classes,
+            or where the run is older than decisions.
         models: names of the outputs, ``fused`` first.
         identity: changes with everything that changes a score.
     """
@@ -30,6 +33,7 @@ class Scorer(Protocol):
     classes: list[str]
     positive: int | None
     threshold: float
+    decision: Decision | None
     models: list[str]
     identity: str
 
@@ -38,8 +42,10 @@ class Scorer(Protocol):
 
 
 def columns(scorer: Scorer) -> list[str]:
-    """``path, error, predicted``, ``score`` for two classes, and ``<model>:<class>`` ..."""
+    """``path, error, predicted``, ``score`` and ``probability`` for two classes, and
+    ``<model>:<class>`` ..."""
     score = [] if scorer.positive is None else ["score"]
+    score += [] if scorer.decision is None else ["probability"]
     outputs = [f"{model}:{name}" for model in scorer.models for name in scorer.classes]
     return ["path", "error", "predicted", *score, *outputs]
 
@@ -109,6 +115,8 @@ def _score(scorer: Scorer, images: np.ndarray) -> list[dict]:
     names = columns(scorer)[-table.shape[1] :]
     # Scores are float32; a threshold that was one of them must meet itself.
     predicted = predicted_classes(fused, scorer.positive, np.float32(scorer.threshold))
+    decision = scorer.decision
+    probability = None if decision is None else decision.probability(fused[:, scorer.positive])
     rows = []
     for i, values in enumerate(table):
         if not np.isfinite(values).all():
@@ -118,6 +126,8 @@ def _score(scorer: Scorer, images: np.ndarray) -> list[dict]:
         row = {"error": "", "predicted": scorer.classes[predicted[i]]}
         if scorer.positive is not None:
             row["score"] = fused[i, scorer.positive]
+        if probability is not None:
+            row["probability"] = probability[i]
         rows.append(row | dict(zip(names, values, strict=True)))
     return rows
 

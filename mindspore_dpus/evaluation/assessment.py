@@ -9,7 +9,8 @@ from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.calibration import brier_score, reliability
 from mindspore_dpus.evaluation.decision import Decision
 from mindspore_dpus.evaluation.pod import fit_pod
-from mindspore_dpus.evaluation.thresholds import Proportion, lower_limit, precision, proportion
+from mindspore_dpus.evaluation.probability import Proportion
+from mindspore_dpus.evaluation.thresholds import lower_limit, precision, proportion
 
 
 def assess(

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mindspore_dpus.errors import UserError
-from mindspore_dpus.evaluation import calibration
-from mindspore_dpus.evaluation.thresholds import Proportion
+from mindspore_dpus.evaluation.probability import Proportion, apply_temperature, correct_prior
 from mindspore_dpus.run import read_json, write_json
 
 _SHARES = ("supported_recall", "best_supported_recall")
@@ -86,16 +85,29 @@ class Decision:
         """
         scores = np.asarray(scores, dtype=np.float64)
         if self.calibration == "temperature":
-            return calibration.apply_temperature(
-                scores, self.temperature, self.training_prior, self.prior
-            )
+            return apply_temperature(scores, self.temperature, self.training_prior, self.prior)
         if self.calibration == "isotonic":
             scores = np.interp(scores, self.isotonic_scores, self.isotonic_probabilities)
-        return calibration.correct_prior(scores, self._carried, self.prior)
+        return correct_prior(scores, self._carried, self.prior)
+
+    def to_json(self) -> dict:
+        """As values that JSON can hold."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: object) -> "Decision":
+        """From what ``to_json`` gave, strictly.
+
+        Raises:
+            ValueError: a key is missing, unknown or of a wrong type, or values do not fit each other.
+        """
+        decision = _build(cls, values, "")
+        _check(decision)
+        return decision
 
     def save(self, path: Path) -> None:
         """Write as JSON, atomically."""
-        write_json(path, dataclasses.asdict(self))
+        write_json(path, self.to_json())
 
     @classmethod
     def load(cls, path: Path) -> "Decision":
@@ -106,13 +118,11 @@ class Decision:
                 values do not fit each other.
         """
         try:
-            decision = _build(cls, read_json(path), "")
-            _check(decision)
+            return cls.from_json(read_json(path))
         except ValueError as error:
             raise UserError(
                 f"{path}: {error}; delete it and start tools/train.py with this run's settings again"
             ) from None
-        return decision
 
 
 def _build(kind: type, values: object, place: str) -> object:

@@ -4,26 +4,12 @@ A threshold is always the score of a defect: between two such scores nothing mor
 may be more false calls. An image is called from the threshold up.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import beta
 
-
-@dataclass(frozen=True)
-class Proportion:
-    """``count`` of ``total``, with the two-sided Clopper-Pearson interval ``low`` to ``high``."""
-
-    count: int
-    total: int
-    low: float
-    high: float
-
-    @property
-    def value(self) -> float | None:
-        """``count / total``; None for none of none."""
-        return self.count / self.total if self.total else None
+from mindspore_dpus.evaluation.probability import Proportion
 
 
 class OperatingPoints(NamedTuple):

@@ -9,9 +9,9 @@ from mindspore_dpus.config import Config, DecisionConfig
 from mindspore_dpus.data.samples import read_table
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.assessment import assess, summary_line
-from mindspore_dpus.evaluation.calibration import weighted_prior
 from mindspore_dpus.evaluation.choice import decide, refuse_assured_recall
 from mindspore_dpus.evaluation.decision import Decision
+from mindspore_dpus.evaluation.probability import weighted_prior
 from mindspore_dpus.evaluation.thresholds import rank_for_assured_recall
 from mindspore_dpus.run import RunFolder, read_json, write_json
 from mindspore_dpus.sampling.strategies import BASELINE

@@ -8,6 +8,7 @@ from mindspore_dpus.evaluation.predictions import positive_index
 from mindspore_dpus.run import RunFolder, digest
 from mindspore_dpus.sampling.strategies import BASELINE
 from mindspore_dpus.stages import learn
+from mindspore_dpus.stages.decide import read_decision
 from mindspore_dpus.stages.prepare import read_samples
 
 
@@ -30,9 +31,12 @@ class RunScorer:
         _, self.classes, _ = read_samples(run)
         self.spec = ImageSpec.from_config(config.data)
         self.positive = positive_index(self.classes, config)
-        self.threshold = config.evaluation.threshold
+        self.decision = read_decision(run)
+        self.threshold = self.decision.threshold if self.decision else config.evaluation.threshold
         self.models = ["fused", *self.ensemble.nets]
-        self.identity = digest(run.finished("members")["key"])
+        self.identity = digest(
+            run.finished("members")["key"], self.decision.to_json() if self.decision else None
+        )
 
     def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Softmax outputs.

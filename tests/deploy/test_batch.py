@@ -1,6 +1,8 @@
 """A list of files becomes a table: whatever is among them, and however often it is interrupted."""
 
+import dataclasses
 import os
+import shutil
 import struct
 import zlib
 from dataclasses import dataclass, field
@@ -13,8 +15,11 @@ import pytest
 from mindspore_dpus.data.images import ImageSpec
 from mindspore_dpus.deploy import OnnxPredictor, score_files
 from mindspore_dpus.deploy.batch import _already_done, predict_files
+from mindspore_dpus.deploy.bundle import Bundle
 from mindspore_dpus.deploy.scoring import columns
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.evaluation.decision import Decision
+from mindspore_dpus.evaluation.probability import Proportion
 from tests.deploy.conftest import expected_scores, write_grey
 
 
@@ -59,7 +64,7 @@ def hostile_files(folder):
         file.truncate(10**11)
     files[folder / "giant.png"] = "broken or not an image"
     os.mkfifo(folder / "pipe.png")
-    files[folder / "pipe.png"] = "is a pipe"
+    files[folder / "pipe.png"] = "is not a regular file"
     (folder / "folder.png").mkdir()
     files[folder / "folder.png"] = "directory"
     (folder / "loop.png").symlink_to("loop.png")
@@ -176,6 +181,7 @@ class Broken:
     classes: tuple = ("a", "b", "c")
     positive: int | None = None
     threshold: float = 0.5
+    decision: None = None
     models: tuple = ("fused",)
     identity: str = "broken"
 
@@ -197,6 +203,27 @@ def test_a_score_at_the_threshold_is_positive(predictor, greys):
     at = Dying(predictor, 9)
     at.threshold = float(str(rows[0]["score"]))  # As a person reads it in the table.
     assert next(score_files(at, [greys[3]], 1))[0]["predicted"] == "defect"
+
+
+def test_a_decision_calls_and_says_how_likely(model, greys, tmp_path):
+    half = Proportion(5, 10, 0.2, 0.8)
+    decision = Decision(
+        "defect", "recall", 0.95, None, None, 0.01, 0.95, half, half, 0.2, 0.7, None,
+        0.5, 0.5, 0.01, "none", None, None, None,
+    )  # fmt: skip
+    decided = tmp_path / "decided.onnx"
+    shutil.copy(model, decided)
+    dataclasses.replace(Bundle.load(model), threshold=0.01, decision=decision).save(decided)
+    predictor = OnnxPredictor(decided)
+    assert predictor.decision == decision
+    (rows,) = score_files(predictor, greys, 99)
+    score = np.array([row["score"] for row in rows], float)
+    assert [row["predicted"] == "defect" for row in rows] == (score >= 0.01).tolist()
+    assert ((score >= 0.01) & (score < 0.5)).any()
+    # A defect rate of 1 %: odds of 1 to 99, where the networks learnt from 1 to 1.
+    expected = score / (score + 99 * (1 - score))
+    np.testing.assert_allclose([row["probability"] for row in rows], expected, rtol=1e-9)
+    assert columns(predictor)[3:5] == ["score", "probability"]
 
 
 def test_a_folder_as_output_is_refused(predictor, greys, tmp_path):

@@ -9,9 +9,10 @@ import pytest
 from mindspore_dpus.config import Config
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.assessment import assess, describe, percent, summary_line
-from mindspore_dpus.evaluation.calibration import apply_temperature, brier_score, correct_prior
+from mindspore_dpus.evaluation.calibration import brier_score
 from mindspore_dpus.evaluation.choice import decide
 from mindspore_dpus.evaluation.decision import Decision
+from mindspore_dpus.evaluation.probability import apply_temperature, correct_prior
 from mindspore_dpus.evaluation.thresholds import lower_limit
 
 RNG = np.random.default_rng(5)
