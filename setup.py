@@ -42,8 +42,13 @@ setup(
         "packaging>=23",
     ],
     extras_require={
-        "test": ["pytest>=8,<10"],
-        "dev": ["pytest>=8,<10", "ruff>=0.14,<1"],
+        # For tools/export.py. onnx 1.16 is the first that reads and writes with protobuf's Python
+        # implementation of today, which MindSpore's generated files need; both leave NumPy 1.26 alone.
+        "export": ["onnx>=1.16,<2", "onnxruntime>=1.17,<2"],
+        # To predict from an exported graph beside MindSpore; without it: requirements/deploy.txt.
+        "deploy": ["onnxruntime>=1.17,<2"],
+        "test": ["pytest>=8,<10", "onnx>=1.16,<2", "onnxruntime>=1.17,<2"],
+        "dev": ["pytest>=8,<10", "ruff>=0.14,<1", "onnx>=1.16,<2", "onnxruntime>=1.17,<2"],
         # Only compared with, in tests that skip without it; never a dependency of the product.
         "reference": ["torch>=2.4"],
     },
