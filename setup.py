@@ -42,13 +42,12 @@ setup(
         "packaging>=23",
     ],
     extras_require={
-        # For tools/export.py. onnx 1.16 is the first that reads and writes with protobuf's Python
-        # implementation of today, which MindSpore's generated files need; both leave NumPy 1.26 alone.
-        "export": ["onnx>=1.16,<2", "onnxruntime>=1.17,<2"],
+        # For tools/export.py. These leave NumPy 1.26 and protobuf as MindSpore needs them.
+        "export": ["onnx>=1.18,<2", "onnxruntime>=1.20,<2"],
         # To predict from an exported graph beside MindSpore; without it: requirements/deploy.txt.
-        "deploy": ["onnxruntime>=1.17,<2"],
-        "test": ["pytest>=8,<10", "onnx>=1.16,<2", "onnxruntime>=1.17,<2"],
-        "dev": ["pytest>=8,<10", "ruff>=0.14,<1", "onnx>=1.16,<2", "onnxruntime>=1.17,<2"],
+        "deploy": ["onnxruntime>=1.20,<2"],
+        "test": ["pytest>=8,<10", "onnx>=1.18,<2", "onnxruntime>=1.20,<2"],
+        "dev": ["pytest>=8,<10", "ruff>=0.14,<1", "onnx>=1.18,<2", "onnxruntime>=1.20,<2"],
         # Only compared with, in tests that skip without it; never a dependency of the product.
         "reference": ["torch>=2.4"],
     },

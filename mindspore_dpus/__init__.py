@@ -11,5 +11,7 @@ os.environ.setdefault("GLOG_v", "3")
 # (models.depthwise) and keep MindSpore's from the cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-# Read by OpenCV when it is imported: a file of a few bytes can claim a picture that fills all memory.
+# Read by OpenCV when it is imported. What is wrong with a file is said in our own line; and a file of a
+# few bytes can claim a picture that fills all memory.
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**27))

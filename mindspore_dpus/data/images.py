@@ -14,8 +14,6 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pgm", ".ppm", 
 # Of a file; OPENCV_IO_MAX_IMAGE_PIXELS (see ``mindspore_dpus/__init__.py``) is the limit of an image.
 MAX_BYTES = 2**30
 
-cv2.setLogLevel(0)  # what is wrong with a file is said in our own line
-
 
 class ImageError(UserError):
     """An image that cannot be read or used; the message names the file."""
