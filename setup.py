@@ -13,10 +13,12 @@ DICOM = [
     "pydicom>=3,<4",
     # Its plug-in for JPEG and JPEG 2000 of 8 and 16 bits.
     "pillow>=10",
-    # Its plug-ins for lossless JPEG, 12-bit JPEG and JPEG-LS; from 2.3 on, the second wants NumPy 2.
-    "pylibjpeg>=2.0,<3",
-    "pylibjpeg-libjpeg>=2.2,<2.3",
 ]
+# Plug-ins for lossless JPEG, 12-bit JPEG and JPEG-LS. Apart, as the second is under the GPL; from 2.3 on,
+# it wants NumPy 2.
+DICOM_JPEG = ["pylibjpeg>=2.0,<3", "pylibjpeg-libjpeg>=2.2,<2.3"]
+# For tools/export.py. These leave NumPy 1.26 and protobuf as MindSpore needs them.
+EXPORT = ["onnx>=1.18,<2", "onnxruntime>=1.20,<2"]
 
 setup(
     name="mindspore_dpus",
@@ -55,8 +57,12 @@ setup(
     ],
     extras_require={
         "dicom": DICOM,
-        "test": ["pytest>=8,<10", *DICOM],
-        "dev": ["pytest>=8,<10", "ruff>=0.14,<1", *DICOM],
+        "dicom-jpeg": DICOM_JPEG,
+        "export": EXPORT,
+        # To predict from an exported graph beside MindSpore; without it: requirements/deploy.txt.
+        "deploy": ["onnxruntime>=1.20,<2"],
+        "test": ["pytest>=8,<10", *DICOM, *DICOM_JPEG, *EXPORT],
+        "dev": ["pytest>=8,<10", "ruff>=0.14,<1", *DICOM, *DICOM_JPEG, *EXPORT],
         # Only compared with, in tests that skip without it; never a dependency of the product.
         "reference": ["torch>=2.4"],
     },

@@ -29,8 +29,13 @@ def load_scorer(args) -> Scorer:
     if args.threads:
         raise UserError("--threads is for --model")
     # Imported late: a graph needs nothing of it, and a PC on the line has nothing of it.
-    from mindspore_dpus import pipeline
-
+    try:
+        from mindspore_dpus import pipeline
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"--run needs {error.name}, which is not installed here: use --model with a graph of "
+            "tools/export.py, or install the whole of mindspore_dpus"
+        ) from None
     return pipeline.load_scorer(args.run, args.target)
 
 

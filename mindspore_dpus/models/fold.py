@@ -45,7 +45,10 @@ class _Pair:
 
     def undo(self) -> None:
         """As it was."""
-        weight, self.conv.has_bias, self.conv.bias = self.before
+        weight, self.conv.has_bias, bias = self.before
+        # A Parameter must go before None comes, else the Cell counts None among its parameters.
+        del self.conv.bias
+        self.conv.bias = bias
         assign(self.conv.weight, weight)
         replace_cell(self.net, self.name, self.norm)
 

@@ -52,6 +52,9 @@ def test_the_tool_scores_a_folder_without_mindspore_and_the_rest(model, tmp_path
     assert [row["predicted"] for row in rows] == ["normal", "defect"]
     assert [abs(r["score"] - expected_scores(g)[0]) < 1e-6 for r, g in zip(rows, (50, 200), strict=True)]
     assert re.search(r"2 images, 0 of them unreadable .*; \d+\.\d images/s\n", done.stdout)
+    done = alone("tools/predict.py", "--run", tmp_path, tmp_path / "in")
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: --run needs \w+, which is not installed here: .*\n", done.stderr)
     (tmp_path / "in" / "200.png").unlink()
     done = alone("tools/predict.py", "--model", model, tmp_path / "in", "--output", output)
     assert done.returncode == 0

@@ -72,7 +72,7 @@ def hostile_files(folder):
     files[folder / "missing.png"] = "does not exist"
     bytes_name = folder / os.fsdecode(b"\xff\xfe.png")
     bytes_name.write_bytes(b"x")
-    files[bytes_name] = "broken or not an image"
+    files[bytes_name] = "not UTF-8"
     return files
 
 
