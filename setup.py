@@ -14,8 +14,8 @@ DICOM = [
     # Its plug-in for JPEG and JPEG 2000 of 8 and 16 bits.
     "pillow>=10",
 ]
-# Plug-ins for lossless JPEG, 12-bit JPEG and JPEG-LS. Apart, as the second is under the GPL; from 2.3 on,
-# it wants NumPy 2.
+# Plug-ins for lossless JPEG, 12-bit JPEG and JPEG-LS. Apart, as the second is under the GPL; from 2.3
+# on, it wants NumPy 2.
 DICOM_JPEG = ["pylibjpeg>=2.0,<3", "pylibjpeg-libjpeg>=2.2,<2.3"]
 # For tools/export.py. These leave NumPy 1.26 and protobuf as MindSpore needs them.
 EXPORT = ["onnx>=1.18,<2", "onnxruntime>=1.20,<2"]

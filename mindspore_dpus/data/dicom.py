@@ -164,7 +164,7 @@ def _check_compression(path: Path, header: "Dataset", index: int) -> None:
         missing = " | ".join(decoder.missing_dependencies)
         raise ImageError(
             f"is compressed as {syntax.name}; that needs a plug-in of pydicom, one of: {missing} "
-            "(pip install 'mindspore_dpus[dicom]' brings one for JPEG, JPEG-LS and JPEG 2000)"
+            "(pip install 'mindspore_dpus[dicom,dicom-jpeg]' brings one for each JPEG)"
         )
     if syntax == RLELossless:
         return  # it has no size of its own

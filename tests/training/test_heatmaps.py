@@ -18,7 +18,7 @@ from mindspore_dpus.training.checkpoint import save_checkpoint
 from mindspore_dpus.training.ensemble import Ensemble
 from mindspore_dpus.training.heatmaps import evidence, heatmaps, write_heatmaps
 
-CLASSES = np.array([0, 1, 0])
+CLASSES = np.array([0, 1, 1])
 
 
 @pytest.fixture(scope="module")
