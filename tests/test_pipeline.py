@@ -14,6 +14,7 @@ from mindspore_dpus.data.inputs import expand_paths
 from mindspore_dpus.deploy import OnnxPredictor
 from mindspore_dpus.deploy.batch import predict_files
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.evaluation.decision import Decision
 from mindspore_dpus.pipeline import evaluate, export, localisation_line, predict, summary, train
 from mindspore_dpus.run import RunFolder
 from mindspore_dpus.training.checkpoint import load_checkpoint
@@ -211,7 +212,7 @@ def test_a_backbone_without_a_map_is_noted_and_the_run_goes_on(run, castings, tm
     assert "no heatmaps: heatmaps.layer: 'classifier' gives no map of places" in note
     assert pd.read_csv(copy / "heatmaps/test.csv").empty
     again = train(tiny(castings, copy, "--heatmaps.report=false"), quiet)
-    assert again.ran == ["report"]
+    assert again.ran == ["decision", "report"]
     assert not (copy / "heatmaps").exists()
     assert "heatmap of" not in (copy / "report.html").read_text()
 
@@ -295,8 +296,8 @@ def test_predict_has_a_row_for_every_input_in_order(run, castings, tmp_path):
     }
     scored = table.iloc[1:-1]
     np.testing.assert_allclose(scored["score"], [expected[p] for p in scored["path"]], atol=1e-5)
-    assert table.columns[:4].tolist() == ["path", "error", "predicted", "score"]
-    assert table.columns[4:].tolist() == trained.columns[4:].tolist()
+    assert table.columns[:5].tolist() == ["path", "error", "predicted", "score", "probability"]
+    assert table.columns[5:].tolist() == trained.columns[4:].tolist()
 
 
 def test_predict_with_nothing_readable_still_has_its_rows(run, tmp_path):
@@ -321,7 +322,9 @@ def test_the_exported_graph_gives_the_runs_scores(run, castings, tmp_path):
     rows = table.loc[[str(castings / name) for name in trained["path"]]]
     for column in ("score", "00:defect", "01:defect"):
         np.testing.assert_allclose(rows[column], trained[column], atol=1e-4)
-    assert rows["predicted"].tolist() == trained["predicted"].tolist()
+    called = trained["score"] >= bundle.threshold
+    assert (rows["predicted"] == "defect").tolist() == called.tolist()
+    assert bundle.decision == Decision.load(run / "decision.json")
 
 
 def test_a_graph_that_does_not_agree_is_not_written(run, tmp_path, monkeypatch):
