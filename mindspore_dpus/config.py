@@ -187,12 +187,14 @@ class TrainingConfig:
     """Passes over the member's balanced set."""
     batch_size: int = 16
     """Images per step."""
+    optimizer: Literal["adam", "radam"] = "adam"
+    """adam: as in the paper; radam: Rectified Adam (Liu et al. 2020), which needs no warm-up."""
     learning_rate: float = 1e-3
-    """Adam's learning rate."""
+    """The optimiser's learning rate."""
     lr_schedule: Literal["constant", "cosine"] = "constant"
     """constant: as in the paper; cosine: falls to zero over the epochs."""
     weight_decay: float = 0.0
-    """Adam's L2 penalty, added to the gradients (not decoupled)."""
+    """L2 penalty, added to the gradients (not decoupled)."""
     patience: int | None = None
     """Stop a member after so many epochs without a better one (by select_by). Default: never."""
     select_by: Literal["auc", "loss", "last"] = "auc"

@@ -19,7 +19,8 @@ from mindspore_dpus.evaluation.metrics import log_loss, roc_auc
 from mindspore_dpus.models.freeze import set_train
 from mindspore_dpus.models.weights import assign, get_state, set_state
 from mindspore_dpus.training.checkpoint import load_checkpoint, save_checkpoint
-from mindspore_dpus.training.step import create_optimizer, create_step
+from mindspore_dpus.training.optimizers import create_optimizer
+from mindspore_dpus.training.step import create_step
 
 PREDICT_BATCH = 64
 

@@ -83,8 +83,9 @@ def test_a_second_member_of_one_trainer_equals_the_first_of_another(device, data
     assert not np.array_equal(first[next(iter(first))], start(backbone)[next(iter(first))])
 
 
-def test_a_resumed_member_equals_an_uninterrupted_one(device, data, tmp_path):
-    training = {"augment": AugmentConfig(horizontal_flip=True, rotation=10)}
+@pytest.mark.parametrize("optimizer", ["adam", "radam"])
+def test_a_resumed_member_equals_an_uninterrupted_one(device, data, tmp_path, optimizer):
+    training = {"augment": AugmentConfig(horizontal_flip=True, rotation=10), "optimizer": optimizer}
     fit(trainer(device, epochs=3, **training), data, tmp_path / "whole")
     fit(trainer(device, epochs=1, **training), data, tmp_path / "torn")
     rows = fit(trainer(device, epochs=3, **training), data, tmp_path / "torn")
