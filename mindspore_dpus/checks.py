@@ -38,6 +38,12 @@ def check_config(config: Config) -> None:
     ):
         if low > high or (low == high and not equal):
             raise UserError(f"configuration: data.{key} is {low}, {high}; the first must be smaller")
+    lr_range = config.training.lr_range
+    if lr_range.low >= lr_range.high:
+        raise UserError(
+            f"configuration: training.lr_range.low is {lr_range.low:g} and high is {lr_range.high:g}; "
+            "low must be smaller"
+        )
     if data.positive == data.majority:
         raise UserError("configuration: data.positive and data.majority name the same class")
     weights = config.loss.class_weights
@@ -51,16 +57,30 @@ def check_config(config: Config) -> None:
             f"configuration: split.val_size is {split.val_size} and split.test_size is "
             f"{split.test_size}; as shares of the images, their sum must be below 1"
         )
+    model, epochs = config.model, config.training.epochs
+    if model.fine_tuning == "gradual" and epochs <= model.unfreeze_every * model.unfreeze_parts:
+        raise UserError(
+            f"configuration: training.epochs is {epochs}, and model.fine_tuning gradual needs "
+            f"{model.unfreeze_every * model.unfreeze_parts} before all layers are trained; give more epochs, "
+            "or lower model.unfreeze_every or model.unfreeze_parts"
+        )
     _check_effect(config)
 
 
 def _check_effect(config: Config) -> None:
     """Refuse settings that change nothing: who gives one believes that it does."""
-    loss, sampling = config.loss, config.sampling
+    loss, sampling, model = config.loss, config.sampling, config.model
     weighted, smoothed = ("weighted_cross_entropy", "focal"), ("cross_entropy", "weighted_cross_entropy")
     for key, is_set, other, value, allowed in (
         ("loss.class_weights", loss.class_weights is not None, "loss.name", loss.name, weighted),
         ("loss.label_smoothing", loss.label_smoothing > 0, "loss.name", loss.name, smoothed),
+        (
+            "model.freeze_layers",
+            model.freeze_layers is not None,
+            "model.fine_tuning",
+            model.fine_tuning,
+            ("deep", "gradual"),
+        ),
         (
             "sampling.draw covering",
             sampling.draw == "covering",
@@ -114,13 +134,19 @@ _RANGES = (
     ("sampling.n_clusters", "auto, or at least 1", lambda v: v == "auto" or v >= 1),
     ("sampling.proportion", "auto, or above 0 and at most 1", lambda v: v == "auto" or _share(v)),
     ("sampling.n_subsets", "at least 1", _positive),
+    ("model.freeze_layers", "0 or more, or null", lambda v: v is None or v >= 0),
+    ("model.unfreeze_every", "at least 1", _positive),
+    ("model.unfreeze_parts", "at least 1", _positive),
     ("loss.label_smoothing", "0 or more, below 1", lambda v: 0 <= v < 1),
     ("loss.focal_gamma", "0 or more", _not_negative),
     ("loss.seesaw_p", "0 or more", _not_negative),
     ("loss.seesaw_q", "0 or more", _not_negative),
     ("training.epochs", "at least 1", _positive),
     ("training.batch_size", "at least 2 (batch norms need two images)", lambda v: v >= 2),
-    ("training.learning_rate", "above 0", _positive),
+    ("training.learning_rate", "auto, or above 0", lambda v: v == "auto" or v > 0),
+    ("training.lr_range.low", "above 0", _positive),
+    ("training.lr_range.high", "above 0", _positive),
+    ("training.lr_range.steps", "at least 10", lambda v: v >= 10),
     ("device.processes", "at least 1, or null", lambda v: v is None or v >= 1),
     ("training.patience", "at least 1, or null", lambda v: v is None or v >= 1),
     ("training.weight_decay", "0 or more", _not_negative),
@@ -130,5 +156,6 @@ _RANGES = (
     ("evaluation.threshold", "between 0 and 1", lambda v: 0 <= v <= 1),
     ("evaluation.n_bootstrap", "0 or more", _not_negative),
     ("evaluation.confidence", "above 0, below 1", lambda v: 0 < v < 1),
+    ("device.frozen_cache_mb", "0 or more", _not_negative),
     ("device.device_id", "0 or more", _not_negative),
 )

@@ -139,6 +139,16 @@ class ModelConfig:
     """Patterns of parameters that the checkpoint may lack, such as layer4.*; they start at random."""
     freeze: list[str] = field(default_factory=list)
     """Patterns of parameters that are not trained; their batch norms stay in evaluation mode."""
+    freeze_layers: int | None = None
+    """The first N layers are not trained. Every array of weights counts as one, in the network's order:
+    a convolution is one, a batch norm two, the classifier two. MobileNetV2 has 158, ResNeXt50 161."""
+    fine_tuning: Literal["deep", "shallow", "gradual"] = "deep"
+    """deep: all that is not frozen is trained; shallow: the classifier alone; gradual: the classifier
+    first, then from there downwards part by part."""
+    unfreeze_every: int = 1
+    """Epochs between two parts (fine_tuning: gradual). Each begins with a fresh optimiser state."""
+    unfreeze_parts: int = 4
+    """Parts of equally many layers (fine_tuning: gradual)."""
     weights_dirs: list[str] = field(default_factory=lambda: ["weights"])
     """Folders searched for {backbone}_imagenet*.safetensors before anything is downloaded; a
     download goes into the first."""
@@ -180,6 +190,18 @@ class AugmentConfig:
 
 
 @dataclass
+class LrRangeConfig:
+    """The learning-rate range test: the rate grows exponentially while the first member trains."""
+
+    low: float = 1e-7
+    """Its first learning rate."""
+    high: float = 1.0
+    """Its last one; it ends before when the loss explodes."""
+    steps: int = 100
+    """Batches between the two."""
+
+
+@dataclass
 class TrainingConfig:
     """How a member is trained (section 3.2)."""
 
@@ -189,10 +211,13 @@ class TrainingConfig:
     """Images per step."""
     optimizer: Literal["adam", "radam"] = "adam"
     """adam: as in the paper; radam: Rectified Adam (Liu et al. 2020), which needs no warm-up."""
-    learning_rate: float = 1e-3
-    """The optimiser's learning rate."""
-    lr_schedule: Literal["constant", "cosine"] = "constant"
-    """constant: as in the paper; cosine: falls to zero over the epochs."""
+    learning_rate: float | Literal["auto"] = 1e-3
+    """The optimiser's learning rate; auto: what the learning-rate range test suggests."""
+    lr_range: LrRangeConfig = field(default_factory=LrRangeConfig)
+    """The learning-rate range test (learning_rate: auto, and tools/lr_range.py)."""
+    lr_schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
+    """constant: as in the paper; cosine: falls to zero over the epochs; one_cycle: rises step by step
+    over the first quarter of the training, and falls to nothing over the rest."""
     weight_decay: float = 0.0
     """L2 penalty, added to the gradients (not decoupled)."""
     patience: int | None = None
@@ -234,6 +259,9 @@ class DeviceConfig:
     """CPU only: members trained side by side, each in a process on its own share of the cores. Default:
     as many as there are cores, but no more than members. Each takes one to two gigabytes. The last
     digits of a result depend on the number of cores that a member has."""
+    frozen_cache_mb: int = 1024
+    """Outputs of a network's frozen start are computed once, and kept in memory up to this size for each
+    member, where no augmentation is on (our own networks only). 0: never."""
     idle_main_thread: bool = False
     """CPU only: give MindSpore's spinning main thread the lowest priority, so that it yields to its
     workers. About 1.2 times as fast on a machine of one's own; ten times as slow on one whose cores

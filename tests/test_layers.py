@@ -38,6 +38,8 @@ WITHOUT_MINDSPORE = [
     "data.simulate",
     "evaluation",
     "fusion",
+    "training.lr_range",
+    "training.schedules",
     "pipeline",
     "processes",
     "hashing",

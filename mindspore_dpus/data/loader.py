@@ -71,7 +71,7 @@ class BatchSource:
     """Random-access source of whole batches for ``GeneratorDataset``.
 
     Args:
-        images: (N, H, W, C) array of all cached images.
+        images: (N, H, W, C) array of all cached images; or float32 of any shape, fed as it is.
         indices: (M,) rows of ``images``, in the order in which they are fed.
         labels: (M,) class index of each.
         batch_size: images per batch.
@@ -100,7 +100,9 @@ class BatchSource:
                     for i, image in enumerate(images)
                 ]
             )
-        return normalise(images), self.labels[rows].astype(np.int32)
+        if images.dtype != np.float32:
+            images = normalise(images)
+        return images, self.labels[rows].astype(np.int32)
 
 
 def batches(source: BatchSource):

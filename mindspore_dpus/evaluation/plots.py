@@ -86,6 +86,22 @@ def training_curves(histories: dict[str, pd.DataFrame]) -> str:
     return to_svg(figure)
 
 
+def learning_rate_range(curve: pd.DataFrame, suggested: float) -> str:
+    """Loss over the learning rate, and the rate that the test suggests.
+
+    Args:
+        curve: columns ``rate``, ``loss``, ``smoothed``.
+        suggested: marked by a line.
+    """
+    figure, (axis,) = _axes(width=5.6)
+    axis.plot(curve["rate"], curve["loss"], color=MEMBER_COLOUR, linewidth=0.8, label="loss of a batch")
+    axis.plot(curve["rate"], curve["smoothed"], color=COLOURS[FUSED], linewidth=2, label="smoothed")
+    axis.axvline(suggested, color=COLOURS[BASELINE], linestyle="--", label=f"suggested: {suggested:.2g}")
+    axis.set(xscale="log", xlabel="learning rate", ylabel="loss", title="Learning-rate range test")
+    axis.legend(frameon=False, fontsize=8)
+    return to_svg(figure)
+
+
 def group_shares(whole: pd.Series, subsets: pd.DataFrame) -> str:
     """Share of each group in the whole class (bars) and in every subset (dots).
 

@@ -57,6 +57,7 @@ def write_report(run: Path, root: Path) -> None:
         member_counts=_member_counts(samples, subsets),
         groups=_groups(run, subsets, thumbnails),
         training=plots.training_curves(_histories(run, [*members, plots.BASELINE])),
+        lr_range=_lr_range(run, config),
         metric_names=METRICS,
         results=[_results(split, metrics[split]) for split in ("test", "val")],
         curves=_curves(labels, outputs, classes, positive),
@@ -215,6 +216,13 @@ def _spread(paths: pd.Series) -> list[str]:
 def _histories(run: Path, names: list[str]) -> dict[str, pd.DataFrame]:
     files = {name: run / "members" / name / "history.csv" for name in names}
     return {name: pd.read_csv(path) for name, path in files.items() if path.exists()}
+
+
+def _lr_range(run: Path, config: Config) -> str:
+    """The figure of the learning-rate range test, where the members follow it."""
+    if config.training.learning_rate != "auto":
+        return ""
+    return (run / "lr_range.svg").read_text(encoding="utf-8")
 
 
 def _results(name: str, split: dict) -> SimpleNamespace:

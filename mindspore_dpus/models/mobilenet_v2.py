@@ -7,7 +7,7 @@ its published checkpoints load as they are.
 from mindspore import Tensor, nn
 from mindspore.common.initializer import Normal
 
-from mindspore_dpus.models.layers import conv
+from mindspore_dpus.models.layers import GlobalMean, conv
 
 # Sandler et al. 2018, Table 2: expansion factor, output channels, repeats, stride of the first.
 INVERTED_RESIDUALS = (
@@ -98,6 +98,10 @@ class MobileNetV2(nn.Cell):
 
     def construct(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x).mean((2, 3)))
+
+    def sequence(self) -> list[nn.Cell]:
+        """The Cells that ``construct`` applies one after the other."""
+        return [*self.features, GlobalMean(), *self.classifier]
 
 
 def round_channels(channels: float, divisor: int = 8) -> int:

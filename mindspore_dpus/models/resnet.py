@@ -7,7 +7,7 @@ Parameters carry mindcv's names (``layer1.0.conv1.weight``, ``layer2.0.down_samp
 from mindspore import Tensor, nn
 from mindspore.common.initializer import Uniform
 
-from mindspore_dpus.models.layers import conv
+from mindspore_dpus.models.layers import GlobalMean, conv
 
 
 class BasicBlock(nn.Cell):
@@ -77,6 +77,11 @@ class ResNet(nn.Cell):
         x = self.max_pool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.classifier(x.mean((2, 3)))
+
+    def sequence(self) -> list[nn.Cell]:
+        """The Cells that ``construct`` applies one after the other."""
+        blocks = [*self.layer1, *self.layer2, *self.layer3, *self.layer4]
+        return [self.conv1, self.bn1, self.relu, self.max_pool, *blocks, GlobalMean(), self.classifier]
 
 
 def _layer(in_channels: int, channels: int, blocks: int, stride: int) -> nn.SequentialCell:
