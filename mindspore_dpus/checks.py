@@ -60,9 +60,15 @@ def check_config(config: Config) -> None:
     model, epochs = config.model, config.training.epochs
     if model.fine_tuning == "gradual" and epochs <= model.unfreeze_every * model.unfreeze_parts:
         raise UserError(
-            f"configuration: training.epochs is {epochs}, and model.fine_tuning gradual needs "
-            f"{model.unfreeze_every * model.unfreeze_parts} before all layers are trained; give more epochs, "
-            "or lower model.unfreeze_every or model.unfreeze_parts"
+            f"configuration: training.epochs is {epochs}, and model.fine_tuning gradual trains all "
+            f"layers only after {model.unfreeze_every * model.unfreeze_parts}; give more epochs, or lower "
+            "model.unfreeze_every or model.unfreeze_parts"
+        )
+    augment = config.training.augment
+    if data.channels == 1 and (augment.hue or augment.saturation):
+        raise UserError(
+            "configuration: training.augment.hue and saturation have no effect with data.channels 1; "
+            "leave them out, or set data.channels to 3"
         )
     _check_effect(config)
 
@@ -151,6 +157,13 @@ _RANGES = (
     ("training.patience", "at least 1, or null", lambda v: v is None or v >= 1),
     ("training.weight_decay", "0 or more", _not_negative),
     ("training.augment.rotation", "between 0 and 180", lambda v: 0 <= v <= 180),
+    ("training.augment.crop", "above 0, at most 1", _share),
+    ("training.augment.zoom", "0 or more", _not_negative),
+    ("training.augment.shear", "0 or more, below 90", lambda v: 0 <= v < 90),
+    ("training.augment.shift", "0 or more, below 1", lambda v: 0 <= v < 1),
+    ("training.augment.warp", "0 or more, below 0.5", lambda v: 0 <= v < 0.5),
+    ("training.augment.hue", "between 0 and 0.5", lambda v: 0 <= v <= 0.5),
+    ("training.augment.saturation", "between 0 and 1", lambda v: 0 <= v <= 1),
     ("training.augment.brightness", "0 or more, below 1", lambda v: 0 <= v < 1),
     ("training.augment.contrast", "0 or more, below 1", lambda v: 0 <= v < 1),
     ("evaluation.threshold", "between 0 and 1", lambda v: 0 <= v <= 1),

@@ -183,6 +183,20 @@ class AugmentConfig:
     """Mirror top and bottom, every other time."""
     rotation: float = 0.0
     """Rotate by up to so many degrees either way."""
+    crop: float = 1.0
+    """Cut out a part of at least this share of the area, and enlarge it to the whole; 1: never."""
+    zoom: float = 0.0
+    """Enlarge by up to this share, about any point."""
+    shear: float = 0.0
+    """Shear by up to so many degrees, across and down, either way."""
+    shift: float = 0.0
+    """Shift by up to this share of the side, across and down, either way."""
+    warp: float = 0.0
+    """Move every corner by up to this share of the side, each way: another perspective."""
+    hue: float = 0.0
+    """Turn the colours by up to this share of the colour circle either way (data.channels: 3)."""
+    saturation: float = 0.0
+    """Strengthen or weaken the colours by up to this share (data.channels: 3)."""
     brightness: float = 0.0
     """Add up to this share of the value range either way."""
     contrast: float = 0.0

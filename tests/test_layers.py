@@ -31,6 +31,7 @@ FLOOR_OF = {
 WITHOUT_MINDSPORE = [
     "sampling",
     "features.whiten",
+    "data.augment",
     "data.splits",
     "data.samples",
     "data.images",
