@@ -61,8 +61,8 @@ def check_config(config: Config) -> None:
     if model.fine_tuning == "gradual" and epochs <= model.unfreeze_every * model.unfreeze_parts:
         raise UserError(
             f"configuration: training.epochs is {epochs}, and model.fine_tuning gradual trains all "
-            f"layers only after {model.unfreeze_every * model.unfreeze_parts}; give more epochs, or lower "
-            "model.unfreeze_every or model.unfreeze_parts"
+            f"layers only after {model.unfreeze_every * model.unfreeze_parts}; give more epochs, or "
+            "lower model.unfreeze_every or model.unfreeze_parts"
         )
     augment = config.training.augment
     if data.channels == 1 and (augment.hue or augment.saturation):

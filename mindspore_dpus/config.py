@@ -236,8 +236,9 @@ class TrainingConfig:
     """L2 penalty, added to the gradients (not decoupled)."""
     patience: int | None = None
     """Stop a member after so many epochs without a better one (by select_by). Default: never."""
-    select_by: Literal["auc", "loss", "last"] = "auc"
-    """Which epoch's weights are kept: best validation AUC, lowest validation loss, or the last."""
+    select_by: Literal["auc", "accuracy", "loss", "last"] = "auc"
+    """Which epoch's weights are kept: best validation AUC or accuracy, lowest validation loss, or the
+    last."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """Random changes of the training images."""
 

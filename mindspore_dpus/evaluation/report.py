@@ -14,13 +14,14 @@ from mindspore_dpus.config import Config
 from mindspore_dpus.data.images import ImageSpec, load_prepared
 from mindspore_dpus.data.samples import SPLITS, UNUSED, class_names, read_table
 from mindspore_dpus.evaluation import plots
-from mindspore_dpus.evaluation.metrics import METRICS
+from mindspore_dpus.evaluation.metrics import METRICS, MULTI_CLASS_METRICS
 from mindspore_dpus.evaluation.predictions import positive_index, read_predictions
 from mindspore_dpus.run import read_json, write_text
 
 EXAMPLES = 8
 WORST = 12
 THUMBNAIL = 128
+SHOWN = (*METRICS, *MULTI_CLASS_METRICS)
 
 
 def write_report(run: Path, root: Path) -> None:
@@ -58,7 +59,8 @@ def write_report(run: Path, root: Path) -> None:
         groups=_groups(run, subsets, thumbnails),
         training=plots.training_curves(_histories(run, [*members, plots.BASELINE])),
         lr_range=_lr_range(run, config),
-        metric_names=METRICS,
+        metric_names=[m for m in SHOWN if m in models[plots.FUSED]],
+        per_class=_per_class(metrics["test"]),
         results=[_results(split, metrics[split]) for split in ("test", "val")],
         curves=_curves(labels, outputs, classes, positive),
         confusion=plots.confusion(np.array(metrics["test"]["confusion_matrix"]), classes),
@@ -230,10 +232,21 @@ def _results(name: str, split: dict) -> SimpleNamespace:
     for model, values in split["models"].items():
         cells = [
             SimpleNamespace(value=value, interval=interval)
-            for value, interval in (_format(values[m]) for m in METRICS)
+            for value, interval in (_format(values[m]) for m in SHOWN if m in values)
         ]
         models.append(SimpleNamespace(name=model, cells=cells))
     return SimpleNamespace(name=name, n=sum(split["counts"]), models=models)
+
+
+def _per_class(split: dict) -> list[SimpleNamespace]:
+    """Precision, recall, F1 and support of each class; of two, the metrics already say it."""
+    if len(split["classes"]) == 2:
+        return []
+    rows = []
+    for name, values in split["per_class"].items():
+        cells = [_format({"value": values[m]})[0] for m in ("precision", "recall", "f1")]
+        rows.append(SimpleNamespace(name=name, cells=[*cells, values["support"]]))
+    return rows
 
 
 def _curves(

@@ -9,7 +9,7 @@ from mindspore_dpus.data.samples import class_names, read_table, write_table
 from mindspore_dpus.evaluation import plots
 from mindspore_dpus.evaluation.predictions import read_predictions
 from mindspore_dpus.experiments.differences import paired_difference
-from mindspore_dpus.experiments.finished import fused_metric, is_done
+from mindspore_dpus.experiments.finished import is_done, measured
 from mindspore_dpus.experiments.grid import Case, Experiment
 from mindspore_dpus.run import write_text
 
@@ -33,7 +33,7 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
     results = pd.DataFrame(
         [
             {**case.cell, "seed": case.seed, "split": split}
-            | {metric: fused_metric(case, split, metric) for metric in experiment.metrics}
+            | {metric: measured(case, split, metric) for metric in experiment.metrics}
             for case in done
         ],
         columns=[*axes, "seed", "split", *experiment.metrics],

@@ -134,6 +134,7 @@ class Trainer:
                 "train_loss": train_loss,
                 "val_loss": log_loss(labels, probabilities),
                 "val_auc": roc_auc(labels, probabilities),
+                "val_accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
                 "seconds": time.perf_counter() - begin,
             }
             begin = time.perf_counter()
@@ -278,7 +279,7 @@ def _best_epoch(history: list[dict], select_by: str) -> int:
         return history[-1]["epoch"]
     if select_by == "loss":
         return min(history, key=lambda row: row["val_loss"])["epoch"]
-    return max(history, key=lambda row: row["val_auc"])["epoch"]
+    return max(history, key=lambda row: row[f"val_{select_by}"])["epoch"]
 
 
 def predict(net: nn.Cell, images: np.ndarray, rows: np.ndarray) -> np.ndarray:

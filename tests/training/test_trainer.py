@@ -80,7 +80,8 @@ def test_learns_and_leaves_its_history(device, data, tmp_path):
     rows = fit(member, data, tmp_path)
     assert rows == load_checkpoint(tmp_path / "last.safetensors")[1]["history"]
     history = pd.read_csv(tmp_path / "history.csv")
-    assert history.columns.tolist() == ["epoch", "train_loss", "val_loss", "val_auc", "seconds"]
+    names = ["epoch", "train_loss", "val_loss", "val_auc", "val_accuracy", "seconds"]
+    assert history.columns.tolist() == names
     assert history["epoch"].tolist() == [1, 2, 3, 4]
     assert history["train_loss"].iloc[-1] < 0.5 * history["train_loss"].iloc[0]
     assert history["val_auc"].max() == 1.0
@@ -239,12 +240,14 @@ def test_a_loss_that_is_not_a_number_names_member_epoch_and_step(device, data, t
     assert_equal(good, weights(tmp_path / "00", "last"))
 
 
-@pytest.mark.parametrize("select_by", ["auc", "loss", "last"])
+@pytest.mark.parametrize("select_by", ["auc", "accuracy", "loss", "last"])
 def test_the_best_epoch_is_kept(device, data, tmp_path, select_by):
-    fit(trainer(device, epochs=3, select_by=select_by), data, tmp_path)
+    member = tiny(device, epochs=5, select_by=select_by, learning_rate=0.03)
+    member.fit(data, get_state(member.net), tmp_path, SEED)
     history = load_checkpoint(tmp_path / "last.safetensors")[1]["history"]
     expected = {
         "auc": max(history, key=lambda row: row["val_auc"]),
+        "accuracy": max(history, key=lambda row: row["val_accuracy"]),
         "loss": min(history, key=lambda row: row["val_loss"]),
         "last": history[-1],
     }[select_by]
