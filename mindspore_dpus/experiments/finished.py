@@ -45,7 +45,7 @@ def training_seconds(case: Case) -> float:
 
 
 def measured(case: Case, split: str, name: str) -> float:
-    """What a table shows of a finished run: a metric of its fused ensemble, or its ``training_seconds``."""
+    """What a table shows of a finished run: a metric of the fused ensemble, or ``training_seconds``."""
     return training_seconds(case) if name == TRAINING_SECONDS else fused_metric(case, split, name)
 
 
