@@ -132,7 +132,8 @@ class ModelConfig:
     """The classifier that every member trains (section 2.3)."""
 
     backbone: str = "mobilenet_v2"
-    """resnet18, resnet34, mobilenet_v2 (_140, _075, _050, _035), or any model name of mindcv."""
+    """resnet18 (34, 50, 101, 152), resnext50_32x4d, mobilenet_v2 (_140, _075, _050, _035), vgg16,
+    vgg19_bn, alexnet, or any model name of mindcv."""
     pretrained: str | None = "imagenet"
     """imagenet, a checkpoint file, or null for random weights."""
     allow_fresh: list[str] = field(default_factory=list)

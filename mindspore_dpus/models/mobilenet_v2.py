@@ -62,8 +62,7 @@ class MobileNetV2(nn.Cell):
         in_channels: 3 for colour, 1 for grey images (see ``models.weights.adapt_stem``).
         width: multiplier of all channels (Sandler et al. 2018, section 6.1), rounded to multiples of 8.
         dropout: probability that a pooled feature is dropped in training. The paper puts the new layer
-            straight on the pooled features; and MindSpore's dropout cannot be set back to a seed, so
-            with it, equal seeds no longer give equal members.
+            straight on the pooled features.
 
     Input (N, in_channels, H, W) float32, normalised; output logits (N, C) float32.
     """

@@ -16,6 +16,7 @@ from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.device import Device
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.metrics import log_loss, roc_auc
+from mindspore_dpus.models.dropout import seed_dropout
 from mindspore_dpus.models.freeze import Phase, frozen_start, layers, set_frozen, set_train
 from mindspore_dpus.models.weights import assign, get_state, set_state
 from mindspore_dpus.training.checkpoint import load_checkpoint, save_checkpoint
@@ -214,6 +215,7 @@ class Trainer:
     def _train_epoch(self, seed: list[int], folder: Path) -> float:
         """One pass over the balanced set; the mean loss."""
         source = self._source(seed)
+        seed_dropout(self.net, seed)
         set_train(self.engine.net, True)
         losses = []
         for images, labels in batches(source):
