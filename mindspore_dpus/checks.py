@@ -44,6 +44,8 @@ def check_config(config: Config) -> None:
             f"configuration: training.lr_range.low is {lr_range.low:g} and high is {lr_range.high:g}; "
             "low must be smaller"
         )
+    if data.classes is not None and len(set(data.classes)) < 2:
+        raise UserError(f"configuration: data.classes is {data.classes}; at least two are needed")
     if data.positive == data.majority:
         raise UserError("configuration: data.positive and data.majority name the same class")
     weights = config.loss.class_weights

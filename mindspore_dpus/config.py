@@ -53,6 +53,8 @@ class DataConfig:
     root/manifest.csv where it exists, else class names come from the folders."""
     simulate: SimulateConfig = field(default_factory=SimulateConfig)
     """Simulated radiographs in place of root."""
+    classes: list[str] | None = None
+    """Only images of these classes; the others are left out. Default: all."""
     positive: str = "defect"
     """The class whose probability is the score, when there are two classes."""
     majority: str = "normal"

@@ -25,15 +25,15 @@ def find_samples(config: DataConfig, check: bool = True) -> pd.DataFrame:
     """Collect the samples that the data configuration names.
 
     Args:
-        config: ``root`` and, where given, ``manifest``.
+        config: ``root`` and, where given, ``manifest`` and ``classes``.
         check: whether the classes must be fit to learn from.
 
     Returns:
         The sample table, splits as the data names them (empty where it does not).
 
     Raises:
-        UserError: no such folder or manifest, no images, missing columns, bad split names, fewer
-            than two classes, or (two classes) ``positive`` / ``majority`` not among them.
+        UserError: no such folder or manifest, no images, missing columns, bad split names, a
+            class that is not there, fewer than two classes, or (two classes) ``positive`` / ``majority`` not among them.
     """
     root = Path(config.root)
     if not root.is_dir():
@@ -41,6 +41,14 @@ def find_samples(config: DataConfig, check: bool = True) -> pd.DataFrame:
     manifest = Path(config.manifest) if config.manifest else root / "manifest.csv"
     has_manifest = bool(config.manifest) or manifest.is_file()
     table = read_manifest(manifest) if has_manifest else scan_folders(root)
+    if config.classes is not None:
+        missing = sorted(set(config.classes) - set(table["label"]))
+        if check and missing:
+            raise UserError(
+                f"data.classes names {missing[0]!r}, but {root} holds the classes "
+                f"{', '.join(class_names(table))}"
+            )
+        table = table[table["label"].isin(config.classes)].reset_index(drop=True)
     if check:
         check_classes(table, config, source=root)
     return table
