@@ -212,7 +212,7 @@ class LrRangeConfig:
 
     low: float = 1e-7
     """Its first learning rate."""
-    high: float = 1.0
+    high: float = 10.0
     """Its last one; it ends before when the loss explodes."""
     steps: int = 100
     """Batches between the two."""

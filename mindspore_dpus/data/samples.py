@@ -32,8 +32,9 @@ def find_samples(config: DataConfig, check: bool = True) -> pd.DataFrame:
         The sample table, splits as the data names them (empty where it does not).
 
     Raises:
-        UserError: no such folder or manifest, no images, missing columns, bad split names, a
-            class that is not there, fewer than two classes, or (two classes) ``positive`` / ``majority`` not among them.
+        UserError: no such folder or manifest, no images, missing columns, bad split names, a class that
+            is not there, fewer than two classes, or (two classes) ``positive`` / ``majority`` not among
+            them.
     """
     root = Path(config.root)
     if not root.is_dir():

@@ -12,8 +12,8 @@ import pandas as pd
 from mindspore_dpus.config import LrRangeConfig
 from mindspore_dpus.errors import UserError
 
-# How much of the smoothed loss is its past.
-MEMORY = 0.98
+# The smoothed loss looks back over so large a share of the steps.
+WINDOW = 0.5
 # A smoothed loss of so many times its smallest value is not coming back.
 DIVERGED = 4.0
 # The first losses are smoothed over too few steps to tell a direction.
@@ -31,22 +31,31 @@ def range_test(step: Callable[[float], float], config: LrRangeConfig) -> pd.Data
         Columns ``rate``, ``loss``, ``smoothed``: a row a step.
     """
     rates = np.geomspace(config.low, config.high, config.steps)
+    memory = 1 - 1 / (WINDOW * config.steps)
     losses: list[float] = []
     for rate in rates:
         losses.append(step(float(rate)))
-        smoothed = smooth(losses)
+        smoothed = smooth(losses, memory)
         if not np.isfinite(losses[-1]) or smoothed[-1] > DIVERGED * smoothed.min():
             break
     table = pd.DataFrame({"rate": rates[: len(losses)], "loss": losses, "smoothed": smoothed})
     return table[np.isfinite(table["loss"])]
 
 
-def smooth(losses: Sequence[float]) -> np.ndarray:
-    """Exponential moving average, freed of its start at 0: (n,) float64."""
+def smooth(losses: Sequence[float], memory: float) -> np.ndarray:
+    """Exponential moving average, freed of its start at 0.
+
+    Args:
+        losses: (n,).
+        memory: how much of an average is the one before it.
+
+    Returns:
+        (n,) float64.
+    """
     average, smoothed = 0.0, []
     for i, loss in enumerate(losses, start=1):
-        average = MEMORY * average + (1 - MEMORY) * loss
-        smoothed.append(average / (1 - MEMORY**i))
+        average = memory * average + (1 - memory) * loss
+        smoothed.append(average / (1 - memory**i))
     return np.array(smoothed)
 
 
@@ -57,7 +66,7 @@ def suggest_rate(table: pd.DataFrame) -> float:
         table: as ``range_test`` makes it.
 
     Raises:
-        UserError: it never falls.
+        UserError: it never falls, or it falls fastest at the end of the range.
     """
     smoothed = table["smoothed"].to_numpy()
     first, last = int(SKIPPED * len(table)), int(smoothed.argmin()) if len(table) else 0
@@ -67,5 +76,10 @@ def suggest_rate(table: pd.DataFrame) -> float:
             "give training.learning_rate as a number"
         )
     rates = table["rate"].to_numpy()[first : last + 1]
-    slopes = np.gradient(smoothed[first : last + 1], np.log(rates))
-    return float(rates[slopes.argmin()])
+    steepest = int(np.gradient(smoothed[first : last + 1], np.log(rates)).argmin())
+    if first + steepest == len(table) - 1:
+        raise UserError(
+            "the learning-rate range test ended while the loss fell faster than ever: raise "
+            "training.lr_range.high, or give training.learning_rate as a number"
+        )
+    return float(rates[steepest])

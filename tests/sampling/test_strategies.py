@@ -183,7 +183,7 @@ def test_of_four_classes_each_larger_one_is_drawn_by_its_groups_and_the_smallest
     subsets, groups = dpus(features, FOUR, 2, 6, "auto", "independent", 0)
     assert (groups[FOUR == "trash"] == -1).all()
     for label, size, small in (("glass", 22, 5.5), ("paper", 22, 5.5), ("metal", 22, 22 * 6 / 23)):
-        of_class = FOUR == label
+        of_class = np.equal(FOUR, label)
         # The groups are the true ones.
         assert len(set(zip(groups[of_class], places[of_class], strict=True))) == 2
         for subset in subsets:

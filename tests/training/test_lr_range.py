@@ -33,16 +33,16 @@ def test_rates_grow_by_one_factor():
 
 def test_smoothing_is_a_bias_corrected_average():
     losses = [3.0, 1.0, 2.0]
-    weights = [0.02 * 0.98**2, 0.02 * 0.98, 0.02]
+    weights = [0.1 * 0.9**2, 0.1 * 0.9, 0.1]
     expected = sum(w * x for w, x in zip(weights, losses, strict=True)) / sum(weights)
-    assert smooth(losses)[-1] == pytest.approx(expected)
-    assert smooth([5.0] * 4) == pytest.approx([5.0] * 4)
+    assert smooth(losses, 0.9)[-1] == pytest.approx(expected)
+    assert smooth([5.0] * 4, 0.9) == pytest.approx([5.0] * 4)
 
 
 def test_smoothing_equals_pandas():
     losses = np.random.default_rng(0).normal(size=50)
     expected = pd.Series(losses).ewm(alpha=0.02, adjust=True).mean()
-    assert smooth(losses) == pytest.approx(expected.to_numpy())
+    assert smooth(losses, 0.98) == pytest.approx(expected.to_numpy())
 
 
 def test_the_suggestion_is_the_steepest_descent():
@@ -62,6 +62,17 @@ def test_what_comes_after_the_minimum_does_not_count():
     smoothed[41:] = 5.0  # falls further, but from an exploded loss
     table = pd.DataFrame({"rate": rates, "loss": smoothed, "smoothed": smoothed})
     assert suggest_rate(table) in rates[18:21]
+
+
+def test_a_loss_that_falls_ever_faster_is_refused():
+    table, _ = sweep(lambda rate: 2.0 - rate)
+    with pytest.raises(UserError, match=r"fell faster than ever: raise training\.lr_range\.high"):
+        suggest_rate(table)
+
+
+def test_the_smoothed_loss_looks_back_over_half_of_the_steps():
+    table, _ = sweep(lambda rate: 1.0 + rate, LrRangeConfig(low=1e-6, high=1.0, steps=20))
+    assert table["smoothed"].to_numpy() == pytest.approx(smooth(table["loss"], 0.9))
 
 
 def test_it_stops_when_the_loss_explodes():
