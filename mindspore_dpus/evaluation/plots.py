@@ -71,16 +71,18 @@ def curves(labels: np.ndarray, scores: dict[str, np.ndarray], positive: str) -> 
 
 
 def training_curves(histories: dict[str, pd.DataFrame]) -> str:
-    """Loss and validation AUC of every member over the epochs."""
-    figure, (left, right) = _axes(columns=2)
+    """Loss, validation AUC and accuracy of every member over the epochs."""
+    figure, (left, right, last) = _axes(columns=3)
     for name, history in histories.items():
         style = _style(name)
         left.plot(history["epoch"], history["train_loss"], **style)
         left.plot(history["epoch"], history["val_loss"], **{**style, "label": None}, linestyle="--")
         right.plot(history["epoch"], history["val_auc"], marker="o", markersize=3, **style)
+        last.plot(history["epoch"], history["val_accuracy"], marker="o", markersize=3, **style)
     left.set(xlabel="epoch", ylabel="loss", title="Loss (dashed: validation)")
     right.set(xlabel="epoch", ylabel="AUC", title="Validation AUC")
-    for axis in (left, right):
+    last.set(xlabel="epoch", ylabel="accuracy", title="Validation accuracy")
+    for axis in (left, right, last):
         axis.xaxis.get_major_locator().set_params(integer=True)
     right.legend(frameon=False, fontsize=8)
     return to_svg(figure)
