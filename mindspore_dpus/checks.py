@@ -38,6 +38,14 @@ def check_config(config: Config) -> None:
     ):
         if low > high or (low == high and not equal):
             raise UserError(f"configuration: data.{key} is {low}, {high}; the first must be smaller")
+    lr_range = config.training.lr_range
+    if lr_range.low >= lr_range.high:
+        raise UserError(
+            f"configuration: training.lr_range.low is {lr_range.low:g} and high is {lr_range.high:g}; "
+            "low must be smaller"
+        )
+    if data.classes is not None and len(set(data.classes)) < 2:
+        raise UserError(f"configuration: data.classes is {data.classes}; at least two are needed")
     if data.positive == data.majority:
         raise UserError("configuration: data.positive and data.majority name the same class")
     weights = config.loss.class_weights
@@ -50,6 +58,19 @@ def check_config(config: Config) -> None:
         raise UserError(
             f"configuration: split.val_size is {split.val_size} and split.test_size is "
             f"{split.test_size}; as shares of the images, their sum must be below 1"
+        )
+    model, epochs = config.model, config.training.epochs
+    if model.fine_tuning == "gradual" and epochs <= model.unfreeze_every * model.unfreeze_parts:
+        raise UserError(
+            f"configuration: training.epochs is {epochs}, and model.fine_tuning gradual trains all "
+            f"layers only after {model.unfreeze_every * model.unfreeze_parts}; give more epochs, or "
+            "lower model.unfreeze_every or model.unfreeze_parts"
+        )
+    augment = config.training.augment
+    if data.channels == 1 and (augment.hue or augment.saturation):
+        raise UserError(
+            "configuration: training.augment.hue and saturation have no effect with data.channels 1; "
+            "leave them out, or set data.channels to 3"
         )
     _check_effect(config)
     _check_decision(config)
@@ -85,11 +106,19 @@ def _check_decision(config: Config) -> None:
 
 def _check_effect(config: Config) -> None:
     """Refuse settings that change nothing: who gives one believes that it does."""
-    loss, sampling, tiles = config.loss, config.sampling, config.data.tiles
+    loss, sampling, model = config.loss, config.sampling, config.model
+    tiles = config.data.tiles
     weighted, smoothed = ("weighted_cross_entropy", "focal"), ("cross_entropy", "weighted_cross_entropy")
     for key, is_set, other, value, allowed in (
         ("loss.class_weights", loss.class_weights is not None, "loss.name", loss.name, weighted),
         ("loss.label_smoothing", loss.label_smoothing > 0, "loss.name", loss.name, smoothed),
+        (
+            "model.freeze_layers",
+            model.freeze_layers is not None,
+            "model.fine_tuning",
+            model.fine_tuning,
+            ("deep", "gradual"),
+        ),
         (
             "sampling.draw covering",
             sampling.draw == "covering",
@@ -160,17 +189,30 @@ _RANGES = (
     ("sampling.n_clusters", "auto, or at least 1", lambda v: v == "auto" or v >= 1),
     ("sampling.proportion", "auto, or above 0 and at most 1", lambda v: v == "auto" or _share(v)),
     ("sampling.n_subsets", "at least 1", _positive),
+    ("model.freeze_layers", "0 or more, or null", lambda v: v is None or v >= 0),
+    ("model.unfreeze_every", "at least 1", _positive),
+    ("model.unfreeze_parts", "at least 1", _positive),
     ("loss.label_smoothing", "0 or more, below 1", lambda v: 0 <= v < 1),
     ("loss.focal_gamma", "0 or more", _not_negative),
     ("loss.seesaw_p", "0 or more", _not_negative),
     ("loss.seesaw_q", "0 or more", _not_negative),
     ("training.epochs", "at least 1", _positive),
     ("training.batch_size", "at least 2 (batch norms need two images)", lambda v: v >= 2),
-    ("training.learning_rate", "above 0", _positive),
+    ("training.learning_rate", "auto, or above 0", lambda v: v == "auto" or v > 0),
+    ("training.lr_range.low", "above 0", _positive),
+    ("training.lr_range.high", "above 0", _positive),
+    ("training.lr_range.steps", "at least 10", lambda v: v >= 10),
     ("device.processes", "at least 1, or null", lambda v: v is None or v >= 1),
     ("training.patience", "at least 1, or null", lambda v: v is None or v >= 1),
     ("training.weight_decay", "0 or more", _not_negative),
     ("training.augment.rotation", "between 0 and 180", lambda v: 0 <= v <= 180),
+    ("training.augment.crop", "above 0, at most 1", _share),
+    ("training.augment.zoom", "0 or more", _not_negative),
+    ("training.augment.shear", "0 or more, below 90", lambda v: 0 <= v < 90),
+    ("training.augment.shift", "0 or more, below 1", lambda v: 0 <= v < 1),
+    ("training.augment.warp", "0 or more, below 0.5", lambda v: 0 <= v < 0.5),
+    ("training.augment.hue", "between 0 and 0.5", lambda v: 0 <= v <= 0.5),
+    ("training.augment.saturation", "between 0 and 1", lambda v: 0 <= v <= 1),
     ("training.augment.brightness", "0 or more, below 1", lambda v: 0 <= v < 1),
     ("training.augment.contrast", "0 or more, below 1", lambda v: 0 <= v < 1),
     ("evaluation.threshold", "between 0 and 1", lambda v: 0 <= v <= 1),
@@ -181,5 +223,6 @@ _RANGES = (
     ("decision.cost_false_call", "above 0, or null", lambda v: v is None or v > 0),
     ("decision.threshold", "between 0 and 1, or null", lambda v: v is None or 0 <= v <= 1),
     ("decision.defect_rate", "above 0, below 1, or null", lambda v: v is None or _inner_share(v)),
+    ("device.frozen_cache_mb", "0 or more", _not_negative),
     ("device.device_id", "0 or more", _not_negative),
 )

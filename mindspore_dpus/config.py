@@ -71,6 +71,8 @@ class DataConfig:
     that leads out of root."""
     simulate: SimulateConfig = field(default_factory=SimulateConfig)
     """Simulated radiographs in place of root."""
+    classes: list[str] | None = None
+    """Only images of these classes; the others are left out. Default: all."""
     positive: str = "defect"
     """The class whose probability is the score, when there are two classes."""
     majority: str = "normal"
@@ -173,13 +175,24 @@ class ModelConfig:
     """The classifier that every member trains (section 2.3)."""
 
     backbone: str = "mobilenet_v2"
-    """resnet18, resnet34, mobilenet_v2 (_140, _075, _050, _035), or any model name of mindcv."""
+    """resnet18 (34, 50, 101, 152), resnext50_32x4d, mobilenet_v2 (_140, _075, _050, _035), vgg16,
+    vgg19_bn, alexnet, or any model name of mindcv."""
     pretrained: str | None = "imagenet"
     """imagenet, a checkpoint file, or null for random weights."""
     allow_fresh: list[str] = field(default_factory=list)
     """Patterns of parameters that the checkpoint may lack, such as layer4.*; they start at random."""
     freeze: list[str] = field(default_factory=list)
     """Patterns of parameters that are not trained; their batch norms stay in evaluation mode."""
+    freeze_layers: int | None = None
+    """The first N layers are not trained. Every array of weights counts as one, in the network's order:
+    a convolution is one, a batch norm two, the classifier two. MobileNetV2 has 158, ResNeXt50 161."""
+    fine_tuning: Literal["deep", "shallow", "gradual"] = "deep"
+    """deep: all that is not frozen is trained; shallow: the classifier alone; gradual: the classifier
+    first, then from there downwards part by part."""
+    unfreeze_every: int = 1
+    """Epochs between two parts (fine_tuning: gradual). Each begins with a fresh optimiser state."""
+    unfreeze_parts: int = 4
+    """Parts of equally many layers (fine_tuning: gradual)."""
     weights_dirs: list[str] = field(default_factory=lambda: ["weights"])
     """Folders searched for {backbone}_imagenet*.safetensors before anything is downloaded; a
     download goes into the first."""
@@ -214,10 +227,36 @@ class AugmentConfig:
     """Mirror top and bottom, every other time."""
     rotation: float = 0.0
     """Rotate by up to so many degrees either way."""
+    crop: float = 1.0
+    """Cut out a part of at least this share of the area, and enlarge it to the whole; 1: never."""
+    zoom: float = 0.0
+    """Enlarge by up to this share, about any point."""
+    shear: float = 0.0
+    """Shear by up to so many degrees, across and down, either way."""
+    shift: float = 0.0
+    """Shift by up to this share of the side, across and down, either way."""
+    warp: float = 0.0
+    """Move every corner by up to this share of the side, each way: another perspective."""
+    hue: float = 0.0
+    """Turn the colours by up to this share of the colour circle either way (data.channels: 3)."""
+    saturation: float = 0.0
+    """Strengthen or weaken the colours by up to this share (data.channels: 3)."""
     brightness: float = 0.0
     """Add up to this share of the value range either way."""
     contrast: float = 0.0
     """Scale the contrast by up to this share either way."""
+
+
+@dataclass
+class LrRangeConfig:
+    """The learning-rate range test: the rate grows exponentially while the first member trains."""
+
+    low: float = 1e-7
+    """Its first learning rate."""
+    high: float = 10.0
+    """Its last one; it ends before when the loss explodes."""
+    steps: int = 100
+    """Batches between the two."""
 
 
 @dataclass
@@ -228,16 +267,22 @@ class TrainingConfig:
     """Passes over the member's balanced set."""
     batch_size: int = 16
     """Images per step."""
-    learning_rate: float = 1e-3
-    """Adam's learning rate."""
-    lr_schedule: Literal["constant", "cosine"] = "constant"
-    """constant: as in the paper; cosine: falls to zero over the epochs."""
+    optimizer: Literal["adam", "radam"] = "adam"
+    """adam: as in the paper; radam: Rectified Adam (Liu et al. 2020), which needs no warm-up."""
+    learning_rate: float | Literal["auto"] = 1e-3
+    """The optimiser's learning rate; auto: what the learning-rate range test suggests."""
+    lr_range: LrRangeConfig = field(default_factory=LrRangeConfig)
+    """The learning-rate range test (learning_rate: auto, and tools/lr_range.py)."""
+    lr_schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
+    """constant: as in the paper; cosine: falls to zero over the epochs; one_cycle: rises step by step
+    over the first quarter of the training, and falls to nothing over the rest."""
     weight_decay: float = 0.0
-    """Adam's L2 penalty, added to the gradients (not decoupled)."""
+    """L2 penalty, added to the gradients (not decoupled)."""
     patience: int | None = None
     """Stop a member after so many epochs without a better one (by select_by). Default: never."""
-    select_by: Literal["auc", "loss", "last"] = "auc"
-    """Which epoch's weights are kept: best validation AUC, lowest validation loss, or the last."""
+    select_by: Literal["auc", "accuracy", "loss", "last"] = "auc"
+    """Which epoch's weights are kept: best validation AUC or accuracy, lowest validation loss, or the
+    last."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """Random changes of the training images."""
 
@@ -316,6 +361,9 @@ class DeviceConfig:
     """CPU only: members trained side by side, each in a process on its own share of the cores. Default:
     as many as there are cores, but no more than members. Each takes one to two gigabytes. The last
     digits of a result depend on the number of cores that a member has."""
+    frozen_cache_mb: int = 1024
+    """Outputs of a network's frozen start are computed once, and kept in memory up to this size for each
+    member, where no augmentation is on (our own networks only). 0: never."""
     idle_main_thread: bool = False
     """CPU only: give MindSpore's spinning main thread the lowest priority, so that it yields to its
     workers. About 1.2 times as fast on a machine of one's own; ten times as slow on one whose cores

@@ -31,6 +31,7 @@ class Device:
         amp_level: mixed precision, ``O0`` to ``O3``.
         fast_depthwise: whether depthwise convolutions run in ``models.depthwise``.
         processes: how many members are trained side by side.
+        frozen_cache: bytes of frozen layers' outputs that a member may keep in memory.
     """
 
     target: str
@@ -39,6 +40,7 @@ class Device:
     amp_level: str = "O0"
     fast_depthwise: bool = False
     processes: int = 1
+    frozen_cache: int = 0
 
     def yield_to_workers(self) -> None:
         """Call after the first step: let this thread run only when no core is wanted by others.
@@ -96,6 +98,7 @@ def configure(config: DeviceConfig) -> Device:
         # Compiled graphs cannot call it.
         on_cpu and not jit and config.fast_depthwise,
         (config.processes or len(available_cpus())) if on_cpu else 1,
+        config.frozen_cache_mb * 2**20,
     )
 
 

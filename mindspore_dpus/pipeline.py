@@ -1,5 +1,6 @@
 """The story in one screen: from a configuration to a fused, evaluated ensemble, a stage at a time."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,19 +40,7 @@ def train(config: Config, report: Callable[[str], None] = print) -> RunFolder:
     """
     run = RunFolder(config.output, report)
     with run.lock():
-        run.before_change = lambda: prepare.write_provenance(run, config)
-        root = prepare.find_root(run, config)
-        prepare.make_samples(run, config, root)
-        decide.check_decision(run, config)
-        learn.check_model(run, config)
-        make_audit(run, config, root)
-        if config.sampling.strategy == "dpus":
-            subsets.make_features(run, config, root)
-            subsets.make_subsets(run, config)
-            subsets.make_diagnostics(run, config)
-        else:
-            subsets.forget_groups(run)
-            subsets.make_subsets(run, config)
+        root = _make_sets(run, config)
         learn.make_members(run, config, root)
         learn.make_predictions(run, config, root)
         learn.make_metrics(run, config)
@@ -60,6 +49,44 @@ def train(config: Config, report: Callable[[str], None] = print) -> RunFolder:
         learn.make_report(run, root)
         prepare.write_config(run, config)
     return run
+
+
+def _make_sets(run: RunFolder, config: Config) -> Path:
+    """From the configuration to the members' training sets; the data root."""
+    run.before_change = lambda: prepare.write_provenance(run, config)
+    root = prepare.find_root(run, config)
+    prepare.make_samples(run, config, root)
+    decide.check_decision(run, config)
+    learn.check_model(run, config)
+    make_audit(run, config, root)
+    if config.sampling.strategy == "dpus":
+        subsets.make_features(run, config, root)
+        subsets.make_subsets(run, config)
+        subsets.make_diagnostics(run, config)
+    else:
+        subsets.forget_groups(run)
+        subsets.make_subsets(run, config)
+    return root
+
+
+def find_learning_rate(config: Config, report: Callable[[str], None] = print) -> tuple[RunFolder, float]:
+    """Fill a run folder up to the learning-rate range test, whatever ``training.learning_rate`` says.
+
+    Args:
+        config: the checked configuration.
+        report: called with a line for every stage.
+
+    Returns:
+        The run folder with ``lr_range.csv`` and ``lr_range.svg``, and the rate that they suggest.
+
+    Raises:
+        UserError: bad data, bad settings, or no rate at which the loss falls.
+    """
+    training = dataclasses.replace(config.training, learning_rate="auto")
+    config = dataclasses.replace(config, training=training)
+    run = RunFolder(config.output, report)
+    with run.lock():
+        return run, learn.make_lr_range(run, config, _make_sets(run, config))
 
 
 def evaluate(

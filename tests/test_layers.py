@@ -37,6 +37,7 @@ FLOOR_OF = {
 WITHOUT_MINDSPORE = [
     "sampling",
     "features.whiten",
+    "data.augment",
     "features.streamed",
     "data.splits",
     "data.samples",
@@ -52,6 +53,8 @@ WITHOUT_MINDSPORE = [
     "stages.audit",
     "evaluation",
     "fusion",
+    "training.lr_range",
+    "training.schedules",
     "pipeline",
     "deploy",
     "options",

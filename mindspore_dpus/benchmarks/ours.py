@@ -39,7 +39,8 @@ def step(
     from mindspore_dpus.losses import create_loss
     from mindspore_dpus.models.factory import create_model
     from mindspore_dpus.models.freeze import set_train
-    from mindspore_dpus.training.step import create_optimizer, create_step
+    from mindspore_dpus.training.optimizers import create_optimizer
+    from mindspore_dpus.training.step import create_step
 
     device = configure(DeviceConfig(target=target, fast_depthwise=fast_depthwise))
     net = create_model(backbone, NUM_CLASSES, in_channels=1, device=device)

@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import mindspore.dataset as ds
 import numpy as np
 
 from mindspore_dpus.config import AugmentConfig
+from mindspore_dpus.data.augment import augment
 from mindspore_dpus.device import restore_interrupt
 
 # ImageNet's statistics for images in 0..1. Grey images use their means over the channels: a stem whose
@@ -29,49 +29,12 @@ def normalise(images: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
 
 
-def augment(image: np.ndarray, config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
-    """Change one training image at random.
-
-    Args:
-        image: (H, W, C) uint8 or uint16.
-        config: which changes, and how large.
-        rng: source of randomness.
-
-    Returns:
-        The same shape and dtype.
-    """
-    # Every draw is made whether used or not: switching one change on leaves the others as they were.
-    flip_x, flip_y = rng.random(2) < 0.5
-    angle, gain, offset = rng.uniform(-1, 1, 3) * (
-        config.rotation,
-        config.contrast,
-        config.brightness,
-    )
-    shape, dtype = image.shape, image.dtype
-    if config.horizontal_flip and flip_x:
-        image = image[:, ::-1]
-    if config.vertical_flip and flip_y:
-        image = image[::-1]
-    if config.rotation:
-        centre = ((shape[1] - 1) / 2, (shape[0] - 1) / 2)
-        matrix = cv2.getRotationMatrix2D(centre, angle, 1.0)
-        image = cv2.warpAffine(
-            np.ascontiguousarray(image), matrix, shape[1::-1], borderMode=cv2.BORDER_REFLECT_101
-        )
-    if config.contrast or config.brightness:
-        top = np.iinfo(dtype).max
-        mean = image.mean()
-        changed = (image.astype(np.float32) - mean) * (1 + gain) + mean + offset * top
-        image = np.rint(np.clip(changed, 0, top)).astype(dtype)
-    return image.reshape(shape)
-
-
 @dataclass
 class BatchSource:
     """Random-access source of whole batches for ``GeneratorDataset``.
 
     Args:
-        images: (N, H, W, C) array of all cached images.
+        images: (N, H, W, C) array of all cached images; or float32 of any shape, fed as it is.
         indices: (M,) rows of ``images``, in the order in which they are fed.
         labels: (M,) class index of each.
         batch_size: images per batch.
@@ -100,7 +63,9 @@ class BatchSource:
                     for i, image in enumerate(images)
                 ]
             )
-        return normalise(images), self.labels[rows].astype(np.int32)
+        if images.dtype != np.float32:
+            images = normalise(images)
+        return images, self.labels[rows].astype(np.int32)
 
 
 def batches(source: BatchSource):

@@ -28,7 +28,7 @@ def find_samples(config: DataConfig, check: bool = True) -> pd.DataFrame:
     """Collect the samples that the data configuration names.
 
     Args:
-        config: ``root`` and, where given, ``manifest``.
+        config: ``root`` and, where given, ``manifest`` and ``classes``.
         check: whether the classes must be fit to learn from.
 
     Returns:
@@ -36,8 +36,8 @@ def find_samples(config: DataConfig, check: bool = True) -> pd.DataFrame:
 
     Raises:
         UserError: no such folder or manifest, no images, missing columns, bad split names, a path that
-            leaves ``root`` unless ``allow_outside_root``, fewer than two classes, or (two classes)
-            ``positive`` / ``majority`` not among them.
+            leaves ``root`` unless ``allow_outside_root``, a class that is not there, fewer than two
+            classes, or (two classes) ``positive`` / ``majority`` not among them.
     """
     root = Path(config.root)
     if not root.is_dir():
@@ -47,6 +47,14 @@ def find_samples(config: DataConfig, check: bool = True) -> pd.DataFrame:
     table = read_manifest(manifest) if has_manifest else scan_folders(root)
     if has_manifest and not config.allow_outside_root:
         refuse_outside(table["path"], root, manifest)
+    if config.classes is not None:
+        missing = sorted(set(config.classes) - set(table["label"]))
+        if check and missing:
+            raise UserError(
+                f"data.classes names {missing[0]!r}, but {root} holds the classes "
+                f"{', '.join(class_names(table))}"
+            )
+        table = table[table["label"].isin(config.classes)].reset_index(drop=True)
     table = expand_frames(table, root)
     if check:
         check_classes(table, config, source=root)

@@ -19,6 +19,8 @@ METRICS = (
     "balanced_accuracy",
     "accuracy",
 )
+# Trivial for two classes, so computed for more only.
+MULTI_CLASS_METRICS = ("top2_accuracy",)
 
 
 def roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -55,6 +57,18 @@ def _one_vs_rest(score, labels, probabilities, positive=None, symmetric=True) ->
     return float(np.mean([score(labels == c, probabilities[:, c]) for c in classes]))
 
 
+def top_accuracy(labels: np.ndarray, probabilities: np.ndarray, k: int) -> float:
+    """Share of samples whose class is among the k likeliest; among equally likely ones, the first count.
+
+    Args:
+        labels: (N,) class indices.
+        probabilities: (N, C), rows sum to 1.
+        k: how many guesses.
+    """
+    likeliest = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+    return float((likeliest == labels[:, None]).any(axis=1).mean())
+
+
 def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Mean of ``-log p`` of the true class; probabilities are kept above float32's smallest step."""
     true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
@@ -83,7 +97,7 @@ def classification_metrics(
     positive: int | None = None,
     threshold: float = 0.5,
 ) -> dict[str, float]:
-    """All of ``METRICS``.
+    """All of ``METRICS``; for more than two classes, of ``MULTI_CLASS_METRICS`` too.
 
     Args:
         labels: (N,) class indices.
@@ -103,15 +117,32 @@ def classification_metrics(
         "auc": roc_auc(labels, probabilities),
         "average_precision": average_precision(labels, probabilities, positive),
         **_confusion_metrics(matrix, positive),
+        **({"top2_accuracy": top_accuracy(labels, probabilities, 2)} if len(matrix) > 2 else {}),
     }
 
 
-def _confusion_metrics(matrix: np.ndarray, positive: int | None) -> dict[str, float]:
+def per_class(matrix: np.ndarray) -> dict[str, np.ndarray]:
+    """Precision, recall and F1 of each class against the rest, and its number of samples.
+
+    Args:
+        matrix: (C, C) ``confusion_matrix``.
+
+    Returns:
+        ``precision``, ``recall``, ``f1``, ``support``: (C,). The precision of a class that is never
+        predicted is 0; the recall of one without samples is nan.
+    """
     hits = np.diag(matrix).astype(float)
     with np.errstate(invalid="ignore", divide="ignore"):
         recalls = hits / matrix.sum(axis=1)
         precisions = np.where(matrix.sum(axis=0) > 0, hits / matrix.sum(axis=0), 0.0)
         f1s = 2 * hits / (matrix.sum(axis=0) + matrix.sum(axis=1))
+    return {"precision": precisions, "recall": recalls, "f1": f1s, "support": matrix.sum(axis=1)}
+
+
+def _confusion_metrics(matrix: np.ndarray, positive: int | None) -> dict[str, float]:
+    hits = np.diag(matrix).astype(float)
+    table = per_class(matrix)
+    precisions, recalls, f1s = table["precision"], table["recall"], table["f1"]
     classes = slice(None) if positive is None else [positive]
     return {
         "precision": float(precisions[classes].mean()),

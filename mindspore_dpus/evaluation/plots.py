@@ -72,16 +72,18 @@ def curves(labels: np.ndarray, scores: dict[str, np.ndarray], positive: str) -> 
 
 
 def training_curves(histories: dict[str, pd.DataFrame]) -> str:
-    """Loss and validation AUC of every member over the epochs."""
-    figure, (left, right) = _axes(columns=2)
+    """Loss, validation AUC and accuracy of every member over the epochs."""
+    figure, (left, right, last) = _axes(columns=3)
     for name, history in histories.items():
         style = _style(name)
         left.plot(history["epoch"], history["train_loss"], **style)
         left.plot(history["epoch"], history["val_loss"], **{**style, "label": None}, linestyle="--")
         right.plot(history["epoch"], history["val_auc"], marker="o", markersize=3, **style)
+        last.plot(history["epoch"], history["val_accuracy"], marker="o", markersize=3, **style)
     left.set(xlabel="epoch", ylabel="loss", title="Loss (dashed: validation)")
     right.set(xlabel="epoch", ylabel="AUC", title="Validation AUC")
-    for axis in (left, right):
+    last.set(xlabel="epoch", ylabel="accuracy", title="Validation accuracy")
+    for axis in (left, right, last):
         axis.xaxis.get_major_locator().set_params(integer=True)
     right.legend(frameon=False, fontsize=8)
     return to_svg(figure)
@@ -135,6 +137,22 @@ def pod(fit: dict) -> str:
     axis.xaxis.set_major_formatter("{x:g}")
     axis.xaxis.set_minor_formatter("")
     axis.legend(frameon=False, fontsize=8, loc="lower right")
+    return to_svg(figure)
+
+
+def learning_rate_range(curve: pd.DataFrame, suggested: float) -> str:
+    """Loss over the learning rate, and the rate that the test suggests.
+
+    Args:
+        curve: columns ``rate``, ``loss``, ``smoothed``.
+        suggested: marked by a line.
+    """
+    figure, (axis,) = _axes(width=5.6)
+    axis.plot(curve["rate"], curve["loss"], color=MEMBER_COLOUR, linewidth=0.8, label="loss of a batch")
+    axis.plot(curve["rate"], curve["smoothed"], color=COLOURS[FUSED], linewidth=2, label="smoothed")
+    axis.axvline(suggested, color=COLOURS[BASELINE], linestyle="--", label=f"suggested: {suggested:.2g}")
+    axis.set(xscale="log", xlabel="learning rate", ylabel="loss", title="Learning-rate range test")
+    axis.legend(frameon=False, fontsize=8)
     return to_svg(figure)
 
 

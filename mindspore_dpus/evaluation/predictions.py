@@ -11,6 +11,7 @@ from mindspore_dpus.data.samples import read_table
 from mindspore_dpus.evaluation.metrics import (
     bootstrap_metrics,
     confusion_matrix,
+    per_class,
     predicted_classes,
 )
 
@@ -79,7 +80,8 @@ def compute_metrics(path: Path, classes: list[str], config: Config) -> dict:
         config: positive class, threshold, bootstrap.
 
     Returns:
-        ``classes``; ``counts`` of images a class; ``confusion_matrix`` of the fused predictions; and
+        ``classes``; ``counts`` of images a class; ``confusion_matrix`` of the fused predictions;
+        ``per_class``: class -> precision, recall, f1 and support of the fused predictions; and
         ``models``: model -> metric -> value and interval. Undefined values are None.
     """
     positive = positive_index(classes, config)
@@ -98,10 +100,18 @@ def compute_metrics(path: Path, classes: list[str], config: Config) -> dict:
         for name, probabilities in outputs.items()
     }
     predicted = predicted_classes(outputs["fused"], positive, evaluation.threshold)
+    matrix = confusion_matrix(labels, predicted, len(classes))
+    table = per_class(matrix)
     return {
         "classes": classes,
         "counts": np.bincount(labels, minlength=len(classes)).tolist(),
-        "confusion_matrix": confusion_matrix(labels, predicted, len(classes)).tolist(),
+        "confusion_matrix": matrix.tolist(),
+        "per_class": json_numbers(
+            {
+                c: {name: column[i].item() for name, column in table.items()}
+                for i, c in enumerate(classes)
+            }
+        ),
         "models": json_numbers(models),
     }
 

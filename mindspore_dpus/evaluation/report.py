@@ -18,7 +18,7 @@ from mindspore_dpus.data.samples import SPLITS, UNUSED, class_names, read_table
 from mindspore_dpus.evaluation import plots
 from mindspore_dpus.evaluation.audit_section import audit_section
 from mindspore_dpus.evaluation.decision_section import decision_section
-from mindspore_dpus.evaluation.metrics import METRICS
+from mindspore_dpus.evaluation.metrics import METRICS, MULTI_CLASS_METRICS
 from mindspore_dpus.evaluation.predictions import positive_index, read_predictions, worst_errors
 from mindspore_dpus.run import read_json, write_text
 
@@ -26,6 +26,7 @@ EXAMPLES = 8
 WORST = 12
 HEATMAPS = "heatmaps/test.csv"
 THUMBNAIL = 128
+SHOWN = (*METRICS, *MULTI_CLASS_METRICS)
 
 
 def write_report(run: Path, root: Path) -> None:
@@ -63,7 +64,9 @@ def write_report(run: Path, root: Path) -> None:
         member_counts=_member_counts(samples, subsets),
         groups=_groups(run, subsets, thumbnails),
         training=plots.training_curves(_histories(run, [*members, plots.BASELINE])),
-        metric_names=METRICS,
+        lr_range=_lr_range(run, config),
+        metric_names=[m for m in SHOWN if m in models[plots.FUSED]],
+        per_class=_per_class(metrics["test"]),
         results=[_results(split, metrics[split]) for split in ("test", "val")],
         curves=_curves(labels, outputs, classes, positive),
         confusion=plots.confusion(np.array(metrics["test"]["confusion_matrix"]), classes),
@@ -216,15 +219,33 @@ def _histories(run: Path, names: list[str]) -> dict[str, pd.DataFrame]:
     return {name: pd.read_csv(path) for name, path in files.items() if path.exists()}
 
 
+def _lr_range(run: Path, config: Config) -> str:
+    """The figure of the learning-rate range test, where the members follow it."""
+    if config.training.learning_rate != "auto":
+        return ""
+    return (run / "lr_range.svg").read_text(encoding="utf-8")
+
+
 def _results(name: str, split: dict) -> SimpleNamespace:
     models = []
     for model, values in split["models"].items():
         cells = [
             SimpleNamespace(value=value, interval=interval)
-            for value, interval in (_format(values[m]) for m in METRICS)
+            for value, interval in (_format(values[m]) for m in SHOWN if m in values)
         ]
         models.append(SimpleNamespace(name=model, cells=cells))
     return SimpleNamespace(name=name, n=sum(split["counts"]), models=models)
+
+
+def _per_class(split: dict) -> list[SimpleNamespace]:
+    """Precision, recall, F1 and support of each class; of two, the metrics already say it."""
+    if len(split["classes"]) == 2:
+        return []
+    rows = []
+    for name, values in split["per_class"].items():
+        cells = [_format({"value": values[m]})[0] for m in ("precision", "recall", "f1")]
+        rows.append(SimpleNamespace(name=name, cells=[*cells, values["support"]]))
+    return rows
 
 
 def _curves(

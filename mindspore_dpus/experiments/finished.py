@@ -5,7 +5,8 @@ import math
 import yaml
 
 from mindspore_dpus.cli import plain
-from mindspore_dpus.experiments.grid import Case
+from mindspore_dpus.data.samples import read_table
+from mindspore_dpus.experiments.grid import TRAINING_SECONDS, Case
 from mindspore_dpus.run import STAGES_FILE, read_json
 from mindspore_dpus.stages.prepare import PLACES
 
@@ -31,8 +32,21 @@ def _settings(config: dict) -> dict:
 
 def fused_metric(case: Case, split: str, metric: str) -> float:
     """A metric of a finished run's fused ensemble; nan where it is undefined."""
-    value = read_json(case.folder / "metrics.json")[split]["models"]["fused"][metric]["value"]
+    metrics = read_json(case.folder / "metrics.json")[split]["models"]["fused"]
+    # Some are of more than two classes only.
+    value = metrics.get(metric, {"value": None})["value"]
     return math.nan if value is None else value
+
+
+def training_seconds(case: Case) -> float:
+    """Time of all epochs of all members of a finished run."""
+    histories = case.folder.glob("members/*/history.csv")
+    return float(sum(read_table(path)["seconds"].astype(float).sum() for path in histories))
+
+
+def measured(case: Case, split: str, name: str) -> float:
+    """What a table shows of a finished run: a metric of the fused ensemble, or ``training_seconds``."""
+    return training_seconds(case) if name == TRAINING_SECONDS else fused_metric(case, split, name)
 
 
 def seconds(case: Case) -> float:

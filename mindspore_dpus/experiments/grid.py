@@ -11,8 +11,11 @@ import yaml
 from mindspore_dpus.cli import parse_config
 from mindspore_dpus.config import Config
 from mindspore_dpus.errors import UserError
-from mindspore_dpus.evaluation.metrics import METRICS
+from mindspore_dpus.evaluation.metrics import METRICS, MULTI_CLASS_METRICS
 
+# A table can show the time of all epochs of all members, too.
+TRAINING_SECONDS = "training_seconds"
+MEASURES = (*METRICS, *MULTI_CLASS_METRICS, TRAINING_SECONDS)
 SPLITS = ("test", "val")
 # Columns that the tables have besides the axes.
 TAKEN = ("seed", "split", "runs")
@@ -137,8 +140,8 @@ def _check_names(path: Path, experiment: Experiment) -> None:
     if experiment.split not in SPLITS:
         raise UserError(f"{path}: split is {experiment.split!r}; it must be {' or '.join(SPLITS)}")
     metrics = experiment.metrics
-    if not isinstance(metrics, list) or not metrics or any(name not in METRICS for name in metrics):
-        raise UserError(f"{path}: metrics is {metrics!r}; it must be a list of {', '.join(METRICS)}")
+    if not isinstance(metrics, list) or not metrics or any(name not in MEASURES for name in metrics):
+        raise UserError(f"{path}: metrics is {metrics!r}; it must be a list of {', '.join(MEASURES)}")
 
 
 def restrict(experiment: Experiment, choices: Sequence[str]) -> None:

@@ -8,8 +8,9 @@ import pandas as pd
 from mindspore_dpus.data.samples import class_names, read_table, write_table
 from mindspore_dpus.evaluation import plots
 from mindspore_dpus.evaluation.predictions import read_predictions
+from mindspore_dpus.experiments.details import write_details
 from mindspore_dpus.experiments.differences import paired_difference
-from mindspore_dpus.experiments.finished import fused_metric, is_done
+from mindspore_dpus.experiments.finished import is_done, measured
 from mindspore_dpus.experiments.grid import Case, Experiment
 from mindspore_dpus.run import write_text
 
@@ -21,7 +22,7 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
         experiment: the grid.
         cases: its runs; those that are not done are left out.
         output: where to: ``results.csv`` (a row a run), ``table.csv``, ``table.md``, ``table.tex``
-            (mean and standard deviation over the seeds), ``figure.svg``.
+            (mean and standard deviation over the seeds), ``figure.svg``, and ``write_details``.
 
     Returns:
         The table: a row a cell; ``split``; ``runs``; for each metric ``<metric>_mean`` and ``_sd``
@@ -33,12 +34,13 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
     results = pd.DataFrame(
         [
             {**case.cell, "seed": case.seed, "split": split}
-            | {metric: fused_metric(case, split, metric) for metric in experiment.metrics}
+            | {metric: measured(case, split, metric) for metric in experiment.metrics}
             for case in done
         ],
         columns=[*axes, "seed", "split", *experiment.metrics],
     )
     write_table(results, output / "results.csv")
+    write_details(done, split, output)
     rows = []
     for cell in dict.fromkeys(tuple(case.cell.values()) for case in done):
         part = results[(results[axes] == list(cell)).all(axis=1)]

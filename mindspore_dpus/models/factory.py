@@ -10,14 +10,30 @@ from mindspore import nn
 
 from mindspore_dpus.device import Device
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.models.dropout import use_seeded_dropout
 from mindspore_dpus.models.freeze import freeze as freeze_parameters
 from mindspore_dpus.models.mobilenet_v2 import MobileNetV2
-from mindspore_dpus.models.resnet import resnet18, resnet34
+from mindspore_dpus.models.plain import alexnet, vgg16, vgg19_bn
+from mindspore_dpus.models.resnet import (
+    resnet18,
+    resnet34,
+    resnet50,
+    resnet101,
+    resnet152,
+    resnext50_32x4d,
+)
 from mindspore_dpus.models.weights import load_weights
 
 OURS = {
     "resnet18": resnet18,
     "resnet34": resnet34,
+    "resnet50": resnet50,
+    "resnet101": resnet101,
+    "resnet152": resnet152,
+    "resnext50_32x4d": resnext50_32x4d,
+    "vgg16": vgg16,
+    "vgg19_bn": vgg19_bn,
+    "alexnet": alexnet,
     "mobilenet_v2": MobileNetV2,
     "mobilenet_v2_140": partial(MobileNetV2, width=1.4),
     "mobilenet_v2_075": partial(MobileNetV2, width=0.75),
@@ -45,10 +61,11 @@ def create_model(
         pretrained: checkpoint that fills all but the classifier (``models.pretrained.find_weights``);
             None: random weights.
         freeze: glob patterns of parameters that are not trained.
-        seed: equal seeds give equal random weights. (Dropout inside some of mindcv's networks draws from
-            a state that MindSpore cannot set back: their training is not repeatable to the bit.)
+        seed: equal seeds give equal random weights.
         allow_fresh: glob patterns of parameters that ``pretrained`` may lack.
-        device: what it will run on, whose faster kernels it then uses; None: MindSpore's alone.
+        device: what it will run on. Where steps are not compiled, dropout then draws from a seed
+            (``models.dropout``); a compiled one draws from a state that MindSpore cannot set back, and
+            is not repeatable to the bit. And on a CPU, depthwise convolutions are ours. None: neither.
 
     Returns:
         A Cell from images (N, in_channels, H, W) float32 to logits (N, num_classes) float32.
@@ -66,6 +83,8 @@ def create_model(
     if pretrained is not None:
         load_weights(net, pretrained, allow_fresh)
     freeze_parameters(net, freeze)
+    if device is not None and not device.jit:
+        use_seeded_dropout(net)
     if device is not None and device.fast_depthwise:
         # Imported late: numba takes a second, and other devices do not need it.
         from mindspore_dpus.models.depthwise import use_fast_depthwise

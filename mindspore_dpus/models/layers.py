@@ -1,6 +1,6 @@
-"""What both networks are made of."""
+"""What our networks are made of."""
 
-from mindspore import nn
+from mindspore import Tensor, nn
 from mindspore.common.initializer import HeNormal
 
 
@@ -19,3 +19,10 @@ def conv(
         has_bias=False,
         weight_init=HeNormal(mode="fan_out", nonlinearity="relu"),
     )
+
+
+class GlobalMean(nn.Cell):
+    """(N, C, H, W) -> (N, C): the mean of every map."""
+
+    def construct(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3))

@@ -7,7 +7,7 @@ its published checkpoints load as they are.
 from mindspore import Tensor, nn
 from mindspore.common.initializer import Normal
 
-from mindspore_dpus.models.layers import conv
+from mindspore_dpus.models.layers import GlobalMean, conv
 
 # Sandler et al. 2018, Table 2: expansion factor, output channels, repeats, stride of the first.
 INVERTED_RESIDUALS = (
@@ -62,8 +62,7 @@ class MobileNetV2(nn.Cell):
         in_channels: 3 for colour, 1 for grey images (see ``models.weights.adapt_stem``).
         width: multiplier of all channels (Sandler et al. 2018, section 6.1), rounded to multiples of 8.
         dropout: probability that a pooled feature is dropped in training. The paper puts the new layer
-            straight on the pooled features; and MindSpore's dropout cannot be set back to a seed, so
-            with it, equal seeds no longer give equal members.
+            straight on the pooled features.
 
     Input (N, in_channels, H, W) float32, normalised; output logits (N, C) float32.
     """
@@ -98,6 +97,10 @@ class MobileNetV2(nn.Cell):
 
     def construct(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x).mean((2, 3)))
+
+    def sequence(self) -> list[nn.Cell]:
+        """The Cells that ``construct`` applies one after the other."""
+        return [*self.features, GlobalMean(), *self.classifier]
 
 
 def round_channels(channels: float, divisor: int = 8) -> int:

@@ -11,14 +11,16 @@ from mindspore_dpus import __version__
 from mindspore_dpus.config import Config
 from mindspore_dpus.data.samples import find_samples, write_table
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.evaluation import plots
 from mindspore_dpus.evaluation.predictions import compute_metrics, predictions_table
 from mindspore_dpus.evaluation.report import write_report
 from mindspore_dpus.fusion import fuse
 from mindspore_dpus.hashing import file_hash
-from mindspore_dpus.run import RunFolder, write_json
+from mindspore_dpus.run import RunFolder, write_json, write_text
 from mindspore_dpus.sampling.strategies import BASELINE
 from mindspore_dpus.stages.prepare import image_cache, load_images, read_samples, settings, weights_file
 from mindspore_dpus.stages.subsets import read_subsets
+from mindspore_dpus.training.lr_range import suggest_rate
 
 EVALUATED = ("val", "test")
 
@@ -47,18 +49,65 @@ def check_model(run: RunFolder, config: Config) -> None:
     )
 
 
-def make_members(run: RunFolder, config: Config, root: Path) -> None:
-    """``members/<member>/``: best and last checkpoint, history."""
+def make_lr_range(run: RunFolder, config: Config, root: Path) -> float:
+    """``lr_range.csv`` (rate, loss, smoothed) and ``lr_range.svg``: the learning-rate range test.
+
+    Returns:
+        The rate that it suggests.
+    """
+    weights, parts = _learning_parts(config)
+
+    def make() -> None:
+        from mindspore_dpus.device import configure
+        from mindspore_dpus.training.ensemble import Job, Recipe, try_rates
+
+        _, classes, labels = read_samples(run)
+        rows, val = _rows(run)
+        name = min(rows)
+        images, folder = image_cache(run, config, root), run / "members" / name
+        job = Job(name, [config.seed, 0], images, labels, rows[name], val, folder)
+        recipe = Recipe(config, len(classes), weights, run.key)
+        curve = try_rates(job, recipe, configure(config.device))
+        rate = suggest_rate(curve)
+        write_table(curve, run / "lr_range.csv")
+        write_text(run / "lr_range.svg", plots.learning_rate_range(curve, rate))
+
+    run.stage("lr_range", parts, ["lr_range.csv", "lr_range.svg"], make)
+    rate = suggest_rate(pd.read_csv(run / "lr_range.csv"))
+    run.report(f"  learning rate {rate:.3g} (range test)")
+    return rate
+
+
+def _learning_parts(config: Config) -> tuple[Path | None, list]:
+    """The pretrained checkpoint, and what the weights of a member depend on."""
     weights = weights_file(config.model.pretrained, config.model.backbone, config)
     parts = [settings(s) for s in (config.model, config.loss, config.training)]
+    return weights, [parts, file_hash(weights) if weights else None, config.seed]
+
+
+def _rows(run: RunFolder) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Member -> rows of its balanced set in the sample table; and those of the validation split."""
+    table, _, _ = read_samples(run)
+    row_of = {path: i for i, path in enumerate(table["path"])}
+    subsets = read_subsets(run)
+    rows = {name: np.array([row_of[p] for p in paths]) for name, paths in subsets.items()}
+    return rows, np.flatnonzero(table["split"] == "val")
+
+
+def make_members(run: RunFolder, config: Config, root: Path) -> None:
+    """``members/<member>/``: best and last checkpoint, history."""
+    if config.training.learning_rate == "auto":
+        training = dataclasses.replace(config.training, learning_rate=make_lr_range(run, config, root))
+        config = dataclasses.replace(config, training=training)
+    weights, parts = _learning_parts(config)
     subsets = read_subsets(run)
 
     def make() -> None:
         from mindspore_dpus.device import configure
         from mindspore_dpus.training.ensemble import Recipe, train_ensemble
 
-        table, classes, labels = read_samples(run)
-        row_of = {path: i for i, path in enumerate(table["path"])}
+        _, classes, labels = read_samples(run)
+        rows, val = _rows(run)
         for folder in (run / "members").glob("*"):
             if folder.name not in subsets:
                 shutil.rmtree(folder)
@@ -66,16 +115,15 @@ def make_members(run: RunFolder, config: Config, root: Path) -> None:
             Recipe(config, len(classes), weights, run.key),
             image_cache(run, config, root),
             labels,
-            {name: np.array([row_of[p] for p in paths]) for name, paths in subsets.items()},
-            np.flatnonzero(table["split"] == "val"),
+            rows,
+            val,
             run / "members",
             configure(config.device),
             run.report,
         )
 
     artefacts = [f"members/{name}/best.safetensors" for name in subsets]
-    digest = file_hash(weights) if weights else None
-    run.stage("members", [parts, digest, config.seed], artefacts, make)
+    run.stage("members", parts, artefacts, make)
 
 
 def labelled_images(

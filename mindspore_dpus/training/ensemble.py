@@ -1,11 +1,13 @@
 """t members, each with its own balanced set, start and order of data; in turn or side by side."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from mindspore import nn
 
 from mindspore_dpus.config import Config
@@ -14,9 +16,11 @@ from mindspore_dpus.device import Device, configure
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.losses import create_loss
 from mindspore_dpus.models.factory import create_model
+from mindspore_dpus.models.freeze import Phase, phases
 from mindspore_dpus.models.weights import get_state, set_state
 from mindspore_dpus.processes import Task, side_by_side
 from mindspore_dpus.training.checkpoint import load_checkpoint
+from mindspore_dpus.training.lr_range import range_test
 from mindspore_dpus.training.progress import Progress
 from mindspore_dpus.training.trainer import MemberData, Trainer, predict
 
@@ -129,24 +133,52 @@ def run_in_turn(
         report: called after every epoch with the member's name and the row of its history.
     """
     config, num_classes = recipe.config, recipe.num_classes
-    net = create_model(
-        config.model.backbone,
-        num_classes,
-        config.data.channels,
-        freeze=config.model.freeze,
-        device=device,
-    )
+    net, plan = _network(recipe, device)
     stamp = {"key": recipe.key, "backbone": config.model.backbone}
     trainers = {}
     for job in jobs:
         start = start_state(config, num_classes, job.seed, recipe.weights)
         # Losses may depend on the class counts. Members of one strategy share them, and so a trainer.
-        counts = tuple(np.bincount(job.labels[job.train], minlength=num_classes).tolist())
+        counts = _counts(job, num_classes)
         if counts not in trainers:
             loss = create_loss(config.loss, counts)
-            trainers[counts] = Trainer(net, loss, config.training, device, stamp)
+            trainers[counts] = Trainer(net, loss, config.training, device, stamp, plan)
         data = MemberData(open_cache(job.images), job.labels, job.train, job.val)
         trainers[counts].fit(data, start, job.folder, job.seed, partial(report, job.name))
+
+
+def _network(recipe: Recipe, device: Device) -> tuple[nn.Cell, list[Phase]]:
+    """A network, and which of its layers are frozen when."""
+    model, channels = recipe.config.model, recipe.config.data.channels
+    net = create_model(model.backbone, recipe.num_classes, channels, device=device)
+    return net, phases(net, model)
+
+
+def _counts(job: Job, num_classes: int) -> tuple[int, ...]:
+    """Training images of each class."""
+    return tuple(np.bincount(job.labels[job.train], minlength=num_classes).tolist())
+
+
+def try_rates(job: Job, recipe: Recipe, device: Device) -> pd.DataFrame:
+    """The learning-rate range test on one member; nothing of it is kept but its curve.
+
+    Args:
+        job: the member; its folder stays untouched.
+        recipe: as for training.
+        device: where to.
+
+    Returns:
+        See ``lr_range.range_test``.
+    """
+    config, num_classes = recipe.config, recipe.num_classes
+    net, plan = _network(recipe, device)
+    loss = create_loss(config.loss, _counts(job, num_classes))
+    # Any number does: the test gives every step a rate of its own.
+    training = dataclasses.replace(config.training, learning_rate=config.training.lr_range.low)
+    trainer = Trainer(net, loss, training, device, {}, plan)
+    start = start_state(config, num_classes, job.seed, recipe.weights)
+    data = MemberData(open_cache(job.images), job.labels, job.train, job.val)
+    return range_test(trainer.stepper(data, start, job.seed), config.training.lr_range)
 
 
 def run_side_by_side(

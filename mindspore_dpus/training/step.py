@@ -5,18 +5,10 @@ from collections.abc import Callable
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
-from mindspore_dpus.config import TrainingConfig
 from mindspore_dpus.device import Device
 
 # Keeps small gradients above float16's smallest number.
 LOSS_SCALE = 1024.0
-
-
-def create_optimizer(net: nn.Cell, config: TrainingConfig) -> nn.Optimizer:
-    """Adam as in the paper (section 3.2)."""
-    return nn.Adam(
-        net.trainable_params(), learning_rate=config.learning_rate, weight_decay=config.weight_decay
-    )
 
 
 def create_step(

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from mindspore_dpus.config import AugmentConfig
+from mindspore_dpus.data.augment import augment
 from mindspore_dpus.data.loader import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     BatchSource,
-    augment,
     batches,
     normalise,
     training_source,

@@ -205,3 +205,16 @@ def test_three_classes_need_no_positive_one(tmp_path):
 def test_text_stays_text_in_the_run_folder(tmp_path, column, text):
     write_table(make_table(**{"path": ["a.png"], column: [text]}), tmp_path / "table.csv")
     assert read_table(tmp_path / "table.csv")[column].tolist() == [text]
+
+
+def test_only_some_classes(tmp_path):
+    make_files(tmp_path, "a/1.png", "b/2.png", "c/3.png", "normal/4.png", "defect/5.png")
+    table = find_samples(DataConfig(root=str(tmp_path), classes=["a", "c", "normal"]))
+    assert table["path"].tolist() == ["a/1.png", "c/3.png", "normal/4.png"]
+    assert table.index.tolist() == [0, 1, 2]
+    with pytest.raises(UserError, match=r"data.classes names 'x', but .* a, b, c, defect, normal"):
+        find_samples(DataConfig(root=str(tmp_path), classes=["a", "x"]))
+    with pytest.raises(UserError, match=r"data.positive is 'defect', but .* 'a' and 'c'"):
+        find_samples(DataConfig(root=str(tmp_path), classes=["a", "c"]))
+    other = DataConfig(root=str(tmp_path), classes=["a", "x"])
+    assert find_samples(other, check=False)["label"].tolist() == ["a"]

@@ -8,13 +8,16 @@ from sklearn import metrics as sk
 
 from mindspore_dpus.evaluation.metrics import (
     METRICS,
+    MULTI_CLASS_METRICS,
     average_precision,
     bootstrap_metrics,
     classification_metrics,
     confusion_matrix,
     log_loss,
+    per_class,
     predicted_classes,
     roc_auc,
+    top_accuracy,
 )
 
 COUNTS = {2: [30, 12], 4: [20, 12, 9, 15]}
@@ -69,9 +72,33 @@ def test_four_classes_are_scikit_learns_macro_means(seed):
         "f1": sk.f1_score(labels, predicted, average="macro"),
         "balanced_accuracy": sk.balanced_accuracy_score(labels, predicted),
         "accuracy": sk.accuracy_score(labels, predicted),
+        "top2_accuracy": sk.top_k_accuracy_score(labels, probabilities, k=2),
     }
     assert classification_metrics(labels, probabilities) == pytest.approx(expected, abs=1e-12)
-    assert set(expected) == set(METRICS)
+    assert set(expected) == {*METRICS, *MULTI_CLASS_METRICS}
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_the_table_of_classes_is_scikit_learns_report(n_classes):
+    labels, probabilities = random_case(n_classes)
+    predicted = probabilities.argmax(axis=1)
+    columns = sk.precision_recall_fscore_support(labels, predicted)
+    found = per_class(confusion_matrix(labels, predicted, n_classes))
+    for name, expected in zip(("precision", "recall", "f1", "support"), columns, strict=True):
+        np.testing.assert_allclose(found[name], expected, atol=1e-12)
+
+
+def test_of_a_class_without_samples_or_predictions():
+    found = per_class(np.array([[3, 0, 0], [1, 0, 0], [0, 0, 0]]))
+    np.testing.assert_equal(found["precision"], [0.75, 0, 0])
+    np.testing.assert_equal(found["recall"], [1, 0, np.nan])
+    np.testing.assert_equal(found["support"], [3, 1, 0])
+
+
+def test_among_equally_likely_classes_the_first_count():
+    labels, probabilities = np.array([0, 1, 2]), np.full((3, 3), 1 / 3)
+    assert top_accuracy(labels, probabilities, 2) == pytest.approx(2 / 3)
+    assert top_accuracy(labels, probabilities, 3) == 1
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])

@@ -17,6 +17,7 @@ HISTORY = pd.DataFrame(
         "train_loss": [0.7, 0.5, 0.4],
         "val_loss": [0.7, 0.6, 0.6],
         "val_auc": [0.5, 0.7, 0.8],
+        "val_accuracy": [0.4, 0.6, 0.9],
     }
 )
 GRID = pd.DataFrame(
@@ -51,7 +52,14 @@ FIGURES = {
     ),
     "training_curves": (
         lambda: plots.training_curves({"00": HISTORY, "baseline": HISTORY[:1]}),
-        ["epoch", "Validation AUC", "member 00", "baseline"],
+        ["epoch", "Validation AUC", "Validation accuracy", "member 00", "baseline"],
+    ),
+    "learning_rate_range": (
+        lambda: plots.learning_rate_range(
+            pd.DataFrame({"rate": [1e-4, 1e-3, 1e-2], "loss": [2, 1.2, 3], "smoothed": [2, 1.6, 2]}),
+            1e-3,
+        ),
+        ["learning rate", "smoothed", "suggested: 0.001"],
     ),
     "reliability": (
         lambda: plots.reliability({"score": BINS, "probability": BINS}, "a & <b>"),

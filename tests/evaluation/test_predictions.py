@@ -100,6 +100,9 @@ def test_metrics_of_a_file_are_those_of_its_outputs(tmp_path):
         index=classes, columns=classes, fill_value=0
     )
     assert metrics["confusion_matrix"] == counted.to_numpy().tolist()
+    recall = counted.loc["defect", "defect"] / 3
+    assert metrics["per_class"]["defect"]["recall"] == pytest.approx(recall, abs=1e-6)
+    assert [metrics["per_class"][c]["support"] for c in classes] == [3, 5]
     assert list(metrics["models"]) == list(outputs)
     for name, output in outputs.items():
         expected = bootstrap_metrics(labels, output, 0, 0.5, 20, 0.95, random_state=3)

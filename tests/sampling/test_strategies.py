@@ -171,3 +171,31 @@ def test_dpus_is_the_sampler_on_whitened_features(blobs):
     subsets, groups = dpus(features, labels, 3, 2, 0.3, "independent", 7)
     assert np.array_equal(groups, sampler.labels_)
     assert [s.tolist() for s in subsets] == [s.tolist() for s in sampler.subsets_]
+
+
+FOUR = np.repeat(["glass", "paper", "metal", "trash"], [60, 40, 23, 20])
+
+
+def test_of_four_classes_each_larger_one_is_drawn_by_its_groups_and_the_smallest_is_whole():
+    # Two groups a class, three to one; the target is 22, 10 % above the smallest class.
+    places = np.concatenate([np.arange(n) % 4 == 0 for n in (60, 40, 23, 20)])
+    features = np.eye(2)[places.astype(int)] + 1e-3 * np.random.default_rng(0).normal(size=(143, 2))
+    subsets, groups = dpus(features, FOUR, 2, 6, "auto", "independent", 0)
+    assert (groups[FOUR == "trash"] == -1).all()
+    for label, size, small in (("glass", 22, 5.5), ("paper", 22, 5.5), ("metal", 22, 22 * 6 / 23)):
+        of_class = np.equal(FOUR, label)
+        # The groups are the true ones.
+        assert len(set(zip(groups[of_class], places[of_class], strict=True))) == 2
+        for subset in subsets:
+            chosen = subset[FOUR[subset] == label]
+            assert len(chosen) == len(set(chosen)) == size
+            assert abs(places[chosen].sum() - small) < 1
+    for subset in subsets:
+        assert subset[FOUR[subset] == "trash"].tolist() == list(range(123, 143))
+
+
+def test_a_class_between_the_smallest_and_the_target_is_whole_too():
+    labels = np.repeat([0, 1, 2], [60, 21, 20])
+    features = np.random.default_rng(0).normal(size=(101, 2))
+    subsets, _ = dpus(features, labels, 2, 3, "auto", "independent", 0)
+    assert all(np.bincount(labels[s]).tolist() == [22, 21, 20] for s in subsets)

@@ -1,17 +1,22 @@
 """One member: reproducible, resumable, never silent about a loss that is not a number."""
 
+import itertools
+
+import mindspore as ms
 import numpy as np
 import pandas as pd
 import pytest
 from mindspore import nn
 
-from mindspore_dpus.config import AugmentConfig, DeviceConfig, LossConfig, TrainingConfig
+from mindspore_dpus.config import AugmentConfig, DeviceConfig, LossConfig, ModelConfig, TrainingConfig
 from mindspore_dpus.device import configure
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.losses import create_loss
 from mindspore_dpus.models.factory import create_model
+from mindspore_dpus.models.freeze import layers, phases
 from mindspore_dpus.models.weights import get_state
 from mindspore_dpus.training.checkpoint import load_checkpoint
+from mindspore_dpus.training.schedules import learning_rate_factor
 from mindspore_dpus.training.trainer import MemberData, Trainer, predict
 
 SEED = [0, 1]
@@ -39,6 +44,17 @@ def trainer(device, backbone="resnet18", stamp=None, loss=None, **training):
     )
 
 
+def tiny(device, phases=None, **training):
+    """A trainer of three fully connected layers: a step of it takes no time."""
+    ms.set_seed(5)
+    net = nn.SequentialCell(
+        nn.Flatten(), nn.Dense(32 * 32, 4), nn.ReLU(), nn.Dense(4, 4), nn.Dense(4, 2)
+    )
+    net.init_parameters_data()
+    config = TrainingConfig(**{"epochs": 2, "batch_size": 8, "select_by": "last"} | training)
+    return Trainer(net, create_loss(LossConfig(), (12, 12)), config, device, {"key": "k"}, phases)
+
+
 def start(backbone="resnet18"):
     return get_state(create_model(backbone, 2, 1, seed=7))
 
@@ -64,7 +80,8 @@ def test_learns_and_leaves_its_history(device, data, tmp_path):
     rows = fit(member, data, tmp_path)
     assert rows == load_checkpoint(tmp_path / "last.safetensors")[1]["history"]
     history = pd.read_csv(tmp_path / "history.csv")
-    assert history.columns.tolist() == ["epoch", "train_loss", "val_loss", "val_auc", "seconds"]
+    names = ["epoch", "train_loss", "val_loss", "val_auc", "val_accuracy", "seconds"]
+    assert history.columns.tolist() == names
     assert history["epoch"].tolist() == [1, 2, 3, 4]
     assert history["train_loss"].iloc[-1] < 0.5 * history["train_loss"].iloc[0]
     assert history["val_auc"].max() == 1.0
@@ -123,6 +140,75 @@ def test_frozen_parameters_and_their_batch_norms_stay(device, data, tmp_path):
     assert same == {n for n in before if n.startswith(("conv1.", "bn1.", "layer1."))}
 
 
+def test_gradual_unfreezing_starts_at_the_classifier(device, data, tmp_path):
+    config = ModelConfig(fine_tuning="gradual", unfreeze_parts=2)
+    member = tiny(device)
+    member = tiny(device, phases(member.net, config), epochs=3)
+    states = [get_state(member.net)]
+    member.fit(
+        data, states[0], tmp_path / "whole", SEED, lambda row: states.append(get_state(member.net))
+    )
+    changed = [
+        {name for name in first if not np.array_equal(first[name], second[name])}
+        for first, second in itertools.pairwise(states)
+    ]
+    head, middle, bottom = ({f"{i}.weight", f"{i}.bias"} for i in (4, 3, 1))
+    assert changed == [head, head | middle, head | middle | bottom]
+
+
+def test_a_member_resumed_before_and_after_unfreezing_equals_an_uninterrupted_one(
+    device, data, tmp_path
+):
+    plan = phases(
+        tiny(device).net, ModelConfig(fine_tuning="gradual", unfreeze_parts=2, unfreeze_every=2)
+    )
+    whole = tiny(device, plan, epochs=6, optimizer="radam")
+    state = get_state(whole.net)
+    whole.fit(data, state, tmp_path / "whole", SEED)
+    for epochs in (2, 3, 6):
+        tiny(device, plan, epochs=epochs, optimizer="radam").fit(data, state, tmp_path / "torn", SEED)
+    assert_equal(weights(tmp_path / "whole", "last"), weights(tmp_path / "torn", "last"))
+
+
+def test_patience_does_not_run_before_all_layers_are_trained(device, data, tmp_path):
+    plan = phases(
+        tiny(device).net, ModelConfig(fine_tuning="gradual", unfreeze_parts=2, unfreeze_every=3)
+    )
+    member = tiny(device, plan, epochs=12, patience=2, select_by="auc", learning_rate=1e-12)
+    member.fit(data, get_state(member.net), tmp_path, SEED)
+    assert len(load_checkpoint(tmp_path / "last.safetensors")[1]["history"]) == 8
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v2"])
+def test_kept_outputs_of_a_frozen_start_change_nothing_but_the_last_digits(data, tmp_path, backbone):
+    results = []
+    for megabytes in (64, 0):
+        device = configure(DeviceConfig(target="CPU", frozen_cache_mb=megabytes))
+        net = create_model(backbone, 2, 1, device=device)
+        plan = phases(net, ModelConfig(backbone=backbone, freeze_layers=48))
+        config = TrainingConfig(epochs=1, batch_size=8, select_by="last")
+        member = Trainer(net, create_loss(LossConfig(), (12, 12)), config, device, {}, plan)
+        fit(member, data, tmp_path / str(megabytes), backbone)
+        assert (member.data is data) == (megabytes == 0)
+        results.append(weights(tmp_path / str(megabytes)))
+    names = layers(create_model(backbone, 2, 1))
+    assert [p.name for p in net.trainable_params()] == names[48:]
+    for name, kept in results[0].items():
+        np.testing.assert_allclose(kept, results[1][name], atol=2e-3, err_msg=name)
+    before = start(backbone)
+    assert all(np.array_equal(before[name], results[0][name]) for name in names[:48])
+    assert not np.array_equal(before[names[-1]], results[0][names[-1]])
+
+
+def test_augmented_images_are_not_kept(device, data, tmp_path):
+    net = create_model("resnet18", 2, 1, device=device)
+    plan = phases(net, ModelConfig(backbone="resnet18", fine_tuning="shallow"))
+    config = TrainingConfig(epochs=1, batch_size=8, augment=AugmentConfig(horizontal_flip=True))
+    member = Trainer(net, create_loss(LossConfig(), (12, 12)), config, device, {}, plan)
+    fit(member, data, tmp_path)
+    assert member.data is data
+
+
 def test_outputs_that_are_not_numbers_are_named(device, data, tmp_path):
     # A batch norm at the end: its kept variance is used in evaluation only.
     net = nn.SequentialCell(nn.Flatten(), nn.Dense(32 * 32, 2), nn.BatchNorm1d(2))
@@ -154,25 +240,69 @@ def test_a_loss_that_is_not_a_number_names_member_epoch_and_step(device, data, t
     assert_equal(good, weights(tmp_path / "00", "last"))
 
 
-@pytest.mark.parametrize("select_by", ["auc", "loss", "last"])
+@pytest.mark.parametrize("select_by", ["auc", "accuracy", "loss", "last"])
 def test_the_best_epoch_is_kept(device, data, tmp_path, select_by):
-    fit(trainer(device, epochs=3, select_by=select_by), data, tmp_path)
+    member = tiny(device, epochs=5, select_by=select_by, learning_rate=0.03)
+    member.fit(data, get_state(member.net), tmp_path, SEED)
     history = load_checkpoint(tmp_path / "last.safetensors")[1]["history"]
     expected = {
         "auc": max(history, key=lambda row: row["val_auc"]),
+        "accuracy": max(history, key=lambda row: row["val_accuracy"]),
         "loss": min(history, key=lambda row: row["val_loss"]),
         "last": history[-1],
     }[select_by]
     assert load_checkpoint(tmp_path / "best.safetensors")[1]["epoch"] == expected["epoch"]
 
 
-def test_cosine_schedule_starts_at_the_rate_and_falls(device, data):
-    member = trainer(device, epochs=4, lr_schedule="cosine", learning_rate=0.1)
-    rates = []
-    for epoch in (1, 3, 4):
-        member._set_learning_rate(epoch)
-        rates.append(float(member.optimizer.learning_rate.asnumpy()))
-    np.testing.assert_allclose(rates, [0.1, 0.05, 0.05 * (1 - 2**-0.5)], rtol=1e-5)
+class Recorder:
+    """Rates with which a trainer's steps are made."""
+
+    def __init__(self, member):
+        self.rates = []
+        member._enter_before, member._enter = member._enter, self.enter
+        self.member = member
+
+    def enter(self, epoch, data):
+        self.member._enter_before(epoch, data)
+        engine = self.member.engine
+        if not hasattr(engine, "unwatched"):
+            engine.unwatched, engine.step = engine.step, self.step
+
+    def step(self, images, labels):
+        self.rates.append(float(self.member.engine.optimizer.learning_rate.asnumpy()))
+        return self.member.engine.unwatched(images, labels)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "one_cycle"])
+def test_every_step_has_the_rate_of_the_schedule(device, data, tmp_path, schedule):
+    member = tiny(device, epochs=4, lr_schedule=schedule, learning_rate=0.1)
+    recorder = Recorder(member)
+    member.fit(data, get_state(member.net), tmp_path, SEED)
+    expected = [
+        0.1 * learning_rate_factor(schedule, epoch, step, 4, 3)
+        for epoch in (1, 2, 3, 4)
+        for step in range(3)
+    ]
+    np.testing.assert_allclose(recorder.rates, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "radam"])
+def test_optimizer_and_schedule_go_on_to_the_bit(device, data, tmp_path, optimizer):
+    settings = {"optimizer": optimizer, "lr_schedule": "one_cycle", "epochs": 3}
+    whole = tiny(device, **settings)
+    state = get_state(whole.net)
+    whole.fit(data, state, tmp_path / "whole", SEED)
+    for member, stop in ((tiny(device, **settings), 2), (tiny(device, **settings), 9)):
+
+        def stop_after(row, stop=stop):
+            if row["epoch"] == stop:
+                raise KeyboardInterrupt
+
+        try:
+            member.fit(data, state, tmp_path / "torn", SEED, stop_after)
+        except KeyboardInterrupt:
+            assert stop == 2
+    assert_equal(weights(tmp_path / "whole", "last"), weights(tmp_path / "torn", "last"))
 
 
 def test_mixed_precision_is_not_for_the_cpu():

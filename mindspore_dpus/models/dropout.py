@@ -1,0 +1,52 @@
+"""Dropout that draws from a seed. MindSpore's draws from a state that nobody can set back."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from mindspore import Tensor, nn
+
+
+class SeededMask(nn.Cell):
+    """The primitive that stands inside an ``nn.Dropout``: PyNative mode only.
+
+    Args:
+        p: probability that a number is set to 0; the others grow by 1 / (1 - p).
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+        self.rng = np.random.default_rng(0)
+
+    def construct(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        kept = self.rng.random(x.shape, np.float32) >= self.p
+        mask = Tensor((kept / (1 - self.p)).astype(np.float32))
+        return x * mask.astype(x.dtype), mask
+
+
+def use_seeded_dropout(net: nn.Cell) -> int:
+    """Replace the primitive of every dropout of a network, ours or mindcv's (stochastic depth included).
+
+    Args:
+        net: a network that runs in PyNative mode.
+
+    Returns:
+        How many were replaced.
+    """
+    cells = [cell for _, cell in net.cells_and_names() if isinstance(cell, nn.Dropout) and cell.p]
+    for cell in cells:
+        cell.dropout = SeededMask(cell.p)
+    return len(cells)
+
+
+def seed_dropout(net: nn.Cell, seed: Sequence[int]) -> None:
+    """Let a network's dropouts draw from a seed, each its own numbers.
+
+    Args:
+        net: after ``use_seeded_dropout``; of others, nothing happens.
+        seed: such as run, member, epoch.
+    """
+    masks = [cell for _, cell in net.cells_and_names() if isinstance(cell, SeededMask)]
+    for i, mask in enumerate(masks):
+        # The 1 tells it from other streams of the same seed.
+        mask.rng = np.random.default_rng([*seed, 1, i])
