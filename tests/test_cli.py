@@ -26,7 +26,8 @@ from mindspore_dpus.config import Config, SimulateConfig
 from mindspore_dpus.errors import UserError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-RUNS = [path for path in sorted(CONFIGS.rglob("*.yaml")) if path.parent.name != "experiments"]
+# Others are experiments.
+RUNS = [path for path in sorted(CONFIGS.rglob("*.yaml")) if "\naxes:" not in path.read_text()]
 
 
 def leaves(section=Config, prefix=""):
@@ -337,6 +338,16 @@ def test_nan_and_infinity_are_refused_wherever_a_number_is_taken(key, length, va
         ("training.patience", 0),
         ("training.learning_rate", 0),
         ("training.augment.rotation", 181),
+        ("training.lr_range.steps", 9),
+        ("model.unfreeze_every", 0),
+        ("model.unfreeze_parts", 0),
+        ("data.classes", ["a"]),
+        ("training.augment.crop", 0),
+        ("training.augment.shear", 90),
+        ("training.augment.shift", 1),
+        ("training.augment.warp", 0.5),
+        ("training.augment.hue", 0.6),
+        ("training.augment.saturation", 1.1),
         ("training.augment.brightness", 1),
         ("training.augment.contrast", 1),
         ("evaluation.threshold", 1.1),
@@ -399,6 +410,16 @@ def test_values_out_of_range_are_named(key, value):
             ["--data.root=x", "--decision.defect_rate=0.1", "--loss.label_smoothing=0.1"],
             ["decision.defect_rate", "loss.label_smoothing", "decision.calibration"],
         ),
+        (
+            ["--data.root=x", "--model.fine_tuning=gradual", "--training.epochs=4"],
+            ["training.epochs is 4", "gradual", "model.unfreeze_every", "model.unfreeze_parts"],
+        ),
+        (
+            ["--data.root=x", "--training.lr_range.low=0.1", "--training.lr_range.high=0.1"],
+            ["training.lr_range.low is 0.1", "high is 0.1"],
+        ),
+        (["--data.root=x", "--training.augment.hue=0.1"], ["training.augment.hue", "data.channels 1"]),
+        (["--data.root=x", "--training.augment.saturation=0.1"], ["saturation", "data.channels 1"]),
     ],
 )
 def test_impossible_combinations_name_their_keys(args, keys):
@@ -427,6 +448,7 @@ EFFECTS = [
         for strategy in ("random_under", "random_over", "none")
     ),
     ("--data.tiles.top_k=4", "data.tiles.pool", "max", "top_k"),
+    ("--model.freeze_layers=3", "model.fine_tuning", "shallow", "deep or gradual"),
 ]
 
 

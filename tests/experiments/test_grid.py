@@ -35,6 +35,34 @@ def test_the_shipped_experiments_expand(name, castings):
     assert all(case.folder.parent == Path("runs", name) for case in cases)
 
 
+OTHERS = {
+    "waste/freeze_depth": 2 * 14,
+    "waste/learning_rate": 2 * 6,
+    "waste/compare": 5,
+    "waste/imbalance": 6,
+    "chest_xray/compare": 8,
+    "chest_xray/fine_tuning": 3,
+    "chest_xray/covid": 2,
+}
+
+
+def test_every_experiment_of_the_other_systems_is_tested():
+    folders = [REPOSITORY / "configs" / name for name in ("waste", "chest_xray")]
+    files = {f"{path.parent.name}/{path.stem}" for folder in folders for path in folder.iterdir()}
+    assert files - {"waste/base", "chest_xray/base"} == set(OTHERS)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_experiments_of_the_other_systems_expand(name):
+    path = REPOSITORY / "configs" / f"{name}.yaml"
+    experiment = load_experiment(path)
+    assert f"--config configs/{name}.yaml" in path.read_text()
+    experiment.seeds = [0]
+    cases = expand(experiment, ["--data.root=x"])
+    assert len(cases) == OTHERS[name]
+    assert all(case.folder.parent == Path("runs", name.replace("/", "_")) for case in cases)
+
+
 def test_every_cell_gets_its_keys_and_its_seed(tmp_path):
     experiment = load_experiment(write_experiment(tmp_path))
     cases = expand(experiment, ["--data.root=x", "--training.epochs=3"])
