@@ -17,6 +17,7 @@ DICOM = [
 # Plug-ins for lossless JPEG, 12-bit JPEG and JPEG-LS. Apart, as the second is under the GPL; from 2.3
 # on, it wants NumPy 2.
 DICOM_JPEG = ["pylibjpeg>=2.0,<3", "pylibjpeg-libjpeg>=2.2,<2.3"]
+TEST = ["pytest>=8,<10", "pytest-xdist>=3.6,<4"]
 # For tools/export.py. These leave NumPy 1.26 and protobuf as MindSpore needs them.
 EXPORT = ["onnx>=1.18,<2", "onnxruntime>=1.20,<2"]
 
@@ -61,8 +62,8 @@ setup(
         "export": EXPORT,
         # To predict from an exported graph beside MindSpore; without it: requirements/deploy.txt.
         "deploy": ["onnxruntime>=1.20,<2"],
-        "test": ["pytest>=8,<10", *DICOM, *DICOM_JPEG, *EXPORT],
-        "dev": ["pytest>=8,<10", "ruff>=0.14,<1", *DICOM, *DICOM_JPEG, *EXPORT],
+        "test": [*TEST, *DICOM, *DICOM_JPEG, *EXPORT],
+        "dev": [*TEST, "ruff>=0.14,<1", *DICOM, *DICOM_JPEG, *EXPORT],
         # Only compared with, in tests that skip without it; never a dependency of the product.
         "reference": ["torch>=2.4"],
     },

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
+from mindspore_dpus.bars import bar
 from mindspore_dpus.data.frames import split_frame
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.processes import in_threads
@@ -38,7 +38,7 @@ def content_hashes(paths: Sequence[str], root: Path, memory: Path) -> list[str]:
     new = [key for key in dict.fromkeys(keys) if key not in known]
     if new:
         hashes = in_threads(_hash, (key[0] for key in new))
-        known |= zip(new, tqdm(hashes, "hashes", len(new), leave=False, disable=None), strict=True)
+        known |= zip(new, bar(hashes, "hashes", len(new)), strict=True)
         _remember(known, memory)
     return [known[key] for key in keys]
 

@@ -92,7 +92,7 @@ def test_the_command_keeps_its_name():
         ("evaluate", ["--run", "nowhere"], "nowhere is no run folder"),
         ("evaluate", [], "--run"),
         ("predict", ["--run", "nowhere", "image.png"], "nowhere is no run folder"),
-        ("predict", ["--run", "nowhere"], "PATH"),
+        ("predict", ["--run", "nowhere"], "name images to score"),
         ("simulate", ["--size", "32"], "output"),
     ],
 )

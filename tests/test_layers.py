@@ -12,7 +12,7 @@ PACKAGE = "mindspore_dpus"
 
 # From the ground up. A name stands for all modules below it, unless they have a line of their own.
 FLOORS = [
-    [PACKAGE, "errors", "config", "run", "checks", "cli", "processes", "device", "options"],
+    [PACKAGE, "bars", "errors", "config", "run", "checks", "cli", "processes", "device", "options"],
     ["data", "losses", "models", "hashing"],
     [
         "evaluation.metrics",

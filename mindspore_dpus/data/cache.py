@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
+from mindspore_dpus.bars import bar
 from mindspore_dpus.data.decoded import ImageError
 from mindspore_dpus.data.images import ImageSpec, load_prepared
 from mindspore_dpus.data.samples import write_table
@@ -50,7 +50,7 @@ def build_cache(table: pd.DataFrame, root: Path, spec: ImageSpec, path: Path, un
             return None
 
         loaded = in_threads(load, range(len(names)))
-        progress = tqdm(loaded, "images", len(names), leave=False, disable=None)
+        progress = bar(loaded, "images", len(names))
         errors = [(name, e) for name, e in zip(names, progress, strict=True) if e]
         images.flush()
         if errors:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
+from mindspore_dpus.bars import bar
 from mindspore_dpus.data.decoded import ImageError
 from mindspore_dpus.data.phash import BITS, low_frequencies
 from mindspore_dpus.data.reading import read_image
@@ -48,7 +48,7 @@ def measure_images(paths: Sequence[str], root: Path) -> Measures:
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         progress = pool.map(lambda name: measure(root / name), paths)
-        rows = list(tqdm(progress, "audit", len(paths), leave=False, disable=None))
+        rows = list(bar(progress, "audit", len(paths)))
     coefficients = np.array([row.pop("coefficients") for row in rows], np.float32).reshape(-1, BITS)
     return Measures(pd.DataFrame(rows, columns=list(NOTHING)), coefficients)
 

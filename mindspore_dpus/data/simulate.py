@@ -14,8 +14,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
+from mindspore_dpus.bars import bar
 from mindspore_dpus.config import SimulateConfig
 from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.errors import UserError
@@ -243,7 +243,7 @@ def simulate(config: SimulateConfig, folder: Path, random_state: int) -> Path:
     manifest.unlink(missing_ok=True)
     plan = list(_plan(config))
     rows = []
-    for i, (split, label) in enumerate(tqdm(plan, "simulate", leave=False, disable=None)):
+    for i, (split, label) in enumerate(bar(plan, "simulate")):
         rng = np.random.default_rng([random_state, i])
         proportions = np.array(config.proportions) / sum(config.proportions)
         subpopulation = str(rng.choice(SUBPOPULATIONS, p=proportions))

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 from mindspore import nn
-from tqdm import tqdm
 
+from mindspore_dpus.bars import bar
 from mindspore_dpus.data.loader import BatchSource, batches
 from mindspore_dpus.device import Device
 from mindspore_dpus.errors import UserError
@@ -81,7 +81,7 @@ def extract(
     source = BatchSource(images, rows, np.zeros(len(rows)), batch_size)
     vectors, done = None, 0
     try:
-        for batch, _ in tqdm(batches(source), "features", len(source), leave=False, disable=None):
+        for batch, _ in bar(batches(source), "features", len(source)):
             net(batch)
             part = kept[-1].asnumpy()
             if vectors is None:

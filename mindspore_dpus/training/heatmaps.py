@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pandas as pd
 from mindspore import Tensor
-from tqdm import tqdm
 
+from mindspore_dpus.bars import bar
 from mindspore_dpus.data.images import ImageSpec, scale_to_unit
 from mindspore_dpus.data.loader import normalise
 from mindspore_dpus.data.reading import read_image
@@ -44,7 +44,7 @@ def evidence(ensemble: Ensemble, images: np.ndarray, classes: np.ndarray) -> np.
     cams = [GradCam(net, example, settings.layer, settings.method) for net in nets]
     maps = []
     firsts = range(0, len(images), MAP_BATCH)
-    for first in tqdm(firsts, "heatmaps", leave=False, disable=None):
+    for first in bar(firsts, "heatmaps"):
         part = slice(first, first + MAP_BATCH)
         batch = Tensor(normalise(images[part]))
         maps.append(np.mean([cam(batch, classes[part]) for cam in cams], axis=0))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tqdm import tqdm
+from mindspore_dpus.bars import tqdm
 
 
 class Progress:

@@ -23,6 +23,7 @@ COMMON = {
     "model.backbone": "resnet18",
     "training.epochs": 1,
     "evaluation.n_bootstrap": 0,
+    "heatmaps.report": False,
     "device.target": "CPU",
 }
 AXES = {

@@ -61,7 +61,13 @@ def test_a_grid_goes_on_where_it_stopped(finished):
 
 def test_images_and_features_are_shared(finished):
     cache = finished.output / "cache"
-    assert sorted(p.name.split("-")[0] for p in cache.iterdir()) == ["features", "features", "images"]
+    assert sorted(p.name.split("-")[0] for p in cache.iterdir()) == [
+        "features",
+        "features",
+        "hashes.csv",
+        "images",
+        "measures",
+    ]
 
 
 def test_a_killed_grid_ends_with_the_results_of_one_that_was_not(finished, castings, tmp_path):
