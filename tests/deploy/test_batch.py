@@ -178,6 +178,7 @@ class Broken:
     threshold: float = 0.5
     models: tuple = ("fused",)
     identity: str = "broken"
+    batch_size: int = 8
 
     def predict(self, images):
         outputs = np.tile(np.float32([0.2, 0.3, 0.5]), (len(images), 1))
@@ -186,7 +187,7 @@ class Broken:
 
 
 def test_outputs_that_are_no_numbers_never_pass(greys):
-    (rows,) = score_files(Broken(), greys[:3], 8)
+    (rows,) = score_files(Broken(), greys[:3])
     assert [row["predicted"] for row in rows] == ["c", None, "c"]
     assert rows[1]["error"] == "the networks' outputs are not numbers"
     assert "score" not in rows[0]
