@@ -68,7 +68,7 @@ class PreActivation(nn.Cell):
 
     def __init__(self):
         super().__init__()
-        self.stem = nn.Conv2d(3, 8, 3, has_bias=True)
+        self.stem = nn.Conv2d(3, 8, 3)
         self.first = nn.BatchNorm2d(8)
         self.inner = nn.SequentialCell(
             nn.Conv2d(8, 8, 3, group=4), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 1)
