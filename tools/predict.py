@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mindspore_dpus.data.inputs import expand_paths
 from mindspore_dpus.deploy import OnnxPredictor, Scorer
-from mindspore_dpus.deploy.batch import BATCH_SIZE, predict_files
+from mindspore_dpus.deploy.batch import predict_files
 from mindspore_dpus.deploy.results import FORMATS
 from mindspore_dpus.deploy.watch import watch
 from mindspore_dpus.errors import UserError, one_line_errors
@@ -53,7 +53,9 @@ def main() -> int:
     parser.add_argument("--watch", type=Path, metavar="DIR", help="score what arrives in DIR")
     parser.add_argument("--output", type=Path, default=Path("predictions.csv"), help="table to write")
     parser.add_argument("--format", choices=FORMATS, help="default: by the ending of --output")
-    parser.add_argument("--batch", type=int, default=BATCH_SIZE, help="images at a time (%(default)s)")
+    parser.add_argument(
+        "--batch", type=int, help="images scored and written at a time; default: 16, with --run 256"
+    )
     parser.add_argument(
         "--settle",
         type=float,

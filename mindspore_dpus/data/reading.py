@@ -24,8 +24,6 @@ PIXELS_PER_BYTE = 8 * 1032
 # Sixteen bits of four channels are 8 bytes, as text some 30; the rest is metadata.
 BYTES_PER_PIXEL, METADATA_BYTES = 32, 1 << 26
 
-cv2.setLogLevel(0)  # what is wrong with a file is said in our own line
-
 
 def read_image(
     path: str | Path, use_voi: bool = True, max_pixels: int = DataConfig.max_pixels

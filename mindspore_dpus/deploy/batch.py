@@ -12,8 +12,6 @@ from mindspore_dpus.deploy.results import ResultFile, format_of
 from mindspore_dpus.deploy.scoring import Scorer, columns, row_name, score_files, to_look_at
 from mindspore_dpus.errors import UserError
 
-BATCH_SIZE = 16
-
 
 @dataclass
 class Summary:
@@ -68,7 +66,7 @@ def predict_files(
     files: Sequence[Path],
     output: Path,
     kind: str | None = None,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
 ) -> Summary:
     """Score files into a table.
 
@@ -80,7 +78,7 @@ def predict_files(
         files: images, each once.
         output: the table: ``deploy.scoring.columns``, a row for every image.
         kind: ``csv`` or ``jsonl``; None: by the name's ending.
-        batch_size: images scored at a time.
+        batch_size: images scored and written at a time; None: the scorer's.
 
     Raises:
         UserError: the output cannot be written there.

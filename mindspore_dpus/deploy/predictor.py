@@ -22,6 +22,8 @@ class OnnxPredictor:
         UserError: onnxruntime is not installed; a file is missing, torn, or not the other's.
     """
 
+    batch_size = 16
+
     def __init__(self, model: str | Path, threads: int | None = None) -> None:
         model = Path(model)
         if not model.is_file():
@@ -91,6 +93,9 @@ def _session(model: Path, threads: int | None):
         raise UserError("onnxruntime is missing: pip install -r requirements/deploy.txt") from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    # Threads that spin while they wait take the cores from whatever else runs there: measured beside
+    # other programs on two cores, 1.4 times as many images a second without.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if threads is not None:
         options.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])

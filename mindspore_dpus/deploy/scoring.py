@@ -27,6 +27,7 @@ class Scorer(Protocol):
             or where the run is older than decisions.
         models: names of the outputs, ``fused`` first.
         identity: changes with everything that changes a score.
+        batch_size: images that it likes to score at a time.
     """
 
     spec: ImageSpec
@@ -36,6 +37,7 @@ class Scorer(Protocol):
     decision: Decision | None
     models: list[str]
     identity: str
+    batch_size: int
 
     def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """(N, H, W, C) prepared images -> model -> (N, classes) softmax outputs, float32."""
@@ -51,19 +53,20 @@ def columns(scorer: Scorer) -> list[str]:
 
 
 def score_files(
-    scorer: Scorer, files: Sequence[str | Path], batch_size: int = 16
+    scorer: Scorer, files: Sequence[str | Path], batch_size: int | None = None
 ) -> Iterator[list[dict]]:
     """Score files, a batch at a time; the next batch is decoded meanwhile.
 
     Args:
         scorer: what scores.
         files: images.
-        batch_size: files read at a time, and images scored at a time.
+        batch_size: files read at a time, and images scored at a time; None: the scorer's.
 
     Yields:
         For each batch of files its rows, in order: ``columns`` -> values. A file that cannot be used,
         whatever is wrong with it, has a row with ``error`` and nothing else.
     """
+    batch_size = batch_size or scorer.batch_size
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         ahead = None
         for first in range(0, len(files) + batch_size, batch_size):

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mindspore_dpus.data.reading import EXTENSIONS
-from mindspore_dpus.deploy.batch import BATCH_SIZE, Summary
+from mindspore_dpus.deploy.batch import Summary
 from mindspore_dpus.deploy.results import ResultFile, format_of
 from mindspore_dpus.deploy.scoring import (
     Loaded,
@@ -103,7 +103,7 @@ def watch(
     output: Path,
     kind: str | None = None,
     settle: float = 2.0,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
     report: Callable[[str], None] = print,
 ) -> Summary:
     """Score what arrives in a folder, until Ctrl-C or SIGTERM.
@@ -115,7 +115,7 @@ def watch(
             change (UTC). A file that is replaced by another of its name has another row.
         kind: ``csv`` or ``jsonl``; None: by the name's ending.
         settle: seconds for which a file must stand still before it is read.
-        batch_size: images scored and written at a time.
+        batch_size: images scored and written at a time; None: the scorer's.
         report: called with a line for everything that somebody should look at.
 
     Returns:
@@ -127,6 +127,7 @@ def watch(
     """
     if not folder.is_dir():
         raise UserError(f"--watch {folder} is not a folder")
+    batch_size = batch_size or scorer.batch_size
     with ResultFile(output, [*columns(scorer), "modified"], kind or format_of(output)) as results:
         done = _done(results)
         summary = Summary()

@@ -24,6 +24,9 @@ class RunScorer:
         UserError: the run is not finished, or a checkpoint is not its own.
     """
 
+    # MindSpore's data pipeline takes its time to start.
+    batch_size = 256
+
     def __init__(self, run: RunFolder, config: Config, baseline: bool = True) -> None:
         self.ensemble = learn.load_ensemble(run, config)
         if not baseline:

@@ -184,6 +184,7 @@ class Broken:
     decision: None = None
     models: tuple = ("fused",)
     identity: str = "broken"
+    batch_size: int = 8
 
     def predict(self, images):
         outputs = np.tile(np.float32([0.2, 0.3, 0.5]), (len(images), 1))
@@ -192,7 +193,7 @@ class Broken:
 
 
 def test_outputs_that_are_no_numbers_never_pass(greys):
-    (rows,) = score_files(Broken(), greys[:3], 8)
+    (rows,) = score_files(Broken(), greys[:3])
     assert [row["predicted"] for row in rows] == ["c", None, "c"]
     assert rows[1]["error"] == "the networks' outputs are not numbers"
     assert "score" not in rows[0]
