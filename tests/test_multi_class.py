@@ -75,7 +75,7 @@ def test_every_larger_class_is_drawn_and_the_smallest_is_whole(run):
 
 def test_the_members_train_with_the_rate_that_the_range_test_found(run):
     folder, rate = run
-    assert folder.ran == ["members", "predictions", "metrics", "report"]
+    assert folder.ran == ["members", "predictions", "metrics", "heatmaps", "report"]
     assert rate == suggest_rate(pd.read_csv(folder / "lr_range.csv"))
     report = (folder / "report.html").read_text()
     assert "Learning-rate range test" in report
