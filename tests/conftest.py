@@ -31,3 +31,17 @@ def small_disk(tmp_path):
         pytest.skip(f"cannot make a small disk: {mounted.stderr.strip()}")
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With ``-n``: the tests of a file stay together, as they share what it trains; those of experiments
+    share one grid over all their files."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            folder, _, _ = nodeid.partition("/experiments/")
+            return folder if folder != nodeid else nodeid.partition("::")[0]
+
+    return ByFile(config, log)
