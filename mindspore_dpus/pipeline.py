@@ -5,14 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from mindspore_dpus.cli import load_config
 from mindspore_dpus.config import Config
 from mindspore_dpus.data.inputs import expand_paths
-from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.data.samples import read_table, write_table
 from mindspore_dpus.deploy.batch import Summary, predict_files
 from mindspore_dpus.deploy.bundle import Bundle
-from mindspore_dpus.deploy.scoring import Scorer
 from mindspore_dpus.evaluation.localisation import boxed
 from mindspore_dpus.evaluation.predictions import compute_metrics, predictions_table
 from mindspore_dpus.run import RunFolder, digest, write_json
@@ -154,13 +154,29 @@ def _open(run_path: Path, target: str | None) -> tuple[RunFolder, Config]:
     return run, config
 
 
-def load_scorer(run_path: Path, target: str | None = None) -> Scorer:
+def load_scorer(run_path: Path, target: str | None = None) -> RunScorer:
     """The models of a finished run, ready to score prepared images.
 
     Raises:
         UserError: no finished run.
     """
     return RunScorer(*_open(run_path, target))
+
+
+def write_heatmaps(scorer: RunScorer, predictions: Path, kind: str, folder: Path) -> int:
+    """Show where a run sees what it calls (``stages.explain.explain_predictions``).
+
+    Args:
+        scorer: of ``load_scorer``.
+        predictions: the table that it has filled.
+        kind: ``csv`` or ``jsonl``.
+        folder: for the pictures.
+
+    Returns:
+        How many there are.
+    """
+    table = read_table(predictions) if kind == "csv" else pd.read_json(predictions, lines=True)
+    return len(explain.explain_predictions(scorer, table, folder))
 
 
 def predict(run_path: Path, paths: list[str], output: Path, target: str | None = None) -> Summary:

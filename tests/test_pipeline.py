@@ -15,7 +15,16 @@ from mindspore_dpus.deploy import OnnxPredictor
 from mindspore_dpus.deploy.batch import predict_files
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.decision import Decision
-from mindspore_dpus.pipeline import evaluate, export, localisation_line, predict, summary, train
+from mindspore_dpus.pipeline import (
+    evaluate,
+    export,
+    load_scorer,
+    localisation_line,
+    predict,
+    summary,
+    train,
+    write_heatmaps,
+)
 from mindspore_dpus.run import RunFolder
 from mindspore_dpus.training.checkpoint import load_checkpoint
 
@@ -305,6 +314,20 @@ def test_predict_with_nothing_readable_still_has_its_rows(run, tmp_path):
     table = pd.read_csv(tmp_path / "predictions.csv")
     assert table["error"].str.contains("does not exist").tolist() == [True]
     assert table["predicted"].isna().all()
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_what_is_called_is_shown(run, castings, tmp_path, kind):
+    scorer, output = load_scorer(run.path), tmp_path / f"p.{kind}"
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    files = expand_paths([str(castings / "test" / "defect"), str(broken)])
+    summary = predict_files(scorer, files, output, kind)
+    assert write_heatmaps(scorer, output, kind, tmp_path / "maps") == summary.counts["defect"] > 0
+    table = pd.read_csv(tmp_path / "maps" / "heatmaps.csv")
+    assert set(table["path"]) < {str(file) for file in files}
+    assert all((tmp_path / "maps" / name).is_file() for name in table["heatmap"])
+    assert table["peak_x"].dropna().between(0, 31).all()
 
 
 def test_the_exported_graph_gives_the_runs_scores(run, castings, tmp_path):

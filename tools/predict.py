@@ -1,6 +1,7 @@
 """Score images with a trained run, or with an exported graph and without MindSpore.
 
 python tools/predict.py --run runs/castings_mobilenet_v2 FOLDER --output predictions.csv
+python tools/predict.py --run runs/castings_mobilenet_v2 FOLDER --heatmaps heatmaps
 python tools/predict.py --model model.onnx FOLDER --output predictions.jsonl
 python tools/predict.py --model model.onnx --watch FOLDER --output predictions.csv
 
@@ -14,7 +15,7 @@ from pathlib import Path
 from mindspore_dpus.data.inputs import expand_paths
 from mindspore_dpus.deploy import OnnxPredictor, Scorer
 from mindspore_dpus.deploy.batch import predict_files
-from mindspore_dpus.deploy.results import FORMATS
+from mindspore_dpus.deploy.results import FORMATS, format_of
 from mindspore_dpus.deploy.watch import watch
 from mindspore_dpus.errors import UserError, one_line_errors
 from mindspore_dpus.options import OneLineParser
@@ -52,6 +53,12 @@ def main() -> int:
     )
     parser.add_argument("--watch", type=Path, metavar="DIR", help="score what arrives in DIR")
     parser.add_argument("--output", type=Path, default=Path("predictions.csv"), help="table to write")
+    parser.add_argument(
+        "--heatmaps",
+        type=Path,
+        metavar="DIR",
+        help="with --run: write where the networks see a defect, for every image that is called one",
+    )
     parser.add_argument("--format", choices=FORMATS, help="default: by the ending of --output")
     parser.add_argument(
         "--batch", type=int, help="images scored and written at a time; default: 16, with --run 256"
@@ -71,13 +78,24 @@ def main() -> int:
     for name, value in (("batch", args.batch), ("settle", args.settle), ("threads", args.threads)):
         if value is not None and not value > 0:
             raise UserError(f"--{name} is {value}; it must be above 0")
+    if args.heatmaps and (args.watch or args.model):
+        raise UserError("--heatmaps is for --run and images named here, not for --watch or --model")
+    if args.heatmaps and args.heatmaps.is_file():
+        raise UserError(f"--heatmaps {args.heatmaps} is a file; name a folder")
     if args.watch:
         say = functools.partial(print, flush=True)
         scorer = load_scorer(args)
         summary = watch(scorer, args.watch, args.output, args.format, args.settle, args.batch, say)
     else:
         files = expand_paths(args.paths)
-        summary = predict_files(load_scorer(args), files, args.output, args.format, args.batch)
+        scorer = load_scorer(args)
+        summary = predict_files(scorer, files, args.output, args.format, args.batch)
+        if args.heatmaps:
+            from mindspore_dpus import pipeline
+
+            kind = args.format or format_of(args.output)
+            shown = pipeline.write_heatmaps(scorer, args.output, kind, args.heatmaps)
+            print(f"{args.heatmaps}: {shown} heatmaps, and heatmaps.csv")
     print("\n".join(summary.lines(args.output)))
     return 1 if summary.look else 0
 

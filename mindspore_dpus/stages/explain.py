@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mindspore_dpus.config import Config
+from mindspore_dpus.data.images import load_prepared
 from mindspore_dpus.data.reading import read_image
 from mindspore_dpus.data.samples import read_table, write_table
 from mindspore_dpus.errors import UserError
@@ -18,6 +19,9 @@ from mindspore_dpus.evaluation.report import HEATMAPS, WORST
 from mindspore_dpus.run import RunFolder
 from mindspore_dpus.stages.learn import load_ensemble
 from mindspore_dpus.stages.prepare import load_images, read_samples, settings
+from mindspore_dpus.stages.score import RunScorer
+
+EXPLAINED_AT_A_TIME = 256
 
 
 def make_heatmaps(run: RunFolder, config: Config, root: Path) -> None:
@@ -51,6 +55,37 @@ def make_heatmaps(run: RunFolder, config: Config, root: Path) -> None:
         write_table(written, run / HEATMAPS)
 
     run.stage("heatmaps", [settings(config.heatmaps)], [HEATMAPS], make)
+
+
+def explain_predictions(scorer: RunScorer, predictions: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """A picture of every image that is called: with two classes the positive ones, with more all.
+
+    Args:
+        scorer: the run that predicted.
+        predictions: ``path, error, predicted``: the table of ``deploy.scoring``.
+        folder: for the pictures, and for ``heatmaps.csv`` (path, heatmap, peak_x, peak_y).
+
+    Returns:
+        What ``heatmaps.csv`` holds.
+
+    Raises:
+        UserError: the backbone has no map of places, or an image has vanished since it was scored.
+    """
+    from mindspore_dpus.training.heatmaps import write_heatmaps
+
+    shown = predictions[predictions["error"].fillna("") == ""]
+    if scorer.positive is not None:
+        shown = shown[shown["predicted"] == scorer.classes[scorer.positive]]
+    written = [pd.DataFrame(columns=["path", "heatmap", "peak_x", "peak_y"])]
+    for first in range(0, len(shown), EXPLAINED_AT_A_TIME):
+        part = shown.iloc[first : first + EXPLAINED_AT_A_TIME]
+        paths = part["path"].tolist()
+        images = np.stack([load_prepared(path, scorer.spec) for path in paths])
+        asked = shown_classes(part, scorer.classes, scorer.ensemble.config)
+        written.append(write_heatmaps(scorer.ensemble, images, asked, paths, folder))
+    table = pd.concat(written[1:] or written, ignore_index=True)
+    write_table(table, folder / "heatmaps.csv")
+    return table
 
 
 def check_boxes(
