@@ -72,6 +72,7 @@ def run(castings, tmp_path_factory):
     [
         ("--model.backbone=resnet81", "unknown backbone"),
         ("--model.pretrained={weights}", "of another network"),
+        ("--model.freeze_layers=99", "layers before the classifier"),
     ],
 )
 def test_a_model_that_cannot_be_built_is_told_before_the_long_stages(

@@ -29,24 +29,20 @@ def check_model(run: RunFolder, config: Config) -> None:
     """Build the members' network once before the long stages of a new run.
 
     Raises:
-        UserError: the backbone, the checkpoint or the device cannot be used.
+        UserError: the backbone, the checkpoint, what is to be frozen or the device cannot be used.
     """
     if "members" in run.stages():
         return
     from mindspore_dpus.device import configure
     from mindspore_dpus.models.factory import create_model
+    from mindspore_dpus.models.freeze import phases
 
     configure(config.device)
     weights = weights_file(config.model.pretrained, config.model.backbone, config)
     _, classes, _ = read_samples(run)
-    create_model(
-        config.model.backbone,
-        len(classes),
-        config.data.channels,
-        weights,
-        allow_fresh=config.model.allow_fresh,
-        freeze=config.model.freeze,
-    )
+    model, channels = config.model, config.data.channels
+    net = create_model(model.backbone, len(classes), channels, weights, allow_fresh=model.allow_fresh)
+    phases(net, model)
 
 
 def make_lr_range(run: RunFolder, config: Config, root: Path) -> float:
