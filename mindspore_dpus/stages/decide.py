@@ -119,7 +119,7 @@ def decision_lines(run: RunFolder, folder: Path, images: str) -> list[str]:
         return []
     return [
         f" decision: none, {run.path} was made before there were any; start tools/train.py with "
-        f"--config {run / 'config.yaml'} to add it"
+        f"--config {run / 'config.yaml'} --output {run.path} to add it"
     ]
 
 

@@ -124,7 +124,8 @@ def test_another_rule_makes_the_decision_only(run, castings):
 def test_a_run_without_a_decision_says_how_to_add_one(castings, tmp_path):
     run = filled(configured(castings, tmp_path / "run"))
     (line,) = decide.decision_lines(run, run.path, "test")
-    assert f"start tools/train.py with --config {run / 'config.yaml'} to add it" in line
+    options = f"--config {run / 'config.yaml'} --output {run.path}"
+    assert f"start tools/train.py with {options} to add it" in line
     table = read_table(run / "samples.csv")
     # What an evaluation left behind before is no news.
     (tmp_path / "decision_test.json").write_text("{}")
