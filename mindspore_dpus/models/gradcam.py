@@ -112,10 +112,13 @@ def _output_shapes(net: nn.Cell, example: Tensor) -> dict[str, list[tuple[int, .
 
 
 def _last_fine_map(shapes: dict[str, list[tuple[int, ...]]]) -> str:
-    for name, (*_, shape) in reversed(shapes.items()):
-        # Inner layers of a block are passed over: they are a step of a sum, not what the block says.
-        if name.count(".") <= 1 and len(shape) == 4 and min(shape[2:]) >= FEWEST_PLACES:
+    # Inner layers of a block are passed over: they are a step of a sum, not what the block says.
+    parts = {name: shape for name, (*_, shape) in shapes.items() if name.count(".") <= 1}
+    for name, shape in reversed(parts.items()):
+        if len(shape) == 4 and min(shape[2:]) >= FEWEST_PLACES:
             return name
+        if len(shape) == 3:
+            break  # Tokens: a transformer, whose only map is what it cuts the image into.
     raise NoMapError(
         f"no part of the backbone gives a map of {FEWEST_PLACES} x {FEWEST_PLACES} places or more at "
         "this image size: name one with heatmaps.layer, or use larger images or a convolutional network"

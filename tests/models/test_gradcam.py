@@ -129,6 +129,23 @@ def test_a_layer_without_a_map_is_refused():
             GradCam(net, Tensor(batch(1, 1, size)), layer)
 
 
+def test_tokens_are_no_map():
+    class Transformer(nn.Cell):
+        def __init__(self) -> None:
+            super().__init__()
+            self.patches, self.block, self.head = nn.Conv2d(1, 4, 4, 4), nn.Dense(4, 4), nn.Dense(4, 2)
+
+        def construct(self, x):
+            tokens = self.patches(x)
+            tokens = tokens.reshape(tokens.shape[0], 4, -1).swapaxes(1, 2)
+            return self.head(self.block(tokens).mean(1))
+
+    example = Tensor(batch(1, 1, 32))
+    with pytest.raises(NoMapError, match="no part of the backbone gives a map"):
+        GradCam(Transformer(), example)
+    assert GradCam(Transformer(), example, "patches").shape == (4, 8, 8)
+
+
 def test_no_hook_is_left_behind():
     net = nn.SequentialCell(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     images = Tensor(batch(2, 1, 8))
