@@ -14,7 +14,6 @@ from jsonargparse import ActionConfigFile, ArgumentParser
 from mindspore_dpus.checks import check_config
 from mindspore_dpus.config import AuditConfig, Config, DataConfig, SimulateConfig
 from mindspore_dpus.errors import UserError
-from mindspore_dpus.options import OneLineParser as OneLineParser
 
 jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
 

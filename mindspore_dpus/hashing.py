@@ -10,8 +10,7 @@ from mindspore_dpus.bars import bar
 from mindspore_dpus.data.frames import split_frame
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.processes import in_threads
-from mindspore_dpus.run import atomic
-from mindspore_dpus.run import file_hash as file_hash
+from mindspore_dpus.run import atomic, file_hash
 
 COLUMNS = ["path", "size", "mtime_ns", "sha256"]
 
@@ -48,8 +47,13 @@ def fingerprint(paths: Sequence[str], root: Path, memory: Path) -> str:
 
     Moving, copying or touching the files changes nothing.
     """
+    return combined_hash(paths, content_hashes(paths, root, memory))
+
+
+def combined_hash(paths: Sequence[str], contents: Sequence[str]) -> str:
+    """One hash of names and the hashes of what they hold (``content_hashes``)."""
     state = hashlib.sha256()
-    for path, content in zip(paths, content_hashes(paths, root, memory), strict=True):
+    for path, content in zip(paths, contents, strict=True):
         state.update(f"{path}\0{content}\n".encode())
     return state.hexdigest()[:16]
 

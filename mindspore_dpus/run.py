@@ -5,8 +5,9 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 
 from mindspore_dpus.errors import UserError
@@ -74,6 +75,17 @@ def file_hash(path: Path) -> str:
     """SHA-256 of a file's content, hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def versions(packages: Iterable[str]) -> dict[str, str | None]:
+    """Package -> its installed version, or None."""
+    found = {}
+    for name in packages:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
 
 
 def _peak_memory(who: str) -> int:

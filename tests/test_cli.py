@@ -14,7 +14,6 @@ import yaml
 from mindspore_dpus import config as config_module
 from mindspore_dpus.checks import check_config
 from mindspore_dpus.cli import (
-    OneLineParser,
     config_parser,
     dump_config,
     load_config,
@@ -24,6 +23,7 @@ from mindspore_dpus.cli import (
 )
 from mindspore_dpus.config import Config, SimulateConfig
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.options import OneLineParser
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 # Others are experiments.

@@ -12,16 +12,15 @@ import dataclasses
 import os
 import platform
 import sys
-from importlib import metadata
 from pathlib import Path
 
 from mindspore_dpus.benchmarks.parts import PARTS, Settings, all_work, plan
 from mindspore_dpus.benchmarks.results import Line, Summary, busy, number, ratio, summarise, table
 from mindspore_dpus.benchmarks.runner import measure, torch_is_installed
-from mindspore_dpus.cli import OneLineParser
 from mindspore_dpus.errors import UserError, one_line_errors
+from mindspore_dpus.options import TARGETS, OneLineParser
 from mindspore_dpus.processes import available_cpus
-from mindspore_dpus.run import write_json
+from mindspore_dpus.run import versions, write_json
 
 PACKAGES = ("mindspore", "torch", "numpy", "numba", "scikit-learn", "opencv-python")
 
@@ -82,9 +81,7 @@ def _parser() -> OneLineParser:
         default=[2400, 20000],
         help="majority samples of the sampler, 1280 to 1000000 (2400 20000)",
     )
-    parser.add_argument(
-        "--device.target", dest="target", choices=("auto", "CPU", "GPU", "Ascend"), default="auto"
-    )
+    parser.add_argument("--device.target", dest="target", choices=TARGETS, default="auto")
     parser.add_argument("--without-torch", action="store_true", help="do not compare")
     parser.add_argument("--output", type=Path, help="JSON file to write, with every setting and version")
     return parser
@@ -115,19 +112,13 @@ def _plain(summary: Summary | None, unit: str) -> dict | None:
 
 
 def _environment() -> dict:
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = None
     load = os.getloadavg()[0]
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cores": len(available_cpus()),
         "load_before": round(load, 2),
-        "versions": versions,
+        "versions": versions(PACKAGES),
     }
 
 

@@ -6,8 +6,8 @@ python tools/evaluate.py --run runs/castings_mobilenet_v2 --data.root FOLDER
 import sys
 from pathlib import Path
 
-from mindspore_dpus.cli import OneLineParser
 from mindspore_dpus.errors import one_line_errors
+from mindspore_dpus.options import OneLineParser
 from mindspore_dpus.pipeline import decision_lines, evaluate, localisation_line, metric_lines
 
 

@@ -10,13 +10,13 @@ each run stands, and logs/ what it says.
 import sys
 from pathlib import Path
 
-from mindspore_dpus.cli import OneLineParser
 from mindspore_dpus.errors import one_line_errors
 from mindspore_dpus.experiments.estimate import duration, estimate_seconds
 from mindspore_dpus.experiments.finished import is_done
 from mindspore_dpus.experiments.grid import expand, load_experiment, restrict
 from mindspore_dpus.experiments.runner import check_jobs, run_grid
 from mindspore_dpus.experiments.tables import write_results
+from mindspore_dpus.options import OneLineParser
 
 
 @one_line_errors

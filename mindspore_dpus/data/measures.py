@@ -1,9 +1,7 @@
 """What the audit knows of each image, from decoding its file once."""
 
 import hashlib
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from mindspore_dpus.bars import bar
 from mindspore_dpus.data.decoded import ImageError
 from mindspore_dpus.data.phash import BITS, low_frequencies
 from mindspore_dpus.data.reading import read_image
+from mindspore_dpus.processes import in_threads
 from mindspore_dpus.run import atomic
 
 VERSION = 1
@@ -46,9 +45,8 @@ def measure_images(paths: Sequence[str], root: Path) -> Measures:
     Returns:
         Their measures in that order; zeros for those that cannot be read.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        progress = pool.map(lambda name: measure(root / name), paths)
-        rows = list(bar(progress, "audit", len(paths)))
+    measured = in_threads(lambda name: measure(root / name), paths)
+    rows = list(bar(measured, "audit", len(paths)))
     coefficients = np.array([row.pop("coefficients") for row in rows], np.float32).reshape(-1, BITS)
     return Measures(pd.DataFrame(rows, columns=list(NOTHING)), coefficients)
 

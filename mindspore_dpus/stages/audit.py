@@ -33,7 +33,7 @@ def make_audit(run: RunFolder, config: Config, root: Path) -> None:
         _stop_at_errors(findings, len(samples), run / "audit.csv")
 
     # Equal findings let everything after them stand: thresholds re-run no training.
-    run.stage("audit", [settings(config.audit), VERSION], ["audit.csv"], make, aside=True)
+    run.stage("audit", settings(config.audit), ["audit.csv"], make, version=VERSION, aside=True)
 
 
 def audit_folder(data: DataConfig, thresholds: AuditConfig, output: str | None) -> pd.DataFrame:

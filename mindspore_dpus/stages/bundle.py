@@ -13,8 +13,7 @@ from mindspore_dpus.data.decoded import ImageError
 from mindspore_dpus.data.images import ImageSpec, load_prepared
 from mindspore_dpus.deploy.bundle import Bundle
 from mindspore_dpus.errors import UserError
-from mindspore_dpus.hashing import file_hash
-from mindspore_dpus.run import RunFolder, atomic
+from mindspore_dpus.run import RunFolder, atomic, file_hash
 from mindspore_dpus.stages import learn
 from mindspore_dpus.stages.prepare import read_samples
 from mindspore_dpus.stages.score import RunScorer

@@ -15,8 +15,7 @@ from mindspore_dpus.evaluation import plots
 from mindspore_dpus.evaluation.predictions import compute_metrics, predictions_table
 from mindspore_dpus.evaluation.report import write_report
 from mindspore_dpus.fusion import fuse
-from mindspore_dpus.hashing import file_hash
-from mindspore_dpus.run import RunFolder, write_json, write_text
+from mindspore_dpus.run import RunFolder, file_hash, write_json, write_text
 from mindspore_dpus.sampling.strategies import BASELINE
 from mindspore_dpus.stages.prepare import image_cache, load_images, read_samples, settings, weights_file
 from mindspore_dpus.stages.subsets import read_subsets

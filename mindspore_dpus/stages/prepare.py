@@ -4,7 +4,6 @@ import dataclasses
 import os
 import platform
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +17,9 @@ from mindspore_dpus.data.cache import build_cache, cache_path, open_cache
 from mindspore_dpus.data.images import ImageSpec
 from mindspore_dpus.data.simulate import simulate
 from mindspore_dpus.data.splits import assign_splits
-from mindspore_dpus.hashing import content_hashes, fingerprint
+from mindspore_dpus.hashing import combined_hash, content_hashes, fingerprint
 from mindspore_dpus.models.pretrained import find_weights
-from mindspore_dpus.run import RunFolder, write_json, write_text
+from mindspore_dpus.run import RunFolder, versions, write_json, write_text
 
 PACKAGES = (
     "mindspore",
@@ -47,16 +46,10 @@ def settings(section: object) -> dict:
 def write_provenance(run: RunFolder, config: Config) -> None:
     """``config.yaml`` and ``environment.json``: what makes this run."""
     write_config(run, config)
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = None
     environment = {
         "mindspore_dpus": __version__,
         "python": platform.python_version(),
-        "packages": versions,
+        "packages": versions(PACKAGES),
         "platform": platform.platform(),
         "cpu_count": os.cpu_count(),
         "command": sys.argv,
@@ -96,10 +89,10 @@ def make_samples(run: RunFolder, config: Config, root: Path) -> None:
     """``samples.csv``: path, label, split, group."""
     data = dataclasses.replace(config.data, root=str(root))
     found = sample_table.find_samples(data)
-    state = [found.to_csv(index=False), data_fingerprint(run, config, root, found["path"])]
+    contents = content_hashes(found["path"], root, hash_memory(run, config))
+    state = [found.to_csv(index=False), combined_hash(found["path"], contents)]
 
     def make() -> None:
-        contents = content_hashes(found["path"], root, cache_dir(run, config) / "hashes.csv")
         parted = "groups_across_splits" in config.audit.allow
         table = assign_splits(found, config.split, config.seed, contents, parted)
         sample_table.write_table(table, run / "samples.csv")
@@ -162,7 +155,12 @@ def cache_dir(run: RunFolder, config: Config) -> Path:
 
 def data_fingerprint(run: RunFolder, config: Config, root: Path, paths: pd.Series) -> str:
     """A hash of these files' names and contents."""
-    return fingerprint(paths, root, cache_dir(run, config) / "hashes.csv")
+    return fingerprint(paths, root, hash_memory(run, config))
+
+
+def hash_memory(run: RunFolder, config: Config) -> Path:
+    """The CSV of hashes already known, shared by runs."""
+    return cache_dir(run, config) / "hashes.csv"
 
 
 def weights_file(pretrained: str | None, backbone: str, config: Config) -> Path | None:

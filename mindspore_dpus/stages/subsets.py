@@ -12,8 +12,7 @@ from mindspore_dpus.data.cache import allocate
 from mindspore_dpus.data.images import ImageSpec
 from mindspore_dpus.data.samples import read_table, write_table
 from mindspore_dpus.features.whiten import EXACT_UP_TO, whiten
-from mindspore_dpus.hashing import file_hash
-from mindspore_dpus.run import RunFolder, atomic, digest
+from mindspore_dpus.run import RunFolder, atomic, digest, file_hash
 from mindspore_dpus.sampling import strategies
 from mindspore_dpus.sampling.diagnostics import MAX_SUBSET, diagnose, embed
 from mindspore_dpus.stages.prepare import (
