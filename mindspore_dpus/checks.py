@@ -2,7 +2,7 @@
 
 import math
 
-from mindspore_dpus.config import Config, DecisionConfig, TilesConfig
+from mindspore_dpus.config import Config, DecisionConfig
 from mindspore_dpus.errors import UserError
 
 
@@ -107,7 +107,6 @@ def _check_decision(config: Config) -> None:
 def _check_effect(config: Config) -> None:
     """Refuse settings that change nothing: who gives one believes that it does."""
     loss, sampling, model = config.loss, config.sampling, config.model
-    tiles = config.data.tiles
     weighted, smoothed = ("weighted_cross_entropy", "focal"), ("cross_entropy", "weighted_cross_entropy")
     for key, is_set, other, value, allowed in (
         ("loss.class_weights", loss.class_weights is not None, "loss.name", loss.name, weighted),
@@ -125,13 +124,6 @@ def _check_effect(config: Config) -> None:
             "sampling.strategy",
             sampling.strategy,
             ("dpus",),
-        ),
-        (
-            "data.tiles.top_k",
-            tiles.top_k != TilesConfig.top_k,
-            "data.tiles.pool",
-            tiles.pool,
-            ("top_k",),
         ),
     ):
         if is_set and value not in allowed:
@@ -167,9 +159,6 @@ _RANGES = (
     ("data.percentiles", "between 0 and 100", lambda v: 0 <= v <= 100),
     ("data.window", "numbers", lambda v: True),
     ("data.max_pixels", "at least 1, at most 1073741824 (OpenCV's limit)", lambda v: 1 <= v <= 1 << 30),
-    ("data.tiles.size", "at least 16, or null", lambda v: v is None or v >= 16),
-    ("data.tiles.overlap", "0 or more, below 1", lambda v: 0 <= v < 1),
-    ("data.tiles.top_k", "at least 1", _positive),
     ("data.simulate.train", "at least 1", _positive),
     ("data.simulate.val", "0 or more", _not_negative),
     ("data.simulate.test", "0 or more", _not_negative),

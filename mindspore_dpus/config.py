@@ -43,21 +43,6 @@ class SimulateConfig:
 
 
 @dataclass
-class TilesConfig:
-    """Overlapping tiles of large images: each is scored, then their scores are pooled."""
-
-    size: int | None = None
-    """Height and width of a tile in pixels of the image; each is resized to data.image_size. null: no
-    tiles, every image is resized as a whole."""
-    overlap: float = 0.25
-    """Share of a tile's side that the next tile covers again: at least a flaw's size."""
-    pool: Literal["max", "top_k"] = "max"
-    """An image's score: the highest score of its tiles, or the mean of the top_k highest."""
-    top_k: int = 3
-    """How many tiles are averaged (pool: top_k)."""
-
-
-@dataclass
 class DataConfig:
     """Where the images are and how one becomes an array."""
 
@@ -94,8 +79,6 @@ class DataConfig:
     max_pixels: int = 300_000_000
     """Height times width of the largest image that is decoded; larger ones are unreadable. Decoding
     takes six to eight bytes a pixel for 16 bits, in as many threads as there are cores."""
-    tiles: TilesConfig = field(default_factory=TilesConfig)
-    """Overlapping tiles of large images."""
     cache_dir: str | None = None
     """Folder of decoded images and features, shared by runs. Default: cache beside the run."""
 

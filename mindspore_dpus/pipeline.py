@@ -4,22 +4,25 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from mindspore_dpus.cli import load_config
 from mindspore_dpus.config import Config
 from mindspore_dpus.data.inputs import expand_paths
 from mindspore_dpus.data.samples import read_table, write_table
+from mindspore_dpus.data.tiles import Tiles
 from mindspore_dpus.deploy.batch import Summary, predict_files
 from mindspore_dpus.deploy.bundle import Bundle
+from mindspore_dpus.deploy.rule import go_by, rule_lines
+from mindspore_dpus.errors import UserError
+from mindspore_dpus.evaluation.decision import Decision
 from mindspore_dpus.evaluation.localisation import boxed
 from mindspore_dpus.evaluation.predictions import compute_metrics, predictions_table
 from mindspore_dpus.run import RunFolder, digest, write_json
 from mindspore_dpus.stages import decide, explain, learn, prepare, subsets
 from mindspore_dpus.stages.audit import make_audit
 from mindspore_dpus.stages.bundle import export_run
-from mindspore_dpus.stages.score import RunScorer
+from mindspore_dpus.stages.score import RunScorer, score_frames
 
 
 def train(config: Config, report: Callable[[str], None] = print) -> RunFolder:
@@ -98,7 +101,10 @@ def evaluate(
     target: str | None = None,
     localisation: bool = False,
     allow_outside_root: bool = False,
-) -> tuple[Path, dict]:
+    decision: Decision | None = None,
+    tiles: Tiles | None = None,
+    choose: bool = False,
+) -> tuple[Path, dict, list[str]]:
     """Score a trained run on labelled images.
 
     Args:
@@ -112,15 +118,21 @@ def evaluate(
         localisation: also hold heatmaps against the annotated boxes of the images
             (``metrics["localisation"]``, and ``localisation.csv``).
         allow_outside_root: whether the manifest may name files outside ``root``; else as in the run.
+        decision: another than the run's.
+        tiles: how each image is cut; default: as for the decision, or not at all.
+        choose: choose a decision on these images, to go by elsewhere.
 
     Returns:
-        The folder with ``predictions.csv``, ``metrics.json`` and, where the run has a decision,
-        ``decision_test.json``; and the metrics.
+        The folder with ``predictions.csv``, ``metrics.json``, with tiles ``tiles.csv``, and, where
+        there is a decision, ``decision.json`` and ``decision_test.json``; the metrics; and what a
+        terminal shows.
 
     Raises:
         UserError: no finished run, unreadable images, or classes that the run never saw.
     """
     run, config = _open(run_path, target)
+    if choose and split == "auto":
+        raise UserError("--decide needs --split: say which images; those of a test would test no more")
     config.data.allow_outside_root |= allow_outside_root
     table, data_root = learn.labelled_images(run, config, root, manifest, split)
     annotated = boxed(table) if localisation else None
@@ -129,21 +141,35 @@ def evaluate(
     if output is not None and config.data.cache_dir is None:
         # The run may lie where nothing can be written.
         config.data.cache_dir = str(output / "cache")
-    images = prepare.load_images(run, config, data_root, table, folder / "unreadable.csv")
-    ensemble = learn.load_ensemble(run, config)
-    outputs = learn.with_fused(ensemble.predict(images, np.arange(len(table))))
-    _, classes, _ = prepare.read_samples(run)
+    scorer = RunScorer(run, config)
+    go_by(scorer, decision, tiles)
+    if localisation and scorer.tiles is not None:
+        raise UserError("--localisation is for whole images, not for tiles")
+    if scorer.tiles is None:
+        images = prepare.load_images(run, config, data_root, table, folder / "unreadable.csv")
+        outputs = scorer.predict(images)
+        (folder / "tiles.csv").unlink(missing_ok=True)
+    else:
+        outputs = score_frames(scorer, table["path"], data_root, folder)
+    classes = scorer.classes
     path = folder / "predictions.csv"
     write_table(predictions_table(table[["path", "label"]], classes, config, outputs), path)
     metrics = compute_metrics(path, classes, config)
     if localisation:
         file = folder / "localisation.csv"
         metrics["localisation"] = explain.check_boxes(
-            ensemble, config, images, annotated, classes, data_root, file
+            scorer.ensemble, config, images, annotated, classes, data_root, file
         )
     write_json(folder / "metrics.json", metrics)
-    decide.assess_evaluation(run, config, table, folder)
-    return folder, metrics
+    if scorer.tiles is not None:
+        metrics["tiles"] = dataclasses.asdict(scorer.tiles)
+    if choose:
+        go_by(scorer, decide.choose_decision(run, config, table, folder, scorer.tiles), None)
+    decide.apply_decision(scorer.decision, config, table, folder)
+    lines = metric_lines(metrics) + decide.decision_lines(run, folder, folder.name) + rule_lines(scorer)
+    if localisation:
+        lines.append(localisation_line(metrics["localisation"]))
+    return folder, metrics, lines
 
 
 def _open(run_path: Path, target: str | None) -> tuple[RunFolder, Config]:
@@ -199,7 +225,11 @@ def predict(run_path: Path, paths: list[str], output: Path, target: str | None =
 
 
 def export(
-    run_path: Path, kind: str, output: Path | None = None, images: list[str] | None = None
+    run_path: Path,
+    kind: str,
+    output: Path | None = None,
+    images: list[str] | None = None,
+    decision: Decision | None = None,
 ) -> tuple[Path, Bundle]:
     """Write a run's fused ensemble as one graph, with a JSON beside it (``stages.bundle``).
 
@@ -209,6 +239,7 @@ def export(
         output: the graph's file; default: ``export/model.<kind>`` in the run folder.
         images: real images, as for ``predict``, on which graph and run must agree; default: of the
             run's test split.
+        decision: another than the run's.
 
     Returns:
         The graph's file, and what its JSON says.
@@ -218,7 +249,7 @@ def export(
     """
     run, config = _open(run_path, None)
     output = output or run / "export" / f"model.{kind}"
-    return output, export_run(run, config, kind, output, images and expand_paths(images))
+    return output, export_run(run, config, kind, output, images and expand_paths(images), decision)
 
 
 def summary(run: RunFolder) -> str:
@@ -237,11 +268,6 @@ def metric_lines(metrics: dict) -> list[str]:
         parts = [f"{m} {_interval(values[m])}" for m in ("auc", "precision", "recall")]
         lines.append(f"{name:>9}: " + ", ".join(parts))
     return lines
-
-
-def decision_lines(run_path: Path, folder: Path) -> list[str]:
-    """What the run's decision does on the images of an evaluation, or how to add one."""
-    return decide.decision_lines(RunFolder.open(run_path), folder, folder.name)
 
 
 def localisation_line(found: dict) -> str:

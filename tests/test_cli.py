@@ -306,9 +306,6 @@ def test_nan_and_infinity_are_refused_wherever_a_number_is_taken(key, length, va
         ("data.image_size", 15),
         ("data.max_pixels", 0),
         ("data.max_pixels", 2**30 + 1),
-        ("data.tiles.size", 15),
-        ("data.tiles.overlap", 1.0),
-        ("data.tiles.top_k", 0),
         ("data.percentiles", (0, 101)),
         ("data.percentiles", (50, 50)),
         ("data.window", (10, 10)),
@@ -447,7 +444,6 @@ EFFECTS = [
         ("--sampling.draw=covering", "sampling.strategy", strategy, "dpus")
         for strategy in ("random_under", "random_over", "none")
     ),
-    ("--data.tiles.top_k=4", "data.tiles.pool", "max", "top_k"),
     ("--model.freeze_layers=3", "model.fine_tuning", "shallow", "deep or gradual"),
 ]
 

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,8 +12,10 @@ from safetensors.numpy import save_file
 
 from mindspore_dpus.cli import parse_config
 from mindspore_dpus.data.inputs import expand_paths
+from mindspore_dpus.data.tiles import Tiles
 from mindspore_dpus.deploy import OnnxPredictor
 from mindspore_dpus.deploy.batch import predict_files
+from mindspore_dpus.deploy.rule import go_by
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.decision import Decision
 from mindspore_dpus.pipeline import (
@@ -197,7 +200,7 @@ def test_an_interrupted_run_goes_on_where_it_was(run, castings, tmp_path):
 
 
 def test_evaluating_the_own_test_split_gives_the_same_numbers(run):
-    _, metrics = evaluate(run.path)
+    _, metrics, _ = evaluate(run.path)
     trained = json.loads((run / "metrics.json").read_text())["test"]
     assert metrics["models"]["fused"]["auc"] == trained["models"]["fused"]["auc"]
 
@@ -228,7 +231,7 @@ def test_a_backbone_without_a_map_is_noted_and_the_run_goes_on(run, castings, tm
 
 
 def test_peaks_are_held_against_the_boxes_of_the_manifest(run, castings):
-    folder, metrics = evaluate(run.path, localisation=True)
+    folder, metrics, _ = evaluate(run.path, localisation=True)
     table = pd.read_csv(folder / "localisation.csv")
     samples = pd.read_csv(run / "samples.csv").set_index("path").loc[table["path"]]
     assert (samples["split"] == "test").all()
@@ -262,7 +265,7 @@ def test_evaluating_other_images(run, castings, tmp_path):
     other = tmp_path / "other"
     for label in ("normal", "defect"):
         shutil.copytree(castings / "val" / label, other / label)
-    folder, metrics = evaluate(run.path, root=str(other), output=tmp_path / "out")
+    folder, metrics, _ = evaluate(run.path, root=str(other), output=tmp_path / "out")
     assert metrics["counts"] == [6, 6]
     scores = pd.read_csv(folder / "predictions.csv").set_index("path")["score"]
     trained = pd.read_csv(run / "predictions_val.csv").set_index("path")["score"]
@@ -270,11 +273,11 @@ def test_evaluating_other_images(run, castings, tmp_path):
 
 
 def test_evaluating_normal_images_only_leaves_auc_undefined(run, castings):
-    _, metrics = evaluate(run.path, root=str(castings / "val"), split="all")
+    _, metrics, _ = evaluate(run.path, root=str(castings / "val"), split="all")
     assert metrics["models"]["fused"]["auc"]["value"] is not None
     only = castings.parent / "only"
     shutil.copytree(castings / "val" / "normal", only / "normal", dirs_exist_ok=True)
-    _, metrics = evaluate(run.path, root=str(only))
+    _, metrics, _ = evaluate(run.path, root=str(only))
     assert metrics["counts"] == [0, 6]
     assert metrics["models"]["fused"]["auc"]["value"] is None
 
@@ -351,6 +354,76 @@ def test_the_exported_graph_gives_the_runs_scores(run, castings, tmp_path):
     assert bundle.decision == Decision.load(run / "decision.json")
 
 
+def test_a_threshold_for_tiles_goes_from_labelled_frames_to_the_line(run, castings, tmp_path):
+    frames = castings / "test"
+    with pytest.raises(UserError, match="--decide needs --split"):
+        evaluate(run.path, choose=True)
+    tiles = Tiles(16, 0.5)
+    folder, metrics, lines = evaluate(
+        run.path, str(frames), None, "all", tmp_path / "frames", tiles=tiles, choose=True
+    )
+    assert metrics["tiles"] == {"size": 16, "overlap": 0.5, "pool": "max", "top_k": 3}
+    decision = Decision.load(folder / "decision.json")
+    assert decision.tiles == tiles
+    assert decision.recall.total == 6
+    assert sum("decision" in line for line in lines) == 1
+    assert not any("note" in line for line in lines)
+    table = pd.read_csv(folder / "predictions.csv").set_index("path")["score"]
+    cut = pd.read_csv(folder / "tiles.csv").groupby("path")
+    assert set(cut.size()) == {9}
+    np.testing.assert_allclose(cut["score"].max()[table.index], table, atol=1e-6)
+    _, _, lines = evaluate(run.path, str(frames), None, "all", tmp_path / "note", tiles=tiles)
+    assert "was chosen on whole images" in lines[-1]
+
+    scorer = load_scorer(run.path)
+    go_by(scorer, decision, None)
+    predict_files(scorer, [frames / name for name in table.index], tmp_path / "p.csv")
+    predicted = pd.read_csv(tmp_path / "p.csv")
+    np.testing.assert_allclose(predicted["score"], table, atol=1e-5)
+    assert (predicted["predicted"] == "defect").tolist() == decision.called(table).tolist()
+
+    pytest.importorskip("onnx")
+    path, bundle = export(run.path, "onnx", tmp_path / "model.onnx", decision=decision)
+    assert bundle.decision == decision
+    predict_files(OnnxPredictor(path), [frames / name for name in table.index], tmp_path / "o.csv")
+    np.testing.assert_allclose(pd.read_csv(tmp_path / "o.csv")["score"], table, atol=1e-4)
+
+
+def test_sixteen_bits_and_dicom_have_one_score_everywhere(castings, tmp_path):
+    from tests.data.dicom_files import write_dicom
+
+    manifest = pd.read_csv(castings / "manifest.csv")
+    for i, path in enumerate(manifest["path"]):
+        values = cv2.imread(str(castings / path), cv2.IMREAD_UNCHANGED).astype(np.uint16) * 15 + 7
+        new = (tmp_path / "data" / path).with_suffix((".png", ".tif", ".dcm", ".DCM")[i % 4])
+        new.parent.mkdir(parents=True, exist_ok=True)
+        if new.suffix.lower() == ".dcm":
+            shown = {} if i % 4 == 3 else {"RescaleSlope": 2, "RescaleIntercept": -14}
+            stored = values if i % 4 == 3 else values // 2 + 7
+            write_dicom(new, stored, BitsStored=12, **shown)
+        else:
+            assert cv2.imwrite(str(new), values)
+        manifest.loc[i, "path"] = new.relative_to(tmp_path / "data").as_posix()
+    manifest.to_csv(tmp_path / "data" / "manifest.csv", index=False)
+    options = ["--data.bits=16", "--data.value_range=window", "--data.window=[0,4095]"]
+    options += ["--sampling.strategy=random_under", "--sampling.baseline=false", "--training.epochs=1"]
+    run = train(tiny(tmp_path / "data", tmp_path / "run", *options), quiet)
+    trained = pd.read_csv(run / "predictions_test.csv")
+    assert set(trained["path"].str[-4:]) == {".png", ".tif", ".dcm", ".DCM"}
+    assert trained["score"].nunique() > 6
+
+    folder, _, _ = evaluate(run.path)
+    evaluated = pd.read_csv(folder / "predictions.csv")
+    np.testing.assert_allclose(evaluated["score"], trained["score"], atol=1e-6)
+    files = [tmp_path / "data" / path for path in trained["path"]]
+    predict_files(load_scorer(run.path), files, tmp_path / "p.csv")
+    np.testing.assert_allclose(pd.read_csv(tmp_path / "p.csv")["score"], trained["score"], atol=1e-5)
+    pytest.importorskip("onnx")
+    path, _ = export(run.path, "onnx", tmp_path / "model.onnx")
+    predict_files(OnnxPredictor(path), files, tmp_path / "o.csv")
+    np.testing.assert_allclose(pd.read_csv(tmp_path / "o.csv")["score"], trained["score"], atol=1e-4)
+
+
 def test_a_graph_that_does_not_agree_is_not_written(run, tmp_path, monkeypatch):
     pytest.importorskip("onnx")
     monkeypatch.setattr("mindspore_dpus.export.agreement.LIMIT", 0.0)
@@ -404,7 +477,7 @@ def test_the_own_data_in_another_place_keeps_its_splits(castings, tmp_path):
     options = ("--training.epochs=1", "--sampling.baseline=false", "--sampling.n_subsets=1")
     run = train(tiny(flat, tmp_path / "run", *options), quiet)
     moved = flat.rename(tmp_path / "moved")
-    folder, _ = evaluate(run.path, root=str(moved))
+    folder, _, _ = evaluate(run.path, root=str(moved))
     scored = pd.read_csv(folder / "predictions.csv")["path"]
     assert scored.tolist() == pd.read_csv(run / "predictions_test.csv")["path"].tolist()
 

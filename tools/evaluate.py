@@ -6,9 +6,10 @@ python tools/evaluate.py --run runs/castings_mobilenet_v2 --data.root FOLDER
 import sys
 from pathlib import Path
 
+from mindspore_dpus.deploy.rule import add_rule_options, read_rule
 from mindspore_dpus.errors import one_line_errors
 from mindspore_dpus.options import OneLineParser
-from mindspore_dpus.pipeline import decision_lines, evaluate, localisation_line, metric_lines
+from mindspore_dpus.pipeline import evaluate
 
 
 @one_line_errors
@@ -35,8 +36,14 @@ def main() -> None:
         action="store_true",
         help="also: do heatmaps peak in the annotated boxes (columns box_x, box_y, box_w, box_h)?",
     )
+    add_rule_options(parser)
+    parser.add_argument(
+        "--decide",
+        action="store_true",
+        help="choose a threshold on these images, by the run's rule; --decision goes by it elsewhere",
+    )
     args = parser.parse_args()
-    folder, metrics = evaluate(
+    folder, _, lines = evaluate(
         args.run,
         args.root,
         args.manifest,
@@ -45,11 +52,10 @@ def main() -> None:
         args.target,
         args.localisation,
         args.allow_outside_root,
+        *read_rule(args),
+        args.decide,
     )
-    print("\n".join(metric_lines(metrics) + decision_lines(args.run, folder)))
-    if args.localisation:
-        print(localisation_line(metrics["localisation"]))
-    print(f"predictions and metrics: {folder}")
+    print("\n".join([*lines, f"predictions and metrics: {folder}"]))
 
 
 if __name__ == "__main__":

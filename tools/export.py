@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mindspore_dpus.deploy.bundle import json_path
 from mindspore_dpus.errors import one_line_errors
+from mindspore_dpus.evaluation.decision import Decision
 from mindspore_dpus.options import OneLineParser
 from mindspore_dpus.pipeline import export
 
@@ -23,8 +24,15 @@ def main() -> None:
     parser.add_argument(
         "--images", nargs="+", help="real images to compare on; default: the run's test split"
     )
+    parser.add_argument(
+        "--decision",
+        type=Path,
+        metavar="FILE",
+        help="decision.json of an evaluation; default: the run's own",
+    )
     args = parser.parse_args()
-    path, bundle = export(args.run, args.format, args.output, args.images)
+    decision = None if args.decision is None else Decision.load(args.decision)
+    path, bundle = export(args.run, args.format, args.output, args.images, decision)
     print(
         f"{path} ({path.stat().st_size / 2**20:.1f} MB) and {json_path(path).name}: "
         f"{len(bundle.members)} members; on {bundle.agreement['images']} images its scores are the "

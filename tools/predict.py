@@ -16,6 +16,7 @@ from mindspore_dpus.data.inputs import expand_paths
 from mindspore_dpus.deploy import OnnxPredictor, Scorer
 from mindspore_dpus.deploy.batch import predict_files
 from mindspore_dpus.deploy.results import FORMATS, format_of
+from mindspore_dpus.deploy.rule import add_rule_options, go_by, read_rule, rule_lines
 from mindspore_dpus.deploy.watch import watch
 from mindspore_dpus.errors import UserError, one_line_errors
 from mindspore_dpus.options import OneLineParser
@@ -72,6 +73,7 @@ def main() -> int:
     )
     parser.add_argument("--threads", type=int, help="with --model; default: one a core")
     parser.add_target()
+    add_rule_options(parser)
     args = parser.parse_args()
     if bool(args.paths) == bool(args.watch):
         raise UserError("name images to score, or a folder with --watch (--help lists the options)")
@@ -82,13 +84,18 @@ def main() -> int:
         raise UserError("--heatmaps is for --run and images named here, not for --watch or --model")
     if args.heatmaps and args.heatmaps.is_file():
         raise UserError(f"--heatmaps {args.heatmaps} is a file; name a folder")
+    decision, tiles = read_rule(args)
+    files = expand_paths(args.paths)
+    scorer = load_scorer(args)
+    go_by(scorer, decision, tiles)
+    if args.heatmaps and scorer.tiles is not None:
+        raise UserError(
+            "--heatmaps shows whole images, not tiles; the columns tile_x ... say where to look"
+        )
     if args.watch:
         say = functools.partial(print, flush=True)
-        scorer = load_scorer(args)
         summary = watch(scorer, args.watch, args.output, args.format, args.settle, args.batch, say)
     else:
-        files = expand_paths(args.paths)
-        scorer = load_scorer(args)
         summary = predict_files(scorer, files, args.output, args.format, args.batch)
         if args.heatmaps:
             from mindspore_dpus import pipeline
@@ -96,7 +103,7 @@ def main() -> int:
             kind = args.format or format_of(args.output)
             shown = pipeline.write_heatmaps(scorer, args.output, kind, args.heatmaps)
             print(f"{args.heatmaps}: {shown} heatmaps, and heatmaps.csv")
-    print("\n".join(summary.lines(args.output)))
+    print("\n".join(summary.lines(args.output) + rule_lines(scorer)))
     return 1 if summary.look else 0
 
 

@@ -4,13 +4,45 @@ A frame is cut into tiles, each is scored as an image of its own, and their scor
 the frame.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from mindspore_dpus.config import TilesConfig
 from mindspore_dpus.data.images import ImageSpec, fit, load_unit
+
+POOLS = ("max", "top_k")
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """How a frame is cut, and how the scores of its tiles become its own.
+
+    Args:
+        size: height and width of a tile, in pixels of the frame; each is resized to the network's input.
+        overlap: share of a tile's side that the next tile covers again: at least a flaw's size.
+        pool: ``max``: the highest score of the tiles, or ``top_k``: the mean of the highest.
+        top_k: how many are averaged.
+
+    Raises:
+        ValueError: a value that is none of these.
+    """
+
+    size: int
+    overlap: float = 0.25
+    pool: str = "max"
+    top_k: int = 3
+
+    def __post_init__(self) -> None:
+        for name, fits, rule in (
+            ("size", self.size >= 16, "at least 16"),
+            ("overlap", 0 <= self.overlap < 1, "0 or more, below 1"),
+            ("pool", self.pool in POOLS, " or ".join(POOLS)),
+            ("top_k", self.top_k >= 1, "at least 1"),
+        ):
+            if not fits:
+                raise ValueError(f"tile {name} is {getattr(self, name)}; it must be {rule}")
 
 
 def tile_boxes(height: int, width: int, size: int, overlap: float) -> np.ndarray:
@@ -36,7 +68,7 @@ def _starts(length: int, size: int, step: int) -> list[int]:
     return [*range(0, last, step), last]
 
 
-def load_tiles(path: str | Path, spec: ImageSpec, tiles: TilesConfig) -> tuple[np.ndarray, np.ndarray]:
+def load_tiles(path: str | Path, spec: ImageSpec, tiles: Tiles) -> tuple[np.ndarray, np.ndarray]:
     """Read one frame and cut it into tiles, each prepared as ``load_prepared`` prepares an image.
 
     What is black and white is decided for the whole frame (its percentiles, not a tile's): equal
@@ -45,7 +77,7 @@ def load_tiles(path: str | Path, spec: ImageSpec, tiles: TilesConfig) -> tuple[n
     Args:
         path: as for ``read_image``.
         spec: how a tile becomes an array.
-        tiles: ``size`` (not None) and ``overlap``.
+        tiles: how.
 
     Returns:
         (T, 4) int64, x, y, width, height of each tile in pixels of the frame, and
@@ -67,7 +99,7 @@ def load_tiles(path: str | Path, spec: ImageSpec, tiles: TilesConfig) -> tuple[n
     return boxes, images
 
 
-def pool_scores(scores: np.ndarray, tiles: TilesConfig) -> np.ndarray:
+def pool_scores(scores: np.ndarray, tiles: Tiles) -> np.ndarray:
     """The score of an image from those of its tiles.
 
     Args:

@@ -87,7 +87,8 @@ def predict_files(
     kind = kind or format_of(output)
     names = columns(scorer)
     # Rows of another model, or in another format, are not gone on with.
-    mark = hashlib.sha256(repr((scorer.identity, scorer.threshold, kind, names)).encode()).hexdigest()
+    makes = (scorer.identity, scorer.threshold, scorer.decision, scorer.tiles, kind, names)
+    mark = hashlib.sha256(repr(makes).encode()).hexdigest()
     part = output.with_name(f"{output.name}.{mark[:8]}.part")
     if output.is_dir():
         raise UserError(f"--output {output} is a folder; name a file")

@@ -7,7 +7,6 @@ import numpy as np
 from mindspore_dpus.data.images import ImageSpec
 from mindspore_dpus.deploy.bundle import Bundle, json_path
 from mindspore_dpus.errors import UserError
-from mindspore_dpus.evaluation.decision import Decision
 from mindspore_dpus.run import file_hash
 
 
@@ -36,6 +35,9 @@ class OnnxPredictor:
                 f"{model} is not the file that {json_path(model)} describes: it is torn, or "
                 "of another export; copy both again"
             )
+        self.threshold = self.bundle.threshold
+        self.decision = self.bundle.decision
+        self.tiles = None if self.decision is None else self.decision.tiles
         self._session = _session(model, threads)
 
     @property
@@ -52,16 +54,6 @@ class OnnxPredictor:
     def positive(self) -> int | None:
         """Index of the positive class."""
         return None if self.bundle.positive is None else self.classes.index(self.bundle.positive)
-
-    @property
-    def threshold(self) -> float:
-        """Score from which an image is positive."""
-        return self.bundle.threshold
-
-    @property
-    def decision(self) -> Decision | None:
-        """Where the threshold comes from."""
-        return self.bundle.decision
 
     @property
     def models(self) -> list[str]:

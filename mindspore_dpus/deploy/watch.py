@@ -143,7 +143,7 @@ def watch(
                         gone = not gone
                         report(f"{folder} is {'gone: waiting for it' if gone else 'back'}")
                     batch: list[tuple[Path, str, Loaded]] = []
-                    for one in looker.ready(lambda file: load(file, scorer.spec), start):
+                    for one in looker.ready(lambda file: load(file, scorer.spec, scorer.tiles), start):
                         batch.append(one)
                         if len(batch) == batch_size:
                             _finish(scorer, batch, results, looker, summary, batch_size, report)

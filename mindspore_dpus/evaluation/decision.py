@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mindspore_dpus.data.tiles import Tiles
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.probability import Proportion, apply_temperature, correct_prior
 from mindspore_dpus.run import read_json, write_json
@@ -37,6 +38,7 @@ class Decision:
         calibration: ``none``, ``temperature`` or ``isotonic``.
         temperature: for ``temperature``.
         isotonic_scores, isotonic_probabilities: corners of the step function for ``isotonic``.
+        tiles: how the images were cut whose scores it is about; None: they were not.
     """
 
     positive: str
@@ -58,6 +60,7 @@ class Decision:
     temperature: float | None
     isotonic_scores: list[float] | None
     isotonic_probabilities: list[float] | None
+    tiles: Tiles | None = None
 
     @property
     def prior(self) -> float:
@@ -130,9 +133,10 @@ def _build(kind: type, values: object, place: str) -> object:
     if not isinstance(values, dict):
         raise ValueError(f"{place or 'the file'} is no table of keys")
     hints = typing.get_type_hints(kind)
-    for name in [*(set(hints) - set(values)), *(set(values) - set(hints))]:
+    needed = {f.name for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING}
+    for name in [*(needed - set(values)), *(set(values) - set(hints))]:
         raise ValueError(f"the key {place}{name} is {'missing' if name in hints else 'unknown'}")
-    return kind(**{name: _value(hint, values[name], place + name) for name, hint in hints.items()})
+    return kind(**{name: _value(hints[name], value, place + name) for name, value in values.items()})
 
 
 def _value(hint: object, value: object, place: str) -> object:

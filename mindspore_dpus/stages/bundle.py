@@ -12,7 +12,9 @@ from mindspore_dpus.config import Config
 from mindspore_dpus.data.decoded import ImageError
 from mindspore_dpus.data.images import ImageSpec, load_prepared
 from mindspore_dpus.deploy.bundle import Bundle
+from mindspore_dpus.deploy.rule import go_by
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.evaluation.decision import Decision
 from mindspore_dpus.run import RunFolder, atomic, file_hash
 from mindspore_dpus.stages import learn
 from mindspore_dpus.stages.prepare import read_samples
@@ -24,7 +26,12 @@ ENDINGS = {"onnx": ".onnx", "mindir": ".mindir"}
 
 
 def export_run(
-    run: RunFolder, config: Config, kind: str, output: Path, images: Sequence[Path] | None = None
+    run: RunFolder,
+    config: Config,
+    kind: str,
+    output: Path,
+    images: Sequence[Path] | None = None,
+    decision: Decision | None = None,
 ) -> Bundle:
     """Write a run's fused ensemble as one graph, after it has agreed with the run on real images.
 
@@ -34,6 +41,7 @@ def export_run(
         kind: ``onnx`` or ``mindir``.
         output: the graph's file; its JSON goes beside it.
         images: real images to compare on; None: of the run's test split.
+        decision: another than the run's.
 
     Returns:
         What stands in the JSON.
@@ -49,6 +57,7 @@ def export_run(
     # A graph holds MindSpore's own operators, not our kernels; and the device must be asked first.
     device = dataclasses.replace(config.device, fast_depthwise=False)
     scorer = RunScorer(run, dataclasses.replace(config, device=device), baseline=False)
+    go_by(scorer, decision, None)
     pixels = _real_images(run, config, scorer.spec, images)
     outputs = scorer.predict(pixels)
     names = scorer.models[1:]

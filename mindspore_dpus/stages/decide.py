@@ -1,5 +1,6 @@
 """predictions -> decision: from which score an image is called, and what that means on test."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 
 from mindspore_dpus.config import Config, DecisionConfig
 from mindspore_dpus.data.samples import read_table
+from mindspore_dpus.data.tiles import Tiles
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.assessment import assess, summary_line
 from mindspore_dpus.evaluation.choice import decide, refuse_assured_recall
@@ -69,8 +71,8 @@ def make_decision(run: RunFolder, config: Config) -> None:
 
     def make() -> None:
         is_defect, scores = _predictions(run / "predictions_val.csv", config)
-        prior, groups = _training_prior(run, config), _groups(table, config)
-        decision = decide(config, is_defect, scores, prior, groups)
+        groups = _groups(table[table["split"] == "val"], config)
+        decision = decide(config, is_defect, scores, _training_prior(run, config), groups)
         decision.save(run / DECISION)
         test = table[table["split"] == "test"]
         write_assessment(decision, config, run / "predictions_test.csv", test, run / ASSESSMENT)
@@ -84,20 +86,43 @@ def read_decision(run: RunFolder) -> Decision | None:
     return Decision.load(run / DECISION) if "decision" in run.stages() else None
 
 
-def assess_evaluation(run: RunFolder, config: Config, table: pd.DataFrame, folder: Path) -> None:
-    """``decision_test.json`` in the folder of an evaluation, beside its ``predictions.csv``.
+def choose_decision(
+    run: RunFolder, config: Config, table: pd.DataFrame, folder: Path, tiles: Tiles | None
+) -> Decision:
+    """Choose a threshold on the images of an evaluation, by the run's rule.
 
     Args:
-        run: a finished run; without a decision, nothing is written.
+        run: a finished run.
         config: its configuration.
         table: the rows that were evaluated.
         folder: of the evaluation.
+        tiles: how they were cut.
+
+    Raises:
+        UserError: more than two classes, or images of one class only.
     """
-    decision = read_decision(run)
+    is_defect, scores = _predictions(folder / "predictions.csv", config)
+    prior = _training_prior(run, config)
+    decision = decide(config, is_defect, scores, prior, _groups(table, config))
+    return dataclasses.replace(decision, tiles=tiles)
+
+
+def apply_decision(decision: Decision | None, config: Config, table: pd.DataFrame, folder: Path) -> None:
+    """``decision.json`` and ``decision_test.json`` in the folder of an evaluation: what was applied, and
+    what it does there.
+
+    Args:
+        decision: None: there is none, and nothing is written.
+        config: the run's.
+        table: the rows that were evaluated.
+        folder: of the evaluation, with its ``predictions.csv``.
+    """
     if decision is None:
-        (folder / ASSESSMENT).unlink(missing_ok=True)
-    else:
-        write_assessment(decision, config, folder / "predictions.csv", table, folder / ASSESSMENT)
+        for name in (DECISION, ASSESSMENT):
+            (folder / name).unlink(missing_ok=True)
+        return
+    decision.save(folder / DECISION)
+    write_assessment(decision, config, folder / "predictions.csv", table, folder / ASSESSMENT)
 
 
 def decision_lines(run: RunFolder, folder: Path, images: str) -> list[str]:
@@ -105,14 +130,14 @@ def decision_lines(run: RunFolder, folder: Path, images: str) -> list[str]:
 
     Args:
         run: a finished run.
-        folder: where ``decision_test.json`` is.
+        folder: where ``decision.json`` and ``decision_test.json`` are.
         images: what to call the images that it is about.
 
     Returns:
         One line; or how an older run gets a decision; or nothing with more than two classes.
     """
-    decision = read_decision(run)
-    if decision is not None:
+    if (folder / ASSESSMENT).exists():
+        decision = Decision.load(folder / DECISION)
         return [f" decision: {summary_line(decision, read_json(folder / ASSESSMENT), images)}"]
     _, classes, _ = read_samples(run)
     if len(classes) != 2:
@@ -191,8 +216,7 @@ def _training_prior(run: RunFolder, config: Config) -> float:
 
 
 def _groups(table: pd.DataFrame, config: Config) -> int | None:
-    """How many groups validation's defects come from; an image without one stands alone."""
-    in_val = (table["split"] == "val") & (table["label"] == config.data.positive)
-    groups = table["group"][in_val].astype(str)
+    """How many groups the defects of a table come from; an image without one stands alone."""
+    groups = table["group"][table["label"] == config.data.positive].astype(str)
     named = groups[groups != ""]
     return named.nunique() + len(groups) - len(named) if len(named) else None

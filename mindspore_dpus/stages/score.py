@@ -1,11 +1,17 @@
 """A finished run as a scorer (``deploy.scoring``): images in, outputs of all its models out."""
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 
 from mindspore_dpus.config import Config
 from mindspore_dpus.data.images import ImageSpec
+from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.deploy.scoring import score_files
+from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.predictions import positive_index
-from mindspore_dpus.run import RunFolder, digest
+from mindspore_dpus.run import RunFolder
 from mindspore_dpus.sampling.strategies import BASELINE
 from mindspore_dpus.stages import learn
 from mindspore_dpus.stages.decide import read_decision
@@ -36,10 +42,9 @@ class RunScorer:
         self.positive = positive_index(self.classes, config)
         self.decision = read_decision(run)
         self.threshold = self.decision.threshold if self.decision else config.evaluation.threshold
+        self.tiles = self.decision.tiles if self.decision else None
         self.models = ["fused", *self.ensemble.nets]
-        self.identity = digest(
-            run.finished("members")["key"], self.decision.to_json() if self.decision else None
-        )
+        self.identity = run.finished("members")["key"]
 
     def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Softmax outputs.
@@ -51,3 +56,31 @@ class RunScorer:
             ``fused`` and each model -> (N, classes) float32.
         """
         return learn.with_fused(self.ensemble.predict(images, np.arange(len(images))))
+
+
+def score_frames(scorer: RunScorer, paths: pd.Series, root: Path, folder: Path) -> dict[str, np.ndarray]:
+    """Score frames tile by tile, and keep what every tile got.
+
+    Args:
+        scorer: with ``tiles``.
+        paths: the frames, relative to ``root``.
+        root: the data root.
+        folder: for ``tiles.csv``: path, x, y, width, height, score, a row for every tile.
+
+    Returns:
+        ``fused`` and each model -> (N, classes), pooled for each frame.
+
+    Raises:
+        UserError: a frame cannot be read, or its outputs are not numbers.
+    """
+    rows = [row for batch in score_files(scorer, [root / path for path in paths]) for row in batch]
+    for row in rows:
+        if row["error"]:
+            raise UserError(f"{row['error']} ({row['path']}): repair or remove it, then start again")
+    tiles = [[path, *tile] for path, row in zip(paths, rows, strict=True) for tile in row["tiles"]]
+    names = ["path", "x", "y", "width", "height", "score"]
+    write_table(pd.DataFrame(tiles, columns=names), folder / "tiles.csv")
+    return {
+        model: np.array([[row[f"{model}:{name}"] for name in scorer.classes] for row in rows])
+        for model in scorer.models
+    }

@@ -4,9 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mindspore_dpus.config import TilesConfig
 from mindspore_dpus.data.images import ImageSpec, load_prepared
-from mindspore_dpus.data.tiles import load_tiles, pool_scores, tile_boxes
+from mindspore_dpus.data.tiles import Tiles, load_tiles, pool_scores, tile_boxes
 
 
 def write(path, image):
@@ -58,7 +57,7 @@ def test_whole_tiles_without_overlap_come_once():
 def test_one_tile_over_a_square_image_is_the_image(tmp_path, value_range, channels):
     path = write(tmp_path / "a.png", noise((40, 40)))
     spec = ImageSpec(24, channels, value_range=value_range)
-    boxes, images = load_tiles(path, spec, TilesConfig(size=40))
+    boxes, images = load_tiles(path, spec, Tiles(size=40))
     assert boxes.tolist() == [[0, 0, 40, 40]]
     assert np.array_equal(images[0], load_prepared(path, spec))
 
@@ -66,7 +65,7 @@ def test_one_tile_over_a_square_image_is_the_image(tmp_path, value_range, channe
 def test_a_tile_is_the_part_of_the_image_at_its_place(tmp_path):
     image = noise((70, 50), np.uint16)
     path = write(tmp_path / "a.png", image)
-    boxes, images = load_tiles(path, ImageSpec(20, bits=16), TilesConfig(size=20, overlap=0.3))
+    boxes, images = load_tiles(path, ImageSpec(20, bits=16), Tiles(size=20, overlap=0.3))
     assert images.shape == (len(boxes), 20, 20, 1)
     for (x, y, width, height), tile in zip(boxes, images, strict=True):
         assert np.array_equal(tile[..., 0], image[y : y + height, x : x + width])
@@ -76,14 +75,14 @@ def test_black_and_white_are_those_of_the_whole_frame(tmp_path):
     image = np.repeat(np.array([[0] * 20 + [100] * 20 + [200] * 20], np.uint8), 20, axis=0)
     path = write(tmp_path / "a.png", image)
     spec = ImageSpec(20, value_range="minmax")
-    _, images = load_tiles(path, spec, TilesConfig(size=20, overlap=0))
+    _, images = load_tiles(path, spec, Tiles(size=20, overlap=0))
     assert [set(tile.ravel()) for tile in images] == [{0}, {128}, {255}]
 
 
 def test_a_frame_smaller_than_a_tile_is_mirrored_and_keeps_its_scale(tmp_path):
     image = noise((20, 12))
     path = write(tmp_path / "a.png", image)
-    boxes, images = load_tiles(path, ImageSpec(20), TilesConfig(size=20))
+    boxes, images = load_tiles(path, ImageSpec(20), Tiles(size=20))
     assert boxes.tolist() == [[0, 0, 12, 20]]
     assert np.array_equal(images[0, ..., 0], np.hstack([image, image[:, :3:-1]]))
 
@@ -99,6 +98,6 @@ def test_a_frame_smaller_than_a_tile_is_mirrored_and_keeps_its_scale(tmp_path):
 )
 def test_scores_are_pooled(keys, expected):
     scores = np.array([0.3, 0.9, 0.1, 0.5])
-    assert pool_scores(scores, TilesConfig(size=32, **keys)) == pytest.approx(expected)
+    assert pool_scores(scores, Tiles(size=32, **keys)) == pytest.approx(expected)
     two = np.stack([scores, 1 - scores], axis=1)
-    assert pool_scores(two, TilesConfig(size=32, **keys))[0] == pytest.approx(expected)
+    assert pool_scores(two, Tiles(size=32, **keys))[0] == pytest.approx(expected)

@@ -182,6 +182,7 @@ class Broken:
     positive: int | None = None
     threshold: float = 0.5
     decision: None = None
+    tiles: None = None
     models: tuple = ("fused",)
     identity: str = "broken"
     batch_size: int = 8

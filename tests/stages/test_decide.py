@@ -129,7 +129,7 @@ def test_a_run_without_a_decision_says_how_to_add_one(castings, tmp_path):
     table = read_table(run / "samples.csv")
     # What an evaluation left behind before is no news.
     (tmp_path / "decision_test.json").write_text("{}")
-    decide.assess_evaluation(run, configured(castings, run.path), table, tmp_path)
+    decide.apply_decision(None, configured(castings, run.path), table, tmp_path)
     assert not (tmp_path / "decision_test.json").exists()
 
 
@@ -137,7 +137,9 @@ def test_an_evaluation_gets_the_decisions_numbers(run, castings, tmp_path):
     table = read_table(run / "samples.csv")
     shutil.copy(run / "predictions_val.csv", tmp_path / "predictions.csv")
     val = table[table["split"] == "val"]
-    decide.assess_evaluation(run, configured(castings, run.path), val, tmp_path)
+    decision = decide.read_decision(run)
+    decide.apply_decision(decision, configured(castings, run.path), val, tmp_path)
+    assert Decision.load(tmp_path / "decision.json") == decision
     (line,) = decide.decision_lines(run, tmp_path, "mine")
     assert "validation finds 6 of 6" in line
     assert "mine finds 6 of 6" in line
