@@ -46,7 +46,7 @@ setup(
         "imbalanced-learn>=0.14,<0.15",
         "pandas>=2.2,<4",
         "matplotlib>=3.9,<4",
-        # For depthwise convolutions, at which MindSpore is ten times slower on CPU.
+        # For depthwise convolutions and batch norms, at which MindSpore is slow on CPU.
         "numba>=0.60,<1",
         # ``ArgumentParser.instantiate`` came with 4.49; ``signatures`` reads docstrings for --help.
         "jsonargparse[signatures]>=4.49,<5",

@@ -29,7 +29,7 @@ class Device:
         jit: whether the training step is compiled to a graph.
         idle_main_thread: whether ``yield_to_workers`` does anything.
         amp_level: mixed precision, ``O0`` to ``O3``.
-        fast_depthwise: whether depthwise convolutions run in ``models.depthwise``.
+        fast_kernels: whether a network uses the loops of ``models.kernels``.
         processes: how many members are trained side by side.
         frozen_cache: bytes of frozen layers' outputs that a member may keep in memory.
     """
@@ -38,7 +38,7 @@ class Device:
     jit: bool
     idle_main_thread: bool
     amp_level: str = "O0"
-    fast_depthwise: bool = False
+    fast_kernels: bool = False
     processes: int = 1
     frozen_cache: int = 0
 
@@ -96,7 +96,7 @@ def configure(config: DeviceConfig) -> Device:
         on_cpu and config.idle_main_thread,
         config.amp_level,
         # Compiled graphs cannot call it.
-        on_cpu and not jit and config.fast_depthwise,
+        on_cpu and not jit and config.fast_kernels,
         (config.processes or len(available_cpus())) if on_cpu else 1,
         config.frozen_cache_mb * 2**20,
     )

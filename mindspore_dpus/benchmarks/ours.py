@@ -29,7 +29,7 @@ def step(
     batch_size: int,
     image_size: int,
     target: str,
-    fast_depthwise: bool = True,
+    fast_kernels: bool = True,
 ) -> Prepared:
     """One step of a member's training."""
     import mindspore as ms
@@ -42,7 +42,7 @@ def step(
     from mindspore_dpus.training.optimizers import create_optimizer
     from mindspore_dpus.training.step import create_step
 
-    device = configure(DeviceConfig(target=target, fast_depthwise=fast_depthwise))
+    device = configure(DeviceConfig(target=target, fast_kernels=fast_kernels))
     net = create_model(backbone, NUM_CLASSES, in_channels=1, device=device)
     optimizer = create_optimizer(net, TrainingConfig(learning_rate=LEARNING_RATE))
     loss = create_loss(LossConfig(), [batch_size // 2, batch_size - batch_size // 2])

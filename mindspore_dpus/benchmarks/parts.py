@@ -91,10 +91,10 @@ def _step(s: Settings) -> tuple[list[Row], list[Comparison]]:
         "training step, mobilenet_v2, plain",
         "mobilenet_v2",
         s,
-        fast_depthwise=False,
+        fast_kernels=False,
     )
     fast = rows[-1]
-    return [*rows, slow], [Comparison("fast_depthwise / plain, mobilenet_v2", fast.ours, slow.ours)]
+    return [*rows, slow], [Comparison("fast_kernels / plain, mobilenet_v2", fast.ours, slow.ours)]
 
 
 def _extract(s: Settings) -> tuple[list[Row], list[Comparison]]:

@@ -7,31 +7,15 @@ primitive inside a network's own ``nn.Conv2d`` cells, so Cells, parameters and e
 they are.
 """
 
-from collections.abc import Callable
-
 import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn
-from numba import njit, prange
+from numba import prange
 
-# Sums may be taken in another order, so that they can run in vector registers. NaN and infinity keep
-# their meaning: a diverging network must be seen.
-FAST = {"reassoc", "contract", "nsz"}
+from mindspore_dpus.models.kernels import compiled
 
 
-def _compiled(**options) -> Callable[[Callable], Callable]:
-    """``njit`` that keeps the machine code on disk, if there is a folder that can be written."""
-
-    def decorate(function: Callable) -> Callable:
-        try:
-            return njit(fastmath=FAST, cache=True, **options)(function)
-        except RuntimeError:  # "no locator available": a read-only installation without a home
-            return njit(fastmath=FAST, **options)(function)
-
-    return decorate
-
-
-@_compiled(parallel=True)
+@compiled(parallel=True)
 def depthwise_forward(x: np.ndarray, weight: np.ndarray, stride: int) -> np.ndarray:
     """Correlate every channel with its own 3x3 kernel, zero-padded by 1.
 
@@ -52,7 +36,7 @@ def depthwise_forward(x: np.ndarray, weight: np.ndarray, stride: int) -> np.ndar
     return out
 
 
-@_compiled(parallel=True)
+@compiled(parallel=True)
 def depthwise_gradients(
     x: np.ndarray, weight: np.ndarray, gradient: np.ndarray, stride: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -80,7 +64,7 @@ def depthwise_gradients(
     return grad_x, grad_weight
 
 
-@_compiled(inline="always")
+@compiled(inline="always")
 def _pad(plane, margin):
     height, width = plane.shape
     padded = np.zeros((height + 2 * margin, width + 2 * margin), np.float32)
@@ -88,7 +72,7 @@ def _pad(plane, margin):
     return padded
 
 
-@_compiled()
+@compiled()
 def _correlate(padded, kernel, stride, out):
     a, b, c = kernel[0]
     d, e, f = kernel[1]
@@ -105,7 +89,7 @@ def _correlate(padded, kernel, stride, out):
             )  # fmt: skip
 
 
-@_compiled()
+@compiled()
 def _sum_products(padded, spread, out):
     """Add to ``out`` (3, 3) the products of the gradient with the pixels that each weight met."""
     a = b = c = d = e = f = g = h = i = np.float32(0)

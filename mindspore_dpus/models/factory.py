@@ -65,7 +65,7 @@ def create_model(
         allow_fresh: glob patterns of parameters that ``pretrained`` may lack.
         device: what it will run on. Where steps are not compiled, dropout then draws from a seed
             (``models.dropout``); a compiled one draws from a state that MindSpore cannot set back, and
-            is not repeatable to the bit. And on a CPU, depthwise convolutions are ours. None: neither.
+            is not repeatable to the bit. And on a CPU, some loops are ours. None: neither.
 
     Returns:
         A Cell from images (N, in_channels, H, W) float32 to logits (N, num_classes) float32.
@@ -85,11 +85,11 @@ def create_model(
     freeze_parameters(net, freeze)
     if device is not None and not device.jit:
         use_seeded_dropout(net)
-    if device is not None and device.fast_depthwise:
+    if device is not None and device.fast_kernels:
         # Imported late: numba takes a second, and other devices do not need it.
-        from mindspore_dpus.models.depthwise import use_fast_depthwise
+        from mindspore_dpus.models.kernels import use_fast_kernels
 
-        use_fast_depthwise(net)
+        use_fast_kernels(net)
     return net
 
 

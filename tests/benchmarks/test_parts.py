@@ -25,7 +25,7 @@ def test_equal_work_is_measured_once_and_the_sides_take_turns():
         ("torch", 1, "resnet18"),
         ("ours", 1, "mobilenet_v2"),
         ("torch", 1, "mobilenet_v2"),
-        ("ours", 1, "mobilenet_v2"),  # without fast_depthwise
+        ("ours", 1, "mobilenet_v2"),  # without fast_kernels
         ("ours", 2, "resnet18"),
         ("torch", 2, "resnet18"),
         ("ours", 2, "mobilenet_v2"),

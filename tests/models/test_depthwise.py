@@ -15,6 +15,7 @@ from mindspore_dpus.models import depthwise
 from mindspore_dpus.models.depthwise import depthwise_forward, depthwise_gradients, use_fast_depthwise
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import set_train
+from mindspore_dpus.models.kernels import compiled
 from mindspore_dpus.models.weights import get_state
 
 SIZES = [(1, 1), (2, 2), (7, 7), (8, 5), (5, 8)]
@@ -161,7 +162,7 @@ def test_a_read_only_installation_compiles_in_memory(monkeypatch):
     monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
     with pytest.raises(RuntimeError, match="no locator"):
         numba.njit(cache=True)(double)
-    assert depthwise._compiled()(double)(21) == 42
+    assert compiled()(double)(21) == 42
 
 
 def double(number):
@@ -233,10 +234,10 @@ def test_other_convolutions_stay(cell):
     assert getattr(cell, "conv2d", None) is before
 
 
-def pair(device, **options):
+def pair(**options):
     """The same MobileNetV2 without and with our loops."""
-    plain = create_model("mobilenet_v2", 3, 1, seed=1, **options)
-    fast = create_model("mobilenet_v2", 3, 1, seed=1, device=device, **options)
+    plain, fast = (create_model("mobilenet_v2", 3, 1, seed=1, **options) for _ in range(2))
+    use_fast_depthwise(fast)
     return plain, fast
 
 
@@ -258,8 +259,8 @@ def assert_gradients_close(found, expected):
         np.testing.assert_allclose(found[name], one, atol=tolerance, rtol=0, err_msg=name)
 
 
-def test_a_whole_network_computes_and_learns_the_same(device, calls):
-    plain, fast = pair(device)
+def test_a_whole_network_computes_and_learns_the_same(calls):
+    plain, fast = pair()
     images = Tensor(np.random.default_rng(0).normal(size=(4, 1, 64, 64)).astype(np.float32))
     for net in (plain, fast):
         net.set_train(False)
@@ -286,8 +287,8 @@ def test_an_input_without_gradient():
 
 
 @pytest.mark.parametrize("frozen", [["features.*"], ["*.layers.3.weight"]])
-def test_frozen_parameters(device, frozen):
-    plain, fast = pair(device, freeze=frozen)
+def test_frozen_parameters(frozen):
+    plain, fast = pair(freeze=frozen)
     images = Tensor(np.random.default_rng(0).normal(size=(4, 1, 32, 32)).astype(np.float32))
     (loss, gradients), (fast_loss, fast_gradients) = (
         loss_and_gradients(net, images) for net in (plain, fast)
@@ -304,12 +305,12 @@ def test_frozen_parameters(device, frozen):
         ({}, True),
         ({"jit": False}, True),
         ({"jit": True}, False),
-        ({"fast_depthwise": False}, False),
+        ({"fast_kernels": False}, False),
     ],
 )
 def test_only_eager_steps_on_cpu_use_it(options, expected, calls):
     device = configure(DeviceConfig(target="CPU", **options))
-    assert device.fast_depthwise is expected
+    assert device.fast_kernels is expected
     net = create_model("mobilenet_v2_035", 2, 1, device=device)
     net(Tensor(np.zeros((1, 1, 32, 32), np.float32)))
     assert bool(calls) is expected

@@ -23,7 +23,7 @@ BACKBONE = "resnet18"
 
 
 def device(processes):
-    return Device("CPU", jit=False, idle_main_thread=False, fast_depthwise=True, processes=processes)
+    return Device("CPU", jit=False, idle_main_thread=False, fast_kernels=True, processes=processes)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,39 @@
+"""Loops of our own for what MindSpore computes slowly on CPU, compiled by numba."""
+
+from collections.abc import Callable
+
+from mindspore import nn
+from numba import njit
+
+# Sums may be taken in another order, so that they can run in vector registers. NaN and infinity keep
+# their meaning: a diverging network must be seen.
+FAST = {"reassoc", "contract", "nsz"}
+
+
+def compiled(**options) -> Callable[[Callable], Callable]:
+    """``njit`` that keeps the machine code on disk, if there is a folder that can be written."""
+
+    def decorate(function: Callable) -> Callable:
+        try:
+            return njit(fastmath=FAST, cache=True, **options)(function)
+        except RuntimeError:  # "no locator available": a read-only installation without a home
+            return njit(fastmath=FAST, **options)(function)
+
+    return decorate
+
+
+def use_fast_kernels(net: nn.Cell) -> int:
+    """Replace the primitives of depthwise 3x3 convolutions and of batch norms in a network.
+
+    Cells, parameters and exported graphs stay as they are.
+
+    Args:
+        net: a network that runs in PyNative mode on CPU, in float32.
+
+    Returns:
+        How many were replaced.
+    """
+    from mindspore_dpus.models.batch_norm import use_fast_batch_norm
+    from mindspore_dpus.models.depthwise import use_fast_depthwise
+
+    return use_fast_depthwise(net) + use_fast_batch_norm(net)
