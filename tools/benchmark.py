@@ -16,13 +16,13 @@ from pathlib import Path
 
 from mindspore_dpus.benchmarks.parts import PARTS, Settings, all_work, plan
 from mindspore_dpus.benchmarks.results import Line, Summary, busy, number, ratio, summarise, table
-from mindspore_dpus.benchmarks.runner import measure, torch_is_installed
+from mindspore_dpus.benchmarks.runner import installed, measure
 from mindspore_dpus.errors import UserError, one_line_errors
 from mindspore_dpus.options import TARGETS, OneLineParser
 from mindspore_dpus.processes import available_cpus
 from mindspore_dpus.run import versions, write_json
 
-PACKAGES = ("mindspore", "torch", "numpy", "numba", "scikit-learn", "opencv-python")
+PACKAGES = ("mindspore", "torch", "onnxruntime", "numpy", "numba", "scikit-learn", "opencv-python")
 
 
 @one_line_errors
@@ -33,9 +33,15 @@ def main() -> None:
         if args.output.is_dir():
             raise UserError(f"--output {args.output} is a folder; name a file")
         args.output.parent.mkdir(parents=True, exist_ok=True)
-    with_torch = torch_is_installed() and not args.without_torch
+    with_torch = installed("torch") and not args.without_torch
+    with_onnx = installed("onnx", "onnxruntime")
     settings = Settings(
-        args.image_size, args.batch_size, tuple(dict.fromkeys(args.samples)), args.target, with_torch
+        args.image_size,
+        args.batch_size,
+        tuple(dict.fromkeys(args.samples)),
+        args.target,
+        with_torch,
+        with_onnx,
     )
     rows, comparisons = plan(args.only, settings)
     environment = _environment()

@@ -4,6 +4,7 @@ Every function prepares one piece of work; its first argument is an empty folder
 MindSpore is imported where it is used: the memory of what does not need it is measured without it.
 """
 
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from mindspore_dpus.benchmarks.inputs import (
 )
 from mindspore_dpus.benchmarks.runner import Prepared
 from mindspore_dpus.config import AugmentConfig, Config, DeviceConfig, LossConfig, TrainingConfig
+from mindspore_dpus.processes import Task, side_by_side
 
 
 def step(
@@ -97,6 +99,45 @@ def fused(
     ensemble = Ensemble(config, NUM_CLASSES, names, folder, "benchmark", device)
     images, rows = grey_images(n_images, image_size), np.arange(n_images)
     return Prepared(lambda: with_fused(ensemble.predict(images, rows)), n_images)
+
+
+def graph(folder: Path, backbone: str, members: int, n_images: int, image_size: int) -> Prepared:
+    """The same through the exported graph, as on the line's PC: without MindSpore in the process."""
+    from mindspore_dpus.deploy.predictor import OnnxPredictor
+
+    path = folder / "model.onnx"
+    task = Task("export", _export, (path, backbone, members, image_size))
+    for _, error in side_by_side([task], 1, lambda *_: None):
+        if error is not None:
+            raise error
+    predictor, images = OnnxPredictor(path), grey_images(n_images, image_size)
+    size = predictor.batch_size
+
+    def call() -> None:
+        for first in range(0, n_images, size):
+            predictor.predict(images[first : first + size])
+
+    return Prepared(call, n_images)
+
+
+def _export(path: Path, backbone: str, members: int, image_size: int, send: Callable) -> None:
+    from mindspore_dpus.data.images import ImageSpec
+    from mindspore_dpus.deploy.bundle import Bundle
+    from mindspore_dpus.device import configure
+    from mindspore_dpus.export.graph import Members
+    from mindspore_dpus.export.onnx_graph import write_onnx
+    from mindspore_dpus.models.factory import create_model
+    from mindspore_dpus.run import file_hash
+
+    configure(DeviceConfig(target="CPU"))
+    nets = {
+        f"{i:02d}": create_model(backbone, NUM_CLASSES, in_channels=1, seed=i) for i in range(members)
+    }
+    spec = ImageSpec(image_size)
+    write_onnx(Members(nets, spec, NUM_CLASSES), path)
+    classes = [str(i) for i in range(NUM_CLASSES)]
+    made = file_hash(path), "onnx", spec, classes, classes[0], 0.5, None, list(nets), {}, {}
+    Bundle(*made).save(path)
 
 
 def cold(folder: Path, n_images: int, image_size: int) -> Prepared:

@@ -27,6 +27,7 @@ class Settings:
         samples: majority samples of each sampler line.
         target: the device (``device.target``).
         with_torch: whether the same work is done in torch.
+        with_onnx: whether a graph can be exported and run.
     """
 
     image_size: int
@@ -34,6 +35,7 @@ class Settings:
     samples: tuple[int, ...]
     target: str
     with_torch: bool
+    with_onnx: bool
 
 
 @dataclass(frozen=True)
@@ -86,15 +88,14 @@ def _step_row(part: str, name: str, backbone: str, s: Settings, processes: int =
 
 def _step(s: Settings) -> tuple[list[Row], list[Comparison]]:
     rows = [_step_row("step", f"training step, {name}", name, s) for name in BACKBONES]
-    slow = _step_row(
-        "step",
-        "training step, mobilenet_v2, plain",
-        "mobilenet_v2",
-        s,
-        fast_kernels=False,
-    )
-    fast = rows[-1]
-    return [*rows, slow], [Comparison("fast_kernels / plain, mobilenet_v2", fast.ours, slow.ours)]
+    slow = [
+        _step_row("step", f"training step, {name}, plain", name, s, fast_kernels=False)
+        for name in BACKBONES
+    ]
+    return rows + slow, [
+        Comparison(f"fast_kernels / plain, {name}", fast.ours, plain.ours)
+        for name, fast, plain in zip(BACKBONES, rows, slow, strict=True)
+    ]
 
 
 def _extract(s: Settings) -> tuple[list[Row], list[Comparison]]:
@@ -107,7 +108,12 @@ def _fuse(s: Settings) -> tuple[list[Row], list[Comparison]]:
     options = {"backbone": "mobilenet_v2", "members": MEMBERS, "n_images": FORWARD_IMAGES}
     options |= {"image_size": s.image_size}
     name = f"fused prediction, {MEMBERS} x mobilenet_v2"
-    return [_row("fuse", name, s, "fused", options, {"target": s.target})], []
+    row = _row("fuse", name, s, "fused", options, {"target": s.target})
+    if not s.with_onnx:
+        return [row], []
+    graph = Work("ours", "graph", tuple(options.items()))
+    exported = Row("fuse", f"{name}, exported", IMAGES_PER_SECOND, graph, row.torch)
+    return [row, exported], [Comparison("exported graph / MindSpore", graph, row.ours)]
 
 
 def _input(s: Settings) -> tuple[list[Row], list[Comparison]]:

@@ -65,9 +65,9 @@ class Prepared:
     children: int = 0
 
 
-def torch_is_installed() -> bool:
-    """Whether there is a peer to compare with. Does not import it."""
-    return importlib.util.find_spec("torch") is not None
+def installed(*packages: str) -> bool:
+    """Whether all of them are there. Does not import them."""
+    return all(importlib.util.find_spec(name) is not None for name in packages)
 
 
 def measure(

@@ -8,7 +8,7 @@ from mindspore_dpus.benchmarks.inputs import FORWARD_BATCH
 from mindspore_dpus.benchmarks.parts import PARTS, Settings, all_work, plan
 from mindspore_dpus.config import Config
 
-SETTINGS = Settings(image_size=32, batch_size=4, samples=(1280, 2000), target="CPU", with_torch=True)
+SETTINGS = Settings(32, 4, (1280, 2000), "CPU", with_torch=True, with_onnx=True)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -25,7 +25,8 @@ def test_equal_work_is_measured_once_and_the_sides_take_turns():
         ("torch", 1, "resnet18"),
         ("ours", 1, "mobilenet_v2"),
         ("torch", 1, "mobilenet_v2"),
-        ("ours", 1, "mobilenet_v2"),  # without fast_kernels
+        ("ours", 1, "resnet18"),  # without fast_kernels
+        ("ours", 1, "mobilenet_v2"),
         ("ours", 2, "resnet18"),
         ("torch", 2, "resnet18"),
         ("ours", 2, "mobilenet_v2"),
@@ -42,6 +43,15 @@ def test_the_input_pipeline_is_compared_with_a_step_that_no_line_shows():
 def test_without_torch_nothing_is_torchs():
     rows, comparisons = plan(list(PARTS), dataclasses.replace(SETTINGS, with_torch=False))
     assert {work.side for work in all_work(rows, comparisons)} == {"ours"}
+
+
+def test_without_onnx_no_graph_is_run():
+    without = dataclasses.replace(SETTINGS, with_onnx=False)
+    graphs = [
+        [work.name for work in all_work(*plan(["fuse"], settings)) if work.name == "graph"]
+        for settings in (SETTINGS, without)
+    ]
+    assert graphs == [["graph"], []]
 
 
 def test_both_sides_are_given_the_products_own_batches():
