@@ -95,6 +95,9 @@ class ResNet(nn.Cell):
         expansion: channels of a block's output, as a multiple of ``channels``.
 
     Input (N, in_channels, H, W) float32, normalised; output logits (N, C) float32.
+
+    The stem's pooling has one pixel of padding on each side, as He et al. and torchvision have it. mindcv
+    pads below and to the right only: with its checkpoints, the maps behind lie half a pixel off.
     """
 
     classifier_name = "classifier"
