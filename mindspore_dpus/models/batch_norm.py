@@ -27,7 +27,8 @@ def normalise(
 
     Returns:
         (N, C, H, W) the result; (C,) the mean; (C,) the inverse of the standard deviation; (C,) the
-        unbiased variance; all float32. Ioffe and Szegedy 2015, Algorithm 1.
+        unbiased variance; all float32. Where a square overflows, not-a-number. Ioffe and Szegedy 2015,
+        Algorithm 1.
     """
     n, channels, height, width = x.shape
     planes = x.reshape(n, channels, height * width)
@@ -44,7 +45,9 @@ def normalise(
         total = 0.0
         for i in range(n):
             total += _sum_squares(planes[i, c], centre)
-        scale = np.float32(1 / np.sqrt(total / count + epsilon))
+        # Squares that overflow would make the scale zero, and a diverging network look tame.
+        spread = np.sqrt(total / count + epsilon) if np.isfinite(total) else np.nan
+        scale = np.float32(1 / spread)
         for i in range(n):
             _scale(planes[i, c], gamma[c] * scale, beta[c] - centre * gamma[c] * scale, out[i, c])
         mean[c], inverse[c] = centre, scale

@@ -96,7 +96,7 @@ class ResNet(nn.Cell):
 
     Input (N, in_channels, H, W) float32, normalised; output logits (N, C) float32.
 
-    The stem's pooling has one pixel of padding on each side, as He et al. and torchvision have it. mindcv
+    The stem's pooling has one pixel of padding on each side, as in He et al. and torchvision. mindcv
     pads below and to the right only: with its checkpoints, the maps behind lie half a pixel off.
     """
 

@@ -40,7 +40,8 @@ def check_model(run: RunFolder, config: Config) -> None:
     weights = weights_file(config.model.pretrained, config.model.backbone, config)
     _, classes, _ = read_samples(run)
     model, channels = config.model, config.data.channels
-    net = create_model(model.backbone, len(classes), channels, weights, allow_fresh=model.allow_fresh)
+    options = {"allow_fresh": model.allow_fresh, "random": False}
+    net = create_model(model.backbone, len(classes), channels, weights, **options)
     phases(net, model)
 
 

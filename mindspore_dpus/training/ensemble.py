@@ -150,7 +150,7 @@ def run_in_turn(
 def _network(recipe: Recipe, device: Device) -> tuple[nn.Cell, list[Phase]]:
     """A network, and which of its layers are frozen when."""
     model, channels = recipe.config.model, recipe.config.data.channels
-    net = create_model(model.backbone, recipe.num_classes, channels, device=device)
+    net = create_model(model.backbone, recipe.num_classes, channels, device=device, random=False)
     return net, phases(net, model)
 
 
@@ -253,7 +253,8 @@ class Ensemble:
         self.device = device
         self.nets = {}
         for name in members:
-            net = create_model(config.model.backbone, num_classes, config.data.channels, device=device)
+            backbone, channels = config.model.backbone, config.data.channels
+            net = create_model(backbone, num_classes, channels, device=device, random=False)
             load_member(net, folder / name, key)
             self.nets[name] = net
 

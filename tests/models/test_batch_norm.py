@@ -122,7 +122,7 @@ def test_the_number_of_threads_changes_no_bit():
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])
 def test_a_value_that_is_no_number_is_seen(bad):
     x, gamma, beta, _ = arrays((2, 3, 4, 4))
     x[1, 1, 2, 2] = bad

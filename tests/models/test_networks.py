@@ -17,6 +17,7 @@ from mindspore_dpus.models.weights import (
     get_state,
     load_weights,
     rename,
+    set_state,
     stem_name,
 )
 
@@ -118,7 +119,7 @@ def test_grey_stem_sees_what_a_repeated_grey_image_shows(pair):
     ],
 )
 def test_has_as_many_parameters_as_published(backbone, parameters):
-    net = create_model(backbone, num_classes=1000)
+    net = create_model(backbone, num_classes=1000, random=False)
     assert sum(p.size for p in net.trainable_params()) == parameters
 
 
@@ -132,10 +133,21 @@ def test_equal_seeds_give_equal_weights(backbone):
     )
 
 
+@pytest.mark.parametrize("backbone", [*BACKBONES, "squeezenet1_0"])
+def test_a_network_without_random_weights_is_filled_like_another(backbone):
+    drawn, empty = create_model(backbone, 2, 1), create_model(backbone, 2, 1, random=False)
+    names = [p.name for p in empty.get_parameters()]
+    assert names == [p.name for p in drawn.get_parameters()]
+    assert all(not p.asnumpy().any() for p in empty.get_parameters())
+    set_state(empty, get_state(drawn))
+    image = batch(channels=1)
+    np.testing.assert_array_equal(outputs(empty, image), outputs(drawn, image))
+
+
 def test_other_names_come_from_mindcv():
     net = create_model("squeezenet1_0", num_classes=3, in_channels=1)
     assert outputs(net, batch(channels=1)).shape == (2, 3)
-    assert classifier_name(create_model("resnet50", 3)) == "classifier"
+    assert classifier_name(create_model("resnet50", 3, random=False)) == "classifier"
 
 
 def test_an_unknown_name_gets_the_nearest_ones():
