@@ -17,7 +17,10 @@ STAGES_FILE = "stages.json"
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Write a file under a temporary name, flush it to disk, then rename it.
+    """Write a file under a temporary name, flush it to disk, then rename it and flush the folder.
+
+    After a power cut there is the old file or the new one, whole; and a file that was written later is
+    never there without those written before it.
 
     Args:
         path: the final name. Its folder is made when missing.
@@ -32,12 +35,22 @@ def atomic(path: Path) -> Iterator[Path]:
         with open(temporary, "r+b") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+        _sync_folder(path.parent)
     except OSError as error:
         # A full disk is noticed by write(), which does not know the name.
         error.filename = error.filename or str(path)
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name last: until its folder is on disk, a power cut may take it back."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def write_text(path: Path, text: str) -> None:
