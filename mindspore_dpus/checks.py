@@ -204,6 +204,8 @@ _RANGES = (
     ("training.lr_range.steps", "at least 10", lambda v: v >= 10),
     ("device.processes", "at least 1, or null", lambda v: v is None or v >= 1),
     ("training.patience", "at least 1, or null", lambda v: v is None or v >= 1),
+    ("training.max_halvings", "at least 1", _positive),
+    ("training.gradient_limit", "above 0, or null", lambda v: v is None or v > 0),
     ("training.weight_decay", "0 or more", _not_negative),
     ("training.augment.rotation", "between 0 and 180", lambda v: 0 <= v <= 180),
     ("training.augment.crop", "above 0, at most 1", _share),

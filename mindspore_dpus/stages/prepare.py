@@ -34,12 +34,15 @@ PACKAGES = (
     "safetensors",
 )
 # Where the data lies does not change what is learnt from it (a moved or copied folder re-runs nothing),
-# nor does what is refused.
-PLACES = ("root", "manifest", "allow_outside_root", "cache_dir", "weights_dirs", "max_pixels")
+# nor does what is refused, or how often it is tried again.
+PLACES = (
+    *("root", "manifest", "allow_outside_root", "cache_dir", "weights_dirs", "max_pixels"),
+    *("on_divergence", "max_halvings"),
+)
 
 
 def settings(section: object) -> dict:
-    """A configuration section without the keys that name places."""
+    """A configuration section without the keys that change no result."""
     return {key: value for key, value in plain(section).items() if key not in PLACES}
 
 
