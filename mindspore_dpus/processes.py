@@ -174,7 +174,7 @@ def _stop(running: list[_Running]) -> None:
 @contextmanager
 def _inherited(cpus: list[int]) -> Iterator[None]:
     """What this thread starts meanwhile has these cores and as many threads from its first instruction
-    on: libraries count them while they are loaded. And Ctrl-C and SIGTERM, which may be sent to the whole
+    on: libraries count them while they are loaded. And Ctrl-C and SIGTERM, which may be sent to a whole
     group of processes, do not reach it."""
     before = os.sched_getaffinity(0)
     names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
