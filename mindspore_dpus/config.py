@@ -285,7 +285,8 @@ class TrainingConfig:
     last."""
     on_divergence: Literal["stop", "halve"] = "stop"
     """When the loss, the gradients or the outputs are no numbers any more. stop: end with the member,
-    epoch and step; halve: go back to its last good epoch and on with half the learning rate."""
+    epoch and step; halve: go back to its last good epoch, or to its start where that epoch is no good
+    either (its first step diverges), and on with half the learning rate."""
     max_halvings: int = 5
     """How often a member's learning rate may be halved (on_divergence: halve)."""
     gradient_limit: float | None = None

@@ -14,7 +14,12 @@ class Diverged(Exception):
 
     Args:
         what: happened, and where: ``the loss is nan in epoch 2, step 3``.
+        at_once: in its first step, which no learning rate has a part in: the epoch before was no good.
     """
+
+    def __init__(self, what: str, at_once: bool = False) -> None:
+        super().__init__(what)
+        self.at_once = at_once
 
 
 def check_steps(epoch: int, losses: np.ndarray, norms: np.ndarray, limit: float | None) -> None:
@@ -39,7 +44,7 @@ def check_steps(epoch: int, losses: np.ndarray, norms: np.ndarray, limit: float 
         what = f"the norm of the gradients is {norms[step]:.4g}"
         if np.isfinite(norms[step]):
             what += f", above --training.gradient_limit {limit:g},"
-    raise Diverged(f"{what} in epoch {epoch}, step {step + 1}")
+    raise Diverged(f"{what} in epoch {epoch}, step {step + 1}", at_once=step == 0)
 
 
 def check_outputs(epoch: int, outputs: np.ndarray) -> None:

@@ -109,7 +109,10 @@ class Trainer:
                 last = folder / "last.safetensors"
                 kept = f"epoch {epoch - 1} is kept in {last}" if history else "nothing was learnt yet"
                 halvings = halve_or_stop(error, self.config, self.halvings, folder.name, kept)
-                history = self._resume(folder, stamp, start, data, report)
+                if error.at_once:
+                    history = self._begin(start, data)
+                else:
+                    history = self._resume(folder, stamp, start, data, report)
                 self.halvings = halvings
                 back = f"back to epoch {len(history)}" if history else "back to the start"
                 report(f"{error}; {back}, with the learning rate halved to {self._rate:g}")
@@ -171,16 +174,16 @@ class Trainer:
                     return found["history"]
                 report(f"{best} is missing or of another run: trained from the start again")
             last.unlink()
-        self._begin(start, data)
-        return []
+        return self._begin(start, data)
 
-    def _begin(self, start: dict[str, np.ndarray], data: MemberData) -> None:
-        """Set network, optimiser and loss to the start of a member."""
+    def _begin(self, start: dict[str, np.ndarray], data: MemberData) -> list[dict]:
+        """Set network, optimiser and loss to the start of a member; its history: none yet."""
         self.halvings = []
         set_state(self.net, start)
         for parameter, value in zip(self.loss.get_parameters(), self.fresh_loss, strict=True):
             assign(parameter, value)
         self._enter(1, data)
+        return []
 
     def _enter(self, epoch: int, data: MemberData) -> None:
         """Freeze what is frozen in this epoch, and begin with a fresh optimiser.

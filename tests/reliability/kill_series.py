@@ -1,4 +1,4 @@
-"""Kill a training at random moments, many times, and compare what comes out with one that was left alone:
+"""Kill a training at random moments, many times; what comes out is that of one that was left alone:
 
 python -m tests.reliability.kill_series --kills 30 --seed 0
 """
@@ -13,7 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.reliability.starts import Start, check_equal, check_no_epoch_twice, make_castings, saved_epochs
+from tests.reliability.starts import (
+    Start,
+    check_equal,
+    check_no_epoch_twice,
+    make_castings,
+    saved_epochs,
+)
 
 OPTIONS = ("--training.epochs=4",)
 
@@ -21,21 +27,23 @@ OPTIONS = ("--training.epochs=4",)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=30, help="at least so many (%(default)s)")
+    parser.add_argument("--minutes", type=float, default=60, help="and no longer (%(default)g)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (%(default)s)")
     args = parser.parse_args()
     # How MindSpore rounds depends on the number of cores: with one, members in turn and side by side
     # must give the same.
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory() as folder:
-        run_series(Path(folder), args.kills, np.random.default_rng(args.seed))
+        run_series(Path(folder), args.kills, 60 * args.minutes, np.random.default_rng(args.seed))
 
 
-def run_series(folder: Path, kills: int, rng: np.random.Generator) -> None:
+def run_series(folder: Path, kills: int, seconds: float, rng: np.random.Generator) -> None:
     """Train to the end again and again, until so many starts were killed.
 
     Args:
         folder: empty.
         kills: how many.
+        seconds: after which nothing is killed any more.
         rng: draws the moments, and whether members train side by side.
     """
     begin = time.monotonic()
@@ -45,11 +53,12 @@ def run_series(folder: Path, kills: int, rng: np.random.Generator) -> None:
     length = time.monotonic() - begin
     print(f"left alone, the training takes {length:.1f} s", flush=True)
     places, finished = Counter(), 0
-    while places.total() < kills or run.exists():
+    enough = False
+    while not enough or run.exists():
         before = saved_epochs(run)
-        # A third of the starts side by side: they take three times as long to begin.
-        processes, share = (2, 1.5) if rng.random() < 1 / 3 else (1, 1.0)
-        enough = places.total() >= kills
+        # A fifth of the starts side by side: they take longer to begin.
+        processes, share = (2, 1.5) if rng.random() < 0.2 else (1, 1.0)
+        enough = places.total() >= kills or time.monotonic() - begin > seconds
         start = Start(data, run, *OPTIONS, f"--device.processes={processes}")
         code = start.wait(300 if enough else share * length * rng.random())
         if code is None:

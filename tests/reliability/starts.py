@@ -1,5 +1,6 @@
 """Tiny trainings as a user starts them, to be killed; and what must be the same in the end."""
 
+import atexit
 import os
 import re
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +71,7 @@ class Start:
             text=True,
             start_new_session=True,
         )
+        atexit.register(self.kill)
         self.lines: list[str] = []
         self.errors = ""
         self._readers = [threading.Thread(target=work) for work in (self._read, self._read_errors)]
@@ -105,7 +108,8 @@ class Start:
 
     def kill(self) -> None:
         """As a power cut: no process gets to say or write another byte."""
-        self.signal(signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            self.signal(signal.SIGKILL)
         self.wait()
 
     @property
