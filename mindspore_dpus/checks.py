@@ -162,7 +162,7 @@ def _not_negative(value: float) -> bool:
 
 
 _RANGES = (
-    ("seed", "0 or more", _not_negative),
+    ("seed", "between 0 and 4294967295", lambda v: 0 <= v < 1 << 32),
     ("data.image_size", "at least 16", lambda v: v >= 16),
     ("data.percentiles", "between 0 and 100", lambda v: 0 <= v <= 100),
     ("data.window", "numbers", lambda v: True),
