@@ -48,8 +48,8 @@ setup(
         "matplotlib>=3.9,<4",
         # For depthwise convolutions, at which MindSpore is ten times slower on CPU.
         "numba>=0.60,<1",
-        # 4.53 can be told to import nothing that a value names (``import_path_denylist``); ``signatures``
-        # reads docstrings for --help.
+        # 4.53 can be told to import nothing that a value names (``import_path_denylist``);
+        # ``signatures`` reads docstrings for --help.
         "jsonargparse[signatures]>=4.53,<5",
         "PyYAML>=6",
         "jinja2>=3.1,<4",

@@ -22,7 +22,7 @@ _load_yaml = jsonargparse.get_loader("yaml")
 
 
 def _load_bounded(text: str) -> object:
-    """The parser's own YAML loader, for what it reads in seconds: it takes minutes for a list of 200,000,
+    """The parser's own YAML loader, for what it reads in seconds: for a list of 200,000 it takes minutes,
     and ten lines of aliases can stand for all values in the world."""
     if len(text) > MAX_YAML:
         raise yaml.YAMLError(f"it is longer than {MAX_YAML} characters")
