@@ -22,8 +22,8 @@ _load_yaml = jsonargparse.get_loader("yaml")
 
 
 def _load_bounded(text: str) -> object:
-    """The parser's own YAML loader, for what it reads in seconds: for a list of 200,000 it takes minutes,
-    and ten lines of aliases can stand for all values in the world."""
+    """The parser's own YAML loader, for what it reads in seconds: a list of 200,000 takes minutes, and
+    ten lines of aliases can stand for all values in the world."""
     if len(text) > MAX_YAML:
         raise yaml.YAMLError(f"it is longer than {MAX_YAML} characters")
     if "*" in text and any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):

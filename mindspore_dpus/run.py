@@ -74,7 +74,7 @@ def read_json(path: Path) -> dict:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: is this a finished run folder?") from None
-    except (ValueError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         raise UserError(f"{path} is not readable JSON: delete it and start the run again") from None
 
 
@@ -106,6 +106,14 @@ def _peak_memory(who: str) -> int:
     import resource
 
     return resource.getrusage(getattr(resource, who)).ru_maxrss // 1024
+
+
+def _is_record(value: object) -> bool:
+    """Whether this is what ``RunFolder.stage`` leaves of a stage, as far as it is read again."""
+    if not isinstance(value, dict) or not isinstance(value.get("key"), str):
+        return False
+    artefacts = value.get("artefacts")
+    return isinstance(artefacts, list) and all(isinstance(name, str) for name in artefacts)
 
 
 class RunFolder:
@@ -164,7 +172,12 @@ class RunFolder:
     def stages(self) -> dict:
         """Finished stages: name -> key, artefacts, seconds, peak memory so far."""
         path = self / STAGES_FILE
-        return read_json(path) if path.exists() else {}
+        stages = read_json(path) if path.exists() else {}
+        if not isinstance(stages, dict) or not all(_is_record(record) for record in stages.values()):
+            raise UserError(
+                f"{path} is not what tools/train.py wrote: delete it and start the run again"
+            )
+        return stages
 
     def stage(
         self,

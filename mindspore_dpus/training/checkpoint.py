@@ -50,10 +50,13 @@ def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict]:
         # damaged name of it.
         if header or (expected is not None and expected != _checksum(arrays, text)):
             raise ValueError("its content does not fit its checksum")
-        return arrays, json.loads(text)
+        stamp = json.loads(text)
+        if not isinstance(stamp, dict):
+            raise ValueError("its stamp is no table of keys")
+        return arrays, stamp
     except FileNotFoundError:
         raise UserError(f"{path} is missing: the member was not trained to its end") from None
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
             f"{path} is torn or not a checkpoint of a run ({reason}); delete it and train again"
