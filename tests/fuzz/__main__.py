@@ -60,7 +60,7 @@ def _with_hypothesis(name: str, seconds: float, seed: int, folder: Path) -> int:
         longest, number = max(longest, time.monotonic() - start), number + 1
 
     settings = hypothesis.settings(
-        max_examples=100,
+        max_examples=20,
         deadline=None,
         database=None,
         suppress_health_check=list(hypothesis.HealthCheck),
