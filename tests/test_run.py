@@ -2,7 +2,9 @@
 
 import errno
 import json
+import os
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +49,20 @@ def test_atomic_writes_under_another_name_with_the_same_ending(tmp_path):
         assert not path.exists()
     assert path.read_text() == "new"
     assert names(path.parent) == ["table.csv"]
+
+
+def test_atomic_flushes_the_file_before_its_new_name_and_the_folder_after(tmp_path, monkeypatch):
+    path, flushed, really = tmp_path / "table.csv", [], os.fsync
+
+    def fsync(number):
+        flushed.append((Path(f"/proc/self/fd/{number}").resolve(), path.exists()))
+        really(number)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_text(path, "new")
+    (file, before), (folder, after) = flushed
+    assert (file.suffix, before) == (".csv", False)
+    assert (folder, after) == (tmp_path, True)
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])

@@ -1,7 +1,5 @@
 """Checkpoints come back as they went, or with one clear line."""
 
-import re
-
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -46,25 +44,15 @@ def test_a_foreign_one_is_named(tmp_path, metadata):
         load_checkpoint(path)
 
 
-def test_a_flipped_bit_anywhere_is_named_or_changes_nothing(tmp_path):
+def test_a_flipped_bit_anywhere_is_named(tmp_path):
     path = tmp_path / "x.safetensors"
     save_checkpoint(path, ARRAYS, {"key": "k", "epoch": 1})
     whole = path.read_bytes()
-    harmless, messages = 0, set()
     for place in range(len(whole)):
         for bit in (0, 3, 6):
             path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
-            try:
-                arrays, stamp = load_checkpoint(path)
-            except UserError as error:
-                messages.add(str(error))
-                continue
-            # A bit of what nobody reads: white space and escapes of the header.
-            assert stamp == {"key": "k", "epoch": 1}
-            assert all(arrays[name].tobytes() == value.tobytes() for name, value in ARRAYS.items())
-            harmless += 1
-    assert harmless < 20
-    assert all(re.fullmatch(".*x.safetensors is torn or not a checkpoint .*", text) for text in messages)
+            with pytest.raises(UserError, match="^.*x.safetensors is torn or not a checkpoint .*$"):
+                load_checkpoint(path)
 
 
 def test_one_of_an_older_version_has_no_checksum_and_is_read(tmp_path):
