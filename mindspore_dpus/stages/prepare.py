@@ -17,6 +17,7 @@ from mindspore_dpus.data.cache import build_cache, cache_path, open_cache
 from mindspore_dpus.data.images import ImageSpec
 from mindspore_dpus.data.simulate import simulate
 from mindspore_dpus.data.splits import assign_splits
+from mindspore_dpus.errors import UserError
 from mindspore_dpus.hashing import combined_hash, content_hashes, fingerprint
 from mindspore_dpus.models.pretrained import find_weights
 from mindspore_dpus.run import RunFolder, versions, write_json, write_text
@@ -110,8 +111,18 @@ def make_samples(run: RunFolder, config: Config, root: Path) -> None:
 
 
 def read_samples(run: RunFolder) -> tuple[pd.DataFrame, list[str], np.ndarray]:
-    """The sample table, the class names, and each sample's class index."""
+    """The sample table, the class names, and each sample's class index.
+
+    Raises:
+        UserError: the table is torn.
+    """
     table = sample_table.read_table(run / "samples.csv")
+    for name in sample_table.COLUMNS:
+        if name not in table:
+            raise UserError(
+                f"{run / 'samples.csv'} has lost its column {name!r}; delete it and start the same "
+                "command again"
+            )
     classes = sample_table.class_names(table)
     return table, classes, table["label"].map(classes.index).to_numpy()
 

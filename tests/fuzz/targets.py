@@ -18,6 +18,7 @@ from safetensors.numpy import save
 
 from mindspore_dpus.cli import dump_config, parse_config
 from mindspore_dpus.config import Config, DataConfig
+from mindspore_dpus.data.cache import load_arrays, open_cache
 from mindspore_dpus.data.frames import count_frames, split_frame
 from mindspore_dpus.data.images import ImageSpec, load_prepared
 from mindspore_dpus.data.inputs import expand_paths
@@ -27,6 +28,7 @@ from mindspore_dpus.deploy.results import ResultFile
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.decision import Decision
 from mindspore_dpus.run import RunFolder
+from mindspore_dpus.stages.prepare import read_samples
 from mindspore_dpus.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.evaluation.test_decision import decided
 
@@ -251,6 +253,32 @@ def _stages_seeds(folder: Path) -> list[bytes]:
 COLUMNS = ["path", "error", "predicted", "score"]
 
 
+def _array(folder: Path, data: bytes) -> None:
+    open_cache(_write(folder, "images.npy", data))
+
+
+def _array_seeds(folder: Path) -> list[bytes]:
+    file = io.BytesIO()
+    np.save(file, _grey(shape=(3, 4, 4, 1)))
+    return [file.getvalue()]
+
+
+def _arrays(folder: Path, data: bytes) -> None:
+    load_arrays(_write(folder, "features.npz", data), ("path", "whitened"))
+
+
+def _arrays_seeds(folder: Path) -> list[bytes]:
+    file = io.BytesIO()
+    np.savez(file, path=np.array(["a.png", "b.png"]), whitened=np.eye(2))
+    return [file.getvalue()]
+
+
+def _table(folder: Path, data: bytes) -> None:
+    _write(folder, "samples.csv", data)
+    _write(folder, "stages.json", b"{}")
+    read_samples(RunFolder(folder, lambda line: None))
+
+
 def _results(kind: str) -> Callable[[Path, bytes], None]:
     def read(folder: Path, data: bytes) -> None:
         path = _write(folder, f"predictions.{kind}.part", data)
@@ -357,6 +385,11 @@ TARGETS = {
     "bundle": Target(_bundle, _bundle_seeds, _JSON),
     "decision": Target(_decision, _decision_seeds, _JSON),
     "stages": Target(_stages, _stages_seeds, _JSON),
+    "npy": Target(_array, _array_seeds, (b"(9999999999,)", b"|O", b"V8", *_SIZES)),
+    "npz": Target(_arrays, _arrays_seeds, (b"(9999999999,)", b"|O", b"PK", *_SIZES)),
+    "table": Target(
+        _table, lambda f: [b"path,label,split,group\na.png,normal,train,1\nb.png,x,,\n"], _CSV
+    ),
     "csv": Target(_results("csv"), lambda f: [b"path,error,predicted,score\na.png,,defect,0.5\n"], _CSV),
     "jsonl": Target(
         _results("jsonl"),

@@ -61,7 +61,7 @@ def run_series(folder: Path, kills: int, seconds: float, rng: np.random.Generato
         enough = places.total() >= kills or time.monotonic() - begin > seconds
         start = Start(data, run, *OPTIONS, f"--device.processes={processes}")
         # Rather early than late: what is finished is not done again, so later starts have less to do.
-        code = start.wait(300 if enough else share * length * rng.beta(1, 2))
+        code = start.wait(1200 if enough else share * length * rng.beta(1, 2))
         if code is None:
             start.kill()
             place = start.lines[-1].strip().split(":")[0] if start.lines else "loading"

@@ -85,7 +85,7 @@ class Start:
     def _read_errors(self) -> None:
         self.errors = self.process.stderr.read()
 
-    def wait(self, seconds: float = 300) -> int | None:
+    def wait(self, seconds: float = 1200) -> int | None:
         """Its exit code; None while it runs."""
         try:
             code = self.process.wait(seconds)
@@ -95,7 +95,7 @@ class Start:
             reader.join()
         return code
 
-    def wait_for_epochs(self, number: int, seconds: float = 300) -> None:
+    def wait_for_epochs(self, number: int, seconds: float = 1200) -> None:
         """Until it has told so many epochs, or has ended."""
         end = time.monotonic() + seconds
         while len(self.epochs) < number and self.process.poll() is None:
