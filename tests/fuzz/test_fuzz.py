@@ -7,7 +7,7 @@ from tests.fuzz.mutations import spoilt
 from tests.fuzz.targets import TARGETS, run
 
 # Those that load MindSpore or torch, and those that take long for one input, have fewer.
-EXAMPLES = {"config": 8, "options": 8, "ckpt": 15, "pth": 15}
+EXAMPLES = {"config": 5, "options": 5, "ckpt": 10, "pth": 10}
 
 
 @pytest.mark.parametrize("name", TARGETS)
