@@ -17,7 +17,7 @@ DICOM = [
 # Plug-ins for lossless JPEG, 12-bit JPEG and JPEG-LS. Apart, as the second is under the GPL; from 2.3
 # on, it wants NumPy 2.
 DICOM_JPEG = ["pylibjpeg>=2.0,<3", "pylibjpeg-libjpeg>=2.2,<2.3"]
-TEST = ["pytest>=8,<10", "pytest-xdist>=3.6,<4"]
+TEST = ["pytest>=8,<10", "pytest-xdist>=3.6,<4", "hypothesis>=6.100,<7"]
 # For tools/export.py. These leave NumPy 1.26 and protobuf as MindSpore needs them.
 EXPORT = ["onnx>=1.18,<2", "onnxruntime>=1.20,<2"]
 
@@ -48,8 +48,9 @@ setup(
         "matplotlib>=3.9,<4",
         # For depthwise convolutions and batch norms, at which MindSpore is slow on CPU.
         "numba>=0.60,<1",
-        # ``ArgumentParser.instantiate`` came with 4.49; ``signatures`` reads docstrings for --help.
-        "jsonargparse[signatures]>=4.49,<5",
+        # 4.53 can be told to import nothing that a value names (``import_path_denylist``);
+        # ``signatures`` reads docstrings for --help.
+        "jsonargparse[signatures]>=4.53,<5",
         "PyYAML>=6",
         "jinja2>=3.1,<4",
         "safetensors>=0.5,<1",
@@ -63,7 +64,8 @@ setup(
         # To predict from an exported graph beside MindSpore; without it: requirements/deploy.txt.
         "deploy": ["onnxruntime>=1.20,<2"],
         "test": [*TEST, *DICOM, *DICOM_JPEG, *EXPORT],
-        "dev": [*TEST, "ruff>=0.14,<1", *DICOM, *DICOM_JPEG, *EXPORT],
+        # atheris: for ``python -m tests.fuzz --engine atheris``.
+        "dev": [*TEST, "ruff>=0.14,<1", "atheris>=3,<4", *DICOM, *DICOM_JPEG, *EXPORT],
         # Only compared with, in tests that skip without it; never a dependency of the product.
         "reference": ["torch>=2.4"],
     },

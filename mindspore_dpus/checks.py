@@ -154,7 +154,7 @@ def _not_negative(value: float) -> bool:
 
 
 _RANGES = (
-    ("seed", "0 or more", _not_negative),
+    ("seed", "between 0 and 4294967295", lambda v: 0 <= v < 1 << 32),
     ("data.image_size", "at least 16", lambda v: v >= 16),
     ("data.percentiles", "between 0 and 100", lambda v: 0 <= v <= 100),
     ("data.window", "numbers", lambda v: True),
@@ -193,6 +193,8 @@ _RANGES = (
     ("training.lr_range.steps", "at least 10", lambda v: v >= 10),
     ("device.processes", "at least 1, or null", lambda v: v is None or v >= 1),
     ("training.patience", "at least 1, or null", lambda v: v is None or v >= 1),
+    ("training.max_halvings", "at least 1", _positive),
+    ("training.gradient_limit", "above 0, or null", lambda v: v is None or v > 0),
     ("training.weight_decay", "0 or more", _not_negative),
     ("training.augment.rotation", "between 0 and 180", lambda v: 0 <= v <= 180),
     ("training.augment.crop", "above 0, at most 1", _share),

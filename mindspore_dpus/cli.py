@@ -15,7 +15,23 @@ from mindspore_dpus.checks import check_config
 from mindspore_dpus.config import AuditConfig, Config, DataConfig, SimulateConfig
 from mindspore_dpus.errors import UserError
 
-jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
+# Nothing is imported because a value names it: importing runs code, and no key of ours takes a class.
+jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True, import_path_denylist=["*"])
+MAX_YAML = 1 << 16
+_load_yaml = jsonargparse.get_loader("yaml")
+
+
+def _load_bounded(text: str) -> object:
+    """The parser's own YAML loader, for what it reads in seconds: a list of 200,000 takes minutes, and
+    ten lines of aliases can stand for all values in the world."""
+    if len(text) > MAX_YAML:
+        raise yaml.YAMLError(f"it is longer than {MAX_YAML} characters")
+    if "*" in text and any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+        raise yaml.YAMLError("aliases (*name) are not read: write the value out")
+    return _load_yaml(text)
+
+
+jsonargparse.set_loader("yaml", _load_bounded, (yaml.YAMLError,))
 
 
 def config_parser(description: str | None = None) -> ArgumentParser:
@@ -117,7 +133,11 @@ def _parsed(parser: ArgumentParser, parse: Callable, kinds: dict[str, type]) -> 
         return parser.instantiate(values)
     except UnicodeDecodeError:
         raise UserError("configuration: the file given with --config is not text") from None
-    except (jsonargparse.ArgumentError, TypeError) as error:
+    except RecursionError:
+        raise UserError(
+            "configuration: a value is nested too deeply; no key has more than two levels"
+        ) from None
+    except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
         raise UserError(f"configuration: {_in_our_words(str(error), kinds)}") from None
 
 

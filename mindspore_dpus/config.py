@@ -266,6 +266,15 @@ class TrainingConfig:
     select_by: Literal["auc", "accuracy", "loss", "last"] = "auc"
     """Which epoch's weights are kept: best validation AUC or accuracy, lowest validation loss, or the
     last."""
+    on_divergence: Literal["stop", "halve"] = "stop"
+    """When the loss, the gradients or the outputs are no numbers any more. stop: end with the member,
+    epoch and step; halve: go back to its last good epoch, or to its start where that epoch is no good
+    either (its first step diverges), and on with half the learning rate."""
+    max_halvings: int = 5
+    """How often a member's learning rate may be halved (on_divergence: halve)."""
+    gradient_limit: float | None = None
+    """Norm of all gradients together above which a step has diverged, too. Default: only what is no
+    number has."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """Random changes of the training images."""
 

@@ -3,21 +3,31 @@
 import errno
 import functools
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 
 class UserError(Exception):
     """Bad input: the message is one line that names the file or key and says what to do."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which whoever shuts a machine or a job down sends: it ends a command as Ctrl-C does."""
+
+
 def one_line_errors(command: Callable[[], int | None]) -> Callable[[], int]:
     """Wrap a command-line entry point: errors that a user can mend end it with one line, exit code 2.
+
+    Ctrl-C ends it with one line and 130, SIGTERM with one line and 143.
 
     Args:
         command: the entry point; returns an exit code, or None for success.
@@ -29,7 +39,8 @@ def one_line_errors(command: Callable[[], int | None]) -> Callable[[], int]:
     @functools.wraps(command)
     def wrapped() -> int:
         try:
-            return command() or 0
+            with _terminated_by_signal():
+                return command() or 0
         except UserError as error:
             message = " ".join(str(error).split())
         except OSError as error:
@@ -49,10 +60,30 @@ def one_line_errors(command: Callable[[], int | None]) -> Callable[[], int]:
                 f"{error.filename or 'a file'}: {error.strerror}; {advice}, then start the same "
                 "command again: finished stages are kept"
             )
-        except KeyboardInterrupt:
-            print("interrupted: start the same command again to go on", file=sys.stderr)
-            return EXIT_INTERRUPTED
+        except KeyboardInterrupt as error:
+            terminated = isinstance(error, Terminated)
+            word = "terminated" if terminated else "interrupted"
+            print(f"{word}: start the same command again to go on", file=sys.stderr)
+            return EXIT_TERMINATED if terminated else EXIT_INTERRUPTED
         print(f"error: {message}", file=sys.stderr)
         return EXIT_USER_ERROR
 
     return wrapped
+
+
+@contextmanager
+def _terminated_by_signal() -> Iterator[None]:
+    """Let SIGTERM raise ``Terminated``; where it is ignored, or another thread runs this, leave it."""
+
+    def terminate(*_) -> None:
+        raise Terminated
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -73,9 +73,9 @@ def side_by_side(
     """Run every task in a process of its own, ``n_processes`` at a time.
 
     A process is bound to its cores before it starts, so that the libraries in it count only those.
-    Ctrl-C does not reach it. Leaving the loop, also by an error or Ctrl-C, kills the tasks that still
-    run; and they die with this process. As always with new Python processes, each imports the main
-    script, which must start nothing unless ``__name__ == "__main__"``.
+    Ctrl-C and SIGTERM do not reach it. Leaving the loop, also by an error or by these, kills the tasks
+    that still run; and they die with this process. As always with new Python processes, each imports the
+    main script, which must start nothing unless ``__name__ == "__main__"``.
 
     Args:
         tasks: in the order in which they start.
@@ -174,13 +174,14 @@ def _stop(running: list[_Running]) -> None:
 @contextmanager
 def _inherited(cpus: list[int]) -> Iterator[None]:
     """What this thread starts meanwhile has these cores and as many threads from its first instruction
-    on: libraries count them while they are loaded. And Ctrl-C does not reach it."""
+    on: libraries count them while they are loaded. And Ctrl-C and SIGTERM, which may be sent to a whole
+    group of processes, do not reach it."""
     before = os.sched_getaffinity(0)
     names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
     variables = {name: os.environ.get(name) for name in names}
-    # Python's own helper process: when it is started, it lets Ctrl-C through again.
+    # Python's own helper process: when it is started, it lets both through again.
     resource_tracker.ensure_running()
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         os.sched_setaffinity(0, cpus)
         os.environ.update(dict.fromkeys(names, str(len(cpus))))

@@ -17,7 +17,10 @@ STAGES_FILE = "stages.json"
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Write a file under a temporary name, flush it to disk, then rename it.
+    """Write a file under a temporary name, flush it to disk, then rename it and flush the folder.
+
+    After a power cut there is the old file or the new one, whole; and a file that was written later is
+    never there without those written before it.
 
     Args:
         path: the final name. Its folder is made when missing.
@@ -32,12 +35,22 @@ def atomic(path: Path) -> Iterator[Path]:
         with open(temporary, "r+b") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+        _sync_folder(path.parent)
     except OSError as error:
         # A full disk is noticed by write(), which does not know the name.
         error.filename = error.filename or str(path)
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name last: until its folder is on disk, a power cut may take it back."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -61,7 +74,7 @@ def read_json(path: Path) -> dict:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: is this a finished run folder?") from None
-    except (ValueError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         raise UserError(f"{path} is not readable JSON: delete it and start the run again") from None
 
 
@@ -93,6 +106,14 @@ def _peak_memory(who: str) -> int:
     import resource
 
     return resource.getrusage(getattr(resource, who)).ru_maxrss // 1024
+
+
+def _is_record(value: object) -> bool:
+    """Whether this is what ``RunFolder.stage`` leaves of a stage, as far as it is read again."""
+    if not isinstance(value, dict) or not isinstance(value.get("key"), str):
+        return False
+    artefacts = value.get("artefacts")
+    return isinstance(artefacts, list) and all(isinstance(name, str) for name in artefacts)
 
 
 class RunFolder:
@@ -151,7 +172,12 @@ class RunFolder:
     def stages(self) -> dict:
         """Finished stages: name -> key, artefacts, seconds, peak memory so far."""
         path = self / STAGES_FILE
-        return read_json(path) if path.exists() else {}
+        stages = read_json(path) if path.exists() else {}
+        if not isinstance(stages, dict) or not all(_is_record(record) for record in stages.values()):
+            raise UserError(
+                f"{path} is not what tools/train.py wrote: delete it and start the run again"
+            )
+        return stages
 
     def stage(
         self,

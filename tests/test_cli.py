@@ -241,6 +241,40 @@ def test_other_messages_of_the_parser_are_one_line(write, text):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: " + 800 * "[" + 800 * "]", "nested too deeply"),
+        ("seed: " + 5000 * "9", "limit .4300 digits"),
+        ("x: &a [1, 2]\ndata: {classes: *a}", r"aliases \(\*name\) are not read"),
+        ("data: {classes: [" + 40_000 * "x," + "]}", "longer than 65536"),
+        ("seed: !!python/object/apply:os.getpid []", "could not determine a constructor"),
+    ],
+    ids=["deep", "digits", "alias", "long", "tag"],
+)
+def test_what_would_hang_or_run_code_is_one_line(write, text, message):
+    with pytest.raises(UserError, match=f"^configuration: .*{message}") as caught:
+        parse_config(["--config", write(text), "--data.root", "images"])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--data=hostile.Any",
+        '--data={"class_path": "hostile.Any"}',
+        "--training.augment=hostile.Any",
+        "--config=FOLDER/config.yaml",
+    ],
+)
+def test_nothing_is_imported_because_a_value_names_it(tmp_path, monkeypatch, option):
+    (tmp_path / "hostile.py").write_text("raise SystemExit('imported')")
+    (tmp_path / "config.yaml").write_text("data: {class_path: hostile.Any}")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match="^configuration: .*not allowed"):
+        parse_config(["--data.root=images", option.replace("FOLDER", str(tmp_path))])
+
+
 @pytest.mark.parametrize("option", ["--training.epoch", "--nonsense"])
 def test_unknown_options_are_named(option):
     with pytest.raises(UserError, match=f"configuration: .*{option} .*--help lists every key"):
@@ -303,6 +337,7 @@ def test_nan_and_infinity_are_refused_wherever_a_number_is_taken(key, length, va
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("seed", 2**32),
         ("data.image_size", 15),
         ("data.max_pixels", 0),
         ("data.max_pixels", 2**30 + 1),

@@ -1,8 +1,12 @@
 """How a command ends: exit code, and one line on stderr."""
 
 import errno
+import os
 import runpy
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -67,6 +71,38 @@ def test_a_disk_that_is_really_full_is_one_line(capsys, small_disk):
 def test_an_interrupt_says_how_to_go_on(capsys):
     assert end(error=KeyboardInterrupt()) == 130
     assert capsys.readouterr().err == "interrupted: start the same command again to go on\n"
+
+
+def test_sigterm_says_how_to_go_on_and_is_left_as_it_was(capsys):
+    @one_line_errors
+    def command():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+    before = signal.getsignal(signal.SIGTERM)
+    assert command() == 143
+    assert capsys.readouterr().err == "terminated: start the same command again to go on\n"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_an_ignored_sigterm_stays_ignored():
+    @one_line_errors
+    def command():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        assert command() == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_another_thread_may_run_a_command():
+    codes = []
+    thread = threading.Thread(target=lambda: codes.append(end(result=3)))
+    thread.start()
+    thread.join()
+    assert codes == [3]
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), OSError(errno.EIO, "broken disk")])

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mindspore_dpus import processes
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.errors import Terminated, UserError
 from mindspore_dpus.processes import Task, available_cpus, cpu_shares, in_threads, side_by_side
 
 ROOT = Path(__file__).parents[1]
@@ -151,7 +151,7 @@ def test_tasks_have_their_cores_and_leave_ours(monkeypatch):
     for ((cpus, threads, blocked),) in messages:
         assert cpus in shares
         assert threads == [str(len(cpus))] * 2
-        assert signal.SIGINT in blocked
+        assert {signal.SIGINT, signal.SIGTERM} <= set(blocked)
     assert sorted(cpus for ((cpus, *_),) in messages[:2]) == sorted(shares)
     after = os.sched_getaffinity(0), dict(os.environ), signal.pthread_sigmask(signal.SIG_BLOCK, [])
     assert after == before
@@ -299,8 +299,15 @@ def test_an_error_at_a_message_ends_what_runs(tmp_path):
 def parent(folder):
     """The main function of another process: two sleepers; prints their process ids."""
     tasks = [Task(f"sleeper {i}", sleep, (Path(folder),)) for i in range(2)]
+
+    def terminate(*_) -> None:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
     try:
         list(side_by_side(tasks, 2, lambda i, pid: print(pid, flush=True)))
+    except Terminated:
+        sys.exit(143)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -349,6 +356,15 @@ def test_ctrl_c_ends_everything_without_a_word(other):
     os.killpg(other.pid, signal.SIGINT)
     out, errors = other.communicate(timeout=PATIENCE)
     assert (other.returncode, out, errors) == (130, "", "")
+    assert not any(is_alive(pid) for pid in pids)
+    wait_for(lambda: not children(other.pid))
+
+
+def test_sigterm_for_the_group_ends_everything_without_a_word(other):
+    pids = [int(other.stdout.readline()) for _ in range(2)]
+    os.killpg(other.pid, signal.SIGTERM)
+    out, errors = other.communicate(timeout=PATIENCE)
+    assert (other.returncode, out, errors) == (143, "", "")
     assert not any(is_alive(pid) for pid in pids)
     wait_for(lambda: not children(other.pid))
 

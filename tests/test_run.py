@@ -2,7 +2,9 @@
 
 import errno
 import json
+import os
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +51,20 @@ def test_atomic_writes_under_another_name_with_the_same_ending(tmp_path):
     assert names(path.parent) == ["table.csv"]
 
 
+def test_atomic_flushes_the_file_before_its_new_name_and_the_folder_after(tmp_path, monkeypatch):
+    path, flushed, really = tmp_path / "table.csv", [], os.fsync
+
+    def fsync(number):
+        flushed.append((Path(f"/proc/self/fd/{number}").resolve(), path.exists()))
+        really(number)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_text(path, "new")
+    (file, before), (folder, after) = flushed
+    assert (file.suffix, before) == (".csv", False)
+    assert (folder, after) == (tmp_path, True)
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_atomic_leaves_the_old_file_and_no_other_on_an_exception(tmp_path, error):
     path = tmp_path / "table.csv"
@@ -87,8 +103,9 @@ def test_json_comes_back(tmp_path):
         (b"", "is not readable JSON: delete it"),
         (b'{"a": 1', "is not readable JSON"),
         (b"\xff\xfe\x00", "is not readable JSON"),
+        (b"[" * 100_000, "is not readable JSON"),
     ],
-    ids=["missing", "empty", "torn", "binary"],
+    ids=["missing", "empty", "torn", "binary", "deep"],
 )
 def test_bad_json_is_named(tmp_path, content, message):
     path = tmp_path / "value.json"
@@ -184,6 +201,17 @@ def test_torn_stages_are_one_line_that_names_the_file(folder):
     with pytest.raises(UserError, match=r"stages\.json is not readable JSON: delete it") as caught:
         fill(folder, a=1, b=2, c=3)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [[], None, "a", {"a": None}, {"a": {"artefacts": []}}, {"a": {"key": "k", "artefacts": [1]}}],
+)
+def test_stages_of_another_kind_are_one_line_that_names_the_file(folder, stages):
+    fill(folder, a=1, b=2, c=3)
+    (folder / "stages.json").write_text(json.dumps(stages))
+    with pytest.raises(UserError, match=r"stages\.json is not what tools/train\.py wrote: delete it"):
+        fill(folder, a=1, b=2, c=3)
 
 
 def test_only_a_filled_folder_is_opened(folder):

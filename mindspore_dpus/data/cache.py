@@ -1,6 +1,7 @@
 """Every image is decoded and resized once, into one memory-mapped array for all who need pixels."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -75,5 +76,40 @@ def allocate(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
 
 
 def open_cache(path: Path) -> np.ndarray:
-    """The images as a read-only memory map, (N, H, W, C)."""
-    return np.load(path, mmap_mode="r")
+    """The images, or features, as a read-only memory map, (N, ...).
+
+    Raises:
+        UserError: the file is torn.
+    """
+    try:
+        return np.load(path, mmap_mode="r")
+    except OSError:
+        raise
+    except Exception as error:  # NumPy raises what it pleases on broken files, as below zipfile and zlib
+        raise _torn(path, error) from None
+
+
+def load_arrays(path: Path, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    """Arrays of a ``.npz`` file: name -> array.
+
+    Args:
+        path: the file.
+        names: which; default: all.
+
+    Raises:
+        UserError: the file is torn, or an array is not in it.
+    """
+    try:
+        with np.load(path) as file:
+            return {name: file[name] for name in names or file.files}
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise _torn(path, error) from None
+
+
+def _torn(path: Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return UserError(
+        f"{path} is torn or of another kind ({reason}); delete it and start the same command again"
+    )

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mindspore_dpus.bars import bar
+from mindspore_dpus.data.cache import load_arrays
 from mindspore_dpus.data.decoded import ImageError
 from mindspore_dpus.data.phash import BITS, low_frequencies
 from mindspore_dpus.data.reading import read_image
@@ -103,7 +104,6 @@ def save_measures(measures: Measures, path: Path) -> None:
 
 def load_measures(path: Path) -> Measures:
     """Read what ``save_measures`` wrote."""
-    with np.load(path) as file:
-        arrays = {name: file[name] for name in file.files}
+    arrays = load_arrays(path)
     coefficients = arrays.pop("coefficients")
     return Measures(pd.DataFrame(arrays), coefficients)

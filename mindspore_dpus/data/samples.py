@@ -187,6 +187,16 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV of a run folder; text stays text (an empty cell is an empty string)."""
+    """Read a CSV of a run folder; text stays text (an empty cell is an empty string).
+
+    Raises:
+        UserError: it is no CSV table.
+    """
     text = dict.fromkeys(("path", "label", "split", "member", "predicted"), str)
-    return pd.read_csv(path, keep_default_na=False, dtype=text)
+    try:
+        return pd.read_csv(path, keep_default_na=False, dtype=text)
+    except (ValueError, OverflowError) as error:  # of pandas' own, and of text that is not UTF-8
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{path} is torn or no CSV table ({reason}); delete it and start the same command again"
+        ) from None

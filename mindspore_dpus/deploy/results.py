@@ -135,7 +135,7 @@ class ResultFile:
             return dict(zip(self.columns, cells, strict=True)) if _fit(cells, self.columns) else None
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         return row if isinstance(row, dict) and list(row) == self.columns else None
 

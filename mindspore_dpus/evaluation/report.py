@@ -47,6 +47,7 @@ def write_report(run: Path, root: Path) -> None:
     predictions = read_table(run / "predictions_test.csv")
     models = metrics["test"]["models"]
     members = [name for name in models if name not in (plots.FUSED, plots.BASELINE)]
+    histories = _histories(run, [*members, plots.BASELINE])
     template = Environment(
         loader=PackageLoader("mindspore_dpus.evaluation"), autoescape=True
     ).get_template("report.html.j2")
@@ -63,7 +64,8 @@ def write_report(run: Path, root: Path) -> None:
         audit=audit_section(run, thumbnails),
         member_counts=_member_counts(samples, subsets),
         groups=_groups(run, subsets, thumbnails),
-        training=plots.training_curves(_histories(run, [*members, plots.BASELINE])),
+        training=plots.training_curves(histories),
+        halvings={name: n for name, table in histories.items() if (n := table["halvings"].max())},
         lr_range=_lr_range(run, config),
         metric_names=[m for m in SHOWN if m in models[plots.FUSED]],
         per_class=_per_class(metrics["test"]),

@@ -64,8 +64,7 @@ def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
         if path.suffix == ".ckpt":
             return {name: p.asnumpy() for name, p in ms.load_checkpoint(str(path)).items()}
     except (SafetensorError, ValueError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} is not a readable checkpoint: {reason}") from None
+        raise _unreadable(path, error) from None
     raise UserError(f"{path} is not a readable checkpoint: .safetensors, .ckpt or .pth is read")
 
 
@@ -81,8 +80,12 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
         state = torch.load(path, map_location="cpu", weights_only=True)
         return {name: value.numpy() for name, value in state.items()}
     except Exception as error:  # torch raises what its unpickler raises
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} is not a readable checkpoint: {reason}") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return UserError(f"{path} is not a readable checkpoint: {reason}")
 
 
 def rename(parameters: dict[str, np.ndarray], net: nn.Cell) -> dict[str, np.ndarray]:

@@ -17,6 +17,7 @@ from mindspore_dpus.data.cache import build_cache, cache_path, open_cache
 from mindspore_dpus.data.images import ImageSpec
 from mindspore_dpus.data.simulate import simulate
 from mindspore_dpus.data.splits import assign_splits
+from mindspore_dpus.errors import UserError
 from mindspore_dpus.hashing import combined_hash, content_hashes, fingerprint
 from mindspore_dpus.models.pretrained import find_weights
 from mindspore_dpus.run import RunFolder, versions, write_json, write_text
@@ -34,12 +35,15 @@ PACKAGES = (
     "safetensors",
 )
 # Where the data lies does not change what is learnt from it (a moved or copied folder re-runs nothing),
-# nor does what is refused.
-PLACES = ("root", "manifest", "allow_outside_root", "cache_dir", "weights_dirs", "max_pixels")
+# nor does what is refused, or how often it is tried again.
+PLACES = (
+    *("root", "manifest", "allow_outside_root", "cache_dir", "weights_dirs", "max_pixels"),
+    *("on_divergence", "max_halvings"),
+)
 
 
 def settings(section: object) -> dict:
-    """A configuration section without the keys that name places."""
+    """A configuration section without the keys that change no result."""
     return {key: value for key, value in plain(section).items() if key not in PLACES}
 
 
@@ -107,8 +111,18 @@ def make_samples(run: RunFolder, config: Config, root: Path) -> None:
 
 
 def read_samples(run: RunFolder) -> tuple[pd.DataFrame, list[str], np.ndarray]:
-    """The sample table, the class names, and each sample's class index."""
+    """The sample table, the class names, and each sample's class index.
+
+    Raises:
+        UserError: the table is torn.
+    """
     table = sample_table.read_table(run / "samples.csv")
+    for name in sample_table.COLUMNS:
+        if name not in table:
+            raise UserError(
+                f"{run / 'samples.csv'} has lost its column {name!r}; delete it and start the same "
+                "command again"
+            )
     classes = sample_table.class_names(table)
     return table, classes, table["label"].map(classes.index).to_numpy()
 

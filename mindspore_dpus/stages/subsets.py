@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mindspore_dpus.config import Config
-from mindspore_dpus.data.cache import allocate
+from mindspore_dpus.data.cache import allocate, load_arrays, open_cache
 from mindspore_dpus.data.images import ImageSpec
 from mindspore_dpus.data.samples import read_table, write_table
 from mindspore_dpus.features.whiten import EXACT_UP_TO, whiten
@@ -49,7 +49,7 @@ def make_features(run: RunFolder, config: Config, root: Path) -> None:
         if not shared.exists():
             with atomic(shared) as temporary:
                 _extract(run, config, root, weights, rows, temporary)
-        features = np.load(shared, mmap_mode="r")
+        features = open_cache(shared)
         whitened = _whiten_classes(features, labels, config.features.n_components, config.seed)
         with atomic(run / "features.npz") as temporary:
             np.savez(temporary, path=paths, label=labels, features=features, whitened=whitened)
@@ -169,9 +169,9 @@ def make_subsets(run: RunFolder, config: Config) -> None:
 def _features_of(run: RunFolder, paths: np.ndarray, large: bool) -> np.ndarray:
     """Whitened features of the training images, float32 where they are many; rows of classes that stay
     whole are zero."""
-    with np.load(run / "features.npz") as file:
-        places = pd.Index(file["path"].astype(object)).get_indexer(paths)
-        whitened = file["whitened"]
+    arrays = load_arrays(run / "features.npz", ("path", "whitened"))
+    places = pd.Index(arrays["path"].astype(object)).get_indexer(paths)
+    whitened = arrays["whitened"]
     features = np.zeros((len(paths), whitened.shape[1]), np.float32 if large else np.float64)
     known = np.flatnonzero(places >= 0)
     features[known] = whitened[places[known]]

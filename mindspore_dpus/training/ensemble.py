@@ -20,9 +20,10 @@ from mindspore_dpus.models.freeze import Phase, phases
 from mindspore_dpus.models.weights import get_state, set_state
 from mindspore_dpus.processes import Task, side_by_side
 from mindspore_dpus.training.checkpoint import load_checkpoint
+from mindspore_dpus.training.engine import predict
 from mindspore_dpus.training.lr_range import range_test
 from mindspore_dpus.training.progress import Progress
-from mindspore_dpus.training.trainer import MemberData, Trainer, predict
+from mindspore_dpus.training.trainer import MemberData, Trainer
 
 
 @dataclass
@@ -122,7 +123,7 @@ def train_ensemble(
 
 
 def run_in_turn(
-    jobs: list[Job], recipe: Recipe, device: Device, report: Callable[[str, dict], None]
+    jobs: list[Job], recipe: Recipe, device: Device, report: Callable[[str, dict | str], None]
 ) -> None:
     """Train members one after another in this process, with one network and one compiled step.
 
@@ -130,7 +131,7 @@ def run_in_turn(
         jobs: the members.
         recipe: what they have in common.
         device: where to.
-        report: called after every epoch with the member's name and the row of its history.
+        report: called with the member's name and, after every epoch, the row of its history; or a line.
     """
     config, num_classes = recipe.config, recipe.num_classes
     net, plan = _network(recipe, device)
@@ -182,7 +183,7 @@ def try_rates(job: Job, recipe: Recipe, device: Device) -> pd.DataFrame:
 
 
 def run_side_by_side(
-    jobs: list[Job], recipe: Recipe, n_processes: int, report: Callable[[str, dict], None]
+    jobs: list[Job], recipe: Recipe, n_processes: int, report: Callable[[str, dict | str], None]
 ) -> None:
     """Train members in processes of their own, each on its share of the cores.
 
@@ -198,15 +199,15 @@ def run_side_by_side(
     """
     tasks = [Task(f"member {job.name}", _train_apart, (job, recipe)) for job in jobs]
     for _, error in side_by_side(
-        tasks, min(n_processes, len(jobs)), lambda i, row: report(jobs[i].name, row)
+        tasks, min(n_processes, len(jobs)), lambda i, told: report(jobs[i].name, told)
     ):
         if error is not None:
             raise error
 
 
-def _train_apart(job: Job, recipe: Recipe, send: Callable[[dict], None]) -> None:
+def _train_apart(job: Job, recipe: Recipe, send: Callable[[dict | str], None]) -> None:
     device = configure(recipe.config.device)
-    run_in_turn([job], recipe, device, lambda name, row: send(row))
+    run_in_turn([job], recipe, device, lambda name, told: send(told))
 
 
 def load_member(net: nn.Cell, folder: Path, key: str) -> None:

@@ -22,13 +22,19 @@ class Progress:
             desc="members", total=epochs * n_members, unit="epoch", leave=False, disable=None
         )
 
-    def __call__(self, member: str, row: dict) -> None:
-        """Show an epoch that has ended.
+    def __call__(self, member: str, told: dict | str) -> None:
+        """Show an epoch that has ended, or pass a line on.
 
         Args:
             member: its name.
-            row: of its history.
+            told: the row of its history, or the line.
         """
+        if isinstance(told, str):
+            self.bar.clear()
+            self.report(f"  {member} {told}")
+            self.bar.refresh()
+            return
+        row = told
         if member not in self.done and not self.bar.disable:
             # Epochs of an earlier start took none of this one's time.
             self.bar.initial += row["epoch"] - 1

@@ -13,7 +13,7 @@ LOSS_SCALE = 1024.0
 
 def create_step(
     net: nn.Cell, loss: nn.Cell, optimizer: nn.Optimizer, device: Device
-) -> Callable[[Tensor, Tensor], Tensor]:
+) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Tie a network, its loss and an optimiser into one step.
 
     Args:
@@ -23,7 +23,8 @@ def create_step(
         device: whether the step is compiled to one graph, and in which precision it computes.
 
     Returns:
-        A function (images, labels) -> loss before the step, which it also applies.
+        A function (images, labels) -> loss before the step, which it also applies, and the Euclidean
+        norm of all gradients together.
     """
     mixed = device.amp_level != "O0"
     if mixed:
@@ -35,15 +36,20 @@ def create_step(
 
     loss_and_gradients = ms.value_and_grad(forward, None, optimizer.parameters)
 
-    def step(images: Tensor, labels: Tensor) -> Tensor:
+    def step(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         value, gradients = loss_and_gradients(images, labels)
         if mixed:
             gradients = ops.HyperMap()(_unscale, gradients)
+        norm = ops.sqrt(ops.addn(ops.HyperMap()(_squared, gradients)))
         optimizer(gradients)
-        return value / scale
+        return value / scale, norm
 
     return ms.jit(step) if device.jit else step
 
 
 def _unscale(gradient: Tensor) -> Tensor:
     return gradient.astype(ms.float32) / LOSS_SCALE
+
+
+def _squared(gradient: Tensor) -> Tensor:
+    return ops.square(gradient).sum()

@@ -8,24 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from mindspore import Parameter, nn, ops
+from mindspore import Parameter, nn
 
 from mindspore_dpus.config import AugmentConfig, TrainingConfig
 from mindspore_dpus.data.loader import BatchSource, batches, training_source
 from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.device import Device
-from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.metrics import log_loss, roc_auc
 from mindspore_dpus.models.dropout import seed_dropout
 from mindspore_dpus.models.freeze import Phase, frozen_start, layers, set_frozen, set_train
 from mindspore_dpus.models.weights import assign, get_state, set_state
 from mindspore_dpus.training.checkpoint import load_checkpoint, save_checkpoint
+from mindspore_dpus.training.divergence import Diverged, check_outputs, check_steps, halve_or_stop
+from mindspore_dpus.training.engine import Engine, predict
 from mindspore_dpus.training.frozen import Tail, frozen_outputs
-from mindspore_dpus.training.optimizers import create_optimizer
 from mindspore_dpus.training.schedules import learning_rate_factor
-from mindspore_dpus.training.step import create_step
-
-PREDICT_BATCH = 64
 
 
 @dataclass
@@ -43,28 +40,6 @@ class MemberData:
     labels: np.ndarray
     train: np.ndarray
     val: np.ndarray
-
-
-class _Engine:
-    """What turns batches into steps, for one phase.
-
-    Args:
-        net: what the batches go through: a network, or the part of it after its frozen start.
-        trainer: whose loss, settings and device.
-    """
-
-    def __init__(self, net: nn.Cell, trainer: "Trainer") -> None:
-        self.net = net
-        self.optimizer = create_optimizer(net, trainer.config)
-        self.step = create_step(net, trainer.loss, self.optimizer, trainer.device)
-        own = {p.name for p in net.get_parameters()}
-        self.state = [p for p in self.optimizer.get_parameters() if p.name not in own]
-        self.fresh = [p.asnumpy().copy() for p in self.state]
-
-    def reset(self) -> None:
-        """Forget every step."""
-        for parameter, value in zip(self.state, self.fresh, strict=True):
-            assign(parameter, value)
 
 
 @dataclass
@@ -92,7 +67,8 @@ class Trainer:
         self.layers = layers(self.net)
         if self.phases is None:
             self.phases = [Phase(1, frozenset())]
-        self.engines: dict[tuple[int, int], _Engine] = {}
+        self.engines: dict[tuple[int, int], Engine] = {}
+        self.halvings: list[str] = []
         self.fresh_loss = [p.asnumpy().copy() for p in self.loss.get_parameters()]
 
     def fit(
@@ -101,84 +77,113 @@ class Trainer:
         start: dict[str, np.ndarray],
         folder: Path,
         seed: list[int],
-        report: Callable[[dict], None] = lambda row: None,
+        report: Callable[[dict | str], None] = lambda told: None,
     ) -> None:
         """Train one member; leaves ``best`` and ``last.safetensors`` and ``history.csv``.
 
-        Goes on from ``last.safetensors`` where it belongs to the same stamp.
+        Goes on from ``last.safetensors`` where it belongs to the same stamp; so it does, with half the
+        learning rate, when an epoch has diverged (``training.on_divergence``).
 
         Args:
             data: images and rows.
             start: weights to start from (``models.weights.get_state``).
             folder: the member's folder.
             seed: run seed and member: drives order and augmentation.
-            report: called after every epoch with its row of the history.
+            report: called after every epoch with its row of the history, and with a line where anything
+                else is to be told.
 
         Raises:
-            UserError: the loss is not a number; the last good epoch stays on disk.
+            UserError: the training diverged, and the last good epoch stays on disk; or a checkpoint is
+                torn.
         """
         stamp = self.stamp | {"seed": seed}
         begin = time.perf_counter()
-        history = self._resume(folder, stamp, start, data)
-        for epoch in range(len(history) + 1, self.config.epochs + 1):
-            if self._is_stale(history):
-                break
+        history = self._resume(folder, stamp, start, data, report)
+        while len(history) < self.config.epochs and not self._is_stale(history):
+            epoch = len(history) + 1
             if epoch > 1 and epoch in (phase.first_epoch for phase in self.phases):
                 self._enter(epoch, data)
-            train_loss = self._train_epoch([*seed, epoch], folder)
-            labels = self.data.labels[self.data.val]
-            probabilities = predict(self.engine.net, self.data.images, self.data.val)
-            if not np.isfinite(probabilities).all():
-                raise self._diverged(folder, epoch, "the outputs are not numbers after")
-            row = {
-                "epoch": epoch,
-                "train_loss": train_loss,
-                "val_loss": log_loss(labels, probabilities),
-                "val_auc": roc_auc(labels, probabilities),
-                "val_accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
-                "seconds": time.perf_counter() - begin,
-            }
+            try:
+                row = self._run_epoch(epoch, seed)
+            except Diverged as error:
+                last = folder / "last.safetensors"
+                kept = f"epoch {epoch - 1} is kept in {last}" if history else "nothing was learnt yet"
+                halvings = halve_or_stop(error, self.config, self.halvings, folder.name, kept)
+                if error.at_once:
+                    history = self._begin(start, data)
+                else:
+                    history = self._resume(folder, stamp, start, data, report)
+                self.halvings = halvings
+                back = f"back to epoch {len(history)}" if history else "back to the start"
+                report(f"{error}; {back}, with the learning rate halved to {self._rate:g}")
+                continue
+            history = [*history, row | {"seconds": time.perf_counter() - begin}]
             begin = time.perf_counter()
-            history = [*history, row]
             state = get_state(self.net)
-            if _best_epoch(history, self.config.select_by) == epoch:
+            if best_epoch(history, self.config.select_by) == epoch:
                 save_checkpoint(folder / "best.safetensors", state, stamp | {"epoch": epoch})
-            last = stamp | {"epoch": epoch, "history": history}
+            last = stamp | {"epoch": epoch, "history": history, "halvings": self.halvings}
             save_checkpoint(folder / "last.safetensors", state | self._training_state(), last)
-            write_table(pd.DataFrame(history).round(6), folder / "history.csv")
-            report(row)
+            _write_history(history, folder)
+            report(history[-1])
+
+    def _run_epoch(self, epoch: int, seed: list[int]) -> dict:
+        """Train for one epoch and validate; its row of the history, but for the time."""
+        train_loss = self._train_epoch([*seed, epoch])
+        labels = self.data.labels[self.data.val]
+        probabilities = predict(self.engine.net, self.data.images, self.data.val)
+        check_outputs(epoch, probabilities)
+        return {
+            "epoch": epoch,
+            "train_loss": train_loss,
+            "val_loss": log_loss(labels, probabilities),
+            "val_auc": roc_auc(labels, probabilities),
+            "val_accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
+            "halvings": len(self.halvings),
+        }
 
     def _is_stale(self, history: list[dict]) -> bool:
         """Whether ``patience`` epochs of the last phase have passed since the best one."""
         if self.config.patience is None or not history:
             return False
-        best = _best_epoch(history, self.config.select_by)
+        best = best_epoch(history, self.config.select_by)
         since = max(best, self.phases[-1].first_epoch - 1)
         return history[-1]["epoch"] - since >= self.config.patience
 
     def _resume(
-        self, folder: Path, stamp: dict, start: dict[str, np.ndarray], data: MemberData
+        self,
+        folder: Path,
+        stamp: dict,
+        start: dict[str, np.ndarray],
+        data: MemberData,
+        report: Callable[[str], None],
     ) -> list[dict]:
         """Set network and optimiser to the last finished epoch, or to the start; its history."""
-        last = folder / "last.safetensors"
+        last, best = folder / "last.safetensors", folder / "best.safetensors"
         if last.exists():
             arrays, found = load_checkpoint(last)
-            if {key: found.get(key) for key in stamp} == stamp:
-                set_state(self.net, arrays)
-                self._enter(len(found["history"]), data)
-                for name, parameter in self._training_parameters():
-                    assign(parameter, arrays[name])
-                return found["history"]
+            if _belongs(found, stamp):
+                if best.exists() and _belongs(load_checkpoint(best)[1], stamp):
+                    set_state(self.net, arrays)
+                    self._enter(len(found["history"]), data)
+                    for name, parameter in self._training_parameters():
+                        assign(parameter, arrays[name])
+                    self.halvings = found["halvings"]
+                    # The end may have come between the two.
+                    _write_history(found["history"], folder)
+                    return found["history"]
+                report(f"{best} is missing or of another run: trained from the start again")
             last.unlink()
-        self._begin(start, data)
-        return []
+        return self._begin(start, data)
 
-    def _begin(self, start: dict[str, np.ndarray], data: MemberData) -> None:
-        """Set network, optimiser and loss to the start of a member."""
+    def _begin(self, start: dict[str, np.ndarray], data: MemberData) -> list[dict]:
+        """Set network, optimiser and loss to the start of a member; its history: none yet."""
+        self.halvings = []
         set_state(self.net, start)
         for parameter, value in zip(self.loss.get_parameters(), self.fresh_loss, strict=True):
             assign(parameter, value)
         self._enter(1, data)
+        return []
 
     def _enter(self, epoch: int, data: MemberData) -> None:
         """Freeze what is frozen in this epoch, and begin with a fresh optimiser.
@@ -192,7 +197,7 @@ class Trainer:
         n_cells = n_cells if self.data is not data else 0
         if (place, n_cells) not in self.engines:
             net = Tail(self.net.sequence()[n_cells:]) if n_cells else self.net
-            self.engines[place, n_cells] = _Engine(net, self)
+            self.engines[place, n_cells] = Engine(net, self.loss, self.config, self.device)
         self.engine = self.engines[place, n_cells]
         self.engine.reset()
 
@@ -212,37 +217,33 @@ class Trainer:
         labels, size, augment = data.labels[data.train], self.config.batch_size, self.config.augment
         return training_source(data.images, data.train, labels, size, augment, seed)
 
-    def _train_epoch(self, seed: list[int], folder: Path) -> float:
+    def _train_epoch(self, seed: list[int]) -> float:
         """One pass over the balanced set; the mean loss."""
         source = self._source(seed)
         seed_dropout(self.net, seed)
         set_train(self.engine.net, True)
-        losses = []
+        told = []
         for images, labels in batches(source):
-            self._set_learning_rate(seed[-1], len(losses), len(source))
-            losses.append(self.engine.step(images, labels))
-            if len(losses) == 1:
+            self._set_learning_rate(seed[-1], len(told), len(source))
+            told.append(self.engine.step(images, labels))
+            if len(told) == 1:
                 self.device.yield_to_workers()
         # Looked at once an epoch: reading every loss would make host and device wait for each other.
-        values = np.array([float(loss.asnumpy()) for loss in losses])
-        bad = np.flatnonzero(~np.isfinite(values))
-        if len(bad):
-            raise self._diverged(folder, seed[-1], f"the loss is {values[bad[0]]} in", bad[0] + 1)
-        return float(values.mean())
+        values = np.array([[float(value.asnumpy()) for value in step] for step in told])
+        losses, norms = values.T
+        check_steps(seed[-1], losses, norms, self.config.gradient_limit)
+        return float(losses.mean())
 
-    def _diverged(self, folder: Path, epoch: int, what: str, step: int | None = None) -> UserError:
-        kept = f"epoch {epoch - 1} is kept in {folder}" if epoch > 1 else "nothing was learnt yet"
-        place = f"epoch {epoch}" + (f", step {step}" if step else "")
-        return UserError(
-            f"member {folder.name}: {what} {place}; {kept}. Lower --training.learning_rate (now "
-            f"{self.config.learning_rate:g})"
-        )
+    @property
+    def _rate(self) -> float:
+        """The learning rate, halved as often as the member has diverged."""
+        return self.config.learning_rate / 2 ** len(self.halvings)
 
     def _set_learning_rate(self, epoch: int, step: int, steps: int) -> None:
         config = self.config
         if step == 0 or config.lr_schedule == "one_cycle":
             factor = learning_rate_factor(config.lr_schedule, epoch, step, config.epochs, steps)
-            assign(self.engine.optimizer.learning_rate, config.learning_rate * factor)
+            assign(self.engine.optimizer.learning_rate, self._rate * factor)
 
     def stepper(
         self, data: MemberData, start: dict[str, np.ndarray], seed: list[int]
@@ -262,7 +263,7 @@ class Trainer:
 
         def step(rate: float) -> float:
             assign(self.engine.optimizer.learning_rate, rate)
-            return float(self.engine.step(*next(endless)).asnumpy())
+            return float(self.engine.step(*next(endless))[0].asnumpy())
 
         return step
 
@@ -275,27 +276,18 @@ class Trainer:
         return optimizer + [(f"loss.{p.name}", p) for p in self.loss.get_parameters()]
 
 
-def _best_epoch(history: list[dict], select_by: str) -> int:
+def _belongs(found: dict, stamp: dict) -> bool:
+    return {key: found.get(key) for key in stamp} == stamp
+
+
+def _write_history(history: list[dict], folder: Path) -> None:
+    write_table(pd.DataFrame(history).round(6), folder / "history.csv")
+
+
+def best_epoch(history: list[dict], select_by: str) -> int:
     """Number of the epoch to keep; among equals the first."""
     if select_by == "last":
         return history[-1]["epoch"]
     if select_by == "loss":
         return min(history, key=lambda row: row["val_loss"])["epoch"]
     return max(history, key=lambda row: row[f"val_{select_by}"])["epoch"]
-
-
-def predict(net: nn.Cell, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Softmax outputs of one network, without augmentation.
-
-    Args:
-        net: images -> logits.
-        images: (N, H, W, C) array of all cached images.
-        rows: (M,) which of them.
-
-    Returns:
-        (M, C) float32, rows sum to 1.
-    """
-    set_train(net, False)
-    source = BatchSource(images, rows, np.zeros(len(rows)), PREDICT_BATCH)
-    outputs = [ops.softmax(net(batch), axis=1).asnumpy() for batch, _ in batches(source)]
-    return np.concatenate(outputs)

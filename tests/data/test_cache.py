@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mindspore_dpus.data.cache import build_cache, cache_path, open_cache
+from mindspore_dpus.data.cache import build_cache, cache_path, load_arrays, open_cache
 from mindspore_dpus.data.images import ImageSpec, load_prepared
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.hashing import fingerprint
@@ -102,3 +102,25 @@ def test_a_full_disk_is_an_error_not_a_crash(table, tmp_path, small_disk):
     assert caught.value.errno == errno.ENOSPC
     assert str(small_disk) in caught.value.filename
     assert list(small_disk.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"PK\x03\x04", b"text"])
+def test_a_torn_cache_is_named(tmp_path, content):
+    for name, read in (("images.npy", open_cache), ("features.npz", load_arrays)):
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=f"{name} is torn or of another kind .*; delete it"):
+            read(path)
+
+
+def test_a_short_cache_and_a_missing_array_are_named(tmp_path):
+    np.save(tmp_path / "images.npy", np.zeros((4, 8, 8, 1), np.uint8))
+    data = (tmp_path / "images.npy").read_bytes()
+    (tmp_path / "images.npy").write_bytes(data[:-1])
+    with pytest.raises(UserError, match="images.npy is torn"):
+        open_cache(tmp_path / "images.npy")
+    np.savez(tmp_path / "x.npz", a=np.arange(3), pickled=np.array([None]))
+    assert load_arrays(tmp_path / "x.npz", ["a"])["a"].tolist() == [0, 1, 2]
+    for name, reason in (("b", "not a file"), ("pickled", "allow_pickle=False")):
+        with pytest.raises(UserError, match=f"x.npz is torn .*{reason}"):
+            load_arrays(tmp_path / "x.npz", [name])

@@ -218,3 +218,11 @@ def test_only_some_classes(tmp_path):
         find_samples(DataConfig(root=str(tmp_path), classes=["a", "c"]))
     other = DataConfig(root=str(tmp_path), classes=["a", "x"])
     assert find_samples(other, check=False)["label"].tolist() == ["a"]
+
+
+@pytest.mark.parametrize("content", [b"", b"path,label\n\xff\xfe,x\n", b'path,label\n"a'])
+def test_a_torn_table_is_named(tmp_path, content):
+    (tmp_path / "samples.csv").write_bytes(content)
+    with pytest.raises(UserError, match="samples.csv is torn or no CSV table .*; delete it") as caught:
+        read_table(tmp_path / "samples.csv")
+    assert "\n" not in str(caught.value)

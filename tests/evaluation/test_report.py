@@ -97,3 +97,15 @@ def test_errors_show_their_heatmap_where_there_is_one(castings, tmp_path):
     assert picture.shape == (128, 128, 3)
     assert np.abs(picture.astype(int) - [255, 0, 0]).max() < 5
     assert "the ensemble sees defect (hires_cam)" in " ".join(html.split())
+
+
+def test_halved_learning_rates_are_told(castings, tmp_path):
+    run, html = report_of(castings, tmp_path / "run", 3)
+    assert "halved learning rate" not in html
+    for name, halvings in (("00", [0, 0]), ("01", [0, 1]), ("02", [3, 4])):
+        columns = {name: [0.5, 0.5] for name in ("train_loss", "val_loss", "val_auc", "val_accuracy")}
+        table = pd.DataFrame({"epoch": [1, 2], **columns, "halvings": halvings})
+        write_table(table, run / "members" / name / "history.csv")
+    write_report(run.path, castings)
+    html = " ".join((run / "report.html").read_text(encoding="utf-8").split())
+    assert "went on with a halved learning rate: 01 (1 time), 02 (4 times).</p>" in html

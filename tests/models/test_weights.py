@@ -14,7 +14,14 @@ from safetensors.numpy import load_file, save_file
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.pretrained import check_download, fetch, find_weights, obtain
-from mindspore_dpus.models.weights import adapt_stem, assign, get_state, load_weights, set_state
+from mindspore_dpus.models.weights import (
+    adapt_stem,
+    assign,
+    get_state,
+    load_weights,
+    read_checkpoint,
+    set_state,
+)
 
 SHARED = Path(__file__).parents[3] / "shared" / "weights"
 
@@ -69,6 +76,14 @@ def test_a_torn_checkpoint_is_named(state, tmp_path, name):
     path.write_bytes(saved(tmp_path / "whole.safetensors", state).read_bytes()[:1000])
     with pytest.raises(UserError, match=f"{name} is not a readable checkpoint"):
         load_weights(create_model("resnet18", 2), path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x02"])
+def test_a_torn_file_of_torch_is_named_though_torch_gives_no_reason(tmp_path, content):
+    pytest.importorskip("torch")
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(UserError, match="w.pth is not a readable checkpoint: EOFError"):
+        read_checkpoint(tmp_path / "w.pth")
 
 
 def test_stem_is_summed_only_for_grey_images():

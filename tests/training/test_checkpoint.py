@@ -36,8 +36,28 @@ def test_a_torn_one_is_named(tmp_path, size):
         load_checkpoint(path)
 
 
-def test_a_foreign_one_is_named(tmp_path):
+@pytest.mark.parametrize("metadata", [None, {"stamp": "[]"}, {"stamp": "{"}, {"stamp": "[" * 9999}])
+def test_a_foreign_one_is_named(tmp_path, metadata):
     path = tmp_path / "x.safetensors"
-    save_file(ARRAYS, path)
+    save_file(ARRAYS, path, metadata)
     with pytest.raises(UserError, match="x.safetensors is torn or not a checkpoint"):
         load_checkpoint(path)
+
+
+def test_a_flipped_bit_anywhere_is_named(tmp_path):
+    path = tmp_path / "x.safetensors"
+    save_checkpoint(path, ARRAYS, {"key": "k", "epoch": 1})
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        for bit in (0, 3, 6):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+            with pytest.raises(UserError, match="^.*x.safetensors is torn or not a checkpoint .*$"):
+                load_checkpoint(path)
+
+
+def test_one_of_an_older_version_has_no_checksum_and_is_read(tmp_path):
+    path = tmp_path / "x.safetensors"
+    save_file(ARRAYS, path, {"stamp": '{"key": "k"}'})
+    arrays, stamp = load_checkpoint(path)
+    assert stamp == {"key": "k"}
+    assert np.array_equal(arrays["a"], ARRAYS["a"])

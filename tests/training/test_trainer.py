@@ -16,8 +16,9 @@ from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import layers, phases
 from mindspore_dpus.models.weights import get_state
 from mindspore_dpus.training.checkpoint import load_checkpoint
+from mindspore_dpus.training.engine import predict
 from mindspore_dpus.training.schedules import learning_rate_factor
-from mindspore_dpus.training.trainer import MemberData, Trainer, predict
+from mindspore_dpus.training.trainer import MemberData, Trainer
 
 SEED = [0, 1]
 
@@ -80,7 +81,7 @@ def test_learns_and_leaves_its_history(device, data, tmp_path):
     rows = fit(member, data, tmp_path)
     assert rows == load_checkpoint(tmp_path / "last.safetensors")[1]["history"]
     history = pd.read_csv(tmp_path / "history.csv")
-    names = ["epoch", "train_loss", "val_loss", "val_auc", "val_accuracy", "seconds"]
+    names = ["epoch", "train_loss", "val_loss", "val_auc", "val_accuracy", "halvings", "seconds"]
     assert history.columns.tolist() == names
     assert history["epoch"].tolist() == [1, 2, 3, 4]
     assert history["train_loss"].iloc[-1] < 0.5 * history["train_loss"].iloc[0]

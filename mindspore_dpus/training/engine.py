@@ -1,0 +1,59 @@
+"""What turns batches into steps, and images into outputs."""
+
+import numpy as np
+from mindspore import nn, ops
+
+from mindspore_dpus.config import TrainingConfig
+from mindspore_dpus.data.loader import BatchSource, batches
+from mindspore_dpus.device import Device
+from mindspore_dpus.models.freeze import set_train
+from mindspore_dpus.models.weights import assign
+from mindspore_dpus.training.optimizers import create_optimizer
+from mindspore_dpus.training.step import create_step
+
+PREDICT_BATCH = 64
+
+
+class Engine:
+    """An optimiser and its step, for one phase of a training.
+
+    Args:
+        net: what the batches go through: a network, or the part of it after its frozen start.
+        loss: (logits, labels) -> scalar.
+        config: names the optimiser and its settings.
+        device: execution mode.
+
+    Attributes:
+        step: (images, labels) -> loss, norm of the gradients (``create_step``).
+        state: the optimiser's own parameters.
+    """
+
+    def __init__(self, net: nn.Cell, loss: nn.Cell, config: TrainingConfig, device: Device) -> None:
+        self.net = net
+        self.optimizer = create_optimizer(net, config)
+        self.step = create_step(net, loss, self.optimizer, device)
+        own = {p.name for p in net.get_parameters()}
+        self.state = [p for p in self.optimizer.get_parameters() if p.name not in own]
+        self.fresh = [p.asnumpy().copy() for p in self.state]
+
+    def reset(self) -> None:
+        """Forget every step."""
+        for parameter, value in zip(self.state, self.fresh, strict=True):
+            assign(parameter, value)
+
+
+def predict(net: nn.Cell, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Softmax outputs of one network, without augmentation.
+
+    Args:
+        net: images -> logits.
+        images: (N, H, W, C) array of all cached images.
+        rows: (M,) which of them.
+
+    Returns:
+        (M, C) float32, rows sum to 1.
+    """
+    set_train(net, False)
+    source = BatchSource(images, rows, np.zeros(len(rows)), PREDICT_BATCH)
+    outputs = [ops.softmax(net(batch), axis=1).asnumpy() for batch, _ in batches(source)]
+    return np.concatenate(outputs)

@@ -1,0 +1,399 @@
+"""What reads files from elsewhere, each as a function of bytes, with valid files to start from.
+
+A target returns whatever the bytes are, or raises what it should not: anything but ``UserError``.
+"""
+
+import io
+import json
+import struct
+from collections.abc import Callable
+from contextlib import redirect_stdout, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import yaml
+from safetensors.numpy import save
+
+from mindspore_dpus.cli import dump_config, parse_config
+from mindspore_dpus.config import Config, DataConfig
+from mindspore_dpus.data.cache import load_arrays, open_cache
+from mindspore_dpus.data.frames import count_frames, split_frame
+from mindspore_dpus.data.images import ImageSpec, load_prepared
+from mindspore_dpus.data.inputs import expand_paths
+from mindspore_dpus.data.samples import find_samples
+from mindspore_dpus.deploy.bundle import Bundle
+from mindspore_dpus.deploy.results import ResultFile
+from mindspore_dpus.errors import UserError
+from mindspore_dpus.evaluation.decision import Decision
+from mindspore_dpus.run import RunFolder
+from mindspore_dpus.stages.prepare import read_samples
+from mindspore_dpus.training.checkpoint import load_checkpoint, save_checkpoint
+from tests.evaluation.test_decision import decided
+
+# An image is decoded and resized within these, so memory stays small whatever a header says.
+PIXELS = 1 << 20
+SPEC = ImageSpec(size=16, value_range="minmax", max_pixels=PIXELS)
+
+
+@dataclass(frozen=True)
+class Target:
+    """One reader.
+
+    Args:
+        read: given a folder of its own and bytes, reads them as a user's file would be read.
+        seeds: given such a folder, valid files.
+        words: what a mutation may put in.
+    """
+
+    read: Callable[[Path, bytes], None]
+    seeds: Callable[[Path], list[bytes]]
+    words: tuple[bytes, ...] = ()
+
+
+def run(target: Target, folder: Path, data: bytes) -> None:
+    """Read bytes; nothing but a ``UserError`` of one line may come of it.
+
+    Raises:
+        Exception: whatever else did.
+    """
+    try:
+        target.read(folder, data)
+    except UserError as error:
+        # A command prints it on one line.
+        if not str(error).strip() or len(str(error)) > 5000:
+            raise RuntimeError(f"no line that a person reads: {str(error)[:100]!r}") from error
+
+
+def _write(folder: Path, name: str, data: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+def _config(folder: Path, data: bytes) -> None:
+    parse_config(["--data.root=x", f"--config={_write(folder, 'config.yaml', data)}"])
+
+
+def _config_seeds(folder: Path) -> list[bytes]:
+    config = Config(data=DataConfig(root="images"))
+    short = {
+        "seed": 3,
+        "training": {"epochs": 2, "augment": {"rotation": 5.0}},
+        "data": {"classes": ["a"]},
+    }
+    return [dump_config(config).encode(), yaml.safe_dump(short).encode()]
+
+
+def _options(folder: Path, data: bytes) -> None:
+    """One option a line."""
+    try:
+        with redirect_stdout(io.StringIO()):
+            parse_config(data.decode("utf-8", "surrogateescape").split("\n"))
+    except SystemExit as end:
+        if end.code:  # --help ends with 0
+            raise RuntimeError("the parser ended the process") from end
+
+
+def _manifest(folder: Path, data: bytes) -> None:
+    manifest = _write(folder, "manifest.csv", data)
+    table = find_samples(DataConfig(root=str(folder), manifest=str(manifest)), check=False)
+    inside = folder.resolve()
+    for name in table["path"]:
+        place = split_frame(folder / name)[0].resolve()
+        assert place == inside or inside in place.parents, f"{name} leads to {place}"
+
+
+def _paths(folder: Path, data: bytes) -> None:
+    expand_paths([str(_write(folder, "paths.csv", data))])
+
+
+def _image(folder: Path, data: bytes) -> None:
+    # By content, whatever the name says; a TIFF or DICOM may have several frames.
+    path = _write(folder, "image.tif", data)
+    assert count_frames(path) >= 1
+    load_prepared(path, SPEC)
+    load_prepared(f"{path}#1", replace(SPEC, channels=3, value_range="percentiles"))
+
+
+def _encoded(ending: str, *images: np.ndarray) -> list[bytes]:
+    return [cv2.imencode(ending, image)[1].tobytes() for image in images]
+
+
+def _grey(kind: type = np.uint8, shape: tuple[int, ...] = (12, 10)) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, np.iinfo(kind).max, shape).astype(kind)
+
+
+def _tiff_seeds(folder: Path) -> list[bytes]:
+    path = folder / "seed.tif"
+    cv2.imwritemulti(str(path), [_grey(), _grey(np.uint16)])
+    floats = np.linspace(0, 1, 120, dtype=np.float32).reshape(12, 10)
+    return [path.read_bytes(), *_encoded(".tiff", _grey(np.uint16), floats)]
+
+
+def _dicom_seeds(folder: Path) -> list[bytes]:
+    from pydicom.uid import RLELossless
+
+    from tests.data.dicom_files import lut, make_dicom, write_dicom
+
+    path, stored = folder / "seed.dcm", _grey(np.uint16)
+    settings = (
+        {"RescaleSlope": "2", "RescaleIntercept": "-5", "WindowCenter": "9000", "WindowWidth": "5000"},
+        {"PhotometricInterpretation": "MONOCHROME1", "VOILUTSequence": [lut(range(0, 512, 2))]},
+    )
+    seeds = [write_dicom(path, stored, **elements).read_bytes() for elements in settings]
+    seeds.append(write_dicom(path, _grey(np.uint8, (3, 12, 10))).read_bytes())
+    packed = make_dicom(stored)
+    packed.compress(RLELossless)
+    packed.save_as(path, enforce_file_format=True)
+    return [*seeds, path.read_bytes()]
+
+
+def _checkpoint(folder: Path, data: bytes) -> None:
+    path = _write(folder, "last.safetensors", data)
+    arrays, stamp = load_checkpoint(path)
+    # What is read is what was written: a changed byte is refused, unless nothing of it is read.
+    expected, expected_stamp = _CHECKPOINT
+    assert stamp == expected_stamp
+    assert arrays.keys() == expected.keys()
+    assert all(arrays[name].tobytes() == expected[name].tobytes() for name in expected)
+
+
+_CHECKPOINT = (
+    {"conv.weight": np.linspace(-1, 1, 24, dtype=np.float32).reshape(2, 3, 4), "step": np.array(7)},
+    {"key": "0123", "epoch": 3, "history": [{"epoch": 1, "val_auc": 0.5}], "halvings": []},
+)
+
+
+def _checkpoint_seeds(folder: Path) -> list[bytes]:
+    save_checkpoint(folder / "seed.safetensors", *_CHECKPOINT)
+    return [(folder / "seed.safetensors").read_bytes()]
+
+
+def _weights(ending: str) -> Callable[[Path, bytes], None]:
+    def read(folder: Path, data: bytes) -> None:
+        from mindspore_dpus.models.weights import read_checkpoint
+
+        parameters = read_checkpoint(_write(folder, f"weights{ending}", data))
+        assert all(isinstance(value, np.ndarray) for value in parameters.values())
+
+    return read
+
+
+def _safetensors_seeds(folder: Path) -> list[bytes]:
+    return [save({"a": np.zeros((2, 3), np.float32), "b": np.ones(4, np.int64)}, {"x": "y"})]
+
+
+def _ckpt_seeds(folder: Path) -> list[bytes]:
+    import mindspore as ms
+
+    path = folder / "seed.ckpt"
+    values = {"a": np.zeros((2, 3), np.float32), "b": np.ones(4, np.int32)}
+    ms.save_checkpoint([{"name": n, "data": ms.Tensor(v)} for n, v in values.items()], str(path))
+    return [path.read_bytes()]
+
+
+def _pth_seeds(folder: Path) -> list[bytes]:
+    import torch
+
+    seeds = []
+    for zipped in (True, False):
+        path = folder / "seed.pth"
+        torch.save({"a": torch.zeros(2, 3)}, path, _use_new_zipfile_serialization=zipped)
+        seeds.append(path.read_bytes())
+    return seeds
+
+
+def _bundle(folder: Path, data: bytes) -> None:
+    _write(folder, "model.onnx.json", data)
+    Bundle.load(folder / "model.onnx")
+
+
+def _bundle_seeds(folder: Path) -> list[bytes]:
+    seeds = []
+    for name in ("none", "isotonic"):
+        decision = decided(calibration=name)
+        Bundle(
+            sha256="0" * 64,
+            kind="onnx",
+            spec=ImageSpec(size=8),
+            classes=["defect", "normal"],
+            positive="defect",
+            threshold=decision.threshold,
+            decision=decision,
+            members=["00", "01"],
+            normalisation={"mean": [0.5], "std": [0.2]},
+            prior={"data": {"defect": 0.1}},
+        ).save(folder / "seed.onnx")
+        seeds.append((folder / "seed.onnx.json").read_bytes())
+    return seeds
+
+
+def _decision(folder: Path, data: bytes) -> None:
+    Decision.load(_write(folder, "decision.json", data))
+
+
+def _decision_seeds(folder: Path) -> list[bytes]:
+    return [json.dumps(decided(calibration=c).to_json()).encode() for c in ("temperature", "isotonic")]
+
+
+def _stages(folder: Path, data: bytes) -> None:
+    _write(folder, "stages.json", data)
+    made = []
+    RunFolder(folder, lambda line: None).stage("samples", 1, [], lambda: made.append(1))
+    RunFolder.open(folder).finished("samples")
+
+
+def _stages_seeds(folder: Path) -> list[bytes]:
+    record = {"key": "0" * 16, "artefacts": ["samples.csv"], "seconds": 1.5, "peak_memory_mb": 3}
+    return [json.dumps({"samples": record, "audit": record}, indent=2).encode()]
+
+
+COLUMNS = ["path", "error", "predicted", "score"]
+
+
+def _array(folder: Path, data: bytes) -> None:
+    open_cache(_write(folder, "images.npy", data))
+
+
+def _array_seeds(folder: Path) -> list[bytes]:
+    file = io.BytesIO()
+    np.save(file, _grey(shape=(3, 4, 4, 1)))
+    return [file.getvalue()]
+
+
+def _arrays(folder: Path, data: bytes) -> None:
+    load_arrays(_write(folder, "features.npz", data), ("path", "whitened"))
+
+
+def _arrays_seeds(folder: Path) -> list[bytes]:
+    file = io.BytesIO()
+    np.savez(file, path=np.array(["a.png", "b.png"]), whitened=np.eye(2))
+    return [file.getvalue()]
+
+
+def _table(folder: Path, data: bytes) -> None:
+    _write(folder, "samples.csv", data)
+    _write(folder, "stages.json", b"{}")
+    read_samples(RunFolder(folder, lambda line: None))
+
+
+def _results(kind: str) -> Callable[[Path, bytes], None]:
+    def read(folder: Path, data: bytes) -> None:
+        path = _write(folder, f"predictions.{kind}.part", data)
+        row = {"path": "new.png", "error": "", "predicted": "defect", "score": 0.5}
+        with ResultFile(path, COLUMNS, kind) as results:
+            found = len(results.found)
+            results.append([row])
+        with ResultFile(path, COLUMNS, kind) as results:
+            assert len(results.found) == found + 1
+            assert results.found[-1]["path"] == "new.png"
+
+    return read
+
+
+_CSV = (
+    b",",
+    b"\n",
+    b"\r",
+    b'"',
+    b"#3",
+    b"../",
+    b"/etc/passwd",
+    b"\0",
+    b"train",
+    b"\xff",
+    b"\xef\xbb\xbf",
+)
+_YAML = (
+    *(b": ", b"\n", b"  ", b"- ", b"[", b"]", b"{", b"}", b"&a ", b"*a", b"!!python/object:os.system "),
+    *(
+        b"null",
+        b"1e999",
+        b".nan",
+        b"true",
+        b"-1",
+        b'"',
+        b"'",
+        b"#",
+        b"|",
+        b"class_path",
+        b"\t",
+        b"99999999999",
+    ),
+)
+_JSON = (
+    b"null",
+    b"NaN",
+    b"1e999",
+    b"-1",
+    b"[]",
+    b"{}",
+    b'"',
+    b"true",
+    b"9" * 30,
+    b"[" * 2000,
+    b"\\ud800",
+)
+_SIZES = tuple(struct.pack(f"{order}I", n) for n in (0, 1, 0x7FFFFFFF, 0xFFFFFFFF) for order in "<>")
+
+
+def _manifest_seeds(folder: Path) -> list[bytes]:
+    for name in ("normal/a.png", "defect/b.png", "scan.tif"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(
+            _tiff_seeds(folder)[0] if name.endswith("tif") else _encoded(".png", _grey())[0]
+        )
+    with suppress(FileExistsError):
+        (folder / "outside").symlink_to("/etc")
+    return [
+        b"path,label,split,group\nnormal/a.png,normal,train,1\ndefect/b.png,defect,,\n",
+        b"path,label,flaw_size\nscan.tif,normal,\nscan.tif#2,defect,0.5\n",
+        b"label,path\nnormal,normal/a.png\ndefect,outside/passwd\n",
+    ]
+
+
+TARGETS = {
+    "config": Target(_config, _config_seeds, _YAML),
+    "options": Target(
+        _options,
+        lambda folder: [
+            b"--data.root=x\n--training.epochs=3\n--data.window=[0,5]",
+            b"--seed\n3\n--data={root: x}",
+        ],
+        (*_YAML, b"--data.", b"--training.", b"=", b"--config=", b"--help", b"--print_config"),
+    ),
+    "manifest": Target(_manifest, _manifest_seeds, _CSV),
+    "paths": Target(_paths, lambda folder: [b"path\na.png\nb/c.tif\n"], _CSV),
+    "png": Target(
+        _image, lambda f: _encoded(".png", _grey(), _grey(np.uint16), _grey(shape=(9, 7, 3))), _SIZES
+    ),
+    "jpeg": Target(_image, lambda f: _encoded(".jpg", _grey(), _grey(shape=(9, 7, 3))), _SIZES),
+    "bmp": Target(_image, lambda f: _encoded(".bmp", _grey(), _grey(shape=(9, 7, 3))), _SIZES),
+    "pnm": Target(
+        _image, lambda f: _encoded(".pgm", _grey()) + _encoded(".ppm", _grey(shape=(9, 7, 3))), _SIZES
+    ),
+    "tiff": Target(_image, _tiff_seeds, _SIZES),
+    "dicom": Target(_image, _dicom_seeds, _SIZES),
+    "checkpoint": Target(_checkpoint, _checkpoint_seeds, (*_JSON, b"F32", b"BF16", b"F8_E4M3", b"I64")),
+    "safetensors": Target(
+        _weights(".safetensors"), _safetensors_seeds, (*_JSON, b"F32", b"BF16", b"F8_E4M3")
+    ),
+    "ckpt": Target(_weights(".ckpt"), _ckpt_seeds, _SIZES),
+    "pth": Target(_weights(".pth"), _pth_seeds, (b"cos\nsystem\n", b"(S'true'\ntR.", *_SIZES)),
+    "bundle": Target(_bundle, _bundle_seeds, _JSON),
+    "decision": Target(_decision, _decision_seeds, _JSON),
+    "stages": Target(_stages, _stages_seeds, _JSON),
+    "npy": Target(_array, _array_seeds, (b"(9999999999,)", b"|O", b"V8", *_SIZES)),
+    "npz": Target(_arrays, _arrays_seeds, (b"(9999999999,)", b"|O", b"PK", *_SIZES)),
+    "table": Target(
+        _table, lambda f: [b"path,label,split,group\na.png,normal,train,1\nb.png,x,,\n"], _CSV
+    ),
+    "csv": Target(_results("csv"), lambda f: [b"path,error,predicted,score\na.png,,defect,0.5\n"], _CSV),
+    "jsonl": Target(
+        _results("jsonl"),
+        lambda f: [b'{"path": "a", "error": "", "predicted": "", "score": 0.5}\n'],
+        (*_JSON, b"\n"),
+    ),
+}
