@@ -2,7 +2,7 @@
 
 import math
 
-from mindspore_dpus.config import Config, DecisionConfig, TilesConfig
+from mindspore_dpus.config import Config, DecisionConfig, TilesConfig, TrainingConfig
 from mindspore_dpus.errors import UserError
 
 
@@ -133,12 +133,37 @@ def _check_effect(config: Config) -> None:
             tiles.pool,
             ("top_k",),
         ),
+        *_cluster_effects(config),
     ):
         if is_set and value not in allowed:
             raise UserError(
                 f"configuration: {key} has no effect with {other} {value}; "
                 f"leave it out, or set {other} to {' or '.join(allowed)}"
             )
+
+
+def _cluster_effects(config: Config) -> list[tuple]:
+    """As the rows of ``_check_effect``."""
+    training, device, usual = config.training, config.device, TrainingConfig()
+    return [
+        *(
+            (
+                f"training.{key}",
+                getattr(training, key) != getattr(usual, key),
+                "training.executor",
+                training.executor,
+                ("ray",),
+            )
+            for key in ("ray_address", "ray_cpus", "ray_retries")
+        ),
+        *(
+            (f"device.{key}", is_set, "training.executor", training.executor, ("local",))
+            for key, is_set in (
+                ("processes", device.processes is not None),
+                ("device_id", device.device_id != 0),
+            )
+        ),
+    ]
 
 
 def _finite(value: object) -> bool:
@@ -203,6 +228,8 @@ _RANGES = (
     ("training.lr_range.high", "above 0", _positive),
     ("training.lr_range.steps", "at least 10", lambda v: v >= 10),
     ("device.processes", "at least 1, or null", lambda v: v is None or v >= 1),
+    ("training.ray_cpus", "at least 1", _positive),
+    ("training.ray_retries", "0 or more", _not_negative),
     ("training.patience", "at least 1, or null", lambda v: v is None or v >= 1),
     ("training.weight_decay", "0 or more", _not_negative),
     ("training.augment.rotation", "between 0 and 180", lambda v: 0 <= v <= 180),

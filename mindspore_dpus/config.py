@@ -285,6 +285,17 @@ class TrainingConfig:
     last."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """Random changes of the training images."""
+    executor: Literal["local", "ray"] = "local"
+    """Where members are trained. local: on this machine; ray: on a Ray cluster, each as a task of its own
+    (docs/scaling.md)."""
+    ray_address: str = "auto"
+    """The cluster, as host:port; auto: the variable RAY_ADDRESS, or the one that this machine is in."""
+    ray_cpus: int = 1
+    """Cores of a member on a Ray cluster. The last digits of a result depend on their number. With
+    device.target GPU or Ascend, it has one card besides."""
+    ray_retries: int = 3
+    """How often a member whose process or machine died is started again without an epoch in between; it
+    goes on from its last one."""
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Shared by all tests: tiny castings, and a disk that is full at once."""
 
+import os
 import shutil
 import subprocess
 
@@ -45,3 +46,30 @@ def pytest_xdist_make_scheduler(config, log):
             return folder if folder != nodeid else nodeid.partition("::")[0]
 
     return ByFile(config, log)
+
+
+@pytest.fixture(scope="module")
+def start_cluster():
+    """A function that starts a Ray cluster of two machines with one core each on this one.
+
+    It returns an object with ``address`` and ``kill_second()``.
+    """
+    # Else what runs there is starved by whatever else this machine does.
+    os.environ["RAY_worker_niceness"] = "0"
+    from ray.cluster_utils import Cluster
+
+    started = []
+
+    class TwoMachines:
+        def __init__(self) -> None:
+            self.cluster = Cluster(True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+            started.append(self.cluster)
+            self.second = self.cluster.add_node(num_cpus=1)
+            self.address = self.cluster.address
+
+        def kill_second(self) -> None:
+            self.cluster.remove_node(self.second, allow_graceful=False)
+
+    yield TwoMachines
+    for cluster in started:
+        cluster.shutdown()

@@ -34,8 +34,9 @@ PACKAGES = (
     "safetensors",
 )
 # Where the data lies does not change what is learnt from it (a moved or copied folder re-runs nothing),
-# nor does what is refused.
+# nor does what is refused, nor on which machines it is learnt.
 PLACES = ("root", "manifest", "allow_outside_root", "cache_dir", "weights_dirs", "max_pixels")
+PLACES += ("executor", "ray_address", "ray_cpus", "ray_retries")
 
 
 def settings(section: object) -> dict:

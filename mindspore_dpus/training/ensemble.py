@@ -1,6 +1,7 @@
 """t members, each with its own balanced set, start and order of data; in turn or side by side."""
 
 import dataclasses
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +11,8 @@ import numpy as np
 import pandas as pd
 from mindspore import nn
 
-from mindspore_dpus.config import Config
+from mindspore_dpus.cluster import Needs, connect, disconnect, on_cluster
+from mindspore_dpus.config import Config, TrainingConfig
 from mindspore_dpus.data.cache import open_cache
 from mindspore_dpus.device import Device, configure
 from mindspore_dpus.errors import UserError
@@ -107,14 +109,14 @@ def train_ensemble(
         UserError: a member's loss is not a number; members trained before stay.
     """
     jobs = [
-        Job(name, [recipe.config.seed, i], images, labels, rows, val, folder / name)
+        # Absolute: other processes need not be in this one's folder.
+        Job(name, [recipe.config.seed, i], images.absolute(), labels, rows, val, folder.absolute() / name)
         for i, (name, rows) in enumerate(subsets.items())
     ]
     progress = Progress(recipe.config.training.epochs, len(jobs), report)
     try:
-        # Here a cluster would come in: jobs are independent, and each knows all that it needs.
-        if min(device.processes, len(jobs)) > 1:
-            run_side_by_side(jobs, recipe, device.processes, progress)
+        if min(device.processes, len(jobs)) > 1 or recipe.config.training.executor == "ray":
+            run_side_by_side(jobs, recipe, device, progress)
         else:
             run_in_turn(jobs, recipe, device, progress)
     finally:
@@ -182,29 +184,62 @@ def try_rates(job: Job, recipe: Recipe, device: Device) -> pd.DataFrame:
 
 
 def run_side_by_side(
-    jobs: list[Job], recipe: Recipe, n_processes: int, report: Callable[[str, dict], None]
+    jobs: list[Job], recipe: Recipe, device: Device, report: Callable[[str, dict], None]
 ) -> None:
-    """Train members in processes of their own, each on its share of the cores.
+    """Train members in processes of their own, each on its share of the cores, here or on a cluster.
 
     One core for each of two members gives more images a second than two cores for one: the small layers
     of these networks leave a second core waiting.
 
     Args:
         jobs, recipe, report: as for ``run_in_turn``.
-        n_processes: how many at a time.
+        device: of every member; how many run here at a time.
 
     Raises:
         UserError: a member failed. The others are stopped; all go on from their last epoch next time.
     """
+    training, weights = recipe.config.training, recipe.weights
+    # All on one kind of device, whatever another machine would find.
+    chosen = dataclasses.replace(recipe.config.device, target=device.target)
+    recipe = dataclasses.replace(
+        recipe,
+        config=dataclasses.replace(recipe.config, device=chosen),
+        weights=weights and weights.absolute(),
+    )
     tasks = [Task(f"member {job.name}", _train_apart, (job, recipe)) for job in jobs]
-    for _, error in side_by_side(
-        tasks, min(n_processes, len(jobs)), lambda i, row: report(jobs[i].name, row)
-    ):
+
+    def on_message(i: int, row: dict) -> None:
+        report(jobs[i].name, row)
+
+    if training.executor == "ray":
+        ended = on_cluster(tasks, training.ray_address, _needs(training, device), on_message)
+    else:
+        ended = side_by_side(tasks, min(device.processes, len(jobs)), on_message)
+    for _, error in ended:
         if error is not None:
             raise error
 
 
+def _needs(training: TrainingConfig, device: Device) -> Needs:
+    return Needs(training.ray_cpus, device.target, training.ray_retries)
+
+
+def check_cluster(training: TrainingConfig, device: Device) -> None:
+    """Join the cluster once, and leave it.
+
+    Raises:
+        UserError: it cannot be reached, or no machine of it has what a member needs.
+    """
+    connect(training.ray_address, _needs(training, device))
+    disconnect()
+
+
 def _train_apart(job: Job, recipe: Recipe, send: Callable[[dict], None]) -> None:
+    if not job.images.exists():
+        raise UserError(
+            f"{platform.node()} does not see {job.images}: with training.executor ray, all machines must "
+            "share the folders of --output and --data.cache_dir under the same names"
+        )
     device = configure(recipe.config.device)
     run_in_turn([job], recipe, device, lambda name, row: send(row))
 
