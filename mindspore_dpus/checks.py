@@ -138,8 +138,13 @@ def _check_effect(config: Config) -> None:
         if is_set and value not in allowed:
             raise UserError(
                 f"configuration: {key} has no effect with {other} {value}; "
-                f"leave it out, or set {other} to {' or '.join(allowed)}"
+                f"leave it out, or set {other} to {' or '.join(map(str, allowed))}"
             )
+    if config.device.data_parallel and loss.name in ("weighted_cross_entropy", "seesaw"):
+        raise UserError(
+            f"configuration: device.data_parallel averages the losses of equal parts of a batch, and "
+            f"loss.name {loss.name} is not such an average; use cross_entropy or focal"
+        )
 
 
 def _cluster_effects(config: Config) -> list[tuple]:
@@ -158,6 +163,14 @@ def _cluster_effects(config: Config) -> list[tuple]:
         ),
         *(
             (f"device.{key}", is_set, "training.executor", training.executor, ("local",))
+            for key, is_set in (
+                ("processes", device.processes is not None),
+                ("device_id", device.device_id != 0),
+                ("data_parallel", device.data_parallel),
+            )
+        ),
+        *(
+            (f"device.{key}", is_set, "device.data_parallel", device.data_parallel, (False,))
             for key, is_set in (
                 ("processes", device.processes is not None),
                 ("device_id", device.device_id != 0),

@@ -22,6 +22,7 @@ from mindspore_dpus.models.resnet import (
     resnet152,
     resnext50_32x4d,
 )
+from mindspore_dpus.models.sync_norm import use_sync_norms
 from mindspore_dpus.models.weights import load_weights
 
 OURS = {
@@ -65,7 +66,8 @@ def create_model(
         allow_fresh: glob patterns of parameters that ``pretrained`` may lack.
         device: what it will run on. Where steps are not compiled, dropout then draws from a seed
             (``models.dropout``); a compiled one draws from a state that MindSpore cannot set back, and
-            is not repeatable to the bit. And on a CPU, depthwise convolutions are ours. None: neither.
+            is not repeatable to the bit. On a CPU, depthwise convolutions are ours; on one of several
+            devices, batch norms see all of them. None: nothing of that.
 
     Returns:
         A Cell from images (N, in_channels, H, W) float32 to logits (N, num_classes) float32.
@@ -84,7 +86,9 @@ def create_model(
         load_weights(net, pretrained, allow_fresh)
     freeze_parameters(net, freeze)
     if device is not None and not device.jit:
-        use_seeded_dropout(net)
+        use_seeded_dropout(net, device.rank, device.n_devices)
+    if device is not None and device.n_devices > 1:
+        use_sync_norms(net, device.n_devices)
     if device is not None and device.fast_depthwise:
         # Imported late: numba takes a second, and other devices do not need it.
         from mindspore_dpus.models.depthwise import use_fast_depthwise

@@ -23,6 +23,7 @@ from mindspore_dpus.models.weights import get_state, set_state
 from mindspore_dpus.processes import Task, side_by_side
 from mindspore_dpus.training.checkpoint import load_checkpoint
 from mindspore_dpus.training.lr_range import range_test
+from mindspore_dpus.training.parallel import call
 from mindspore_dpus.training.progress import Progress
 from mindspore_dpus.training.trainer import MemberData, Trainer, predict
 
@@ -115,7 +116,10 @@ def train_ensemble(
     ]
     progress = Progress(recipe.config.training.epochs, len(jobs), report)
     try:
-        if min(device.processes, len(jobs)) > 1 or recipe.config.training.executor == "ray":
+        if device.n_devices > 1:
+            call(folder.parent, (jobs, recipe))
+            run_in_turn(jobs, recipe, device, progress)
+        elif min(device.processes, len(jobs)) > 1 or recipe.config.training.executor == "ray":
             run_side_by_side(jobs, recipe, device, progress)
         else:
             run_in_turn(jobs, recipe, device, progress)
@@ -149,6 +153,11 @@ def run_in_turn(
         trainers[counts].fit(data, start, job.folder, job.seed, partial(report, job.name))
 
 
+def follow(work: tuple[list[Job], Recipe], device: Device) -> None:
+    """Train members with the device that leads (``parallel.together``)."""
+    run_in_turn(*work, device, lambda name, row: None)
+
+
 def _network(recipe: Recipe, device: Device) -> tuple[nn.Cell, list[Phase]]:
     """A network, and which of its layers are frozen when."""
     model, channels = recipe.config.model, recipe.config.data.channels
@@ -173,6 +182,8 @@ def try_rates(job: Job, recipe: Recipe, device: Device) -> pd.DataFrame:
         See ``lr_range.range_test``.
     """
     config, num_classes = recipe.config, recipe.num_classes
+    # On one device, whose part is then the whole batch.
+    device = dataclasses.replace(device, rank=0, n_devices=1)
     net, plan = _network(recipe, device)
     loss = create_loss(config.loss, _counts(job, num_classes))
     # Any number does: the test gives every step a rate of its own.

@@ -23,7 +23,8 @@ def create_step(
         device: whether the step is compiled to one graph, and in which precision it computes.
 
     Returns:
-        A function (images, labels) -> loss before the step, which it also applies.
+        A function (images, labels) -> loss before the step, which it also applies. Of several devices
+        that train together, each has its own loss, and all apply the mean of their gradients.
     """
     mixed = device.amp_level != "O0"
     if mixed:
@@ -33,12 +34,18 @@ def create_step(
     def forward(images: Tensor, labels: Tensor) -> Tensor:
         return loss(net(images).astype(ms.float32), labels) * scale
 
+    together = device.n_devices > 1
+    mean_gradients = None
+    if together:
+        mean_gradients = nn.DistributedGradReducer(optimizer.parameters, True, device.n_devices)
     loss_and_gradients = ms.value_and_grad(forward, None, optimizer.parameters)
 
     def step(images: Tensor, labels: Tensor) -> Tensor:
         value, gradients = loss_and_gradients(images, labels)
         if mixed:
             gradients = ops.HyperMap()(_unscale, gradients)
+        if together:
+            gradients = mean_gradients(gradients)
         optimizer(gradients)
         return value / scale
 

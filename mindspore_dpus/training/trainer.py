@@ -4,6 +4,7 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from mindspore_dpus.models.weights import assign, get_state, set_state
 from mindspore_dpus.training.checkpoint import load_checkpoint, save_checkpoint
 from mindspore_dpus.training.frozen import Tail, frozen_outputs
 from mindspore_dpus.training.optimizers import create_optimizer
+from mindspore_dpus.training.parallel import add_up, all_parts, check_agreement
 from mindspore_dpus.training.schedules import learning_rate_factor
 from mindspore_dpus.training.step import create_step
 
@@ -120,6 +122,7 @@ class Trainer:
         stamp = self.stamp | {"seed": seed}
         begin = time.perf_counter()
         history = self._resume(folder, stamp, start, data)
+        check_agreement(len(history), self.device, folder)
         for epoch in range(len(history) + 1, self.config.epochs + 1):
             if self._is_stale(history):
                 break
@@ -127,7 +130,8 @@ class Trainer:
                 self._enter(epoch, data)
             train_loss = self._train_epoch([*seed, epoch], folder)
             labels = self.data.labels[self.data.val]
-            probabilities = predict(self.engine.net, self.data.images, self.data.val)
+            predict_rows = partial(predict, self.engine.net, self.data.images)
+            probabilities = all_parts(predict_rows, self.data.val, self.device)
             if not np.isfinite(probabilities).all():
                 raise self._diverged(folder, epoch, "the outputs are not numbers after")
             row = {
@@ -140,13 +144,18 @@ class Trainer:
             }
             begin = time.perf_counter()
             history = [*history, row]
-            state = get_state(self.net)
-            if _best_epoch(history, self.config.select_by) == epoch:
-                save_checkpoint(folder / "best.safetensors", state, stamp | {"epoch": epoch})
-            last = stamp | {"epoch": epoch, "history": history}
-            save_checkpoint(folder / "last.safetensors", state | self._training_state(), last)
-            write_table(pd.DataFrame(history).round(6), folder / "history.csv")
+            if self.device.rank == 0:
+                self._keep(folder, stamp, history)
             report(row)
+
+    def _keep(self, folder: Path, stamp: dict, history: list[dict]) -> None:
+        """Write what the last epoch has left."""
+        state, epoch = get_state(self.net), history[-1]["epoch"]
+        if _best_epoch(history, self.config.select_by) == epoch:
+            save_checkpoint(folder / "best.safetensors", state, stamp | {"epoch": epoch})
+        last = stamp | {"epoch": epoch, "history": history}
+        save_checkpoint(folder / "last.safetensors", state | self._training_state(), last)
+        write_table(pd.DataFrame(history).round(6), folder / "history.csv")
 
     def _is_stale(self, history: list[dict]) -> bool:
         """Whether ``patience`` epochs of the last phase have passed since the best one."""
@@ -169,7 +178,8 @@ class Trainer:
                 for name, parameter in self._training_parameters():
                     assign(parameter, arrays[name])
                 return found["history"]
-            last.unlink()
+            if self.device.rank == 0:
+                last.unlink()
         self._begin(start, data)
         return []
 
@@ -210,7 +220,8 @@ class Trainer:
     def _source(self, seed: list[int]) -> BatchSource:
         data = self.data
         labels, size, augment = data.labels[data.train], self.config.batch_size, self.config.augment
-        return training_source(data.images, data.train, labels, size, augment, seed)
+        place = self.device.rank, self.device.n_devices
+        return training_source(data.images, data.train, labels, size, augment, seed, *place)
 
     def _train_epoch(self, seed: list[int], folder: Path) -> float:
         """One pass over the balanced set; the mean loss."""
@@ -225,6 +236,7 @@ class Trainer:
                 self.device.yield_to_workers()
         # Looked at once an epoch: reading every loss would make host and device wait for each other.
         values = np.array([float(loss.asnumpy()) for loss in losses])
+        values = add_up(values, self.device) / self.device.n_devices
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
             raise self._diverged(folder, seed[-1], f"the loss is {values[bad[0]]} in", bad[0] + 1)

@@ -1,0 +1,73 @@
+"""Members on a Ray cluster of which a machine dies: what a single machine trains, to the last bit."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mindspore_dpus.errors import UserError
+from mindspore_dpus.processes import Task, side_by_side
+from mindspore_dpus.training.checkpoint import load_checkpoint
+from tests.training.test_ensemble import MEMBERS, limited_to, train, without_times
+
+pytest.importorskip("ray", reason="ray is not installed (pip install -e '.[ray]')")
+
+EPOCHS = 4
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """A cache of 28 images of 16 pixels; those of class 1 are brighter."""
+    images = np.random.default_rng(0).integers(0, 160, (28, 16, 16, 1))
+    path = tmp_path_factory.mktemp("cache") / "images.npy"
+    np.save(path, (images + 90 * np.tile([0, 1], 14)[:, None, None, None]).astype(np.uint8))
+    return path
+
+
+def train_here(images, folder, send):
+    train(images, folder, 1, send, epochs=EPOCHS)
+
+
+def test_a_dead_machine_costs_only_its_running_epoch(images, start_cluster, tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    expected, lines = [], []
+    with limited_to(1):
+        ((_, error),) = side_by_side(
+            [Task("here", train_here, (images, here))], 1, lambda _, line: expected.append(line)
+        )
+    assert error is None
+    cluster = start_cluster()
+    unfinished = []
+
+    def kill(line):
+        lines.append(line)
+        if not unfinished and {line.split()[0] for line in lines} == set(MEMBERS):
+            # Each is on a machine of its own, and one of them loses it.
+            cluster.kill_second()
+            unfinished.extend(load_checkpoint(there / m / "last.safetensors")[1] for m in MEMBERS)
+
+    train(images, there, 2, kill, epochs=EPOCHS, executor="ray", ray_address=cluster.address)
+    assert [stamp["epoch"] < EPOCHS for stamp in unfinished] == [True, True]
+    for member in MEMBERS:
+        for name in ("best", "last"):
+            (one, stamp), (other, _) = (
+                load_checkpoint(folder / member / f"{name}.safetensors") for folder in (there, here)
+            )
+            assert one.keys() == other.keys()
+            assert all(np.array_equal(one[key], other[key]) for key in one)
+            assert stamp["epoch"] == EPOCHS
+        one, other = (pd.read_csv(f / member / "history.csv") for f in (there, here))
+        pd.testing.assert_frame_equal(one.drop(columns="seconds"), other.drop(columns="seconds"))
+    # No epoch was trained twice. (Of one that was saved just before the end, nobody may have heard.)
+    told = without_times(lines)
+    assert len(set(told)) == len(told)
+    assert set(told) <= set(without_times(expected))
+
+    with pytest.raises(UserError, match=r"does not see .*nowhere/images.npy: with training.executor ray"):
+        train(
+            tmp_path / "nowhere" / "images.npy",
+            tmp_path / "none",
+            2,
+            kill,
+            executor="ray",
+            ray_address=cluster.address,
+        )
