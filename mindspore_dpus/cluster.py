@@ -73,8 +73,8 @@ def connect(address: str, needs: Needs) -> None:
         except (OSError, RuntimeError, ValueError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
             raise UserError(
-                f"training.ray_address {address}: no Ray cluster answers there ({reason}); start one with "
-                "ray start --head, or give its host:port"
+                f"training.ray_address {address}: no Ray cluster answers there ({reason}); start one "
+                "with ray start --head, or give its host:port"
             ) from None
     nodes = [node for node in ray.nodes() if node["Alive"]]
     wanted = needs.resources()
@@ -186,8 +186,8 @@ def claimed_cpus(n_cpus: int) -> Iterator[list[int]]:
     """Cores of this machine that no other task has claimed; Ray counts cores, but does not say which.
 
     Args:
-        n_cpus: how many. Where too few are free, claimed ones are taken too: MindSpore's rounding depends
-            on how many cores it has.
+        n_cpus: how many. Where too few are free, claimed ones are taken too: MindSpore's rounding
+            depends on how many cores it has.
     """
     folder = Path(tempfile.gettempdir()) / f"mindspore_dpus-cores-{os.getuid()}"
     folder.mkdir(exist_ok=True)

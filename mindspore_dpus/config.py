@@ -286,8 +286,8 @@ class TrainingConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """Random changes of the training images."""
     executor: Literal["local", "ray"] = "local"
-    """Where members are trained. local: on this machine; ray: on a Ray cluster, each as a task of its own
-    (docs/scaling.md)."""
+    """Where members are trained. local: on this machine; ray: on a Ray cluster, each as a task of its
+    own (docs/scaling.md)."""
     ray_address: str = "auto"
     """The cluster, as host:port; auto: the variable RAY_ADDRESS, or the one that this machine is in."""
     ray_cpus: int = 1
@@ -373,8 +373,8 @@ class DeviceConfig:
     as many as there are cores, but no more than members. Each takes one to two gigabytes. The last
     digits of a result depend on the number of cores that a member has."""
     data_parallel: bool = False
-    """Train each member on several devices, each of which has an equal part of every batch. Start it with
-    msrun (docs/scaling.md)."""
+    """Train each member on several devices, each of which has an equal part of every batch. Start it
+    with msrun (docs/scaling.md)."""
     frozen_cache_mb: int = 1024
     """Outputs of a network's frozen start are computed once, and kept in memory up to this size for each
     member, where no augmentation is on (our own networks only). 0: never."""

@@ -55,7 +55,7 @@ def start_cluster():
     It returns an object with ``address`` and ``kill_second()``.
     """
     # Else what runs there is starved by whatever else this machine does.
-    os.environ["RAY_worker_niceness"] = "0"
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
     from ray.cluster_utils import Cluster
 
     started = []

@@ -87,7 +87,9 @@ def test_a_killed_task_is_started_again_so_often(cluster, tmp_path):
 
 
 def test_no_cluster_is_one_line():
-    with pytest.raises(UserError, match=r"^training.ray_address 127.0.0.1:1: no Ray cluster answers") as e:
+    with pytest.raises(
+        UserError, match=r"^training.ray_address 127.0.0.1:1: no Ray cluster answers"
+    ) as e:
         connect("127.0.0.1:1", Needs())
     assert "\n" not in str(e.value)
 

@@ -12,7 +12,19 @@ PACKAGE = "mindspore_dpus"
 
 # From the ground up. A name stands for all modules below it, unless they have a line of their own.
 FLOORS = [
-    [PACKAGE, "bars", "errors", "config", "run", "checks", "cli", "processes", "cluster", "device", "options"],
+    [
+        PACKAGE,
+        "bars",
+        "errors",
+        "config",
+        "run",
+        "checks",
+        "cli",
+        "processes",
+        "cluster",
+        "device",
+        "options",
+    ],
     ["data", "losses", "models", "hashing"],
     [
         "evaluation.metrics",

@@ -126,7 +126,9 @@ def training_source(
     order = np.random.default_rng(seed).permutation(len(indices))
     batch_size = min(batch_size, len(order)) // n_devices * n_devices
     if batch_size == 0:
-        raise UserError(f"device.data_parallel: {len(order)} images cannot be shared by {n_devices} devices")
+        raise UserError(
+            f"device.data_parallel: {len(order)} images cannot be shared by {n_devices} devices"
+        )
     order = order[: len(order) // batch_size * batch_size]
     changes = augment if augment != AugmentConfig() else None
     return BatchSource(images, indices[order], labels[order], batch_size, changes, seed, rank, n_devices)

@@ -3,6 +3,7 @@
 import dataclasses
 import platform
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -111,7 +112,9 @@ def train_ensemble(
     """
     jobs = [
         # Absolute: other processes need not be in this one's folder.
-        Job(name, [recipe.config.seed, i], images.absolute(), labels, rows, val, folder.absolute() / name)
+        Job(
+            name, [recipe.config.seed, i], images.absolute(), labels, rows, val, folder.absolute() / name
+        )
         for i, (name, rows) in enumerate(subsets.items())
     ]
     progress = Progress(recipe.config.training.epochs, len(jobs), report)
@@ -226,9 +229,10 @@ def run_side_by_side(
         ended = on_cluster(tasks, training.ray_address, _needs(training, device), on_message)
     else:
         ended = side_by_side(tasks, min(device.processes, len(jobs)), on_message)
-    for _, error in ended:
-        if error is not None:
-            raise error
+    with closing(ended):
+        for _, error in ended:
+            if error is not None:
+                raise error
 
 
 def _needs(training: TrainingConfig, device: Device) -> Needs:
@@ -248,8 +252,8 @@ def check_cluster(training: TrainingConfig, device: Device) -> None:
 def _train_apart(job: Job, recipe: Recipe, send: Callable[[dict], None]) -> None:
     if not job.images.exists():
         raise UserError(
-            f"{platform.node()} does not see {job.images}: with training.executor ray, all machines must "
-            "share the folders of --output and --data.cache_dir under the same names"
+            f"{platform.node()} does not see {job.images}: with training.executor ray, all machines "
+            "must share the folders of --output and --data.cache_dir under the same names"
         )
     device = configure(recipe.config.device)
     run_in_turn([job], recipe, device, lambda name, row: send(row))

@@ -70,8 +70,8 @@ def check_agreement(number: int, device: Device, folder: Path) -> None:
     numbers[device.rank] = number
     if (add_up(numbers, device) != number).any():
         raise UserError(
-            f"{folder}: the devices do not see the same files there; with device.data_parallel, all machines "
-            "must share the folders of --output and --data.cache_dir"
+            f"{folder}: the devices do not see the same files there; with device.data_parallel, all "
+            "machines must share the folders of --output and --data.cache_dir"
         )
 
 
@@ -103,8 +103,8 @@ def together(config: Config, train: Callable[..., None]) -> Iterator[bool]:
     device = configure(config.device)
     if config.training.batch_size % device.n_devices:
         raise UserError(
-            f"training.batch_size is {config.training.batch_size}; with device.data_parallel it is shared "
-            f"by {device.n_devices} devices: choose a multiple of {device.n_devices}"
+            f"training.batch_size is {config.training.batch_size}; with device.data_parallel it is "
+            f"shared by {device.n_devices} devices: choose a multiple of {device.n_devices}"
         )
     path = Path(config.output) / CALL
     if device.rank == 0:

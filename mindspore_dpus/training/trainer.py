@@ -25,6 +25,7 @@ from mindspore_dpus.training.frozen import Tail, frozen_outputs
 from mindspore_dpus.training.optimizers import create_optimizer
 from mindspore_dpus.training.parallel import add_up, all_parts, check_agreement
 from mindspore_dpus.training.schedules import learning_rate_factor
+from mindspore_dpus.training.selection import best_epoch, is_stale
 from mindspore_dpus.training.step import create_step
 
 PREDICT_BATCH = 64
@@ -120,11 +121,12 @@ class Trainer:
             UserError: the loss is not a number; the last good epoch stays on disk.
         """
         stamp = self.stamp | {"seed": seed}
+        select_by = self.config.select_by
         begin = time.perf_counter()
         history = self._resume(folder, stamp, start, data)
         check_agreement(len(history), self.device, folder)
         for epoch in range(len(history) + 1, self.config.epochs + 1):
-            if self._is_stale(history):
+            if is_stale(history, select_by, self.config.patience, self.phases[-1].first_epoch):
                 break
             if epoch > 1 and epoch in (phase.first_epoch for phase in self.phases):
                 self._enter(epoch, data)
@@ -151,19 +153,11 @@ class Trainer:
     def _keep(self, folder: Path, stamp: dict, history: list[dict]) -> None:
         """Write what the last epoch has left."""
         state, epoch = get_state(self.net), history[-1]["epoch"]
-        if _best_epoch(history, self.config.select_by) == epoch:
+        if best_epoch(history, self.config.select_by) == epoch:
             save_checkpoint(folder / "best.safetensors", state, stamp | {"epoch": epoch})
         last = stamp | {"epoch": epoch, "history": history}
         save_checkpoint(folder / "last.safetensors", state | self._training_state(), last)
         write_table(pd.DataFrame(history).round(6), folder / "history.csv")
-
-    def _is_stale(self, history: list[dict]) -> bool:
-        """Whether ``patience`` epochs of the last phase have passed since the best one."""
-        if self.config.patience is None or not history:
-            return False
-        best = _best_epoch(history, self.config.select_by)
-        since = max(best, self.phases[-1].first_epoch - 1)
-        return history[-1]["epoch"] - since >= self.config.patience
 
     def _resume(
         self, folder: Path, stamp: dict, start: dict[str, np.ndarray], data: MemberData
@@ -285,15 +279,6 @@ class Trainer:
     def _training_parameters(self) -> list[tuple[str, Parameter]]:
         optimizer = [(f"optimizer.{p.name}", p) for p in self.engine.state]
         return optimizer + [(f"loss.{p.name}", p) for p in self.loss.get_parameters()]
-
-
-def _best_epoch(history: list[dict], select_by: str) -> int:
-    """Number of the epoch to keep; among equals the first."""
-    if select_by == "last":
-        return history[-1]["epoch"]
-    if select_by == "loss":
-        return min(history, key=lambda row: row["val_loss"])["epoch"]
-    return max(history, key=lambda row: row[f"val_{select_by}"])["epoch"]
 
 
 def predict(net: nn.Cell, images: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -4,14 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mindspore_dpus.config import Config, DeviceConfig, ModelConfig, TrainingConfig
+from mindspore_dpus.device import Device
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.processes import Task, side_by_side
 from mindspore_dpus.training.checkpoint import load_checkpoint
-from tests.training.test_ensemble import MEMBERS, limited_to, train, without_times
+from mindspore_dpus.training.ensemble import Job, Recipe, _train_apart, train_ensemble
+from tests.training.test_ensemble import MEMBERS, limited_to, without_times
 
 pytest.importorskip("ray", reason="ray is not installed (pip install -e '.[ray]')")
 
-EPOCHS = 4
+EPOCHS = 3
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +26,27 @@ def images(tmp_path_factory):
     return path
 
 
+def train(images, folder, report, **training):
+    config = Config(
+        model=ModelConfig(backbone="mobilenet_v2_035", pretrained=None),
+        training=TrainingConfig(epochs=EPOCHS, batch_size=8, select_by="last", **training),
+        device=DeviceConfig(target="CPU", fast_depthwise=False),
+    )
+    subsets = {name: np.arange(i, 16 + i) for i, name in enumerate(MEMBERS)}
+    train_ensemble(
+        Recipe(config, 2, None, "key"),
+        images,
+        np.tile([0, 1], 14),
+        subsets,
+        np.arange(18, 28),
+        folder,
+        Device("CPU", jit=False, idle_main_thread=False),
+        report,
+    )
+
+
 def train_here(images, folder, send):
-    train(images, folder, 1, send, epochs=EPOCHS)
+    train(images, folder, send)
 
 
 def test_a_dead_machine_costs_only_its_running_epoch(images, start_cluster, tmp_path):
@@ -45,7 +67,7 @@ def test_a_dead_machine_costs_only_its_running_epoch(images, start_cluster, tmp_
             cluster.kill_second()
             unfinished.extend(load_checkpoint(there / m / "last.safetensors")[1] for m in MEMBERS)
 
-    train(images, there, 2, kill, epochs=EPOCHS, executor="ray", ray_address=cluster.address)
+    train(images, there, kill, executor="ray", ray_address=cluster.address)
     assert [stamp["epoch"] < EPOCHS for stamp in unfinished] == [True, True]
     for member in MEMBERS:
         for name in ("best", "last"):
@@ -62,12 +84,11 @@ def test_a_dead_machine_costs_only_its_running_epoch(images, start_cluster, tmp_
     assert len(set(told)) == len(told)
     assert set(told) <= set(without_times(expected))
 
-    with pytest.raises(UserError, match=r"does not see .*nowhere/images.npy: with training.executor ray"):
-        train(
-            tmp_path / "nowhere" / "images.npy",
-            tmp_path / "none",
-            2,
-            kill,
-            executor="ray",
-            ray_address=cluster.address,
-        )
+
+def test_a_machine_that_does_not_see_the_images_says_so(tmp_path):
+    nowhere = tmp_path / "nowhere" / "images.npy"
+    job = Job("00", [0, 0], nowhere, np.zeros(1), np.zeros(1), np.zeros(1), tmp_path)
+    with pytest.raises(
+        UserError, match=r"does not see .*images.npy: with training.executor ray, all mach"
+    ):
+        _train_apart(job, Recipe(Config(), 2, None, "key"), print)

@@ -48,9 +48,14 @@ def main(folder: Path) -> None:
         augment=AugmentConfig(horizontal_flip=True, brightness=0.2),
     )
     labels = np.tile([0, 1], 16)
-    images = np.random.default_rng(0).integers(0, 200, (32, 16, 16, 1)) + 50 * labels[:, None, None, None]
+    images = np.random.default_rng(0).integers(0, 200, (32, 16, 16, 1))
     # 21 are two batches of 8, and 5 that sit out; 11 are one more on one device than on the other.
-    data = MemberData(images.astype(np.uint8), labels, np.arange(21), np.arange(21, 32))
+    data = MemberData(
+        (images + 50 * labels[:, None, None, None]).astype(np.uint8),
+        labels,
+        np.arange(21),
+        np.arange(21, 32),
+    )
     start = get_state(smooth_net(dataclasses.replace(here, rank=0, n_devices=1)))
 
     def fit(name, device, epochs=config.epochs):
