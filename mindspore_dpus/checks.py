@@ -138,7 +138,7 @@ def _check_effect(config: Config) -> None:
         if is_set and value not in allowed:
             raise UserError(
                 f"configuration: {key} has no effect with {other} {value}; "
-                f"leave it out, or set {other} to {' or '.join(map(str, allowed))}"
+                f"leave it out, or set {other} to {' or '.join(allowed)}"
             )
     if config.device.data_parallel and loss.name in ("weighted_cross_entropy", "seesaw"):
         raise UserError(
@@ -150,6 +150,7 @@ def _check_effect(config: Config) -> None:
 def _cluster_effects(config: Config) -> list[tuple]:
     """As the rows of ``_check_effect``."""
     training, device, usual = config.training, config.device, TrainingConfig()
+    together = "true" if device.data_parallel else "false"
     return [
         *(
             (
@@ -170,7 +171,7 @@ def _cluster_effects(config: Config) -> list[tuple]:
             )
         ),
         *(
-            (f"device.{key}", is_set, "device.data_parallel", device.data_parallel, (False,))
+            (f"device.{key}", is_set, "device.data_parallel", together, ("false",))
             for key, is_set in (
                 ("processes", device.processes is not None),
                 ("device_id", device.device_id != 0),

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 
 import pytest
@@ -9,8 +10,6 @@ import pytest
 from mindspore_dpus.cluster import Needs, claimed_cpus, connect, on_cluster
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.processes import Task, available_cpus
-
-pytest.importorskip("ray", reason="ray is not installed (pip install -e '.[ray]')")
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +85,14 @@ def test_a_killed_task_is_started_again_so_often(cluster, tmp_path):
     assert "too often: its process was killed by signal 9" in str(too_often)
 
 
+def test_without_ray_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match=r"training.executor ray needs .* pip install .*\[ray\]"):
+        connect("auto", Needs())
+
+
 def test_no_cluster_is_one_line():
+    pytest.importorskip("ray", reason="ray is not installed (pip install -e '.[ray]')")
     with pytest.raises(
         UserError, match=r"^training.ray_address 127.0.0.1:1: no Ray cluster answers"
     ) as e:

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from mindspore_dpus.config import DeviceConfig
+from mindspore_dpus.device import configure
+from mindspore_dpus.errors import UserError
 from mindspore_dpus.training.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +33,12 @@ def msrun(folder, *arguments):
         list(map(str, command)), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_without_msrun_it_says_how_to_start(monkeypatch):
+    monkeypatch.delenv("MS_ROLE", raising=False)
+    with pytest.raises(UserError, match="device.data_parallel: start it with msrun"):
+        configure(DeviceConfig(target="CPU", data_parallel=True))
 
 
 def test_two_devices_learn_what_one_learns_from_the_whole_batch(tmp_path):
