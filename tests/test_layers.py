@@ -66,6 +66,7 @@ WITHOUT_MINDSPORE = [
     "evaluation",
     "fusion",
     "training.lr_range",
+    "training.selection",
     "training.schedules",
     "pipeline",
     "deploy",
