@@ -17,6 +17,9 @@ DICOM = [
 # Plug-ins for lossless JPEG, 12-bit JPEG and JPEG-LS. Apart, as the second is under the GPL; from 2.3
 # on, it wants NumPy 2.
 DICOM_JPEG = ["pylibjpeg>=2.0,<3", "pylibjpeg-libjpeg>=2.2,<2.3"]
+# Members on several machines (training.executor ray). Leaves NumPy and protobuf as MindSpore needs them;
+# streaming generators, and ``ray.wait`` on them, are settled since 2.10. Only 2.60 was run.
+RAY = ["ray>=2.10,<3"]
 TEST = ["pytest>=8,<10", "pytest-xdist>=3.6,<4", "hypothesis>=6.100,<7"]
 # For tools/export.py. These leave NumPy 1.26 and protobuf as MindSpore needs them.
 EXPORT = ["onnx>=1.18,<2", "onnxruntime>=1.20,<2"]
@@ -61,6 +64,7 @@ setup(
         "dicom": DICOM,
         "dicom-jpeg": DICOM_JPEG,
         "export": EXPORT,
+        "ray": RAY,
         # To predict from an exported graph beside MindSpore; without it: requirements/deploy.txt.
         "deploy": ["onnxruntime>=1.20,<2"],
         "test": [*TEST, *DICOM, *DICOM_JPEG, *EXPORT],

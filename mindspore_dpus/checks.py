@@ -2,7 +2,7 @@
 
 import math
 
-from mindspore_dpus.config import Config, DecisionConfig
+from mindspore_dpus.config import Config, DecisionConfig, TrainingConfig
 from mindspore_dpus.errors import UserError
 
 
@@ -125,12 +125,51 @@ def _check_effect(config: Config) -> None:
             sampling.strategy,
             ("dpus",),
         ),
+        *_cluster_effects(config),
     ):
         if is_set and value not in allowed:
             raise UserError(
                 f"configuration: {key} has no effect with {other} {value}; "
                 f"leave it out, or set {other} to {' or '.join(allowed)}"
             )
+    if config.device.data_parallel and loss.name in ("weighted_cross_entropy", "seesaw"):
+        raise UserError(
+            f"configuration: device.data_parallel averages the losses of equal parts of a batch, and "
+            f"loss.name {loss.name} is not such an average; use cross_entropy or focal"
+        )
+
+
+def _cluster_effects(config: Config) -> list[tuple]:
+    """As the rows of ``_check_effect``."""
+    training, device, usual = config.training, config.device, TrainingConfig()
+    together = "true" if device.data_parallel else "false"
+    return [
+        *(
+            (
+                f"training.{key}",
+                getattr(training, key) != getattr(usual, key),
+                "training.executor",
+                training.executor,
+                ("ray",),
+            )
+            for key in ("ray_address", "ray_cpus", "ray_retries")
+        ),
+        *(
+            (f"device.{key}", is_set, "training.executor", training.executor, ("local",))
+            for key, is_set in (
+                ("processes", device.processes is not None),
+                ("device_id", device.device_id != 0),
+                ("data_parallel", device.data_parallel),
+            )
+        ),
+        *(
+            (f"device.{key}", is_set, "device.data_parallel", together, ("false",))
+            for key, is_set in (
+                ("processes", device.processes is not None),
+                ("device_id", device.device_id != 0),
+            )
+        ),
+    ]
 
 
 def _finite(value: object) -> bool:
@@ -192,6 +231,8 @@ _RANGES = (
     ("training.lr_range.high", "above 0", _positive),
     ("training.lr_range.steps", "at least 10", lambda v: v >= 10),
     ("device.processes", "at least 1, or null", lambda v: v is None or v >= 1),
+    ("training.ray_cpus", "at least 1", _positive),
+    ("training.ray_retries", "0 or more", _not_negative),
     ("training.patience", "at least 1, or null", lambda v: v is None or v >= 1),
     ("training.max_halvings", "at least 1", _positive),
     ("training.gradient_limit", "above 0, or null", lambda v: v is None or v > 0),

@@ -249,7 +249,7 @@ class TrainingConfig:
     epochs: int = 20
     """Passes over the member's balanced set."""
     batch_size: int = 16
-    """Images per step."""
+    """Images per step, over all devices."""
     optimizer: Literal["adam", "radam"] = "adam"
     """adam: as in the paper; radam: Rectified Adam (Liu et al. 2020), which needs no warm-up."""
     learning_rate: float | Literal["auto"] = 1e-3
@@ -277,6 +277,17 @@ class TrainingConfig:
     number has."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """Random changes of the training images."""
+    executor: Literal["local", "ray"] = "local"
+    """Where members are trained. local: on this machine; ray: on a Ray cluster, each as a task of its
+    own (docs/scaling.md)."""
+    ray_address: str = "auto"
+    """The cluster, as host:port; auto: the variable RAY_ADDRESS, or the one that this machine is in."""
+    ray_cpus: int = 1
+    """Cores of a member on a Ray cluster. The last digits of a result depend on their number. With
+    device.target GPU or Ascend, it has one card besides."""
+    ray_retries: int = 3
+    """How often a member whose process or machine died is started again without an epoch in between; it
+    goes on from its last one."""
 
 
 @dataclass
@@ -353,6 +364,9 @@ class DeviceConfig:
     """CPU only: members trained side by side, each in a process on its own share of the cores. Default:
     as many as there are cores, but no more than members. Each takes one to two gigabytes. The last
     digits of a result depend on the number of cores that a member has."""
+    data_parallel: bool = False
+    """Train each member on several devices, each of which has an equal part of every batch. Start it
+    with msrun (docs/scaling.md)."""
     frozen_cache_mb: int = 1024
     """Outputs of a network's frozen start are computed once, and kept in memory up to this size for each
     member, where no augmentation is on (our own networks only). 0: never."""

@@ -9,6 +9,8 @@ import threading
 from dataclasses import dataclass
 
 import mindspore as ms
+from mindspore import communication
+from mindspore.communication import GlobalComm
 from packaging.version import Version
 
 from mindspore_dpus.config import DeviceConfig
@@ -18,6 +20,8 @@ from mindspore_dpus.processes import available_cpus
 # From 2.9 on, the bundled oneDNN computes plain convolutions by its reference loops: a hundred times
 # slower on CPU. Other devices have kernels of their own.
 FIRST_SLOW_ON_CPU = Version("2.9")
+# What devices talk to each other through.
+BACKENDS = {"Ascend": "hccl", "GPU": "nccl", "CPU": "mccl"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Device:
         fast_kernels: whether a network uses the loops of ``models.kernels``.
         processes: how many members are trained side by side.
         frozen_cache: bytes of frozen layers' outputs that a member may keep in memory.
+        rank: this device's place among those that train one member together.
+        n_devices: how many they are.
     """
 
     target: str
@@ -41,6 +47,8 @@ class Device:
     fast_kernels: bool = False
     processes: int = 1
     frozen_cache: int = 0
+    rank: int = 0
+    n_devices: int = 1
 
     def yield_to_workers(self) -> None:
         """Call after the first step: let this thread run only when no core is wanted by others.
@@ -78,8 +86,10 @@ def configure(config: DeviceConfig) -> Device:
             "the matching MindSpore, or use --device.target CPU"
         )
     on_cpu = target == "CPU"
+    # msrun gives each process a card.
+    number = () if config.data_parallel else (0 if on_cpu else config.device_id,)
     try:
-        ms.set_device(target, config.device_id if not on_cpu else 0)
+        ms.set_device(target, *number)
     except RuntimeError:
         pass  # Set before in this process: MindSpore allows that once.
     ms.set_context(mode=ms.PYNATIVE_MODE)
@@ -89,6 +99,7 @@ def configure(config: DeviceConfig) -> Device:
         ms.runtime.launch_blocking()
     if on_cpu and config.amp_level != "O0":
         raise UserError("device.amp_level: mixed precision needs Ascend or GPU; on CPU use O0")
+    rank, n_devices = _join(target) if config.data_parallel else (0, 1)
     jit = not on_cpu if config.jit is None else config.jit
     return Device(
         target,
@@ -97,9 +108,28 @@ def configure(config: DeviceConfig) -> Device:
         config.amp_level,
         # Compiled graphs cannot call it.
         on_cpu and not jit and config.fast_kernels,
-        (config.processes or len(available_cpus())) if on_cpu else 1,
+        (config.processes or len(available_cpus())) if on_cpu and n_devices == 1 else 1,
         config.frozen_cache_mb * 2**20,
+        rank,
+        n_devices,
     )
+
+
+def _join(target: str) -> tuple[int, int]:
+    """Meet the other devices that msrun has started; this one's place, and how many they are.
+
+    Raises:
+        UserError: msrun has not started this process.
+    """
+    if "MS_ROLE" not in os.environ:
+        raise UserError(
+            "device.data_parallel: start it with msrun, which starts a process for each device: msrun "
+            "--worker_num=N --local_worker_num=N tools/train.py ... (docs/scaling.md)"
+        )
+    if not GlobalComm.INITED:
+        # msrun runs a scheduler from the same command; it stays in here until the others have ended.
+        communication.init(BACKENDS[target])
+    return communication.get_rank(), communication.get_group_size()
 
 
 def check_version(target: str, version: str) -> None:

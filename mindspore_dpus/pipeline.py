@@ -1,7 +1,9 @@
 """The story in one screen: from a configuration to a fused, evaluated ensemble, a stage at a time."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -52,6 +54,26 @@ def train(config: Config, report: Callable[[str], None] = print) -> RunFolder:
         learn.make_report(run, root)
         prepare.write_config(run, config)
     return run
+
+
+@contextmanager
+def leading(config: Config) -> Iterator[bool]:
+    """Whether this process is to ``train``.
+
+    It is, but for one of several devices that ``msrun`` has started (``device.data_parallel``): that one
+    trains members with the first, and is told False when they are done.
+
+    Raises:
+        UserError: the devices are not there, or cannot share a batch equally.
+    """
+    if not config.device.data_parallel:
+        yield True
+        return
+    from mindspore_dpus.training.ensemble import follow
+    from mindspore_dpus.training.parallel import together
+
+    with together(config, partial(follow, config)) as leads:
+        yield leads
 
 
 def _make_sets(run: RunFolder, config: Config) -> Path:

@@ -37,6 +37,14 @@ class Task:
     function: Callable[..., None]
     arguments: tuple
 
+    def call(self) -> bytes:
+        """Function and arguments for another process: whoever passes them on need not import them."""
+        return pickle.dumps((self.function, self.arguments))
+
+
+class ProcessDied(UserError):
+    """A task's process was killed or ended by itself: nothing says that it would do so again."""
+
 
 def available_cpus() -> list[int]:
     """The cores that this process may use."""
@@ -93,7 +101,8 @@ def side_by_side(
     try:
         while waiting or running:
             while waiting and shares:
-                one = _Running(*waiting.popleft(), shares.pop(0))
+                index, task = waiting.popleft()
+                one = _Running(index, task.name, task.call(), shares.pop(0))
                 # From here on it will be ended, even if Ctrl-C comes while it starts.
                 running[one.connection] = one
                 one.start()
@@ -110,24 +119,47 @@ def side_by_side(
         _stop(list(running.values()))
 
 
+def apart(name: str, call: bytes, cpus: list[int]) -> Iterator[tuple[bool, object]]:
+    """Run one task as ``side_by_side`` does, on these cores.
+
+    Args:
+        name: of the task.
+        call: ``Task.call()``.
+        cpus: cores of this machine.
+
+    Yields:
+        (False, value) for each value that it sends; last (True, its error or None).
+    """
+    one = _Running(0, name, call, cpus)
+    try:
+        one.start()
+        ended = False
+        while not ended:
+            ended, value = one.receive()
+            yield ended, value
+    finally:
+        _stop([one])
+
+
 class _Running:
     """A task that is under way.
 
     Args:
         index: its place.
-        task: what to do.
+        name: what an error message calls it.
+        call: what to do.
         cpus: where.
 
     Attributes:
         connection: ready to be read when the task has sent something or has ended, however it ended.
     """
 
-    def __init__(self, index: int, task: Task, cpus: list[int]) -> None:
+    def __init__(self, index: int, name: str, call: bytes, cpus: list[int]) -> None:
         self.index = index
-        self.task = task
+        self.call = call
         self.cpus = cpus
         self.connection, self._theirs = CONTEXT.Pipe()
-        self.process = CONTEXT.Process(target=_run, args=(self._theirs,), name=task.name)
+        self.process = CONTEXT.Process(target=_run, args=(self._theirs,), name=name)
 
     def start(self) -> None:
         with _inherited(self.cpus):
@@ -136,7 +168,7 @@ class _Running:
         # The task follows instead of being an argument: start() would wait for ever for a process that
         # died before it had read large arguments.
         with suppress(ConnectionError):
-            self.connection.send((self.task.function, self.task.arguments))
+            self.connection.send_bytes(self.call)
 
     def receive(self) -> tuple[bool, object]:
         """Whether the task has ended; if so, with which error or None, if not, a value that it sent."""
@@ -149,11 +181,11 @@ class _Running:
             self.process.join()
         return ended, value
 
-    def _death(self) -> UserError:
+    def _death(self) -> "ProcessDied":
         code = self.process.exitcode
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        return UserError(
-            f"{self.task.name}: its process {how}; if memory ran out, run fewer side by side "
+        return ProcessDied(
+            f"{self.process.name}: its process {how}; if memory ran out, run fewer side by side "
             "(--device.processes, --jobs). Start the same command again to go on"
         )
 

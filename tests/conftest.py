@@ -1,5 +1,6 @@
 """Shared by all tests: tiny castings, and a disk that is full at once."""
 
+import os
 import shutil
 import subprocess
 
@@ -45,3 +46,36 @@ def pytest_xdist_make_scheduler(config, log):
             return folder if folder != nodeid else nodeid.partition("::")[0]
 
     return ByFile(config, log)
+
+
+@pytest.fixture(scope="module")
+def start_cluster():
+    """A function that starts a Ray cluster on this machine as if it were two: a head with so many cores,
+    and one machine with one.
+
+    It returns an object with ``address``, ``kill_second()`` and ``add()``.
+    """
+    # Else what runs there is starved by whatever else this machine does.
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
+    reason = "ray is not installed (pip install -e '.[ray]')"
+    cluster_utils = pytest.importorskip("ray.cluster_utils", reason=reason)
+
+    started = []
+
+    class TwoMachines:
+        def __init__(self, head_cpus: int = 1) -> None:
+            head = {"num_cpus": head_cpus, "include_dashboard": False}
+            self.cluster = cluster_utils.Cluster(True, head_node_args=head)
+            started.append(self.cluster)
+            self.second = self.add()
+            self.address = self.cluster.address
+
+        def add(self):
+            return self.cluster.add_node(num_cpus=1)
+
+        def kill_second(self) -> None:
+            self.cluster.remove_node(self.second, allow_graceful=False)
+
+    yield TwoMachines
+    for cluster in started:
+        cluster.shutdown()

@@ -435,6 +435,10 @@ def test_values_out_of_range_are_named(key, value):
         (["--data.root=x", "--decision.cost_miss=9"], ["decision.cost_miss", "decision.rule to cost"]),
         (["--data.root=x", "--decision.size_columns=[]"], ["decision.size_columns is []"]),
         (
+            ["--data.root=x", "--device.data_parallel=true", "--loss.name=seesaw"],
+            ["device.data_parallel", "loss.name seesaw", "cross_entropy or focal"],
+        ),
+        (
             ["--data.root=x", "--decision.defect_rate=0.1", "--loss.name=focal"],
             ["decision.defect_rate", "loss.name focal", "decision.calibration"],
         ),
@@ -480,6 +484,16 @@ EFFECTS = [
         for strategy in ("random_under", "random_over", "none")
     ),
     ("--model.freeze_layers=3", "model.fine_tuning", "shallow", "deep or gradual"),
+    ("--training.ray_cpus=2", "training.executor", "local", "ray"),
+    ("--device.data_parallel=true", "training.executor", "ray", "local"),
+    *(
+        (option, key, value, other)
+        for option in ("--device.processes=2", "--device.device_id=1")
+        for key, value, other in (
+            ("training.executor", "ray", "local"),
+            ("device.data_parallel", "true", "false"),
+        )
+    ),
 ]
 
 

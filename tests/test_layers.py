@@ -12,7 +12,19 @@ PACKAGE = "mindspore_dpus"
 
 # From the ground up. A name stands for all modules below it, unless they have a line of their own.
 FLOORS = [
-    [PACKAGE, "bars", "errors", "config", "run", "checks", "cli", "processes", "device", "options"],
+    [
+        PACKAGE,
+        "bars",
+        "errors",
+        "config",
+        "run",
+        "checks",
+        "cli",
+        "processes",
+        "cluster",
+        "device",
+        "options",
+    ],
     ["data", "losses", "models", "hashing"],
     [
         "evaluation.metrics",
@@ -56,11 +68,13 @@ WITHOUT_MINDSPORE = [
     "training.checkpoint",
     "training.divergence",
     "training.lr_range",
+    "training.selection",
     "training.schedules",
     "pipeline",
     "deploy",
     "options",
     "processes",
+    "cluster",
     "hashing",
 ]
 HEAVY = {"mindspore", "mindcv"}

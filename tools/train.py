@@ -4,13 +4,15 @@ import sys
 
 from mindspore_dpus.cli import parse_config
 from mindspore_dpus.errors import one_line_errors
-from mindspore_dpus.pipeline import summary, train
+from mindspore_dpus.pipeline import leading, summary, train
 
 
 @one_line_errors
 def main() -> None:
     config = parse_config(description=__doc__)
-    print(summary(train(config)))
+    with leading(config) as leads:
+        if leads:
+            print(summary(train(config)))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy as np
 from mindspore_dpus.config import AugmentConfig
 from mindspore_dpus.data.augment import augment
 from mindspore_dpus.device import restore_interrupt
+from mindspore_dpus.errors import UserError
 
 # ImageNet's statistics for images in 0..1. Grey images use their means over the channels: a stem whose
 # kernels are summed over the input channels then sees exactly what the original stem sees of the grey
@@ -40,6 +41,7 @@ class BatchSource:
         batch_size: images per batch.
         augment: random changes, or None.
         seed: with an image's place in ``indices``, drives its random changes.
+        rank, n_devices: of every batch, give one of so many equal parts.
     """
 
     images: np.ndarray
@@ -48,15 +50,19 @@ class BatchSource:
     batch_size: int
     augment: AugmentConfig | None = None
     seed: Sequence[int] = (0,)
+    rank: int = 0
+    n_devices: int = 1
 
     def __len__(self) -> int:
         return math.ceil(len(self.indices) / self.batch_size)
 
     def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
-        rows = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
+        first = batch * self.batch_size
+        size = min(self.batch_size, len(self.indices) - first) // self.n_devices
+        first += self.rank * size
+        rows = slice(first, first + size)
         images = self.images[self.indices[rows]]
         if self.augment is not None:
-            first = rows.start
             images = np.stack(
                 [
                     augment(image, self.augment, np.random.default_rng([*self.seed, first + i]))
@@ -96,11 +102,14 @@ def training_source(
     batch_size: int,
     augment: AugmentConfig,
     seed: Sequence[int],
+    rank: int = 0,
+    n_devices: int = 1,
 ) -> BatchSource:
     """One epoch of a member's balanced set: shuffled, augmented, every batch full.
 
     The images that do not fill a last batch sit this epoch out (others do in the next): a batch norm
-    cannot learn from one image. A set smaller than a batch is one batch.
+    cannot learn from one image. A set smaller than a batch is one batch; of several devices, all have
+    equally many of its images.
 
     Args:
         images: (N, H, W, C) array of all cached images.
@@ -109,9 +118,17 @@ def training_source(
         batch_size: images per step.
         augment: random changes.
         seed: run seed, member and epoch: equal seeds give equal batches.
+        rank, n_devices: which part of every batch, of how many.
+
+    Raises:
+        UserError: not an image for every device.
     """
     order = np.random.default_rng(seed).permutation(len(indices))
-    if len(order) > batch_size:
-        order = order[: len(order) // batch_size * batch_size]
+    batch_size = min(batch_size, len(order)) // n_devices * n_devices
+    if batch_size == 0:
+        raise UserError(
+            f"device.data_parallel: {len(order)} images cannot be shared by {n_devices} devices"
+        )
+    order = order[: len(order) // batch_size * batch_size]
     changes = augment if augment != AugmentConfig() else None
-    return BatchSource(images, indices[order], labels[order], batch_size, changes, seed)
+    return BatchSource(images, indices[order], labels[order], batch_size, changes, seed, rank, n_devices)

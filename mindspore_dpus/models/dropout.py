@@ -11,31 +11,36 @@ class SeededMask(nn.Cell):
 
     Args:
         p: probability that a number is set to 0; the others grow by 1 / (1 - p).
+        rank, n_devices: which equal part of the batch this device has, of how many.
     """
 
-    def __init__(self, p: float) -> None:
+    def __init__(self, p: float, rank: int = 0, n_devices: int = 1) -> None:
         super().__init__()
         self.p = p
+        self.rank = rank
+        self.n_devices = n_devices
         self.rng = np.random.default_rng(0)
 
     def construct(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        kept = self.rng.random(x.shape, np.float32) >= self.p
+        whole = self.rng.random((self.n_devices, *x.shape), np.float32)
+        kept = whole[self.rank] >= self.p
         mask = Tensor((kept / (1 - self.p)).astype(np.float32))
         return x * mask.astype(x.dtype), mask
 
 
-def use_seeded_dropout(net: nn.Cell) -> int:
+def use_seeded_dropout(net: nn.Cell, rank: int = 0, n_devices: int = 1) -> int:
     """Replace the primitive of every dropout of a network, ours or mindcv's (stochastic depth included).
 
     Args:
         net: a network that runs in PyNative mode.
+        rank, n_devices: which equal part of a batch it gets, of how many.
 
     Returns:
         How many were replaced.
     """
     cells = [cell for _, cell in net.cells_and_names() if isinstance(cell, nn.Dropout) and cell.p]
     for cell in cells:
-        cell.dropout = SeededMask(cell.p)
+        cell.dropout = SeededMask(cell.p, rank, n_devices)
     return len(cells)
 
 

@@ -25,6 +25,7 @@ from mindspore_dpus.models.resnet import (
     resnet152,
     resnext50_32x4d,
 )
+from mindspore_dpus.models.sync_norm import use_sync_norms
 from mindspore_dpus.models.weights import load_weights
 
 OURS = {
@@ -69,7 +70,8 @@ def create_model(
         allow_fresh: glob patterns of parameters that ``pretrained`` may lack.
         device: what it will run on. Where steps are not compiled, dropout then draws from a seed
             (``models.dropout``); a compiled one draws from a state that MindSpore cannot set back, and
-            is not repeatable to the bit. And on a CPU, some loops are ours. None: neither.
+            is not repeatable to the bit. On a CPU, some loops are ours; on one of several devices, batch
+            norms see all of them. None: nothing of that.
         random: False: parameters are zero, for a network that is filled afterwards. Random numbers
             are nine tenths of the time that our networks take to build.
 
@@ -93,7 +95,9 @@ def create_model(
         load_weights(net, pretrained, allow_fresh)
     freeze_parameters(net, freeze)
     if device is not None and not device.jit:
-        use_seeded_dropout(net)
+        use_seeded_dropout(net, device.rank, device.n_devices)
+    if device is not None and device.n_devices > 1:
+        use_sync_norms(net, device.n_devices)
     if device is not None and device.fast_kernels:
         # Imported late: numba takes a second, and other devices do not need it.
         from mindspore_dpus.models.kernels import use_fast_kernels

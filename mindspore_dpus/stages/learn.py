@@ -28,15 +28,19 @@ def check_model(run: RunFolder, config: Config) -> None:
     """Build the members' network once before the long stages of a new run.
 
     Raises:
-        UserError: the backbone, the checkpoint, what is to be frozen or the device cannot be used.
+        UserError: the backbone, the checkpoint, what is to be frozen, the device or the cluster cannot
+            be used.
     """
     if "members" in run.stages():
         return
     from mindspore_dpus.device import configure
     from mindspore_dpus.models.factory import create_model
     from mindspore_dpus.models.freeze import phases
+    from mindspore_dpus.training.ensemble import check_cluster
 
-    configure(config.device)
+    device = configure(config.device)
+    if config.training.executor == "ray":
+        check_cluster(config.training, device)
     weights = weights_file(config.model.pretrained, config.model.backbone, config)
     _, classes, _ = read_samples(run)
     model, channels = config.model, config.data.channels

@@ -1,7 +1,9 @@
 """t members, each with its own balanced set, start and order of data; in turn or side by side."""
 
 import dataclasses
+import platform
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +12,8 @@ import numpy as np
 import pandas as pd
 from mindspore import nn
 
-from mindspore_dpus.config import Config
+from mindspore_dpus.cluster import Needs, connect, disconnect, on_cluster
+from mindspore_dpus.config import Config, TrainingConfig
 from mindspore_dpus.data.cache import open_cache
 from mindspore_dpus.device import Device, configure
 from mindspore_dpus.errors import UserError
@@ -22,6 +25,7 @@ from mindspore_dpus.processes import Task, side_by_side
 from mindspore_dpus.training.checkpoint import load_checkpoint
 from mindspore_dpus.training.engine import predict
 from mindspore_dpus.training.lr_range import range_test
+from mindspore_dpus.training.parallel import call
 from mindspore_dpus.training.progress import Progress
 from mindspore_dpus.training.trainer import MemberData, Trainer
 
@@ -108,14 +112,19 @@ def train_ensemble(
         UserError: a member's loss is not a number; members trained before stay.
     """
     jobs = [
-        Job(name, [recipe.config.seed, i], images, labels, rows, val, folder / name)
+        # Absolute: other processes need not be in this one's folder.
+        Job(
+            name, [recipe.config.seed, i], images.absolute(), labels, rows, val, folder.absolute() / name
+        )
         for i, (name, rows) in enumerate(subsets.items())
     ]
     progress = Progress(recipe.config.training.epochs, len(jobs), report)
     try:
-        # Here a cluster would come in: jobs are independent, and each knows all that it needs.
-        if min(device.processes, len(jobs)) > 1:
-            run_side_by_side(jobs, recipe, device.processes, progress)
+        if device.n_devices > 1:
+            call(folder.parent, _as_json(jobs, recipe))
+            run_in_turn(jobs, recipe, device, progress)
+        elif min(device.processes, len(jobs)) > 1 or recipe.config.training.executor == "ray":
+            run_side_by_side(jobs, recipe, device, progress)
         else:
             run_in_turn(jobs, recipe, device, progress)
     finally:
@@ -148,6 +157,46 @@ def run_in_turn(
         trainers[counts].fit(data, start, job.folder, job.seed, partial(report, job.name))
 
 
+def _as_json(jobs: list[Job], recipe: Recipe) -> dict:
+    """What the other devices cannot know from their configuration."""
+    return {
+        "jobs": [
+            vars(job)
+            | {key: getattr(job, key).tolist() for key in ("labels", "train", "val")}
+            | {key: str(getattr(job, key)) for key in ("images", "folder")}
+            for job in jobs
+        ],
+        "num_classes": recipe.num_classes,
+        "weights": recipe.weights and str(recipe.weights.absolute()),
+        "key": recipe.key,
+        # That of the range test, perhaps.
+        "learning_rate": recipe.config.training.learning_rate,
+    }
+
+
+def follow(config: Config, work: dict, device: Device) -> None:
+    """Train members with the device that leads (``parallel.together``).
+
+    Args:
+        config: of the run.
+        work: as ``_as_json`` gives it.
+        device: this one.
+    """
+    training = dataclasses.replace(config.training, learning_rate=work["learning_rate"])
+    config = dataclasses.replace(config, training=training)
+    weights = work["weights"] and Path(work["weights"])
+    jobs = [
+        Job(
+            **job
+            | {key: np.array(job[key]) for key in ("labels", "train", "val")}
+            | {key: Path(job[key]) for key in ("images", "folder")}
+        )
+        for job in work["jobs"]
+    ]
+    recipe = Recipe(config, work["num_classes"], weights, work["key"])
+    run_in_turn(jobs, recipe, device, lambda name, told: None)
+
+
 def _network(recipe: Recipe, device: Device) -> tuple[nn.Cell, list[Phase]]:
     """A network, and which of its layers are frozen when."""
     model, channels = recipe.config.model, recipe.config.data.channels
@@ -172,6 +221,8 @@ def try_rates(job: Job, recipe: Recipe, device: Device) -> pd.DataFrame:
         See ``lr_range.range_test``.
     """
     config, num_classes = recipe.config, recipe.num_classes
+    # On one device, whose part is then the whole batch.
+    device = dataclasses.replace(device, rank=0, n_devices=1)
     net, plan = _network(recipe, device)
     loss = create_loss(config.loss, _counts(job, num_classes))
     # Any number does: the test gives every step a rate of its own.
@@ -183,29 +234,63 @@ def try_rates(job: Job, recipe: Recipe, device: Device) -> pd.DataFrame:
 
 
 def run_side_by_side(
-    jobs: list[Job], recipe: Recipe, n_processes: int, report: Callable[[str, dict | str], None]
+    jobs: list[Job], recipe: Recipe, device: Device, report: Callable[[str, dict | str], None]
 ) -> None:
-    """Train members in processes of their own, each on its share of the cores.
+    """Train members in processes of their own, each on its share of the cores, here or on a cluster.
 
     One core for each of two members gives more images a second than two cores for one: the small layers
     of these networks leave a second core waiting.
 
     Args:
         jobs, recipe, report: as for ``run_in_turn``.
-        n_processes: how many at a time.
+        device: of every member; how many run here at a time.
 
     Raises:
         UserError: a member failed. The others are stopped; all go on from their last epoch next time.
     """
+    training, weights = recipe.config.training, recipe.weights
+    # All on one kind of device, whatever another machine would find.
+    chosen = dataclasses.replace(recipe.config.device, target=device.target)
+    recipe = dataclasses.replace(
+        recipe,
+        config=dataclasses.replace(recipe.config, device=chosen),
+        weights=weights and weights.absolute(),
+    )
     tasks = [Task(f"member {job.name}", _train_apart, (job, recipe)) for job in jobs]
-    for _, error in side_by_side(
-        tasks, min(n_processes, len(jobs)), lambda i, told: report(jobs[i].name, told)
-    ):
-        if error is not None:
-            raise error
+
+    def on_message(i: int, told: dict | str) -> None:
+        report(jobs[i].name, told)
+
+    if training.executor == "ray":
+        ended = on_cluster(tasks, training.ray_address, _needs(training, device), on_message)
+    else:
+        ended = side_by_side(tasks, min(device.processes, len(jobs)), on_message)
+    with closing(ended):
+        for _, error in ended:
+            if error is not None:
+                raise error
+
+
+def _needs(training: TrainingConfig, device: Device) -> Needs:
+    return Needs(training.ray_cpus, device.target, training.ray_retries)
+
+
+def check_cluster(training: TrainingConfig, device: Device) -> None:
+    """Join the cluster once, and leave it.
+
+    Raises:
+        UserError: it cannot be reached, or no machine of it has what a member needs.
+    """
+    connect(training.ray_address, _needs(training, device))
+    disconnect()
 
 
 def _train_apart(job: Job, recipe: Recipe, send: Callable[[dict | str], None]) -> None:
+    if not job.images.exists():
+        raise UserError(
+            f"{platform.node()} does not see {job.images}: with training.executor ray, all machines "
+            "must share the folders of --output and --data.cache_dir under the same names"
+        )
     device = configure(recipe.config.device)
     run_in_turn([job], recipe, device, lambda name, told: send(told))
 

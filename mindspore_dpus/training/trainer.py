@@ -4,6 +4,7 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,9 @@ from mindspore_dpus.training.checkpoint import load_checkpoint, save_checkpoint
 from mindspore_dpus.training.divergence import Diverged, check_outputs, check_steps, halve_or_stop
 from mindspore_dpus.training.engine import Engine, predict
 from mindspore_dpus.training.frozen import Tail, frozen_outputs
+from mindspore_dpus.training.parallel import add_up, all_parts, check_agreement
 from mindspore_dpus.training.schedules import learning_rate_factor
+from mindspore_dpus.training.selection import best_epoch, is_stale
 
 
 @dataclass
@@ -99,6 +102,7 @@ class Trainer:
         stamp = self.stamp | {"seed": seed}
         begin = time.perf_counter()
         history = self._resume(folder, stamp, start, data, report)
+        check_agreement(len(history), self.device, folder)
         while len(history) < self.config.epochs and not self._is_stale(history):
             epoch = len(history) + 1
             if epoch > 1 and epoch in (phase.first_epoch for phase in self.phases):
@@ -119,23 +123,30 @@ class Trainer:
                 continue
             history = [*history, row | {"seconds": time.perf_counter() - begin}]
             begin = time.perf_counter()
-            state = get_state(self.net)
-            if best_epoch(history, self.config.select_by) == epoch:
-                save_checkpoint(folder / "best.safetensors", state, stamp | {"epoch": epoch})
-            last = stamp | {"epoch": epoch, "history": history, "halvings": self.halvings}
-            save_checkpoint(folder / "last.safetensors", state | self._training_state(), last)
-            _write_history(history, folder)
+            if self.device.rank == 0:
+                self._keep(folder, stamp, history)
             report(history[-1])
+
+    def _keep(self, folder: Path, stamp: dict, history: list[dict]) -> None:
+        """Write what the last epoch has left."""
+        state, epoch = get_state(self.net), history[-1]["epoch"]
+        if best_epoch(history, self.config.select_by) == epoch:
+            save_checkpoint(folder / "best.safetensors", state, stamp | {"epoch": epoch})
+        last = stamp | {"epoch": epoch, "history": history, "halvings": self.halvings}
+        save_checkpoint(folder / "last.safetensors", state | self._training_state(), last)
+        _write_history(history, folder)
 
     def _run_epoch(self, epoch: int, seed: list[int]) -> dict:
         """Train for one epoch and validate; its row of the history, but for the time."""
-        train_loss = self._train_epoch([*seed, epoch])
+        train_loss, train_accuracy = self._train_epoch([*seed, epoch])
         labels = self.data.labels[self.data.val]
-        probabilities = predict(self.engine.net, self.data.images, self.data.val)
+        predict_rows = partial(predict, self.engine.net, self.data.images)
+        probabilities = all_parts(predict_rows, self.data.val, self.device)
         check_outputs(epoch, probabilities)
         return {
             "epoch": epoch,
             "train_loss": train_loss,
+            "train_accuracy": train_accuracy,
             "val_loss": log_loss(labels, probabilities),
             "val_auc": roc_auc(labels, probabilities),
             "val_accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
@@ -143,12 +154,8 @@ class Trainer:
         }
 
     def _is_stale(self, history: list[dict]) -> bool:
-        """Whether ``patience`` epochs of the last phase have passed since the best one."""
-        if self.config.patience is None or not history:
-            return False
-        best = best_epoch(history, self.config.select_by)
-        since = max(best, self.phases[-1].first_epoch - 1)
-        return history[-1]["epoch"] - since >= self.config.patience
+        select_by, patience = self.config.select_by, self.config.patience
+        return is_stale(history, select_by, patience, self.phases[-1].first_epoch)
 
     def _resume(
         self,
@@ -169,11 +176,13 @@ class Trainer:
                     for name, parameter in self._training_parameters():
                         assign(parameter, arrays[name])
                     self.halvings = found["halvings"]
-                    # The end may have come between the two.
-                    _write_history(found["history"], folder)
+                    if self.device.rank == 0:
+                        # The end may have come between the two.
+                        _write_history(found["history"], folder)
                     return found["history"]
                 report(f"{best} is missing or of another run: trained from the start again")
-            last.unlink()
+            if self.device.rank == 0:
+                last.unlink()
         return self._begin(start, data)
 
     def _begin(self, start: dict[str, np.ndarray], data: MemberData) -> list[dict]:
@@ -215,24 +224,30 @@ class Trainer:
     def _source(self, seed: list[int]) -> BatchSource:
         data = self.data
         labels, size, augment = data.labels[data.train], self.config.batch_size, self.config.augment
-        return training_source(data.images, data.train, labels, size, augment, seed)
+        place = self.device.rank, self.device.n_devices
+        return training_source(data.images, data.train, labels, size, augment, seed, *place)
 
-    def _train_epoch(self, seed: list[int]) -> float:
-        """One pass over the balanced set; the mean loss."""
+    def _train_epoch(self, seed: list[int]) -> tuple[float, float]:
+        """One pass over the balanced set; the mean loss, and the accuracy, of every batch before its
+        step and as augmented."""
         source = self._source(seed)
         seed_dropout(self.net, seed)
         set_train(self.engine.net, True)
-        told = []
+        told, hits = [], []
         for images, labels in batches(source):
             self._set_learning_rate(seed[-1], len(told), len(source))
-            told.append(self.engine.step(images, labels))
+            loss, logits, norm = self.engine.step(images, labels)
+            told.append((loss, norm))
+            hits.append(logits.argmax(axis=1) == labels)
             if len(told) == 1:
                 self.device.yield_to_workers()
         # Looked at once an epoch: reading every loss would make host and device wait for each other.
-        values = np.array([[float(value.asnumpy()) for value in step] for step in told])
-        losses, norms = values.T
-        check_steps(seed[-1], losses, norms, self.config.gradient_limit)
-        return float(losses.mean())
+        accuracy = np.concatenate([hit.asnumpy() for hit in hits]).mean(dtype=np.float64)
+        values = np.array([*([float(v.asnumpy()) for v in step] for step in told), [accuracy, 0]])
+        # Parts of a batch are equal. Norms are those of the mean gradients, alike on every device.
+        means = add_up(values[:, 0], self.device) / self.device.n_devices
+        check_steps(seed[-1], means[:-1], values[:-1, 1], self.config.gradient_limit)
+        return float(means[:-1].mean()), float(means[-1])
 
     @property
     def _rate(self) -> float:
@@ -257,6 +272,8 @@ class Trainer:
             learning rate -> loss before the step.
         """
         self._begin(start, data)
+        # With all that will be trained: a rate that the classifier alone bears can ruin the rest.
+        self._enter(self.phases[-1].first_epoch, data)
         set_train(self.engine.net, True)
         # Epoch 0: none of those that a member sees.
         endless = (b for i in itertools.count() for b in batches(self._source([*seed, 0, i])))
@@ -282,12 +299,3 @@ def _belongs(found: dict, stamp: dict) -> bool:
 
 def _write_history(history: list[dict], folder: Path) -> None:
     write_table(pd.DataFrame(history).round(6), folder / "history.csv")
-
-
-def best_epoch(history: list[dict], select_by: str) -> int:
-    """Number of the epoch to keep; among equals the first."""
-    if select_by == "last":
-        return history[-1]["epoch"]
-    if select_by == "loss":
-        return min(history, key=lambda row: row["val_loss"])["epoch"]
-    return max(history, key=lambda row: row[f"val_{select_by}"])["epoch"]

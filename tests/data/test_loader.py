@@ -13,6 +13,7 @@ from mindspore_dpus.data.loader import (
     normalise,
     training_source,
 )
+from mindspore_dpus.errors import UserError
 
 EVERYTHING = AugmentConfig(
     horizontal_flip=True, vertical_flip=True, rotation=20.0, brightness=0.1, contrast=0.2
@@ -204,3 +205,25 @@ def test_one_more_change_leaves_the_draws_of_the_others(more):
         )
         # Sorting undoes the horizontal flip, if there is one.
         assert np.array_equal(np.sort(alone, axis=1), np.sort(both, axis=1))
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(11, [4, 4]), (3, [2]), (4, [4])])
+def test_two_devices_have_the_halves_of_what_one_has(images, n, sizes):
+    indices = np.arange(n)
+    whole = training_source(images, indices, indices * 7, 4, EVERYTHING, [0, 0, 1])
+    halves = [
+        training_source(images, indices, indices * 7, 4, EVERYTHING, [0, 0, 1], rank, 2)
+        for rank in (0, 1)
+    ]
+    assert [len(half) for half in halves] == [len(sizes)] * 2
+    for i, size in enumerate(sizes):
+        (x0, y0), (x1, y1), (x, y) = (source[i] for source in (*halves, whole))
+        assert len(y0) == len(y1) == size // 2
+        # The random changes too; of an odd small set, one image sits out.
+        assert np.array_equal(np.concatenate([x0, x1]), x[:size])
+        assert np.array_equal(np.concatenate([y0, y1]), y[:size])
+
+
+def test_fewer_images_than_devices_are_refused(images):
+    with pytest.raises(UserError, match="device.data_parallel: 3 images cannot be shared by 4 devices"):
+        training_source(images, np.arange(3), np.arange(3), 4, AugmentConfig(), [0], 0, 4)

@@ -1,0 +1,91 @@
+"""Members on a Ray cluster of which a machine dies: what a single machine trains, to the last bit."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mindspore_dpus.config import Config, DeviceConfig, ModelConfig, TrainingConfig
+from mindspore_dpus.device import Device
+from mindspore_dpus.errors import UserError
+from mindspore_dpus.processes import Task, side_by_side
+from mindspore_dpus.training.checkpoint import load_checkpoint
+from mindspore_dpus.training.ensemble import Job, Recipe, _train_apart, train_ensemble
+from tests.training.test_ensemble import limited_to, without_times
+
+EPOCHS = 4
+MEMBER = "00"
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """A cache of 28 images of 16 pixels; those of class 1 are brighter."""
+    images = np.random.default_rng(0).integers(0, 160, (28, 16, 16, 1))
+    path = tmp_path_factory.mktemp("cache") / "images.npy"
+    np.save(path, (images + 90 * np.tile([0, 1], 14)[:, None, None, None]).astype(np.uint8))
+    return path
+
+
+def train(images, folder, report, **training):
+    config = Config(
+        model=ModelConfig(backbone="mobilenet_v2_035", pretrained=None),
+        training=TrainingConfig(epochs=EPOCHS, batch_size=8, select_by="last", **training),
+        device=DeviceConfig(target="CPU", fast_kernels=False),
+    )
+    train_ensemble(
+        Recipe(config, 2, None, "key"),
+        images,
+        np.tile([0, 1], 14),
+        {MEMBER: np.arange(16)},
+        np.arange(18, 28),
+        folder,
+        Device("CPU", jit=False, idle_main_thread=False),
+        report,
+    )
+
+
+def train_here(images, folder, send):
+    train(images, folder, send)
+
+
+def test_a_dead_machine_costs_only_its_running_epoch(images, start_cluster, tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    expected, lines, unfinished = [], [], []
+    with limited_to(1):
+        ((_, error),) = side_by_side(
+            [Task("here", train_here, (images, here))], 1, lambda _, line: expected.append(line)
+        )
+    assert error is None
+    # The head has no core: the member is on the second machine, and then on the third.
+    cluster = start_cluster(head_cpus=0)
+
+    def kill(line):
+        lines.append(line)
+        if len(lines) == 1:
+            cluster.kill_second()
+            unfinished.append(load_checkpoint(there / MEMBER / "last.safetensors")[1]["epoch"])
+            cluster.add()
+
+    train(images, there, kill, executor="ray", ray_address=cluster.address)
+    assert unfinished[0] < EPOCHS
+    for name in ("best", "last"):
+        (one, stamp), (other, _) = (
+            load_checkpoint(folder / MEMBER / f"{name}.safetensors") for folder in (there, here)
+        )
+        assert one.keys() == other.keys()
+        assert all(np.array_equal(one[key], other[key]) for key in one)
+        assert stamp["epoch"] == EPOCHS
+    one, other = (pd.read_csv(f / MEMBER / "history.csv") for f in (there, here))
+    pd.testing.assert_frame_equal(one.drop(columns="seconds"), other.drop(columns="seconds"))
+    # No epoch was trained twice. (Of one that was saved just before the end, nobody may have heard.)
+    told = without_times(lines)
+    assert len(set(told)) == len(told)
+    assert set(told) <= set(without_times(expected))
+
+
+def test_a_machine_that_does_not_see_the_images_says_so(tmp_path):
+    nowhere = tmp_path / "nowhere" / "images.npy"
+    job = Job("00", [0, 0], nowhere, np.zeros(1), np.zeros(1), np.zeros(1), tmp_path)
+    with pytest.raises(
+        UserError, match=r"does not see .*images.npy: with training.executor ray, all mach"
+    ):
+        _train_apart(job, Recipe(Config(), 2, None, "key"), print)
