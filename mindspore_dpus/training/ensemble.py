@@ -20,9 +20,10 @@ from mindspore_dpus.models.freeze import Phase, phases
 from mindspore_dpus.models.weights import get_state, set_state
 from mindspore_dpus.processes import Task, side_by_side
 from mindspore_dpus.training.checkpoint import load_checkpoint
+from mindspore_dpus.training.inference import predict
 from mindspore_dpus.training.lr_range import range_test
 from mindspore_dpus.training.progress import Progress
-from mindspore_dpus.training.trainer import MemberData, Trainer, predict
+from mindspore_dpus.training.trainer import MemberData, Trainer
 
 
 @dataclass

@@ -13,7 +13,7 @@ LOSS_SCALE = 1024.0
 
 def create_step(
     net: nn.Cell, loss: nn.Cell, optimizer: nn.Optimizer, device: Device
-) -> Callable[[Tensor, Tensor], Tensor]:
+) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Tie a network, its loss and an optimiser into one step.
 
     Args:
@@ -23,24 +23,25 @@ def create_step(
         device: whether the step is compiled to one graph, and in which precision it computes.
 
     Returns:
-        A function (images, labels) -> loss before the step, which it also applies.
+        A function (images, labels) -> loss and logits before the step, which it also applies.
     """
     mixed = device.amp_level != "O0"
     if mixed:
         net = ms.amp.auto_mixed_precision(net, device.amp_level)
     scale = LOSS_SCALE if mixed else 1.0
 
-    def forward(images: Tensor, labels: Tensor) -> Tensor:
-        return loss(net(images).astype(ms.float32), labels) * scale
+    def forward(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        logits = net(images).astype(ms.float32)
+        return loss(logits, labels) * scale, logits
 
-    loss_and_gradients = ms.value_and_grad(forward, None, optimizer.parameters)
+    loss_and_gradients = ms.value_and_grad(forward, None, optimizer.parameters, has_aux=True)
 
-    def step(images: Tensor, labels: Tensor) -> Tensor:
-        value, gradients = loss_and_gradients(images, labels)
+    def step(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        (value, logits), gradients = loss_and_gradients(images, labels)
         if mixed:
             gradients = ops.HyperMap()(_unscale, gradients)
         optimizer(gradients)
-        return value / scale
+        return value / scale, logits
 
     return ms.jit(step) if device.jit else step
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from mindspore import Parameter, nn, ops
+from mindspore import Parameter, nn
 
 from mindspore_dpus.config import AugmentConfig, TrainingConfig
 from mindspore_dpus.data.loader import BatchSource, batches, training_source
@@ -21,11 +21,10 @@ from mindspore_dpus.models.freeze import Phase, frozen_start, layers, set_frozen
 from mindspore_dpus.models.weights import assign, get_state, set_state
 from mindspore_dpus.training.checkpoint import load_checkpoint, save_checkpoint
 from mindspore_dpus.training.frozen import Tail, frozen_outputs
+from mindspore_dpus.training.inference import predict
 from mindspore_dpus.training.optimizers import create_optimizer
 from mindspore_dpus.training.schedules import learning_rate_factor
 from mindspore_dpus.training.step import create_step
-
-PREDICT_BATCH = 64
 
 
 @dataclass
@@ -125,7 +124,7 @@ class Trainer:
                 break
             if epoch > 1 and epoch in (phase.first_epoch for phase in self.phases):
                 self._enter(epoch, data)
-            train_loss = self._train_epoch([*seed, epoch], folder)
+            train_loss, train_accuracy = self._train_epoch([*seed, epoch], folder)
             labels = self.data.labels[self.data.val]
             probabilities = predict(self.engine.net, self.data.images, self.data.val)
             if not np.isfinite(probabilities).all():
@@ -133,6 +132,7 @@ class Trainer:
             row = {
                 "epoch": epoch,
                 "train_loss": train_loss,
+                "train_accuracy": train_accuracy,
                 "val_loss": log_loss(labels, probabilities),
                 "val_auc": roc_auc(labels, probabilities),
                 "val_accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
@@ -212,15 +212,18 @@ class Trainer:
         labels, size, augment = data.labels[data.train], self.config.batch_size, self.config.augment
         return training_source(data.images, data.train, labels, size, augment, seed)
 
-    def _train_epoch(self, seed: list[int], folder: Path) -> float:
-        """One pass over the balanced set; the mean loss."""
+    def _train_epoch(self, seed: list[int], folder: Path) -> tuple[float, float]:
+        """One pass over the balanced set; the mean loss, and the accuracy, of every batch before its
+        step and as augmented."""
         source = self._source(seed)
         seed_dropout(self.net, seed)
         set_train(self.engine.net, True)
-        losses = []
+        losses, hits = [], []
         for images, labels in batches(source):
             self._set_learning_rate(seed[-1], len(losses), len(source))
-            losses.append(self.engine.step(images, labels))
+            loss, logits = self.engine.step(images, labels)
+            losses.append(loss)
+            hits.append(logits.argmax(axis=1) == labels)
             if len(losses) == 1:
                 self.device.yield_to_workers()
         # Looked at once an epoch: reading every loss would make host and device wait for each other.
@@ -228,7 +231,7 @@ class Trainer:
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
             raise self._diverged(folder, seed[-1], f"the loss is {values[bad[0]]} in", bad[0] + 1)
-        return float(values.mean())
+        return float(values.mean()), float(np.concatenate([h.asnumpy() for h in hits]).mean())
 
     def _diverged(self, folder: Path, epoch: int, what: str, step: int | None = None) -> UserError:
         kept = f"epoch {epoch - 1} is kept in {folder}" if epoch > 1 else "nothing was learnt yet"
@@ -262,7 +265,7 @@ class Trainer:
 
         def step(rate: float) -> float:
             assign(self.engine.optimizer.learning_rate, rate)
-            return float(self.engine.step(*next(endless)).asnumpy())
+            return float(self.engine.step(*next(endless))[0].asnumpy())
 
         return step
 
@@ -282,20 +285,3 @@ def _best_epoch(history: list[dict], select_by: str) -> int:
     if select_by == "loss":
         return min(history, key=lambda row: row["val_loss"])["epoch"]
     return max(history, key=lambda row: row[f"val_{select_by}"])["epoch"]
-
-
-def predict(net: nn.Cell, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Softmax outputs of one network, without augmentation.
-
-    Args:
-        net: images -> logits.
-        images: (N, H, W, C) array of all cached images.
-        rows: (M,) which of them.
-
-    Returns:
-        (M, C) float32, rows sum to 1.
-    """
-    set_train(net, False)
-    source = BatchSource(images, rows, np.zeros(len(rows)), PREDICT_BATCH)
-    outputs = [ops.softmax(net(batch), axis=1).asnumpy() for batch, _ in batches(source)]
-    return np.concatenate(outputs)

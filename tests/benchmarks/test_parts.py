@@ -45,6 +45,6 @@ def test_without_torch_nothing_is_torchs():
 
 
 def test_both_sides_are_given_the_products_own_batches():
-    from mindspore_dpus.training.trainer import PREDICT_BATCH
+    from mindspore_dpus.training.inference import PREDICT_BATCH
 
     assert Config().features.batch_size == PREDICT_BATCH == FORWARD_BATCH

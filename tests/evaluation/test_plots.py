@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mindspore_dpus.evaluation import plots
+from mindspore_dpus.evaluation import grid_plots, plots
 
 LABELS = np.array([True, False, False, True, False, False])
 SCORES = np.array([0.9, 0.4, 0.3, 0.35, 0.2, 0.1])
@@ -15,6 +15,7 @@ HISTORY = pd.DataFrame(
     {
         "epoch": [1, 2, 3],
         "train_loss": [0.7, 0.5, 0.4],
+        "train_accuracy": [0.5, 0.7, 0.9],
         "val_loss": [0.7, 0.6, 0.6],
         "val_auc": [0.5, 0.7, 0.8],
         "val_accuracy": [0.4, 0.6, 0.9],
@@ -52,7 +53,7 @@ FIGURES = {
     ),
     "training_curves": (
         lambda: plots.training_curves({"00": HISTORY, "baseline": HISTORY[:1]}),
-        ["epoch", "Validation AUC", "Validation accuracy", "member 00", "baseline"],
+        ["epoch", "Validation AUC", "Accuracy (dashed: validation)", "member 00", "baseline"],
     ),
     "learning_rate_range": (
         lambda: plots.learning_rate_range(
@@ -89,15 +90,15 @@ FIGURES = {
         ["<x>", "y & z", "cold shut", "17", "99", "predicted", "true"],
     ),
     "grid_of_bars": (
-        lambda: plots.grid(GRID, ["method", "K"], split="val"),
+        lambda: grid_plots.grid(GRID, ["method", "K"], split="val"),
         ["b & c / 5", "val AUC (mean and standard deviation over the seeds)"],
     ),
     "grid_of_lines": (
-        lambda: plots.grid(GRID, ["method", "K"], "K"),
+        lambda: grid_plots.grid(GRID, ["method", "K"], "K"),
         ["b & c", "K", "5", "test AUC (mean ± standard deviation)"],
     ),
     "grid_of_one_line": (
-        lambda: plots.grid(GRID[GRID["method"] == "a"].drop(columns="method"), ["K"], "K"),
+        lambda: grid_plots.grid(GRID[GRID["method"] == "a"].drop(columns="method"), ["K"], "K"),
         ["K", "3", "5"],
     ),
 }

@@ -16,8 +16,9 @@ from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import layers, phases
 from mindspore_dpus.models.weights import get_state
 from mindspore_dpus.training.checkpoint import load_checkpoint
+from mindspore_dpus.training.inference import predict
 from mindspore_dpus.training.schedules import learning_rate_factor
-from mindspore_dpus.training.trainer import MemberData, Trainer, predict
+from mindspore_dpus.training.trainer import MemberData, Trainer
 
 SEED = [0, 1]
 
@@ -80,7 +81,7 @@ def test_learns_and_leaves_its_history(device, data, tmp_path):
     rows = fit(member, data, tmp_path)
     assert rows == load_checkpoint(tmp_path / "last.safetensors")[1]["history"]
     history = pd.read_csv(tmp_path / "history.csv")
-    names = ["epoch", "train_loss", "val_loss", "val_auc", "val_accuracy", "seconds"]
+    names = ["epoch", "train_loss", "train_accuracy", "val_loss", "val_auc", "val_accuracy", "seconds"]
     assert history.columns.tolist() == names
     assert history["epoch"].tolist() == [1, 2, 3, 4]
     assert history["train_loss"].iloc[-1] < 0.5 * history["train_loss"].iloc[0]
@@ -129,6 +130,14 @@ def test_patience_ends_a_member_early_and_for_good(device, data, tmp_path):
     best = max(history, key=lambda row: row["val_auc"])["epoch"]
     assert len(history) == best + 2 < 9
     assert fit(trainer(device, **settings), data, tmp_path) == []
+
+
+def test_the_accuracy_of_training_is_that_of_its_images(device, data, tmp_path):
+    # By such a rate nothing changes, so the outputs after the epoch are those in it.
+    member, rows = tiny(device, epochs=1, learning_rate=1e-30), []
+    member.fit(data, get_state(member.net), tmp_path, SEED, rows.append)
+    outputs = predict(member.net, data.images, data.train)
+    assert rows[0]["train_accuracy"] == (outputs.argmax(axis=1) == data.labels[data.train]).mean()
 
 
 def test_frozen_parameters_and_their_batch_norms_stay(device, data, tmp_path):
