@@ -89,6 +89,22 @@ FIGURES = {
         ),
         ["<x>", "y & z", "cold shut", "17", "99", "predicted", "true"],
     ),
+    "compared_curves": (
+        lambda: grid_plots.compared_curves(
+            {"a & <b>": HISTORY, "old": HISTORY.drop(columns="train_accuracy")}
+        ),
+        ["a & <b>", "old", "Loss (dashed: validation)", "Accuracy (dashed: validation)"],
+    ),
+    "confusions": (
+        lambda: grid_plots.confusions(
+            {f"run {i}": np.array([[10 + i, 2], [3, 4]]) for i in range(5)}, ["x", "y & z"]
+        ),
+        ["run 0", "run 4", "14", "y & z", "predicted"],
+    ),
+    "bars": (
+        lambda: grid_plots.bars(GRID, ["method", "K"], "auc", "val"),
+        ["b & c / 5", "0.85", "val AUC"],
+    ),
     "grid_of_bars": (
         lambda: grid_plots.grid(GRID, ["method", "K"], split="val"),
         ["b & c / 5", "val AUC (mean and standard deviation over the seeds)"],
