@@ -259,6 +259,8 @@ class Trainer:
             learning rate -> loss before the step.
         """
         self._begin(start, data)
+        # With all that will be trained: a rate that the classifier alone bears can ruin the rest.
+        self._enter(self.phases[-1].first_epoch, data)
         set_train(self.engine.net, True)
         # Epoch 0: none of those that a member sees.
         endless = (b for i in itertools.count() for b in batches(self._source([*seed, 0, i])))

@@ -149,6 +149,16 @@ def test_frozen_parameters_and_their_batch_norms_stay(device, data, tmp_path):
     assert same == {n for n in before if n.startswith(("conv1.", "bn1.", "layer1."))}
 
 
+def test_the_range_test_trains_all_that_will_be_trained(device, data):
+    config = ModelConfig(fine_tuning="gradual", unfreeze_parts=2, freeze_layers=2)
+    member = tiny(device)
+    member = tiny(device, phases(member.net, config), epochs=3)
+    before = get_state(member.net)
+    member.stepper(data, before, SEED)(0.1)
+    changed = {name for name, value in get_state(member.net).items() if (value != before[name]).any()}
+    assert changed == {"3.weight", "3.bias", "4.weight", "4.bias"}
+
+
 def test_gradual_unfreezing_starts_at_the_classifier(device, data, tmp_path):
     config = ModelConfig(fine_tuning="gradual", unfreeze_parts=2)
     member = tiny(device)
