@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 
 from mindspore_dpus.evaluation.metrics import RUN_MEASURES
 from mindspore_dpus.evaluation.plots import (
@@ -87,13 +88,16 @@ def compared_curves(histories: dict[str, pd.DataFrame]) -> str:
             that have it ``train_accuracy``.
     """
     figure, (left, right) = plain_axes(columns=2, width=5.2, height=3.8)
-    for i, (name, history) in enumerate(histories.items()):
+    # The ten colours of matplotlib's cycle; of more runs, steps of a scale.
+    n = len(histories)
+    colours = [f"C{i}" for i in range(n)] if n <= 10 else colormaps["viridis"](np.linspace(0, 0.95, n))
+    for colour, (name, history) in zip(colours, histories.items(), strict=True):
         for axis, what in ((left, "loss"), (right, "accuracy")):
             for part, style in (("train", "-"), ("val", "--")):
                 if f"{part}_{what}" in history:
                     label = plain_text(name) if part == "val" and axis is right else None
                     values = history[f"{part}_{what}"]
-                    axis.plot(history["epoch"], values, style, color=f"C{i % 10}", label=label)
+                    axis.plot(history["epoch"], values, style, color=colour, label=label)
     left.set(xlabel="epoch", ylabel="loss", title="Loss (dashed: validation)")
     right.set(xlabel="epoch", ylabel="accuracy", title="Accuracy (dashed: validation)")
     for axis in (left, right):
@@ -132,7 +136,8 @@ def bars(table: pd.DataFrame, axes: list[str], metric: str, split: str) -> str:
     means, sds = table[f"{metric}_mean"], table[f"{metric}_sd"]
     figure, (axis,) = plain_axes(width=max(4.6, 1.1 * len(table)), height=3.6)
     names = [plain_text(" / ".join(row)) for row in table[axes].to_numpy()]
-    drawn = axis.bar(names, means, yerr=sds.fillna(0.0), width=0.6, color=COLOURS[FUSED], capsize=3)
+    axis.set_axisbelow(True)
+    drawn = axis.bar(names, means, yerr=sds, width=0.6, color=COLOURS[FUSED], capsize=3)
     axis.bar_label(drawn, [f"{mean:.4g}" for mean in means], padding=2, fontsize=8)
     axis.tick_params(axis="x", labelrotation=20)
     axis.set(ylabel=metric_title(metric, split))

@@ -78,10 +78,10 @@ def _figure(experiment: Experiment, figure: Figure, cases: list[Case]) -> str:
         metric = figure.metric or experiment.metrics[0]
         table = means(cases, axes, [metric], split)
         # What all have in common need not be said of each.
-        shown = [axis for axis in axes if table[axis].nunique() > 1] or axes
+        shown = [a for a in axes if table[a].nunique() > 1 or a == figure.x] or axes
         if figure.kind == "bars":
             return grid_plots.bars(table, shown, metric, split)
-        return grid_plots.grid(table, list({*shown, figure.x}), figure.x, metric, split)
+        return grid_plots.grid(table, shown, figure.x, metric, split)
     if figure.best is not None:
         # By validation, not by what is shown: else the test images would choose.
         values = [finished.fused_metric(case, "val", figure.best) for case in cases]

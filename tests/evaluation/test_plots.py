@@ -95,6 +95,10 @@ FIGURES = {
         ),
         ["a & <b>", "old", "Loss (dashed: validation)", "Accuracy (dashed: validation)"],
     ),
+    "many_curves": (
+        lambda: grid_plots.compared_curves({f"run {i}": HISTORY for i in range(14)}),
+        ["run 0", "run 13"],
+    ),
     "confusions": (
         lambda: grid_plots.confusions(
             {f"run {i}": np.array([[10 + i, 2], [3, 4]]) for i in range(5)}, ["x", "y & z"]
@@ -170,3 +174,10 @@ def test_a_limit_that_is_none_or_beyond_the_flaws_is_not_drawn():
 def test_changed_data_is_a_changed_figure():
     first, second = (plots.curves(LABELS, {"fused": scores}, "x") for scores in (SCORES, SCORES[::-1]))
     assert first != second
+
+
+def test_every_one_of_many_runs_has_a_colour_of_its_own():
+    svg = grid_plots.compared_curves({f"run {i}": HISTORY for i in range(14)})
+    # Black: axes; the rest of the greys: the grid.
+    colours = set(re.findall(r"stroke: (#[0-9a-f]{6})", svg)) - {"#000000", "#b0b0b0"}
+    assert len(colours) == 14
