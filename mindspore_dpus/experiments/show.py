@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation import grid_plots
 from mindspore_dpus.experiments import finished
 from mindspore_dpus.experiments.displays import Figure, Table
@@ -23,6 +24,9 @@ def write_displays(experiment: Experiment, done: list[Case], output: Path) -> No
         experiment: the grid, with its ``tables`` and ``figures``.
         done: its finished runs.
         output: the experiment's folder.
+
+    Raises:
+        UserError: a class that no run has, or a best run by a metric that is undefined in all of them.
     """
     for name, table in experiment.tables.items():
         if chosen := _where(done, table.where):
@@ -85,6 +89,8 @@ def _figure(experiment: Experiment, figure: Figure, cases: list[Case]) -> str:
     if figure.best is not None:
         # By validation, not by what is shown: else the test images would choose.
         values = [finished.fused_metric(case, "val", figure.best) for case in cases]
+        if np.isnan(values).all():
+            raise UserError(f"figures: best: {figure.best} is undefined on validation in every run")
         cases = [cases[int(np.nanargmax(values))]]
     if figure.kind == "curves":
         return grid_plots.compared_curves({case.title: finished.history(case) for case in cases})

@@ -45,7 +45,6 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
     )
     write_table(results, output / "results.csv")
     write_details(done, split, output)
-    write_displays(experiment, done, output)
     rows = []
     for cell in dict.fromkeys(tuple(case.cell.values()) for case in done):
         part = results[(results[axes] == list(cell)).all(axis=1)]
@@ -62,6 +61,7 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
     if len(table):
         shown = "auc" if "auc" in experiment.metrics else experiment.metrics[0]
         write_text(output / "figure.svg", grid_plots.grid(table, axes, experiment.x, shown, split))
+    write_displays(experiment, done, output)
     return table
 
 

@@ -123,6 +123,11 @@ def test_the_best_run_is_chosen_on_validation(tmp_path, cases):
     assert "big" not in files["figures/curves.svg"]
 
 
+def test_without_a_validation_of_that_metric_no_run_is_the_best(tmp_path, cases):
+    with pytest.raises(UserError, match="figures: best: auc is undefined on validation in every run"):
+        shown(tmp_path, cases, figures={"f": {"kind": "curves", "best": "auc"}})
+
+
 def test_bars_and_lines_show_the_metric_that_they_name(tmp_path, cases):
     figures = {
         "bars": {"kind": "bars", "metric": "recall:a"},
