@@ -162,9 +162,9 @@ def test_measures_of_a_run(cases, tmp_path):
     with pytest.raises(UserError, match="metrics names recall:c, and the classes are a, b"):
         measured(cases[0], "test", "recall:c")
     cases[0].config.training.learning_rate = "auto"
-    falling = {"rate": [1e-4, 1e-3, 1e-2, 1e-1, 1.0], "loss": 0.0, "smoothed": [5, 4.9, 2, 1.9, 9]}
+    falling = {"rate": [1e-4, 1e-3, 1e-2, 1e-1, 1.0], "loss": 0.0, "smoothed": [5, 4.9, 3, 1, 9]}
     pd.DataFrame(falling).to_csv(cases[0].folder / "lr_range.csv", index=False)
-    assert measured(cases[0], "test", "learning_rate") == 1e-2
+    assert measured(cases[0], "test", "learning_rate") == 1e-1
 
 
 @pytest.mark.parametrize(
