@@ -13,7 +13,7 @@ NUM_CLASSES = 2
 # Adam's, small enough that random labels do not blow a network up within a benchmark.
 LEARNING_RATE = 1e-4
 FEATURES = 512
-# The product's own: features.batch_size, and training.trainer.PREDICT_BATCH.
+# The product's own: features.batch_size, and training.inference.PREDICT_BATCH.
 FORWARD_BATCH = 64
 
 

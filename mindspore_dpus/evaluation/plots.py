@@ -5,6 +5,7 @@ import io
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from sklearn.metrics import precision_recall_curve, roc_curve
@@ -26,16 +27,17 @@ def to_svg(figure: Figure) -> str:
     return text[text.index("<svg") :]
 
 
-def _axes(width: float = 4.6, height: float = 3.4, columns: int = 1):
-    figure = Figure(figsize=(width * columns, height), layout="constrained")
-    axes = figure.subplots(1, columns, squeeze=False)[0]
+def plain_axes(width: float = 4.6, height: float = 3.4, columns: int = 1, rows: int = 1):
+    """A figure and its axes, row by row; width and height of each in inches."""
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.25)
     return figure, axes
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """Text in which matplotlib sees no formula."""
     return text.replace("$", r"\$")
 
@@ -54,7 +56,7 @@ def curves(labels: np.ndarray, scores: dict[str, np.ndarray], positive: str) -> 
         scores: model -> (N,) probability of the positive class.
         positive: its name.
     """
-    figure, (left, right) = _axes(columns=2)
+    figure, (left, right) = plain_axes(columns=2)
     for name, score in scores.items():
         false_positives, true_positives, _ = roc_curve(labels, score)
         left.plot(false_positives, true_positives, **_style(name))
@@ -63,7 +65,7 @@ def curves(labels: np.ndarray, scores: dict[str, np.ndarray], positive: str) -> 
         right.plot(recall[:-1], precision[:-1], **_style(name))
     left.plot([0, 1], [0, 1], color="#999", linestyle=":", linewidth=1)
     right.axhline(labels.mean(), color="#999", linestyle=":", linewidth=1)
-    positive = _plain(positive)
+    positive = plain_text(positive)
     left.set(xlabel="false-call rate", ylabel=f"recall of {positive}", title="ROC")
     right.set(xlabel=f"recall of {positive}", ylabel="precision", title="Precision and recall")
     right.set_ylim(0, 1.02)
@@ -72,17 +74,20 @@ def curves(labels: np.ndarray, scores: dict[str, np.ndarray], positive: str) -> 
 
 
 def training_curves(histories: dict[str, pd.DataFrame]) -> str:
-    """Loss, validation AUC and accuracy of every member over the epochs."""
-    figure, (left, right, last) = _axes(columns=3)
+    """Loss, validation AUC, and accuracy of every member over the epochs."""
+    figure, (left, right, last) = plain_axes(columns=3)
     for name, history in histories.items():
         style = _style(name)
         left.plot(history["epoch"], history["train_loss"], **style)
         left.plot(history["epoch"], history["val_loss"], **{**style, "label": None}, linestyle="--")
         right.plot(history["epoch"], history["val_auc"], marker="o", markersize=3, **style)
-        last.plot(history["epoch"], history["val_accuracy"], marker="o", markersize=3, **style)
+        # Members that an older version trained have none for some or all epochs.
+        if "train_accuracy" in history:
+            last.plot(history["epoch"], history["train_accuracy"], **style)
+        last.plot(history["epoch"], history["val_accuracy"], **{**style, "label": None}, linestyle="--")
     left.set(xlabel="epoch", ylabel="loss", title="Loss (dashed: validation)")
     right.set(xlabel="epoch", ylabel="AUC", title="Validation AUC")
-    last.set(xlabel="epoch", ylabel="accuracy", title="Validation accuracy")
+    last.set(xlabel="epoch", ylabel="accuracy", title="Accuracy (dashed: validation)")
     for axis in (left, right, last):
         axis.xaxis.get_major_locator().set_params(integer=True)
     right.legend(frameon=False, fontsize=8)
@@ -96,7 +101,7 @@ def reliability(answers: dict[str, list[dict]], positive: str) -> str:
         answers: ``score`` or ``probability`` -> bins of ``calibration.reliability``.
         positive: name of the class.
     """
-    figure, axes = _axes(width=4.2, height=4.0, columns=len(answers))
+    figure, axes = plain_axes(width=4.2, height=4.0, columns=len(answers))
     for axis, (name, rows) in zip(axes, answers.items(), strict=True):
         stated, observed, low, high = (
             np.array([row[key] for row in rows]) for key in ("stated", "observed", "low", "high")
@@ -110,7 +115,7 @@ def reliability(answers: dict[str, list[dict]], positive: str) -> str:
         # Where defects are rare, most of the square would be empty.
         end = min(1.02, 1.5 * max(stated.max(), observed.max(), 1e-6))
         axis.set(xlim=(-0.02 * end, end), ylim=(-0.02 * end, end), title=f"Reliability on test: {name}")
-        axis.set(xlabel=f"stated ({name})", ylabel=f"observed share of {_plain(positive)}")
+        axis.set(xlabel=f"stated ({name})", ylabel=f"observed share of {plain_text(positive)}")
     return to_svg(figure)
 
 
@@ -120,7 +125,7 @@ def pod(fit: dict) -> str:
     Args:
         fit: ``pod.Pod`` as a dict.
     """
-    figure, (axis,) = _axes(width=5.6, height=3.4)
+    figure, (axis,) = plain_axes(width=5.6, height=3.4)
     sure = f"{100 * fit['confidence']:g}"
     axis.plot(fit["sizes"], fit["pod"], color=COLOURS[FUSED], linewidth=2.2, label="POD")
     axis.plot(
@@ -147,7 +152,7 @@ def learning_rate_range(curve: pd.DataFrame, suggested: float) -> str:
         curve: columns ``rate``, ``loss``, ``smoothed``.
         suggested: marked by a line.
     """
-    figure, (axis,) = _axes(width=5.6)
+    figure, (axis,) = plain_axes(width=5.6)
     axis.plot(curve["rate"], curve["loss"], color=MEMBER_COLOUR, linewidth=0.8, label="loss of a batch")
     axis.plot(curve["rate"], curve["smoothed"], color=COLOURS[FUSED], linewidth=2, label="smoothed")
     axis.axvline(suggested, color=COLOURS[BASELINE], linestyle="--", label=f"suggested: {suggested:.2g}")
@@ -163,7 +168,7 @@ def group_shares(whole: pd.Series, subsets: pd.DataFrame) -> str:
         whole: group -> share of the class.
         subsets: a row a member, a column a group: share of the member's drawn images.
     """
-    figure, (axis,) = _axes(width=max(4.6, 0.7 * len(whole)), height=3.0)
+    figure, (axis,) = plain_axes(width=max(4.6, 0.7 * len(whole)), height=3.0)
     places = np.arange(len(whole))
     axis.bar(places, whole, color="#cfd8e3", width=0.7, label="all images of the class")
     for i, (_, row) in enumerate(subsets.iterrows()):
@@ -189,7 +194,7 @@ def embedding(places: pd.DataFrame, drawn: np.ndarray) -> str:
         places: columns ``x``, ``y``, ``group``.
         drawn: (len(places),) bool, true for samples of the subset.
     """
-    figure, (axis,) = _axes(width=5.6, height=4.6)
+    figure, (axis,) = plain_axes(width=5.6, height=4.6)
     axis.grid(False)
     axis.set_xticks([])
     axis.set_yticks([])
@@ -212,74 +217,20 @@ def embedding(places: pd.DataFrame, drawn: np.ndarray) -> str:
 def confusion(matrix: np.ndarray, classes: list[str]) -> str:
     """Confusion matrix with counts; a row a true class."""
     size = 1.6 + 0.75 * len(classes)
-    figure, (axis,) = _axes(width=size + 0.8, height=size)
+    figure, (axis,) = plain_axes(width=size + 0.8, height=size)
+    draw_confusion(axis, matrix, classes)
+    return to_svg(figure)
+
+
+def draw_confusion(axis: Axes, matrix: np.ndarray, classes: list[str]) -> None:
+    """Shares of each true class as shades, counts as numbers."""
     axis.grid(False)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (i, j), count in np.ndenumerate(matrix):
         colour = "white" if shares[i, j] > 0.5 else "black"
         axis.text(j, i, str(count), ha="center", va="center", color=colour)
-    names = [_plain(name) for name in classes]
+    names = [plain_text(name) for name in classes]
     axis.set_xticks(range(len(classes)), names, rotation=30, ha="right")
     axis.set_yticks(range(len(classes)), names)
     axis.set(xlabel="predicted", ylabel="true")
-    return to_svg(figure)
-
-
-def metric_title(metric: str, split: str) -> str:
-    """A metric and whose it is, for people: ``test AUC``."""
-    return f"{split} {metric.upper() if metric in ('auc', 'f1') else metric.replace('_', ' ')}"
-
-
-def grid(
-    table: pd.DataFrame,
-    axes: list[str],
-    x: str | None = None,
-    metric: str = "auc",
-    split: str = "test",
-) -> str:
-    """One metric over a grid of runs: mean and standard deviation over the seeds.
-
-    Args:
-        table: a row a cell, columns ``axes``, ``<metric>_mean``, ``<metric>_sd``.
-        axes: the grid's axes; the last one (or, with ``x``, the last other one) gives the series.
-        x: axis along the x-axis, as lines; None: horizontal bars.
-        metric: which.
-        split: whose, for the axis title.
-    """
-    title = metric_title(metric, split)
-    means, sds = table[f"{metric}_mean"], table[f"{metric}_sd"].fillna(0.0)
-    if x is None:
-        figure, (axis,) = _axes(width=6.5, height=0.6 + 0.3 * len(table))
-        names = [_plain(" / ".join(row)) for row in table[axes].to_numpy()]
-        places = np.arange(len(table))[::-1]
-        axis.errorbar(means, places, xerr=sds, fmt="o", color=COLOURS[FUSED], capsize=3)
-        axis.set_yticks(places, names)
-        axis.set(xlabel=f"{title} (mean and standard deviation over the seeds)")
-        return to_svg(figure)
-    figure, (axis,) = _axes(width=6.5, height=4.2)
-    ticks = list(dict.fromkeys(table[x]))
-    others = [name for name in axes if name != x]
-    # Without another axis there is one line, for all of the table.
-    keys = table[others].agg(" / ".join, axis=1) if others else pd.Series("", index=table.index)
-    names = list(dict.fromkeys(keys))
-    for i, name in enumerate(names):
-        chosen = keys == name
-        # Side by side, else the bars of many lines hide each other.
-        aside = (i - (len(names) - 1) / 2) * 0.4 / len(names)
-        places = [ticks.index(value) + aside for value in table[x][chosen]]
-        axis.errorbar(
-            places,
-            means[chosen],
-            yerr=sds[chosen],
-            marker="o",
-            markersize=4,
-            capsize=2,
-            linewidth=1.2,
-            label=_plain(name) or None,
-        )
-    axis.set_xticks(range(len(ticks)), [_plain(tick) for tick in ticks])
-    axis.set(xlabel=_plain(x), ylabel=f"{title} (mean ± standard deviation)")
-    if others:
-        axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    return to_svg(figure)

@@ -1,4 +1,4 @@
-"""What a grid shows of each run besides its row: curves, confusion matrix, table of classes."""
+"""What a grid shows of each run besides its row: curves, confusion matrix, classes, range test."""
 
 from pathlib import Path
 
@@ -7,12 +7,15 @@ import pandas as pd
 
 from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.evaluation import plots
+from mindspore_dpus.evaluation.metrics import CLASS_METRICS
+from mindspore_dpus.experiments.formats import latex, markdown, number
 from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.run import read_json, write_text
 
 
 def write_details(done: list[Case], split: str, output: Path) -> pd.DataFrame:
-    """Write ``details/<run>-curves.svg`` and ``-confusion.svg``, and ``classes.csv`` of all runs.
+    """Write ``details/<run>-curves.svg``, ``-confusion.svg`` and, where the learning rate comes from a
+    range test, ``-lr_range.svg``; and of all runs ``classes.csv``, ``.md`` and ``.tex``.
 
     Args:
         done: finished runs.
@@ -21,7 +24,8 @@ def write_details(done: list[Case], split: str, output: Path) -> pd.DataFrame:
 
     Returns:
         The table of ``classes.csv``: the axes, ``seed``, ``split``, ``class``, and of the fused
-        predictions ``precision``, ``recall``, ``f1``, ``support``.
+        predictions ``precision``, ``recall``, ``f1``, ``support``. The other two have means and
+        standard deviations over the seeds.
     """
     rows = []
     for case in done:
@@ -36,9 +40,26 @@ def write_details(done: list[Case], split: str, output: Path) -> pd.DataFrame:
         }
         for name, figure in figures.items():
             write_text(output / "details" / f"{case.name}-{name}.svg", figure)
+        if case.config.training.learning_rate == "auto":
+            copy = (case.folder / "lr_range.svg").read_text(encoding="utf-8")
+            write_text(output / "details" / f"{case.name}-lr_range.svg", copy)
         for label, values in metrics["per_class"].items():
             rows.append({**case.cell, "seed": case.seed, "split": split, "class": label, **values})
     table = pd.DataFrame(rows)
     if rows:
         write_table(table, output / "classes.csv")
+        readable = _readable(table, [*done[0].cell, "class"])
+        write_text(output / "classes.md", markdown(readable))
+        write_text(output / "classes.tex", latex(readable))
     return table
+
+
+def _readable(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """A row a cell and class, as text."""
+    rows = []
+    for key, part in table.groupby(keys, sort=False):
+        row = dict(zip(keys, map(str, key), strict=True))
+        for name in CLASS_METRICS:
+            row[name] = number(part[name].mean(), part[name].std(ddof=1))
+        rows.append(row | {"support": f"{part['support'].mean():g}"})
+    return pd.DataFrame(rows)

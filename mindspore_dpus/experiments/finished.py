@@ -2,13 +2,17 @@
 
 import math
 
+import pandas as pd
 import yaml
 
 from mindspore_dpus.cli import plain
 from mindspore_dpus.data.samples import read_table
-from mindspore_dpus.experiments.grid import TRAINING_SECONDS, Case
+from mindspore_dpus.errors import UserError
+from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.run import STAGES_FILE, read_json
+from mindspore_dpus.sampling.strategies import BASELINE
 from mindspore_dpus.stages.prepare import PLACES
+from mindspore_dpus.training.lr_range import suggest_rate
 
 
 def is_done(case: Case) -> bool:
@@ -45,8 +49,42 @@ def training_seconds(case: Case) -> float:
 
 
 def measured(case: Case, split: str, name: str) -> float:
-    """What a table shows of a finished run: a metric of the fused ensemble, or ``training_seconds``."""
-    return training_seconds(case) if name == TRAINING_SECONDS else fused_metric(case, split, name)
+    """What a table shows of a finished run.
+
+    Args:
+        case: the run.
+        split: whose metric.
+        name: a metric of the fused ensemble, ``<metric>:<class>``, ``training_seconds``, or
+            ``learning_rate``: as given, or as the range test found it.
+
+    Raises:
+        UserError: the run has no such class.
+    """
+    metric, _, label = name.partition(":")
+    if name == "training_seconds":
+        return training_seconds(case)
+    if name == "learning_rate":
+        return learning_rate(case)
+    if not label:
+        return fused_metric(case, split, metric)
+    classes = read_json(case.folder / "metrics.json")[split]["per_class"]
+    if label not in classes:
+        raise UserError(f"metrics names {name}, and the classes are {', '.join(classes)}")
+    value = classes[label][metric]
+    return math.nan if value is None else value
+
+
+def learning_rate(case: Case) -> float:
+    """The rate that a finished run trained with, before its schedule."""
+    rate = case.config.training.learning_rate
+    return suggest_rate(pd.read_csv(case.folder / "lr_range.csv")) if rate == "auto" else rate
+
+
+def history(case: Case) -> pd.DataFrame:
+    """The epochs of a finished run: the mean over its members, without a baseline."""
+    files = sorted(case.folder.glob("members/*/history.csv"))
+    parts = [pd.read_csv(path) for path in files if path.parent.name != BASELINE]
+    return pd.concat(parts).groupby("epoch", as_index=False).mean()
 
 
 def seconds(case: Case) -> float:

@@ -11,11 +11,14 @@ import yaml
 from mindspore_dpus.cli import parse_config
 from mindspore_dpus.config import Config
 from mindspore_dpus.errors import UserError
-from mindspore_dpus.evaluation.metrics import METRICS, MULTI_CLASS_METRICS
+from mindspore_dpus.experiments.displays import (
+    Figure,
+    Table,
+    is_measure,
+    measures_in_words,
+    read_displays,
+)
 
-# A table can show the time of all epochs of all members, too.
-TRAINING_SECONDS = "training_seconds"
-MEASURES = (*METRICS, *MULTI_CLASS_METRICS, TRAINING_SECONDS)
 SPLITS = ("test", "val")
 # Columns that the tables have besides the axes.
 TAKEN = ("seed", "split", "runs")
@@ -36,6 +39,8 @@ class Experiment:
         x: axis along the figure's x-axis; None: bars.
         split: whose predictions the tables and the figure are about. ``test``; or ``val``, to choose
             settings without a look at the test images.
+        tables: name -> a part of the table in a paper's layout.
+        figures: name -> a picture of some of the runs.
     """
 
     output: str
@@ -47,6 +52,8 @@ class Experiment:
     metrics: list[str] = field(default_factory=lambda: ["precision", "recall", "auc"])
     x: str | None = None
     split: str = "test"
+    tables: dict[str, Table] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,8 +147,10 @@ def _check_names(path: Path, experiment: Experiment) -> None:
     if experiment.split not in SPLITS:
         raise UserError(f"{path}: split is {experiment.split!r}; it must be {' or '.join(SPLITS)}")
     metrics = experiment.metrics
-    if not isinstance(metrics, list) or not metrics or any(name not in MEASURES for name in metrics):
-        raise UserError(f"{path}: metrics is {metrics!r}; it must be a list of {', '.join(MEASURES)}")
+    if not isinstance(metrics, list) or not metrics or not all(is_measure(name) for name in metrics):
+        raise UserError(f"{path}: metrics is {metrics!r}; it must be a list of {measures_in_words()}")
+    experiment.tables = read_displays(path, "tables", Table, experiment.tables, experiment.axes)
+    experiment.figures = read_displays(path, "figures", Figure, experiment.figures, experiment.axes)
 
 
 def restrict(experiment: Experiment, choices: Sequence[str]) -> None:

@@ -6,12 +6,15 @@ import numpy as np
 import pandas as pd
 
 from mindspore_dpus.data.samples import class_names, read_table, write_table
-from mindspore_dpus.evaluation import plots
+from mindspore_dpus.evaluation import grid_plots
+from mindspore_dpus.evaluation.plots import FUSED
 from mindspore_dpus.evaluation.predictions import read_predictions
 from mindspore_dpus.experiments.details import write_details
 from mindspore_dpus.experiments.differences import paired_difference
 from mindspore_dpus.experiments.finished import is_done, measured
+from mindspore_dpus.experiments.formats import latex, markdown, number
 from mindspore_dpus.experiments.grid import Case, Experiment
+from mindspore_dpus.experiments.show import mean_and_sd, write_displays
 from mindspore_dpus.run import write_text
 
 
@@ -22,7 +25,8 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
         experiment: the grid.
         cases: its runs; those that are not done are left out.
         output: where to: ``results.csv`` (a row a run), ``table.csv``, ``table.md``, ``table.tex``
-            (mean and standard deviation over the seeds), ``figure.svg``, and ``write_details``.
+            (mean and standard deviation over the seeds), ``figure.svg``, ``write_details``,
+            ``write_displays``.
 
     Returns:
         The table: a row a cell; ``split``; ``runs``; for each metric ``<metric>_mean`` and ``_sd``
@@ -45,20 +49,19 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
     for cell in dict.fromkeys(tuple(case.cell.values()) for case in done):
         part = results[(results[axes] == list(cell)).all(axis=1)]
         row = {**dict(zip(axes, cell, strict=True)), "split": split, "runs": len(part)}
-        for metric in experiment.metrics:
-            row[f"{metric}_mean"] = part[metric].mean()
-            row[f"{metric}_sd"] = part[metric].std(ddof=1)
+        row |= mean_and_sd(part, experiment.metrics)
         if experiment.reference:
             row |= _difference(dict(zip(axes, cell, strict=True)), experiment, done)
         rows.append(row)
     table = pd.DataFrame(rows)
     write_table(table.round(4), output / "table.csv")
     readable = _readable(table, axes, experiment.metrics, split)
-    write_text(output / "table.md", _markdown(readable))
-    write_text(output / "table.tex", _latex(readable))
+    write_text(output / "table.md", markdown(readable))
+    write_text(output / "table.tex", latex(readable))
     if len(table):
         shown = "auc" if "auc" in experiment.metrics else experiment.metrics[0]
-        write_text(output / "figure.svg", plots.grid(table, axes, experiment.x, shown, split))
+        write_text(output / "figure.svg", grid_plots.grid(table, axes, experiment.x, shown, split))
+    write_displays(experiment, done, output)
     return table
 
 
@@ -81,7 +84,7 @@ def _difference(cell: dict[str, str], experiment: Experiment, done: list[Case]) 
 def _fused_output(case: Case, split: str) -> tuple[np.ndarray, np.ndarray]:
     classes = class_names(read_table(case.folder / "samples.csv"))
     labels, outputs = read_predictions(case.folder / f"predictions_{split}.csv", classes)
-    return labels, outputs[plots.FUSED]
+    return labels, outputs[FUSED]
 
 
 def _readable(table: pd.DataFrame, axes: list[str], metrics: list[str], split: str) -> pd.DataFrame:
@@ -89,9 +92,7 @@ def _readable(table: pd.DataFrame, axes: list[str], metrics: list[str], split: s
     readable = table[[*axes, "runs"]].astype(str) if len(table) else pd.DataFrame(columns=axes)
     for metric in metrics if len(table) else []:
         pairs = zip(table[f"{metric}_mean"], table[f"{metric}_sd"], strict=True)
-        readable[plots.metric_title(metric, split)] = [
-            f"{m:.4f}" + (f" ± {s:.4f}" if np.isfinite(s) else "") for m, s in pairs
-        ]
+        readable[grid_plots.metric_title(metric, split)] = [number(mean, sd) for mean, sd in pairs]
     if "difference" in table:
         columns = ["difference", "difference_low", "difference_high"]
         readable[f"{split} AUC difference"] = [
@@ -99,21 +100,3 @@ def _readable(table: pd.DataFrame, axes: list[str], metrics: list[str], split: s
             for d, low, high in table[columns].to_numpy()
         ]
     return readable
-
-
-def _markdown(table: pd.DataFrame) -> str:
-    lines = [" | ".join(table.columns), " | ".join("---" for _ in table.columns)]
-    lines += [" | ".join(row) for row in table.to_numpy().tolist()]
-    return "\n".join(f"| {line} |" for line in lines) + "\n"
-
-
-def _latex(table: pd.DataFrame) -> str:
-    def escape(text: str) -> str:
-        for character in "&%_#":
-            text = text.replace(character, "\\" + character)
-        return text.replace("±", "$\\pm$")
-
-    rows = [table.columns.tolist(), *table.to_numpy().tolist()]
-    body = [" & ".join(escape(cell) for cell in row) + r" \\" for row in rows]
-    head = [rf"\begin{{tabular}}{{{'l' * len(table.columns)}}}", r"\toprule", body[0], r"\midrule"]
-    return "\n".join([*head, *body[1:], r"\bottomrule", r"\end{tabular}"]) + "\n"

@@ -72,7 +72,7 @@ def make_lr_range(run: RunFolder, config: Config, root: Path) -> float:
         write_table(curve, run / "lr_range.csv")
         write_text(run / "lr_range.svg", plots.learning_rate_range(curve, rate))
 
-    run.stage("lr_range", parts, ["lr_range.csv", "lr_range.svg"], make)
+    run.stage("lr_range", parts, ["lr_range.csv", "lr_range.svg"], make, version=2)
     rate = suggest_rate(pd.read_csv(run / "lr_range.csv"))
     run.report(f"  learning rate {rate:.3g} (range test)")
     return rate

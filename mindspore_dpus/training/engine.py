@@ -1,17 +1,12 @@
-"""What turns batches into steps, and images into outputs."""
+"""What turns batches into steps."""
 
-import numpy as np
-from mindspore import nn, ops
+from mindspore import nn
 
 from mindspore_dpus.config import TrainingConfig
-from mindspore_dpus.data.loader import BatchSource, batches
 from mindspore_dpus.device import Device
-from mindspore_dpus.models.freeze import set_train
 from mindspore_dpus.models.weights import assign
 from mindspore_dpus.training.optimizers import create_optimizer
 from mindspore_dpus.training.step import create_step
-
-PREDICT_BATCH = 64
 
 
 class Engine:
@@ -24,7 +19,7 @@ class Engine:
         device: execution mode.
 
     Attributes:
-        step: (images, labels) -> loss, norm of the gradients (``create_step``).
+        step: (images, labels) -> loss, logits, norm of the gradients (``create_step``).
         state: the optimiser's own parameters.
     """
 
@@ -40,20 +35,3 @@ class Engine:
         """Forget every step."""
         for parameter, value in zip(self.state, self.fresh, strict=True):
             assign(parameter, value)
-
-
-def predict(net: nn.Cell, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Softmax outputs of one network, without augmentation.
-
-    Args:
-        net: images -> logits.
-        images: (N, H, W, C) array of all cached images.
-        rows: (M,) which of them.
-
-    Returns:
-        (M, C) float32, rows sum to 1.
-    """
-    set_train(net, False)
-    source = BatchSource(images, rows, np.zeros(len(rows)), PREDICT_BATCH)
-    outputs = [ops.softmax(net(batch), axis=1).asnumpy() for batch, _ in batches(source)]
-    return np.concatenate(outputs)

@@ -23,7 +23,7 @@ from mindspore_dpus.models.freeze import Phase, phases
 from mindspore_dpus.models.weights import get_state, set_state
 from mindspore_dpus.processes import Task, side_by_side
 from mindspore_dpus.training.checkpoint import load_checkpoint
-from mindspore_dpus.training.engine import predict
+from mindspore_dpus.training.inference import predict
 from mindspore_dpus.training.lr_range import range_test
 from mindspore_dpus.training.parallel import call
 from mindspore_dpus.training.progress import Progress

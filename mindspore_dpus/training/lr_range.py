@@ -17,7 +17,9 @@ WINDOW = 0.5
 # A smoothed loss of so many times its smallest value is not coming back.
 DIVERGED = 4.0
 # The first losses are smoothed over too few steps to tell a direction.
-SKIPPED = 0.1
+SKIPPED = 0.2
+# A slope is that of a line through so large a share of the steps: between two of them, it is noise.
+SLOPE = 0.1
 
 
 def range_test(step: Callable[[float], float], config: LrRangeConfig) -> pd.DataFrame:
@@ -60,7 +62,7 @@ def smooth(losses: Sequence[float], memory: float) -> np.ndarray:
 
 
 def suggest_rate(table: pd.DataFrame) -> float:
-    """The rate at which the smoothed loss falls fastest over the logarithm of the rate.
+    """The rate around which the smoothed loss falls fastest over the logarithm of the rate.
 
     Args:
         table: as ``range_test`` makes it.
@@ -69,17 +71,27 @@ def suggest_rate(table: pd.DataFrame) -> float:
         UserError: it never falls, or it falls fastest at the end of the range.
     """
     smoothed = table["smoothed"].to_numpy()
-    first, last = int(SKIPPED * len(table)), int(smoothed.argmin()) if len(table) else 0
+    first = int(SKIPPED * len(table))
+    last = first + int(smoothed[first:].argmin()) if len(table) else 0
     if last - first < 2:
         raise UserError(
             "the learning-rate range test saw no falling loss: widen training.lr_range.low and high, or "
             "give training.learning_rate as a number"
         )
     rates = table["rate"].to_numpy()[first : last + 1]
-    steepest = int(np.gradient(smoothed[first : last + 1], np.log(rates)).argmin())
+    steepest = int(
+        _slopes(np.log(rates), smoothed[first : last + 1], int(SLOPE * len(table) / 2)).argmin()
+    )
     if first + steepest == len(table) - 1:
         raise UserError(
             "the learning-rate range test ended while the loss fell faster than ever: raise "
             "training.lr_range.high, or give training.learning_rate as a number"
         )
     return float(rates[steepest])
+
+
+def _slopes(x: np.ndarray, y: np.ndarray, reach: int) -> np.ndarray:
+    """(n,) slopes of the lines fitted to each point and its neighbours, at least one on either side."""
+    reach = max(reach, 1)
+    parts = [slice(max(i - reach, 0), i + reach + 1) for i in range(len(x))]
+    return np.array([np.polyfit(x[part], y[part], 1)[0] for part in parts])

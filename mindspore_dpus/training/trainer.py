@@ -21,8 +21,9 @@ from mindspore_dpus.models.freeze import Phase, frozen_start, layers, set_frozen
 from mindspore_dpus.models.weights import assign, get_state, set_state
 from mindspore_dpus.training.checkpoint import load_checkpoint, save_checkpoint
 from mindspore_dpus.training.divergence import Diverged, check_outputs, check_steps, halve_or_stop
-from mindspore_dpus.training.engine import Engine, predict
+from mindspore_dpus.training.engine import Engine
 from mindspore_dpus.training.frozen import Tail, frozen_outputs
+from mindspore_dpus.training.inference import predict
 from mindspore_dpus.training.parallel import add_up, all_parts, check_agreement
 from mindspore_dpus.training.schedules import learning_rate_factor
 from mindspore_dpus.training.selection import best_epoch, is_stale

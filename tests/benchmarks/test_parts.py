@@ -55,6 +55,6 @@ def test_without_onnx_no_graph_is_run():
 
 
 def test_both_sides_are_given_the_products_own_batches():
-    from mindspore_dpus.training.engine import PREDICT_BATCH
+    from mindspore_dpus.training.inference import PREDICT_BATCH
 
     assert Config().features.batch_size == PREDICT_BATCH == FORWARD_BATCH

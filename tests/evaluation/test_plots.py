@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mindspore_dpus.evaluation import plots
+from mindspore_dpus.evaluation import grid_plots, plots
 
 LABELS = np.array([True, False, False, True, False, False])
 SCORES = np.array([0.9, 0.4, 0.3, 0.35, 0.2, 0.1])
@@ -15,6 +15,7 @@ HISTORY = pd.DataFrame(
     {
         "epoch": [1, 2, 3],
         "train_loss": [0.7, 0.5, 0.4],
+        "train_accuracy": [0.5, 0.7, 0.9],
         "val_loss": [0.7, 0.6, 0.6],
         "val_auc": [0.5, 0.7, 0.8],
         "val_accuracy": [0.4, 0.6, 0.9],
@@ -52,7 +53,7 @@ FIGURES = {
     ),
     "training_curves": (
         lambda: plots.training_curves({"00": HISTORY, "baseline": HISTORY[:1]}),
-        ["epoch", "Validation AUC", "Validation accuracy", "member 00", "baseline"],
+        ["epoch", "Validation AUC", "Accuracy (dashed: validation)", "member 00", "baseline"],
     ),
     "learning_rate_range": (
         lambda: plots.learning_rate_range(
@@ -88,16 +89,36 @@ FIGURES = {
         ),
         ["<x>", "y & z", "cold shut", "17", "99", "predicted", "true"],
     ),
+    "compared_curves": (
+        lambda: grid_plots.compared_curves(
+            {"a & <b>": HISTORY, "old": HISTORY.drop(columns="train_accuracy")}
+        ),
+        ["a & <b>", "old", "Loss (dashed: validation)", "Accuracy (dashed: validation)"],
+    ),
+    "many_curves": (
+        lambda: grid_plots.compared_curves({f"run {i}": HISTORY for i in range(14)}),
+        ["run 0", "run 13"],
+    ),
+    "confusions": (
+        lambda: grid_plots.confusions(
+            {f"run {i}": np.array([[10 + i, 2], [3, 4]]) for i in range(5)}, ["x", "y & z"]
+        ),
+        ["run 0", "run 4", "14", "y & z", "predicted"],
+    ),
+    "bars": (
+        lambda: grid_plots.bars(GRID, ["method", "K"], "auc", "val"),
+        ["b & c / 5", "0.85", "val AUC"],
+    ),
     "grid_of_bars": (
-        lambda: plots.grid(GRID, ["method", "K"], split="val"),
+        lambda: grid_plots.grid(GRID, ["method", "K"], split="val"),
         ["b & c / 5", "val AUC (mean and standard deviation over the seeds)"],
     ),
     "grid_of_lines": (
-        lambda: plots.grid(GRID, ["method", "K"], "K"),
+        lambda: grid_plots.grid(GRID, ["method", "K"], "K"),
         ["b & c", "K", "5", "test AUC (mean ± standard deviation)"],
     ),
     "grid_of_one_line": (
-        lambda: plots.grid(GRID[GRID["method"] == "a"].drop(columns="method"), ["K"], "K"),
+        lambda: grid_plots.grid(GRID[GRID["method"] == "a"].drop(columns="method"), ["K"], "K"),
         ["K", "3", "5"],
     ),
 }
@@ -153,3 +174,10 @@ def test_a_limit_that_is_none_or_beyond_the_flaws_is_not_drawn():
 def test_changed_data_is_a_changed_figure():
     first, second = (plots.curves(LABELS, {"fused": scores}, "x") for scores in (SCORES, SCORES[::-1]))
     assert first != second
+
+
+def test_every_one_of_many_runs_has_a_colour_of_its_own():
+    svg = grid_plots.compared_curves({f"run {i}": HISTORY for i in range(14)})
+    # Black: axes; the rest of the greys: the grid.
+    colours = set(re.findall(r"stroke: (#[0-9a-f]{6})", svg)) - {"#000000", "#b0b0b0"}
+    assert len(colours) == 14

@@ -40,13 +40,35 @@ def test_every_run_gets_its_figures_and_its_classes(tmp_path):
     assert names == {f"{name}-{figure}.svg" for name in "ab" for figure in ("curves", "confusion")}
     text = (tmp_path / "grid" / "details" / "a-confusion.svg").read_text()
     assert all(f">{label}<" in text for label in CLASSES)
-    assert "Validation accuracy" in (tmp_path / "grid" / "details" / "b-curves.svg").read_text()
+    assert (
+        "Accuracy (dashed: validation)" in (tmp_path / "grid" / "details" / "b-curves.svg").read_text()
+    )
     stored = pd.read_csv(tmp_path / "grid" / "classes.csv")
     pd.testing.assert_frame_equal(stored, table)
     assert stored["network"].tolist() == ["A"] * 3 + ["B"] * 3
     expected = precision_recall_fscore_support(TRUE, CALLED, labels=CLASSES)
     for name, values in zip(("precision", "recall", "f1", "support"), expected, strict=True):
         assert stored[name][:3].tolist() == [round(float(v), 6) for v in values]
+
+
+def test_the_classes_are_readable_and_averaged_over_the_seeds(tmp_path):
+    cases = [finished(tmp_path, name) for name in ("a", "b")]
+    cases[1].cell["network"] = "A"
+    write_details(cases, "test", tmp_path / "grid")
+    lines = (tmp_path / "grid" / "classes.md").read_text().splitlines()
+    assert lines[0] == "| network | class | precision | recall | f1 | support |"
+    assert lines[2] == ("| A | glass | 1.0000 ± 0.0000 | 0.5000 ± 0.0000 | 0.6667 ± 0.0000 | 2 |")
+    assert len(lines) == 5
+    assert (tmp_path / "grid" / "classes.tex").read_text().count(r"\\") == 4
+
+
+def test_the_range_test_of_a_run_that_made_one_is_there(tmp_path):
+    cases = [finished(tmp_path, name) for name in ("a", "b")]
+    cases[0].config.training.learning_rate = "auto"
+    (cases[0].folder / "lr_range.svg").write_text("<svg/>")
+    write_details(cases, "test", tmp_path / "grid")
+    found = [path.name for path in (tmp_path / "grid" / "details").glob("*-lr_range.svg")]
+    assert found == ["a-lr_range.svg"]
 
 
 def test_nothing_is_written_of_no_runs(tmp_path):

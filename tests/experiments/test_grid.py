@@ -42,7 +42,7 @@ OTHERS = {
     "waste/imbalance": 6,
     "chest_xray/compare": 8,
     "chest_xray/fine_tuning": 3,
-    "chest_xray/covid": 2,
+    "chest_xray/covid": 3,
 }
 
 

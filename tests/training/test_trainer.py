@@ -16,7 +16,7 @@ from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import layers, phases
 from mindspore_dpus.models.weights import get_state
 from mindspore_dpus.training.checkpoint import load_checkpoint
-from mindspore_dpus.training.engine import predict
+from mindspore_dpus.training.inference import predict
 from mindspore_dpus.training.schedules import learning_rate_factor
 from mindspore_dpus.training.trainer import MemberData, Trainer
 
@@ -81,7 +81,8 @@ def test_learns_and_leaves_its_history(device, data, tmp_path):
     rows = fit(member, data, tmp_path)
     assert rows == load_checkpoint(tmp_path / "last.safetensors")[1]["history"]
     history = pd.read_csv(tmp_path / "history.csv")
-    names = ["epoch", "train_loss", "val_loss", "val_auc", "val_accuracy", "halvings", "seconds"]
+    names = ["epoch", "train_loss", "train_accuracy", "val_loss", "val_auc", "val_accuracy"]
+    names += ["halvings", "seconds"]
     assert history.columns.tolist() == names
     assert history["epoch"].tolist() == [1, 2, 3, 4]
     assert history["train_loss"].iloc[-1] < 0.5 * history["train_loss"].iloc[0]
@@ -132,6 +133,14 @@ def test_patience_ends_a_member_early_and_for_good(device, data, tmp_path):
     assert fit(trainer(device, **settings), data, tmp_path) == []
 
 
+def test_the_accuracy_of_training_is_that_of_its_images(device, data, tmp_path):
+    # By such a rate nothing changes, so the outputs after the epoch are those in it.
+    member, rows = tiny(device, epochs=1, learning_rate=1e-30), []
+    member.fit(data, get_state(member.net), tmp_path, SEED, rows.append)
+    outputs = predict(member.net, data.images, data.train)
+    assert rows[0]["train_accuracy"] == (outputs.argmax(axis=1) == data.labels[data.train]).mean()
+
+
 def test_frozen_parameters_and_their_batch_norms_stay(device, data, tmp_path):
     config = TrainingConfig(epochs=1, batch_size=8)
     net = create_model("resnet18", 2, 1, freeze=["conv1.*", "bn1.*", "layer1.*"])
@@ -139,6 +148,16 @@ def test_frozen_parameters_and_their_batch_norms_stay(device, data, tmp_path):
     before, after = start(), weights(tmp_path)
     same = {name for name in before if np.array_equal(before[name], after[name])}
     assert same == {n for n in before if n.startswith(("conv1.", "bn1.", "layer1."))}
+
+
+def test_the_range_test_trains_all_that_will_be_trained(device, data):
+    config = ModelConfig(fine_tuning="gradual", unfreeze_parts=2, freeze_layers=2)
+    member = tiny(device)
+    member = tiny(device, phases(member.net, config), epochs=3)
+    before = get_state(member.net)
+    member.stepper(data, before, SEED)(0.1)
+    changed = {name for name, value in get_state(member.net).items() if (value != before[name]).any()}
+    assert changed == {"3.weight", "3.bias", "4.weight", "4.bias"}
 
 
 def test_gradual_unfreezing_starts_at_the_classifier(device, data, tmp_path):

@@ -1,0 +1,140 @@
+"""The tables and figures that an experiment's file names, beside those that every grid gets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+from mindspore_dpus.errors import UserError
+from mindspore_dpus.evaluation.metrics import (
+    CLASS_METRICS,
+    METRICS,
+    MULTI_CLASS_METRICS,
+    RUN_MEASURES,
+)
+
+Kind = Literal["curves", "confusion", "bars", "lines"]
+MEASURES = (*METRICS, *MULTI_CLASS_METRICS, *RUN_MEASURES)
+# axis -> value or values.
+Where = dict[str, str | list[str]]
+
+
+@dataclass
+class Table:
+    """A part of the grid's table, in a paper's layout.
+
+    Args:
+        where: axis -> the value or values that it shows; an axis of one value gets no column.
+        metrics: its columns; None: the experiment's.
+        percent: those of them that are shown in per cent.
+        fold: so many parts side by side.
+    """
+
+    where: Where = field(default_factory=dict)
+    metrics: list[str] | None = None
+    percent: list[str] = field(default_factory=list)
+    fold: int = 1
+
+
+@dataclass
+class Figure:
+    """A picture of some of the grid's runs.
+
+    Args:
+        kind: curves: loss and accuracy over the epochs; confusion: confusion matrices; bars, lines: a
+            metric over the grid.
+        where: axis -> the value or values that it shows.
+        best: of those, only the run with the highest value of this metric on validation (curves,
+            confusion). None: all.
+        metric: what bars and lines show; None: the experiment's first.
+        x: axis along the x-axis (lines).
+    """
+
+    kind: Kind
+    where: Where = field(default_factory=dict)
+    best: str | None = None
+    metric: str | None = None
+    x: str | None = None
+
+
+def is_measure(name: object) -> bool:
+    """Whether a table can show it: a metric, ``<metric>:<class>`` of one class, or a run's measure."""
+    metric, colon, label = str(name).partition(":")
+    return metric in (CLASS_METRICS if colon else MEASURES) and (not colon or label != "")
+
+
+def measures_in_words() -> str:
+    """What a table can show, for a message."""
+    return ", ".join([*MEASURES, *(f"{name}:<class>" for name in CLASS_METRICS)])
+
+
+def read_displays(
+    path: Path, key: str, kind: type[Table | Figure], values: object, axes: dict[str, dict]
+) -> dict[str, Table | Figure]:
+    """Turn an experiment's ``tables`` or ``figures`` into dataclasses.
+
+    Args:
+        path: the experiment's file, for messages.
+        key: ``tables`` or ``figures``.
+        kind: the dataclass.
+        values: name -> its keys, as YAML has them.
+        axes: of the experiment.
+
+    Raises:
+        UserError: names the first one that is misshapen.
+    """
+    if not isinstance(values, dict) or not all(isinstance(v, dict) for v in values.values()):
+        raise UserError(f"{path}: {key} must map each name to its keys")
+    displays = {}
+    for name, keys in values.items():
+        place = f"{path}: {key}: {name}"
+        if not str(name).replace("_", "").replace("-", "").isalnum():
+            raise UserError(f"{place}: it names a file; use letters, digits, - and _")
+        try:
+            display = kind(**keys)
+        except TypeError as error:
+            raise UserError(
+                f"{place}: {str(error).replace(f'{kind.__name__}.__init__() ', '')}"
+            ) from None
+        display.where = _read_where(place, display.where, axes)
+        _check(place, display, axes)
+        displays[str(name)] = display
+    return displays
+
+
+def _read_where(place: str, where: object, axes: dict[str, dict]) -> dict[str, list[str]]:
+    if not isinstance(where, dict):
+        raise UserError(f"{place}: where is {where!r}; it must map axes to values")
+    read = {}
+    for axis, values in where.items():
+        read[str(axis)] = [str(v) for v in (values if isinstance(values, list) else [values])]
+        for value in read[str(axis)]:
+            if value not in axes.get(str(axis), {}):
+                raise UserError(f"{place}: where names {axis}: {value}, which the axes do not have")
+    return read
+
+
+def _check(place: str, display: Table | Figure, axes: dict[str, dict]) -> None:
+    if isinstance(display, Table):
+        _check_measures(place, "metrics", display.metrics or [])
+        _check_measures(place, "percent", display.percent)
+        if type(display.fold) is not int or display.fold < 1:
+            raise UserError(f"{place}: fold is {display.fold!r}; it must be a whole number from 1 up")
+        return
+    kinds = get_args(Kind)
+    if display.kind not in kinds:
+        raise UserError(f"{place}: kind is {display.kind!r}; it must be {', '.join(kinds)}")
+    pictures = display.kind in ("curves", "confusion")
+    for key, fits in (("best", pictures), ("metric", not pictures), ("x", display.kind == "lines")):
+        if getattr(display, key) is not None and not fits:
+            raise UserError(f"{place}: {key} has no effect with kind {display.kind}; leave it out")
+    _check_measures(place, "metric", [display.metric] if display.metric else [])
+    if display.best is not None and display.best not in METRICS:
+        raise UserError(f"{place}: best is {display.best!r}; it must be {', '.join(METRICS)}")
+    if display.kind == "lines" and display.x not in axes:
+        raise UserError(f"{place}: x names the axis {display.x!r}, which the axes do not have")
+
+
+def _check_measures(place: str, key: str, names: Sequence[str]) -> None:
+    if not isinstance(names, list) or not all(is_measure(name) for name in names):
+        raise UserError(f"{place}: {key} is {names!r}; it must be of {measures_in_words()}")

@@ -1,0 +1,99 @@
+"""Results of a grid -> the tables and figures that its file names."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.errors import UserError
+from mindspore_dpus.evaluation import grid_plots
+from mindspore_dpus.experiments import finished
+from mindspore_dpus.experiments.displays import Figure, Table
+from mindspore_dpus.experiments.formats import folded, latex, markdown, number
+from mindspore_dpus.experiments.grid import Case, Experiment
+from mindspore_dpus.run import read_json, write_text
+
+
+def write_displays(experiment: Experiment, done: list[Case], output: Path) -> None:
+    """Write ``tables/<name>.csv``, ``.md``, ``.tex`` and ``figures/<name>.svg``.
+
+    One whose runs are all still to do is left out.
+
+    Args:
+        experiment: the grid, with its ``tables`` and ``figures``.
+        done: its finished runs.
+        output: the experiment's folder.
+
+    Raises:
+        UserError: a class that no run has, or a best run by a metric that is undefined in all of them.
+    """
+    for name, table in experiment.tables.items():
+        if chosen := _where(done, table.where):
+            values, text = _table(experiment, table, chosen)
+            write_table(values, output / "tables" / f"{name}.csv")
+            write_text(output / "tables" / f"{name}.md", markdown(text))
+            write_text(output / "tables" / f"{name}.tex", latex(text))
+    for name, figure in experiment.figures.items():
+        if chosen := _where(done, figure.where):
+            write_text(output / "figures" / f"{name}.svg", _figure(experiment, figure, chosen))
+
+
+def means(cases: list[Case], axes: list[str], metrics: list[str], split: str) -> pd.DataFrame:
+    """A row a cell: ``axes``, and for each metric ``<metric>_mean`` and ``_sd`` over the seeds."""
+    rows = []
+    for cell in dict.fromkeys(tuple(case.cell.values()) for case in cases):
+        part = [case for case in cases if tuple(case.cell.values()) == cell]
+        values = {metric: [finished.measured(c, split, metric) for c in part] for metric in metrics}
+        rows.append(dict(zip(axes, cell, strict=True)) | mean_and_sd(pd.DataFrame(values), metrics))
+    return pd.DataFrame(rows)
+
+
+def mean_and_sd(runs: pd.DataFrame, metrics: list[str]) -> dict[str, float]:
+    """``<metric>_mean`` and ``_sd`` of some runs, a row each; the deviation of one run is nan."""
+    row = {}
+    for metric in metrics:
+        row[f"{metric}_mean"] = runs[metric].mean()
+        row[f"{metric}_sd"] = runs[metric].std(ddof=1)
+    return row
+
+
+def _where(cases: list[Case], where: dict[str, list[str]]) -> list[Case]:
+    return [case for case in cases if all(case.cell[axis] in kept for axis, kept in where.items())]
+
+
+def _table(experiment: Experiment, table: Table, cases: list[Case]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Numbers for other programs, and text as the paper prints it."""
+    metrics, axes = table.metrics or experiment.metrics, list(experiment.axes)
+    values = means(cases, axes, metrics, experiment.split)
+    shown = [axis for axis in axes if len(table.where.get(axis, ())) != 1]
+    text = values[shown].astype(str)
+    for metric in metrics:
+        percent = metric in table.percent
+        title = grid_plots.metric_title(metric, experiment.split) + (" / %" if percent else "")
+        pairs = zip(values[f"{metric}_mean"], values[f"{metric}_sd"], strict=True)
+        text[title] = [number(mean, sd, percent) for mean, sd in pairs]
+    return values.round(6), folded(text, table.fold)
+
+
+def _figure(experiment: Experiment, figure: Figure, cases: list[Case]) -> str:
+    axes, split = list(experiment.axes), experiment.split
+    if figure.kind in ("bars", "lines"):
+        metric = figure.metric or experiment.metrics[0]
+        table = means(cases, axes, [metric], split)
+        # What all have in common need not be said of each.
+        shown = [a for a in axes if table[a].nunique() > 1 or a == figure.x] or axes
+        if figure.kind == "bars":
+            return grid_plots.bars(table, shown, metric, split)
+        return grid_plots.grid(table, shown, figure.x, metric, split)
+    if figure.best is not None:
+        # By validation, not by what is shown: else the test images would choose.
+        values = [finished.fused_metric(case, "val", figure.best) for case in cases]
+        if np.isnan(values).all():
+            raise UserError(f"figures: best: {figure.best} is undefined on validation in every run")
+        cases = [cases[int(np.nanargmax(values))]]
+    if figure.kind == "curves":
+        return grid_plots.compared_curves({case.title: finished.history(case) for case in cases})
+    metrics = {case.title: read_json(case.folder / "metrics.json")[split] for case in cases}
+    matrices = {title: np.array(m["confusion_matrix"]) for title, m in metrics.items()}
+    return grid_plots.confusions(matrices, next(iter(metrics.values()))["classes"])
