@@ -69,7 +69,7 @@ def leading(config: Config) -> Iterator[bool]:
     if not config.device.data_parallel:
         yield True
         return
-    from mindspore_dpus.training.ensemble import follow
+    from mindspore_dpus.training.members import follow
     from mindspore_dpus.training.parallel import together
 
     with together(config, partial(follow, config)) as leads:

@@ -36,7 +36,7 @@ def check_model(run: RunFolder, config: Config) -> None:
     from mindspore_dpus.device import configure
     from mindspore_dpus.models.factory import create_model
     from mindspore_dpus.models.freeze import phases
-    from mindspore_dpus.training.ensemble import check_cluster
+    from mindspore_dpus.training.members import check_cluster
 
     device = configure(config.device)
     if config.training.executor == "ray":
@@ -59,7 +59,7 @@ def make_lr_range(run: RunFolder, config: Config, root: Path) -> float:
 
     def make() -> None:
         from mindspore_dpus.device import configure
-        from mindspore_dpus.training.ensemble import Job, Recipe, try_rates
+        from mindspore_dpus.training.members import Job, Recipe, try_rates
 
         _, classes, labels = read_samples(run)
         rows, val = _rows(run)
@@ -104,7 +104,7 @@ def make_members(run: RunFolder, config: Config, root: Path) -> None:
 
     def make() -> None:
         from mindspore_dpus.device import configure
-        from mindspore_dpus.training.ensemble import Recipe, train_ensemble
+        from mindspore_dpus.training.members import Recipe, train_ensemble
 
         _, classes, labels = read_samples(run)
         rows, val = _rows(run)

@@ -9,7 +9,7 @@ from mindspore_dpus.device import Device
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.processes import Task, side_by_side
 from mindspore_dpus.training.checkpoint import load_checkpoint
-from mindspore_dpus.training.ensemble import Job, Recipe, _train_apart, train_ensemble
+from mindspore_dpus.training.members import Job, Recipe, _train_apart, train_ensemble
 from tests.training.test_ensemble import limited_to, without_times
 
 EPOCHS = 4

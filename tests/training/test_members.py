@@ -15,7 +15,7 @@ from mindspore_dpus.device import Device
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.processes import Task, available_cpus, side_by_side
 from mindspore_dpus.training.checkpoint import load_checkpoint
-from mindspore_dpus.training.ensemble import Recipe, train_ensemble
+from mindspore_dpus.training.members import Recipe, train_ensemble
 
 MEMBERS = ("00", "01")
 EPOCHS = 2
