@@ -18,17 +18,35 @@ from mindspore_dpus.errors import UserError
 # Nothing is imported because a value names it: importing runs code, and no key of ours takes a class.
 jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True, import_path_denylist=["*"])
 MAX_YAML = 1 << 16
+MAX_DEPTH = 8
+OPENING = (
+    *(yaml.BlockMappingStartToken, yaml.BlockSequenceStartToken),
+    *(yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken),
+)
+CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+SECTIONS = {f.name for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.type)}
 _load_yaml = jsonargparse.get_loader("yaml")
 
 
 def _load_bounded(text: str) -> object:
-    """The parser's own YAML loader, for what it reads in seconds: a list of 200,000 takes minutes, and
-    ten lines of aliases can stand for all values in the world."""
+    """The parser's own YAML loader, for what it reads in seconds and within the stack: a list
+    of 200,000 takes minutes, ten lines of aliases can stand for all values in the world, and 30,000
+    brackets end the process."""
     if len(text) > MAX_YAML:
         raise yaml.YAMLError(f"it is longer than {MAX_YAML} characters")
-    if "*" in text and any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-        raise yaml.YAMLError("aliases (*name) are not read: write the value out")
-    return _load_yaml(text)
+    depth = 0
+    for token in yaml.scan(text):
+        if isinstance(token, yaml.AliasToken):
+            raise yaml.YAMLError("aliases (*name) are not read: write the value out")
+        depth += isinstance(token, OPENING) - isinstance(token, CLOSING)
+        if depth > MAX_DEPTH:
+            raise yaml.YAMLError("a value is nested too deeply; no key has more than two levels")
+    values = _load_yaml(text)
+    for name in SECTIONS & set(values) if isinstance(values, dict) else ():
+        # A later option of that section would wipe it out without a word.
+        if values[name] is not None and not isinstance(values[name], dict):
+            raise yaml.YAMLError(f"{name} is {values[name]!r}; it must be a table of keys")
+    return values
 
 
 jsonargparse.set_loader("yaml", _load_bounded, (yaml.YAMLError,))

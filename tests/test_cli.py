@@ -244,13 +244,14 @@ def test_other_messages_of_the_parser_are_one_line(write, text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("data: " + 800 * "[" + 800 * "]", "nested too deeply"),
+        ("data: " + 30_000 * "[" + 30_000 * "]", "nested too deeply"),
+        ("data: 3", "data is 3; it must be a table of keys"),
         ("seed: " + 5000 * "9", "limit .4300 digits"),
         ("x: &a [1, 2]\ndata: {classes: *a}", r"aliases \(\*name\) are not read"),
         ("data: {classes: [" + 40_000 * "x," + "]}", "longer than 65536"),
         ("seed: !!python/object/apply:os.getpid []", "could not determine a constructor"),
     ],
-    ids=["deep", "digits", "alias", "long", "tag"],
+    ids=["deep", "section", "digits", "alias", "long", "tag"],
 )
 def test_what_would_hang_or_run_code_is_one_line(write, text, message):
     with pytest.raises(UserError, match=f"^configuration: .*{message}") as caught:
