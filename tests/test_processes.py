@@ -236,7 +236,7 @@ def test_other_errors_bring_their_traceback(outcomes, name, message):
 )
 def test_a_task_without_an_end_is_named(outcomes, name, how):
     _, error = outcomes[name]
-    assert type(error) is UserError
+    assert isinstance(error, UserError)
     assert str(error).startswith(f"task {name}: its process {how};")
     assert "\n" not in str(error)
 

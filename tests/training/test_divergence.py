@@ -21,7 +21,7 @@ SEED = [0, 0]
 # Adam moves every weight by about the rate. Two layers of the square root of the largest float32 meet in
 # an infinite output; with a few halvings they do not.
 ENORMOUS = 1e19
-COLUMNS = ["epoch", "train_loss", "val_loss", "val_auc", "val_accuracy", "halvings"]
+COLUMNS = ["epoch", "train_loss", "train_accuracy", "val_loss", "val_auc", "val_accuracy", "halvings"]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from mindspore_dpus.training.members import Recipe, train_ensemble
 
 MEMBERS = ("00", "01")
 EPOCHS = 2
-BACKBONE = "resnet18"
+BACKBONE = "mobilenet_v2_035"
 
 
 def device(processes):

@@ -10,7 +10,7 @@ from mindspore_dpus.errors import UserError
 from mindspore_dpus.processes import Task, side_by_side
 from mindspore_dpus.training.checkpoint import load_checkpoint
 from mindspore_dpus.training.members import Job, Recipe, _train_apart, train_ensemble
-from tests.training.test_ensemble import limited_to, without_times
+from tests.training.test_members import limited_to, without_times
 
 EPOCHS = 4
 MEMBER = "00"
