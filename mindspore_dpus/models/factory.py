@@ -96,13 +96,14 @@ def create_model(
     freeze_parameters(net, freeze)
     if device is not None and not device.jit:
         use_seeded_dropout(net, device.rank, device.n_devices)
-    if device is not None and device.n_devices > 1:
-        use_sync_norms(net, device.n_devices)
     if device is not None and device.fast_kernels:
         # Imported late: numba takes a second, and other devices do not need it.
         from mindspore_dpus.models.kernels import use_fast_kernels
 
         use_fast_kernels(net)
+    # After our own, which see one device's part of a batch.
+    if device is not None and device.n_devices > 1:
+        use_sync_norms(net, device.n_devices)
     return net
 
 

@@ -1,5 +1,7 @@
 """Our batch norm against the definition, torch and MindSpore's own."""
 
+import dataclasses
+
 import mindspore as ms
 import numba
 import numpy as np
@@ -8,7 +10,7 @@ from mindspore import Tensor, nn, ops
 
 from mindspore_dpus.config import DeviceConfig
 from mindspore_dpus.device import configure
-from mindspore_dpus.models import batch_norm
+from mindspore_dpus.models import batch_norm, factory
 from mindspore_dpus.models.batch_norm import normalise, normalise_gradients, use_fast_batch_norm
 from mindspore_dpus.models.factory import create_model
 
@@ -154,6 +156,19 @@ def test_networks_train_through_it_where_the_device_says_so(backbone, norms, mon
         net(images)
         assert len(calls) == (norms if fast else 0)
         calls.clear()
+
+
+def test_norms_over_several_devices_are_put_in_after_ours(device, monkeypatch):
+    found = []
+
+    def look(net, n_devices):
+        norms = [cell for _, cell in net.cells_and_names() if isinstance(cell, nn.BatchNorm2d)]
+        found.append((n_devices, {type(norm.bn_train) for norm in norms}))
+
+    monkeypatch.setattr(factory, "use_sync_norms", look)
+    create_model("mobilenet_v2_035", 2, 1, device=dataclasses.replace(device, n_devices=2))
+    create_model("mobilenet_v2_035", 2, 1, device=device)
+    assert found == [(2, {batch_norm.BatchNormTraining})]
 
 
 @pytest.mark.parametrize("backbone", ["mobilenet_v2_035", "resnet18"])
