@@ -56,6 +56,17 @@ def training_files(folder: Path, work: TrainingWork) -> Path:
     return folder
 
 
+def layer_kind(layer: object) -> str | None:
+    """``convolutions``, ``depthwise`` or ``norms``, of either library; None: another kind."""
+    name = type(layer).__name__
+    if name == "BatchNorm2d":
+        return "norms"
+    if name != "Conv2d":
+        return None
+    groups = layer.group if hasattr(layer, "group") else layer.groups
+    return "depthwise" if groups == layer.in_channels > 1 else "convolutions"
+
+
 def training_batch(batch_size: int, image_size: int) -> tuple[np.ndarray, np.ndarray]:
     """Normalised grey images (N, 1, H, W) float32 and labels (N,) int32."""
     rng = np.random.default_rng(0)

@@ -17,6 +17,7 @@ from mindspore_dpus.benchmarks.inputs import (
     castings,
     feature_vectors,
     grey_images,
+    layer_kind,
     training_batch,
     training_files,
 )
@@ -58,6 +59,41 @@ def step(
         if device.target != "CPU":
             ms.runtime.synchronize()
         device.yield_to_workers()
+
+    return Prepared(call, batch_size)
+
+
+def layers(
+    folder: Path, backbone: str, kind: str, batch_size: int, image_size: int, target: str
+) -> Prepared:
+    """All layers of one kind, forward and back, one after the other: a part of a step."""
+    import mindspore as ms
+    from mindspore import Tensor, ops
+
+    from mindspore_dpus.device import configure
+    from mindspore_dpus.models.factory import create_model
+
+    device = configure(DeviceConfig(target=target))
+    net = create_model(backbone, NUM_CLASSES, in_channels=1, device=device)
+    net.set_train()
+    met = []
+    hooks = [
+        cell.register_forward_hook(lambda cell, inputs, out: met.append((cell, inputs[0], out)))
+        for _, cell in net.cells_and_names()
+        if layer_kind(cell) == kind
+    ]
+    net(Tensor(training_batch(batch_size, image_size)[0]))
+    for hook in hooks:
+        hook.remove()
+    back = ops.GradOperation(get_all=True, get_by_list=True, sens_param=True)
+    works = [
+        (back(cell, ms.ParameterTuple(cell.trainable_params())), x.copy(), ops.ones_like(out))
+        for cell, x, out in met
+    ]
+
+    def call() -> None:
+        for work, x, gradient in works:
+            work(x, gradient)
 
     return Prepared(call, batch_size)
 

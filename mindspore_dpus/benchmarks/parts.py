@@ -9,6 +9,10 @@ from mindspore_dpus.benchmarks.results import IMAGES_PER_SECOND, SECONDS
 from mindspore_dpus.benchmarks.runner import Work
 
 BACKBONES = ("resnet18", "mobilenet_v2")
+KINDS = {
+    "resnet18": ("convolutions", "norms"),
+    "mobilenet_v2": ("convolutions", "depthwise", "norms"),
+}
 MEMBERS = 5
 # A whole forward batch, so that the last one is no smaller than the others.
 FORWARD_IMAGES = 2 * FORWARD_BATCH
@@ -98,6 +102,17 @@ def _step(s: Settings) -> tuple[list[Row], list[Comparison]]:
     ]
 
 
+def _layers(s: Settings) -> tuple[list[Row], list[Comparison]]:
+    rows = []
+    for backbone, kinds in KINDS.items():
+        for kind in kinds:
+            options = {"backbone": backbone, "kind": kind, "batch_size": s.batch_size}
+            options |= {"image_size": s.image_size}
+            own = {"target": s.target}
+            rows.append(_row("layers", f"{kind} of a step, {backbone}", s, "layers", options, own))
+    return rows, []
+
+
 def _extract(s: Settings) -> tuple[list[Row], list[Comparison]]:
     options = {"backbone": "resnet18", "n_images": FORWARD_IMAGES, "batch_size": FORWARD_BATCH}
     options |= {"image_size": s.image_size}
@@ -165,6 +180,7 @@ def _quickstart(s: Settings) -> tuple[list[Row], list[Comparison]]:
 
 PARTS: dict[str, Callable[[Settings], tuple[list[Row], list[Comparison]]]] = {
     "step": _step,
+    "layers": _layers,
     "extract": _extract,
     "fuse": _fuse,
     "input": _input,

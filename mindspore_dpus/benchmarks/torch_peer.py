@@ -16,6 +16,7 @@ from mindspore_dpus.benchmarks.inputs import (
     NUM_CLASSES,
     TrainingWork,
     grey_images,
+    layer_kind,
     training_batch,
     training_files,
 )
@@ -38,6 +39,31 @@ def step(folder: Path, backbone: str, batch_size: int, image_size: int) -> Prepa
         optimizer.zero_grad(set_to_none=True)
         functional.cross_entropy(net(images), labels).backward()
         optimizer.step()
+
+    return Prepared(call, batch_size)
+
+
+def layers(folder: Path, backbone: str, kind: str, batch_size: int, image_size: int) -> Prepared:
+    """All layers of one kind, forward and back, one after the other: a part of a step."""
+    _use_all_threads()
+    net = create_net(backbone, NUM_CLASSES, in_channels=1).train()
+    met = []
+    hooks = [
+        module.register_forward_hook(lambda layer, inputs, out: met.append((layer, inputs[0], out)))
+        for module in net.modules()
+        if layer_kind(module) == kind
+    ]
+    images = torch.from_numpy(training_batch(batch_size, image_size)[0])
+    net(images.to(memory_format=torch.channels_last))
+    for hook in hooks:
+        hook.remove()
+    works = [(layer, x.detach().clone().requires_grad_(), torch.ones_like(out)) for layer, x, out in met]
+
+    def call() -> None:
+        for layer, x, gradient in works:
+            x.grad = None
+            layer.zero_grad(set_to_none=True)
+            layer(x).backward(gradient)
 
     return Prepared(call, batch_size)
 
