@@ -1,7 +1,7 @@
 """The story in one screen: from a configuration to a fused, evaluated ensemble, a stage at a time."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from mindspore_dpus.data.tiles import Tiles
 from mindspore_dpus.deploy.batch import Summary, predict_files
 from mindspore_dpus.deploy.bundle import Bundle
 from mindspore_dpus.deploy.rule import go_by, rule_lines
+from mindspore_dpus.deploy.scoring import row_name
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.decision import Decision
 from mindspore_dpus.evaluation.localisation import boxed
@@ -155,10 +156,17 @@ def evaluate(
     run, config = _open(run_path, target)
     if choose and split == "auto":
         raise UserError("--decide needs --split: say which images; those of a test would test no more")
+    if choose and decision is not None:
+        raise UserError("--decide chooses a decision, and --decision goes by one: leave one of them out")
     config.data.allow_outside_root |= allow_outside_root
     table, data_root = learn.labelled_images(run, config, root, manifest, split)
     annotated = boxed(table) if localisation else None
+    if choose:
+        decide.check_choice(run, config, table, data_root)
     name = f"{data_root.resolve().name}-{digest(str(data_root.resolve()))[:4]}-{split}"
+    if choose or decision is not None or tiles is not None:
+        # Beside, not over, what the run's own decision makes of them.
+        name += f"-{digest(decision and decision.to_json(), str(tiles), choose)[:4]}"
     folder = output or run / "evaluations" / name
     if output is not None and config.data.cache_dir is None:
         # The run may lie where nothing can be written.
@@ -182,12 +190,12 @@ def evaluate(
         metrics["localisation"] = explain.check_boxes(
             scorer.ensemble, config, images, annotated, classes, data_root, file
         )
-    write_json(folder / "metrics.json", metrics)
     if scorer.tiles is not None:
         metrics["tiles"] = dataclasses.asdict(scorer.tiles)
+    write_json(folder / "metrics.json", metrics)
     if choose:
         go_by(scorer, decide.choose_decision(run, config, table, folder, scorer.tiles), None)
-    decide.apply_decision(scorer.decision, config, table, folder)
+    decide.apply_decision(scorer.decision, config, table, folder, choose)
     lines = metric_lines(metrics) + decide.decision_lines(run, folder, folder.name) + rule_lines(scorer)
     if localisation:
         lines.append(localisation_line(metrics["localisation"]))
@@ -211,7 +219,9 @@ def load_scorer(run_path: Path, target: str | None = None) -> RunScorer:
     return RunScorer(*_open(run_path, target))
 
 
-def write_heatmaps(scorer: RunScorer, predictions: Path, kind: str, folder: Path) -> int:
+def write_heatmaps(
+    scorer: RunScorer, predictions: Path, kind: str, folder: Path, files: Sequence[Path]
+) -> int:
     """Show where a run sees what it calls (``stages.explain.explain_predictions``).
 
     Args:
@@ -219,11 +229,17 @@ def write_heatmaps(scorer: RunScorer, predictions: Path, kind: str, folder: Path
         predictions: the table that it has filled.
         kind: ``csv`` or ``jsonl``.
         folder: for the pictures.
+        files: that were scored.
 
     Returns:
         How many there are.
     """
-    table = read_table(predictions) if kind == "csv" else pd.read_json(predictions, lines=True)
+    if kind == "csv":
+        table = read_table(predictions)
+    else:
+        table = pd.read_json(predictions, lines=True, dtype=False, convert_dates=False)
+    # A row has a name of one line; the file's own may have several.
+    table["path"] = table["path"].map({row_name(file): str(file) for file in files})
     return len(explain.explain_predictions(scorer, table, folder))
 
 

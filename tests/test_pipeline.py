@@ -326,8 +326,11 @@ def test_what_is_called_is_shown(run, castings, tmp_path, kind):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
     files = expand_paths([str(castings / "test" / "defect"), str(broken)])
+    two_lines = tmp_path / "two\nlines.png"
+    shutil.copy(files[0], two_lines)
+    files.append(two_lines)
     summary = predict_files(scorer, files, output, kind)
-    assert write_heatmaps(scorer, output, kind, tmp_path / "maps") == summary.counts["defect"] > 0
+    assert write_heatmaps(scorer, output, kind, tmp_path / "maps", files) == summary.counts["defect"] > 0
     table = pd.read_csv(tmp_path / "maps" / "heatmaps.csv")
     assert set(table["path"]) < {str(file) for file in files}
     assert all((tmp_path / "maps" / name).is_file() for name in table["heatmap"])
@@ -358,11 +361,22 @@ def test_a_threshold_for_tiles_goes_from_labelled_frames_to_the_line(run, castin
     frames = castings / "test"
     with pytest.raises(UserError, match="--decide needs --split"):
         evaluate(run.path, choose=True)
+    with pytest.raises(UserError, match="the run was trained on train/"):
+        evaluate(run.path, split="train", choose=True)
+    shutil.copytree(castings / "train", tmp_path / "copied")
+    with pytest.raises(UserError, match="the run was trained on defect/"):
+        evaluate(run.path, str(tmp_path / "copied"), None, "all", choose=True)
+    shutil.copytree(castings / "val" / "defect", tmp_path / "one" / "defect")
+    with pytest.raises(UserError, match="needs images of both classes; .* has none of 'normal'"):
+        evaluate(run.path, str(tmp_path / "one"), None, "all", choose=True)
     tiles = Tiles(16, 0.5)
     folder, metrics, lines = evaluate(
         run.path, str(frames), None, "all", tmp_path / "frames", tiles=tiles, choose=True
     )
     assert metrics["tiles"] == {"size": 16, "overlap": 0.5, "pool": "max", "top_k": 3}
+    assert json.loads((folder / "metrics.json").read_text())["tiles"] == metrics["tiles"]
+    assert not (folder / "decision_test.json").exists()
+    assert any("chosen on frames: finds" in line for line in lines)
     decision = Decision.load(folder / "decision.json")
     assert decision.tiles == tiles
     assert decision.recall.total == 6

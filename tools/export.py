@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from mindspore_dpus.deploy.bundle import json_path
+from mindspore_dpus.deploy.rule import load_decision
 from mindspore_dpus.errors import one_line_errors
-from mindspore_dpus.evaluation.decision import Decision
 from mindspore_dpus.options import OneLineParser
 from mindspore_dpus.pipeline import export
 
@@ -31,7 +31,7 @@ def main() -> None:
         help="decision.json of an evaluation; default: the run's own",
     )
     args = parser.parse_args()
-    decision = None if args.decision is None else Decision.load(args.decision)
+    decision = None if args.decision is None else load_decision(args.decision)
     path, bundle = export(args.run, args.format, args.output, args.images, decision)
     print(
         f"{path} ({path.stat().st_size / 2**20:.1f} MB) and {json_path(path).name}: "

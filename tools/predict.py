@@ -92,6 +92,8 @@ def main() -> int:
         raise UserError(
             "--heatmaps shows whole images, not tiles; the columns tile_x ... say where to look"
         )
+    for line in rule_lines(scorer):
+        print(line)
     if args.watch:
         say = functools.partial(print, flush=True)
         summary = watch(scorer, args.watch, args.output, args.format, args.settle, args.batch, say)
@@ -101,9 +103,9 @@ def main() -> int:
             from mindspore_dpus import pipeline
 
             kind = args.format or format_of(args.output)
-            shown = pipeline.write_heatmaps(scorer, args.output, kind, args.heatmaps)
+            shown = pipeline.write_heatmaps(scorer, args.output, kind, args.heatmaps, files)
             print(f"{args.heatmaps}: {shown} heatmaps, and heatmaps.csv")
-    print("\n".join(summary.lines(args.output) + rule_lines(scorer)))
+    print("\n".join(summary.lines(args.output)))
     return 1 if summary.look else 0
 
 

@@ -2,9 +2,10 @@
 
 import csv
 import glob
+import os
 from pathlib import Path
 
-from mindspore_dpus.data.frames import name_frames
+from mindspore_dpus.data.frames import name_frames, split_frame
 from mindspore_dpus.data.reading import EXTENSIONS
 from mindspore_dpus.errors import UserError
 
@@ -40,20 +41,28 @@ def expand_paths(inputs: list[str]) -> list[Path]:
     files: dict[Path, None] = {}
     for text in inputs:
         path = Path(text)
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - a name that is too long is none, not an error
             found = image_files(path)
         elif path.suffix.lower() == ".csv":
             found = [path.parent / name for name in read_paths(path)]
-        elif glob.has_magic(text) and not path.exists():
+        elif glob.has_magic(text) and not os.path.exists(split_frame(path)[0]):  # noqa: PTH110
             matches = (Path(name) for name in glob.glob(text, recursive=True))  # noqa: PTH207
             found = sorted(f for f in matches if f.suffix.lower() in EXTENSIONS and f.is_file())
         else:
             found = [path]
         if not found:
             raise UserError(f"{text}: no images there ({', '.join(EXTENSIONS)})")
-        frames = (name for file in found for name in name_frames(str(file), Path()))
+        frames = (name for file in found for name in _frames(file))
         files |= dict.fromkeys(Path(name) for name in frames)
     return list(files)
+
+
+def _frames(file: Path) -> list[str]:
+    try:
+        return name_frames(str(file), Path())
+    except (UserError, OSError):
+        # Whoever reads it says what is wrong, in its row: the other files have theirs.
+        return [str(file)]
 
 
 def read_paths(file: Path) -> list[str]:

@@ -10,9 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mindspore_dpus.data.decoded import ImageError
 from mindspore_dpus.data.images import ImageSpec, fit, load_unit
 
 POOLS = ("max", "top_k")
+LARGEST = 16_384
+MOST = 100_000
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,13 @@ class Tiles:
     pool: str = "max"
     top_k: int = 3
 
+    def __str__(self) -> str:
+        pool = "the highest" if self.pool == "max" else f"the mean of the {self.top_k} highest"
+        return f"tiles of {self.size} pixels (overlap {self.overlap:g}, {pool})"
+
     def __post_init__(self) -> None:
         for name, fits, rule in (
-            ("size", self.size >= 16, "at least 16"),
+            ("size", 16 <= self.size <= LARGEST, f"from 16 to {LARGEST}"),
             ("overlap", 0 <= self.overlap < 1, "0 or more, below 1"),
             ("pool", self.pool in POOLS, " or ".join(POOLS)),
             ("top_k", self.top_k >= 1, "at least 1"),
@@ -88,6 +95,9 @@ def load_tiles(path: str | Path, spec: ImageSpec, tiles: Tiles) -> tuple[np.ndar
         ImageError: the frame cannot be read or used; the message names the file.
     """
     unit = load_unit(path, spec)
+    step = max(1, round(tiles.size * (1 - tiles.overlap)))
+    if (unit.shape[0] // step + 1) * (unit.shape[1] // step + 1) > MOST:
+        raise ImageError(f"{path} would give more than {MOST} tiles: take larger ones, or less overlap")
     boxes = tile_boxes(*unit.shape[:2], tiles.size, tiles.overlap)
     images = np.empty((len(boxes), *spec.shape), spec.dtype)
     for i, (x, y, width, height) in enumerate(boxes):

@@ -1,6 +1,7 @@
 """Score a list of files into one file of results; what an interrupted start has scored is kept."""
 
 import hashlib
+import re
 import sys
 import time
 from collections import Counter
@@ -8,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mindspore_dpus.data.frames import split_frame
 from mindspore_dpus.deploy.results import ResultFile, format_of
+from mindspore_dpus.deploy.rule import rule_mark
 from mindspore_dpus.deploy.scoring import Scorer, columns, row_name, score_files, to_look_at
 from mindspore_dpus.errors import UserError
 
@@ -87,8 +90,7 @@ def predict_files(
     kind = kind or format_of(output)
     names = columns(scorer)
     # Rows of another model, or in another format, are not gone on with.
-    makes = (scorer.identity, scorer.threshold, scorer.decision, scorer.tiles, kind, names)
-    mark = hashlib.sha256(repr(makes).encode()).hexdigest()
+    mark = hashlib.sha256(repr((rule_mark(scorer), kind, names)).encode()).hexdigest()
     part = output.with_name(f"{output.name}.{mark[:8]}.part")
     if output.is_dir():
         raise UserError(f"--output {output} is a folder; name a file")
@@ -119,7 +121,8 @@ def _already_done(found: list[str], expected: list[str]) -> tuple[int, int]:
     done = rows = 0
     for file in expected:
         end = rows
-        while end < len(found) and (found[end] == file or found[end].startswith(f"{file}#")):
+        frame = re.compile(re.escape(file) + r"(#[1-9]\d*)?")
+        while end < len(found) and frame.fullmatch(found[end]):
             end += 1
         # Of a file with several images, perhaps not all rows were written.
         if end == rows or (end == len(found) and found[rows] != file):
@@ -130,7 +133,7 @@ def _already_done(found: list[str], expected: list[str]) -> tuple[int, int]:
 
 def _changed(file: Path, since: float) -> bool:
     try:
-        return file.stat().st_mtime > since
+        return split_frame(file)[0].stat().st_mtime > since
     except OSError:
         return False
 

@@ -38,6 +38,7 @@ class OnnxPredictor:
         self.threshold = self.bundle.threshold
         self.decision = self.bundle.decision
         self.tiles = None if self.decision is None else self.decision.tiles
+        self.members = self.bundle.run.get("members_key")
         self._session = _session(model, threads)
 
     @property

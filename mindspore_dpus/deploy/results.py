@@ -14,7 +14,9 @@ from mindspore_dpus.errors import UserError
 
 FORMATS = ("csv", "jsonl")
 # Of the rows found, what somebody who goes on must know.
-KEPT = ("path", "error", "predicted", "modified")
+KEPT = ("path", "error", "predicted", "modified", "frames", "rule")
+# A cell may hold thousands of tiles; the module's own limit is 131,072 characters.
+csv.field_size_limit(2**31 - 1)
 
 
 def format_of(path: Path) -> str:

@@ -1,6 +1,7 @@
 """By which rule a scorer calls an image: its own, or one that the command line names."""
 
 import argparse
+import hashlib
 from pathlib import Path
 
 from mindspore_dpus.data.tiles import POOLS, Tiles
@@ -57,7 +58,22 @@ def read_rule(args: argparse.Namespace) -> tuple[Decision | None, Tiles | None]:
     Raises:
         UserError: see ``read_tiles`` and ``Decision.load``.
     """
-    return None if args.decision is None else Decision.load(args.decision), read_tiles(args)
+    return None if args.decision is None else load_decision(args.decision), read_tiles(args)
+
+
+def load_decision(path: Path) -> Decision:
+    """The decision that a command line names.
+
+    Raises:
+        UserError: see ``Decision.load``.
+    """
+    try:
+        return Decision.load(path)
+    except UserError as error:
+        what = str(error).partition(";")[0].partition(": is this")[0]
+        raise UserError(
+            f"--decision: {what}; give the decision.json of a run, or of an evaluation with --decide"
+        ) from None
 
 
 def go_by(scorer: Scorer, decision: Decision | None, tiles: Tiles | None) -> None:
@@ -80,6 +96,11 @@ def go_by(scorer: Scorer, decision: Decision | None, tiles: Tiles | None) -> Non
         )
     positive = scorer.classes[scorer.positive]
     if decision is not None:
+        if None not in (decision.members, scorer.members) and decision.members != scorer.members:
+            raise UserError(
+                "the decision was made for the members of another run: choose one on this run with "
+                "tools/evaluate.py --decide"
+            )
         if decision.positive != positive:
             raise UserError(
                 f"the decision is about {decision.positive!r}, the networks about {positive!r}"
@@ -94,7 +115,13 @@ def rule_lines(scorer: Scorer) -> list[str]:
     if scorer.tiles == own:
         return []
     return [
-        f"note: the threshold {scorer.threshold:.4g} was chosen on "
-        f"{'whole images' if own is None else own}, and the highest of many tiles passes it sooner; "
-        "choose one on labelled frames with tools/evaluate.py --decide"
+        f"note: the threshold {scorer.threshold:.4g} was chosen on {own or 'whole images'}, and what is "
+        f"scored now is {scorer.tiles or 'whole images'}: choose one on labelled frames with "
+        "tools/evaluate.py --decide"
     ]
+
+
+def rule_mark(scorer: Scorer) -> str:
+    """Changes with everything that changes a row: model, threshold, decision, tiles."""
+    makes = (scorer.identity, scorer.threshold, scorer.decision, scorer.tiles)
+    return hashlib.sha256(repr(makes).encode()).hexdigest()[:8]

@@ -47,6 +47,7 @@ class Scorer(Protocol):
         decision: where the threshold comes from, and what scores mean; None with more than two classes,
             or where the run is older than decisions.
         tiles: how frames are cut; None: each is resized as a whole.
+        members: what the networks are, in a run and in its exports alike; None: not known.
         models: names of the outputs, ``fused`` first.
         identity: changes with everything that changes an output.
         batch_size: images that it likes to score at a time.
@@ -58,6 +59,7 @@ class Scorer(Protocol):
     threshold: float
     decision: Decision | None
     tiles: Tiles | None
+    members: str | None
     models: list[str]
     identity: str
     batch_size: int

@@ -4,6 +4,7 @@ The table itself is the memory of what is done: a file is scored when no row of 
 and its time of change. So a killed program loses nothing and repeats nothing when it starts again.
 """
 
+import itertools
 import os
 import signal
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 from mindspore_dpus.data.reading import EXTENSIONS
 from mindspore_dpus.deploy.batch import Summary
 from mindspore_dpus.deploy.results import ResultFile, format_of
+from mindspore_dpus.deploy.rule import rule_mark
 from mindspore_dpus.deploy.scoring import (
     Loaded,
     Scorer,
@@ -27,6 +29,8 @@ from mindspore_dpus.deploy.scoring import (
 )
 from mindspore_dpus.errors import UserError
 
+# Of a row: the file's time of change, how many frames it has, and by which model and rule it was scored.
+OWN_COLUMNS = ["modified", "frames", "rule"]
 # An image that does not decode is reported once it has stood still for so many times ``settle``.
 PATIENCE = 5
 SHORTEST_PAUSE = 0.2
@@ -111,8 +115,9 @@ def watch(
     Args:
         scorer: what scores.
         folder: is looked at again and again, with all folders below it.
-        output: the table, extended: ``deploy.scoring.columns`` and ``modified``, the file's time of
-            change (UTC). A file that is replaced by another of its name has another row.
+        output: the table, extended: ``deploy.scoring.columns``, and ``modified``, the file's time of
+            change (UTC), ``frames`` in it, and ``rule``, a mark of model, threshold and tiles. A file
+            that is replaced by another of its name has another row.
         kind: ``csv`` or ``jsonl``; None: by the name's ending.
         settle: seconds for which a file must stand still before it is read.
         batch_size: images scored and written at a time; None: the scorer's.
@@ -128,7 +133,13 @@ def watch(
     if not folder.is_dir():
         raise UserError(f"--watch {folder} is not a folder")
     batch_size = batch_size or scorer.batch_size
-    with ResultFile(output, [*columns(scorer), "modified"], kind or format_of(output)) as results:
+    names = [*columns(scorer), *OWN_COLUMNS]
+    with ResultFile(output, names, kind or format_of(output)) as results:
+        if results.found and results.found[-1]["rule"] != rule_mark(scorer):
+            raise UserError(
+                f"{output} was filled by another model, or with another threshold or other tiles: name "
+                "another --output"
+            )
         done = _done(results)
         summary = Summary()
         looker = FolderWatch(folder, settle, done)
@@ -145,7 +156,8 @@ def watch(
                     batch: list[tuple[Path, str, Loaded]] = []
                     for one in looker.ready(lambda file: load(file, scorer.spec, scorer.tiles), start):
                         batch.append(one)
-                        if len(batch) == batch_size:
+                        # Frames in tiles may be large: one at a time.
+                        if len(batch) == batch_size or scorer.tiles is not None:
                             _finish(scorer, batch, results, looker, summary, batch_size, report)
                             batch = []
                     _finish(scorer, batch, results, looker, summary, batch_size, report)
@@ -167,8 +179,9 @@ def _finish(
 ) -> None:
     """Score and write one batch, and only then call it done."""
     files = score_loaded(scorer, [(file, found) for file, _, found in batch], batch_size)
+    mark = rule_mark(scorer)
     scored = [
-        row | {"modified": modified}
+        row | {"modified": modified, "frames": len(rows), "rule": mark}
         for rows, (_, modified, _) in zip(files, batch, strict=True)
         for row in rows
     ]
@@ -182,16 +195,17 @@ def _finish(
 
 
 def _done(results: ResultFile) -> set[tuple[str, str]]:
-    """What the table holds. Of a file with several images (``scan.dcm#3``), perhaps not all rows were
-    written: if such rows are the last, they are cut off and the file is read again."""
-    found = results.found
-    keep = len(found)
-    last = found[-1]["path"].rpartition("#")[0] if found else ""
-    while last and keep and found[keep - 1]["path"].startswith(f"{last}#"):
-        keep -= 1
-    results.cut(keep)
-    done = {(row["path"], row["modified"]) for row in results.found}
-    return done | {(name.rpartition("#")[0], modified) for name, modified in done if "#" in name}
+    """What the table holds. Of the last file, perhaps not all frames' rows were written: then those that
+    were are cut off, and the file is read again."""
+    files = [
+        (row["path"].rpartition("#")[0] if int(row["frames"]) > 1 else row["path"], row["modified"])
+        for row in results.found
+    ]
+    if files:
+        last = sum(1 for _ in itertools.takewhile(lambda file: file == files[-1], reversed(files)))
+        if last < int(results.found[-1]["frames"]):
+            results.cut(len(files) - last)
+    return set(files[: len(results.found)])
 
 
 def modified_text(nanoseconds: int) -> str:

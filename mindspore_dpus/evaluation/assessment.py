@@ -137,6 +137,17 @@ def summary_line(decision: Decision, assessment: dict, split: str) -> str:
     )
 
 
+def chosen_line(decision: Decision, images: str) -> str:
+    """A decision that an evaluation's own images have chosen, in one line for the terminal."""
+    recall, false_calls = decision.recall, decision.false_calls
+    return (
+        f"{decision.positive} from score {decision.threshold:.4g} (rule {decision.rule}), chosen on "
+        f"{images}: finds {recall.count} of {recall.total}, false calls {false_calls.count} of "
+        f"{false_calls.total}; at {100 * decision.confidence:g} % confidence recall >= "
+        f"{decision.supported_recall:.3f}. Other images must test it"
+    )
+
+
 def percent(share: float) -> str:
     """A share for people, with as many digits as it has near 0: ``97.0 %``, ``0.25 %``."""
     digits = 1 if share >= 0.01 else min(6, 1 - math.floor(math.log10(100 * share))) if share > 0 else 0

@@ -39,6 +39,7 @@ class Decision:
         temperature: for ``temperature``.
         isotonic_scores, isotonic_probabilities: corners of the step function for ``isotonic``.
         tiles: how the images were cut whose scores it is about; None: they were not.
+        members: the networks whose scores they are (``deploy.Scorer``); None: not known.
     """
 
     positive: str
@@ -61,6 +62,7 @@ class Decision:
     isotonic_scores: list[float] | None
     isotonic_probabilities: list[float] | None
     tiles: Tiles | None = None
+    members: str | None = None
 
     @property
     def prior(self) -> float:

@@ -90,6 +90,7 @@ def export_run(
             "backbone": config.model.backbone,
             "config_sha256": file_hash(run / "config.yaml"),
             "samples_sha256": file_hash(run / "samples.csv"),
+            "members_key": scorer.members,
             "members_sha256": {n: file_hash(run / f"members/{n}/best.safetensors") for n in names},
         },
     )

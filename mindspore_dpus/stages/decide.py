@@ -1,6 +1,7 @@
 """predictions -> decision: from which score an image is called, and what that means on test."""
 
 import dataclasses
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,15 @@ from mindspore_dpus.config import Config, DecisionConfig
 from mindspore_dpus.data.samples import read_table
 from mindspore_dpus.data.tiles import Tiles
 from mindspore_dpus.errors import UserError
-from mindspore_dpus.evaluation.assessment import assess, summary_line
+from mindspore_dpus.evaluation.assessment import assess, chosen_line, summary_line
 from mindspore_dpus.evaluation.choice import decide, refuse_assured_recall
 from mindspore_dpus.evaluation.decision import Decision
 from mindspore_dpus.evaluation.probability import weighted_prior
 from mindspore_dpus.evaluation.thresholds import rank_for_assured_recall
+from mindspore_dpus.hashing import content_hashes
 from mindspore_dpus.run import RunFolder, read_json, write_json
 from mindspore_dpus.sampling.strategies import BASELINE
-from mindspore_dpus.stages.prepare import read_samples, settings
+from mindspore_dpus.stages.prepare import hash_memory, read_samples, settings
 from mindspore_dpus.stages.subsets import read_subsets
 
 DECISION = "decision.json"
@@ -73,6 +75,7 @@ def make_decision(run: RunFolder, config: Config) -> None:
         is_defect, scores = _predictions(run / "predictions_val.csv", config)
         groups = _groups(table[table["split"] == "val"], config)
         decision = decide(config, is_defect, scores, _training_prior(run, config), groups)
+        decision = dataclasses.replace(decision, members=members_key(run))
         decision.save(run / DECISION)
         test = table[table["split"] == "test"]
         write_assessment(decision, config, run / "predictions_test.csv", test, run / ASSESSMENT)
@@ -81,9 +84,48 @@ def make_decision(run: RunFolder, config: Config) -> None:
     run.stage("decision", parts, [DECISION, ASSESSMENT], make)
 
 
+def members_key(run: RunFolder) -> str | None:
+    """What names the networks of a run, in its folder and in its exports (``deploy.Scorer.members``)."""
+    return run.stages().get("members", {}).get("key")
+
+
 def read_decision(run: RunFolder) -> Decision | None:
     """The decision of a finished run; None where it has none: an older run, or more than two classes."""
     return Decision.load(run / DECISION) if "decision" in run.stages() else None
+
+
+def check_choice(run: RunFolder, config: Config, table: pd.DataFrame, root: Path) -> None:
+    """Refuse images that cannot choose a threshold.
+
+    Args:
+        run: a finished run.
+        config: its configuration.
+        table: the images.
+        root: where they lie.
+
+    Raises:
+        UserError: more than two classes in the run, one class in the table, or images that the run was
+            trained on.
+    """
+    samples, classes, _ = read_samples(run)
+    if len(classes) != 2:
+        raise UserError(f"--decide is for two classes; there are {len(classes)} ({', '.join(classes)})")
+    missing = sorted(set(classes) - set(table["label"]))
+    if missing:
+        raise UserError(f"--decide needs images of both classes; {root} has none of {missing[0]!r}")
+    trained = table["split"] == "train"
+    own = Path(config.data.root) if config.data.root else run / "data"
+    files = samples["path"][samples["split"] == "train"]
+    if not trained.any() and own.resolve() != root.resolve() and own.exists():
+        with suppress(UserError):  # Some of the run's files are gone: those that are there will do.
+            known = set(content_hashes(files, own, hash_memory(run, config)))
+            hashes = pd.Series(content_hashes(table["path"], root, hash_memory(run, config)))
+            trained = hashes.isin(known - {""})
+    if trained.any():
+        raise UserError(
+            f"--decide: the run was trained on {table['path'][trained.to_numpy()].iloc[0]}, whose score "
+            "says nothing of new images; choose others, such as --split val"
+        )
 
 
 def choose_decision(
@@ -104,24 +146,30 @@ def choose_decision(
     is_defect, scores = _predictions(folder / "predictions.csv", config)
     prior = _training_prior(run, config)
     decision = decide(config, is_defect, scores, prior, _groups(table, config))
-    return dataclasses.replace(decision, tiles=tiles)
+    return dataclasses.replace(decision, tiles=tiles, members=members_key(run))
 
 
-def apply_decision(decision: Decision | None, config: Config, table: pd.DataFrame, folder: Path) -> None:
+def apply_decision(
+    decision: Decision | None, config: Config, table: pd.DataFrame, folder: Path, chosen: bool = False
+) -> None:
     """``decision.json`` and ``decision_test.json`` in the folder of an evaluation: what was applied, and
     what it does there.
 
     Args:
         decision: None: there is none, and nothing is written.
+        chosen: whether these very images chose it; then they do not test it, and there is no
+            ``decision_test.json``.
         config: the run's.
         table: the rows that were evaluated.
         folder: of the evaluation, with its ``predictions.csv``.
     """
+    for name in (DECISION, ASSESSMENT):
+        (folder / name).unlink(missing_ok=True)
     if decision is None:
-        for name in (DECISION, ASSESSMENT):
-            (folder / name).unlink(missing_ok=True)
         return
     decision.save(folder / DECISION)
+    if chosen:
+        return
     write_assessment(decision, config, folder / "predictions.csv", table, folder / ASSESSMENT)
 
 
@@ -139,6 +187,8 @@ def decision_lines(run: RunFolder, folder: Path, images: str) -> list[str]:
     if (folder / ASSESSMENT).exists():
         decision = Decision.load(folder / DECISION)
         return [f" decision: {summary_line(decision, read_json(folder / ASSESSMENT), images)}"]
+    if folder != run.path and (folder / DECISION).exists():
+        return [f" decision: {chosen_line(Decision.load(folder / DECISION), images)}"]
     _, classes, _ = read_samples(run)
     if len(classes) != 2:
         return []

@@ -44,7 +44,7 @@ class RunScorer:
         self.threshold = self.decision.threshold if self.decision else config.evaluation.threshold
         self.tiles = self.decision.tiles if self.decision else None
         self.models = ["fused", *self.ensemble.nets]
-        self.identity = run.finished("members")["key"]
+        self.identity = self.members = run.finished("members")["key"]
 
     def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Softmax outputs.
@@ -74,9 +74,13 @@ def score_frames(scorer: RunScorer, paths: pd.Series, root: Path, folder: Path) 
         UserError: a frame cannot be read, or its outputs are not numbers.
     """
     rows = [row for batch in score_files(scorer, [root / path for path in paths]) for row in batch]
-    for row in rows:
-        if row["error"]:
-            raise UserError(f"{row['error']} ({row['path']}): repair or remove it, then start again")
+    errors = [(path, row["error"]) for path, row in zip(paths, rows, strict=False) if row["error"]]
+    if errors:
+        write_table(pd.DataFrame(errors, columns=["path", "error"]), folder / "unreadable.csv")
+        raise UserError(
+            f"{errors[0][1]} ({len(errors)} of {len(paths)} images cannot be used; all are listed in "
+            f"{folder / 'unreadable.csv'}: repair or remove them, then start again)"
+        )
     tiles = [[path, *tile] for path, row in zip(paths, rows, strict=True) for tile in row["tiles"]]
     names = ["path", "x", "y", "width", "height", "score"]
     write_table(pd.DataFrame(tiles, columns=names), folder / "tiles.csv")

@@ -8,7 +8,7 @@ import pytest
 
 from mindspore_dpus.config import DataConfig
 from mindspore_dpus.data.decoded import ImageError
-from mindspore_dpus.data.frames import count_frames, split_frame
+from mindspore_dpus.data.frames import count_frames, name_frames, split_frame
 from mindspore_dpus.data.inputs import expand_paths
 from mindspore_dpus.data.reading import read_image
 from mindspore_dpus.data.samples import find_samples
@@ -170,6 +170,6 @@ def test_a_name_that_no_table_can_hold_is_refused(tmp_path):
     path = tmp_path / "a\udcff.tif"
     path.write_bytes(b"x")
     with pytest.raises(UserError, match=r"a\\udcff\.tif'.*the name is not UTF-8"):
-        expand_paths([str(path)])
+        name_frames(path.name, tmp_path)
     with pytest.raises(ImageError, match="has a name that is not UTF-8"):
         read_image(path)

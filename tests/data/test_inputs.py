@@ -1,5 +1,6 @@
 """What a person types, and the files that are meant."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,17 @@ def test_a_csv_without_usable_paths_is_named(tmp_path, content, words):
     (tmp_path / "list.csv").write_bytes(content)
     with pytest.raises(UserError, match=f"list.csv {words}"):
         read_paths(tmp_path / "list.csv")
+
+
+def test_names_that_no_table_can_hold_do_not_stop_the_others(tmp_path):
+    strange, good = tmp_path / os.fsdecode(b"\xff.png"), tmp_path / "a.png"
+    for file in (strange, good):
+        file.write_bytes(b"x")
+    long = f"{tmp_path}/{300 * 'x'}.dcm#3"
+    assert expand_paths([str(tmp_path), long]) == [good, strange, Path(long)]
+
+
+def test_a_frame_of_a_file_whose_name_looks_like_a_pattern(tmp_path):
+    file = tmp_path / "scan[1].tif"
+    file.write_bytes(b"x")
+    assert expand_paths([f"{file}#2"]) == [Path(f"{file}#2")]

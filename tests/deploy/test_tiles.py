@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import os
+import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -114,7 +117,7 @@ def test_a_scorer_goes_by_another_decision(predictor, frame):
     assert scored(predictor, frame[0])["probability"] == pytest.approx(expected_scores(200)[0])
     go_by(predictor, None, Tiles(16, 0.5))
     (line,) = rule_lines(predictor)
-    assert "the threshold 0.3 was chosen on Tiles(size=16" in line
+    assert "the threshold 0.3 was chosen on tiles of 16 pixels (overlap 0, the highest)" in line
 
 
 def test_a_threshold_of_whole_images_is_said(predictor):
@@ -129,6 +132,46 @@ def test_a_decision_about_another_class_is_refused(predictor):
         go_by(predictor, dataclasses.replace(DECISION, positive="crack"), None)
 
 
+def test_a_decision_of_another_run_is_refused(predictor):
+    predictor.members = "mine"
+    go_by(predictor, dataclasses.replace(DECISION, members="mine"), None)
+    go_by(predictor, DECISION, None)
+    with pytest.raises(UserError, match="for the members of another run"):
+        go_by(predictor, dataclasses.replace(DECISION, members="theirs"), None)
+
+
+def test_thousands_of_tiles_fit_a_table(predictor, tmp_path, monkeypatch):
+    path = tmp_path / "large.png"
+    assert cv2.imwrite(str(path), np.zeros((1024, 1024), np.uint8))
+    go_by(predictor, None, Tiles(16))
+    monkeypatch.setattr("pathlib.Path.replace", lambda *_: None)
+    for _ in range(2):
+        summary = predict_files(predictor, [path], tmp_path / "p.csv")
+    assert summary.kept == 1
+    (part,) = tmp_path.glob("p.csv.*.part")
+    assert len(part.read_text()) > 2**17
+
+
+def test_too_many_tiles_are_one_line(predictor, tmp_path):
+    path = tmp_path / "large.png"
+    assert cv2.imwrite(str(path), np.zeros((512, 512), np.uint8))
+    go_by(predictor, None, Tiles(16, 0.99))
+    assert "would give more than 100000 tiles" in scored(predictor, path)["error"]
+
+
+def test_a_changed_file_of_several_pages_is_scored_anew(predictor, tmp_path):
+    path, output = tmp_path / "stack.tif", tmp_path / "p.csv"
+    assert cv2.imwritemulti(str(path), [np.full((8, 8), grey, np.uint8) for grey in (10, 240)])
+    files = [Path(f"{path}#1"), Path(f"{path}#2"), tmp_path / "missing.png"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pathlib.Path.replace", lambda *_: None)
+        predict_files(predictor, files, output)
+    assert cv2.imwritemulti(str(path), [np.full((8, 8), grey, np.uint8) for grey in (240, 10)])
+    os.utime(path, (time.time() + 9, time.time() + 9))
+    assert predict_files(predictor, files, output).kept == 0
+    assert pd.read_csv(output)["predicted"].iloc[:2].tolist() == ["defect", "normal"]
+
+
 def test_more_classes_have_no_tiles(predictor):
     predictor.bundle.positive = None
     with pytest.raises(UserError, match="for two classes"):
@@ -141,7 +184,7 @@ def test_more_classes_have_no_tiles(predictor):
     [
         (["--tile_overlap=0.5"], "--tile_overlap has no effect without --tile_size"),
         (["--tile_size=32", "--tile_top_k=2"], "--tile_top_k has no effect without --tile_pool top_k"),
-        (["--tile_size=15"], "tile size is 15; it must be at least 16"),
+        (["--tile_size=15"], "tile size is 15; it must be from 16 to 16384"),
         (["--tile_size=32", "--tile_overlap=1"], "tile overlap is 1.0; it must be 0 or more, below 1"),
         (["--tile_size=32", "--tile_pool=top_k", "--tile_top_k=0"], "tile top_k is 0"),
     ],

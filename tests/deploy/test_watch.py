@@ -12,9 +12,13 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.data.images import ImageSpec
+from mindspore_dpus.data.tiles import Tiles
+from mindspore_dpus.deploy import OnnxPredictor
 from mindspore_dpus.deploy.results import ResultFile
+from mindspore_dpus.deploy.rule import go_by
 from mindspore_dpus.deploy.scoring import load
-from mindspore_dpus.deploy.watch import PATIENCE, FolderWatch, _done, modified_text
+from mindspore_dpus.deploy.watch import PATIENCE, FolderWatch, _done, modified_text, watch
+from mindspore_dpus.errors import UserError
 from tests.deploy.conftest import expected_scores, write_grey
 
 REPOSITORY = Path(__file__).parents[2]
@@ -113,17 +117,38 @@ def test_a_replaced_file_is_another_and_a_vanished_one_none(tmp_path):
     assert clock.watch.waiting == {}
 
 
-def test_rows_of_a_file_with_several_images_are_not_trusted_at_the_end(tmp_path):
-    columns = ["path", "modified"]
-    rows = [{"path": p, "modified": "t"} for p in ("a.dcm#1", "a.dcm#2", "b.png", "c.dcm#1", "c.dcm#2")]
-    path = tmp_path / "t.csv"
-    with ResultFile(path, columns, "csv") as results:
-        results.append(rows)
-    with ResultFile(path, columns, "csv") as results:
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+@pytest.mark.parametrize(("frames", "kept"), [(2, 8), (3, 6)])
+def test_of_the_last_file_all_frames_must_have_their_rows(tmp_path, kind, frames, kept):
+    columns = ["path", "modified", "frames"]
+    rows = [(f"a.dcm#{i}", t, 2) for t in ("old", "new") for i in (1, 2)]
+    rows += [("b.png", "t", 1), ("c#7.png", "t", 1), ("d.dcm#1", "t", frames), ("d.dcm#2", "t", frames)]
+    path = tmp_path / "t"
+    with ResultFile(path, columns, kind) as results:
+        results.append([dict(zip(columns, row, strict=True)) for row in rows])
+    with ResultFile(path, columns, kind) as results:
         done = _done(results)
-    assert {("a.dcm", "t"), ("b.png", "t")} <= done
-    assert ("c.dcm", "t") not in done
-    assert path.read_text().splitlines()[-1] == "b.png,t"
+        assert len(results.found) == kept
+    files = {("a.dcm", "old"), ("a.dcm", "new"), ("b.png", "t"), ("c#7.png", "t")}
+    assert done == files | ({("d.dcm", "t")} if kept == 8 else set())
+
+
+def test_a_table_of_another_rule_is_not_gone_on_with(model, tmp_path):
+    (tmp_path / "in").mkdir()
+    write_grey(tmp_path / "in" / "a.png", 200)
+    output = tmp_path / "t.csv"
+    process = start(model, tmp_path / "in", output)
+    wait_for(lambda: rows_of(output) == 1)
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    predictor = OnnxPredictor(model, threads=1)
+    go_by(predictor, None, Tiles(16))
+    with pytest.raises(UserError, match="is no row of this table"):
+        watch(predictor, tmp_path / "in", output)
+    other = OnnxPredictor(model, threads=1)
+    other.threshold = 0.9
+    with pytest.raises(UserError, match="was filled by another model, or with another threshold"):
+        watch(other, tmp_path / "in", output)
 
 
 @pytest.mark.parametrize("nanoseconds", [-(10**18), 10**21, -1])
