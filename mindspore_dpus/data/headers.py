@@ -4,6 +4,7 @@ A decoder takes the memory that a header asks for. What a header says is therefo
 the file, by seeking: neither a forged size nor a huge file costs memory.
 """
 
+import os
 import re
 import struct
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from typing import BinaryIO
 from mindspore_dpus.data.decoded import ImageError
 
 _TIFF = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
+# More than any JPEG has, and soon walked through.
+_MOST_SEGMENTS = 100_000
 # Start-of-frame markers: those of JPEG, lossless ones included, and that of JPEG-LS.
 _FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 _NUMBER = rb"(?:\s|#[^\r\n]*[\r\n])*(\d{1,9})(?!\d)"
@@ -78,10 +81,8 @@ def codestream_size(file: BinaryIO) -> tuple[int, int] | None:
 def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
     """The size in the first start-of-frame segment, as a decoder finds it: segment by segment."""
     file.seek(2)
-    while True:
-        byte = file.read(1)
-        while byte and byte != b"\xff":
-            byte = file.read(1)
+    for _ in range(_MOST_SEGMENTS):
+        byte = _next_marker(file)
         while byte == b"\xff":
             byte = file.read(1)
         if not byte or byte[0] in (0xD9, 0xDA):
@@ -91,6 +92,21 @@ def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
             return width, height
         if byte[0] > 0x01 and not 0xD0 <= byte[0] <= 0xD8:
             file.seek(struct.unpack(">H", file.read(2))[0] - 2, 1)
+    return None
+
+
+def _next_marker(file: BinaryIO) -> bytes:
+    """Go behind the next byte 255; that byte, or nothing at the end."""
+    while block := file.read(1 << 16):
+        place = block.find(b"\xff")
+        if place >= 0:
+            file.seek(place + 1 - len(block), 1)
+            return b"\xff"
+    return b""
+
+
+# Of the file that was asked for last; one tuple, as threads share it.
+_last_pages: list[tuple[tuple | None, list]] = [(None, [])]
 
 
 @dataclass(frozen=True)
@@ -117,6 +133,16 @@ def tiff_pages(file: BinaryIO) -> list[Page]:
     Raises:
         ImageError: the chain of pages is torn; the message lacks the file's name.
     """
+    # Each frame of a stack asks anew, and thousands of them would each walk thousands of pages.
+    status = os.fstat(file.fileno())
+    key = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    known = _last_pages[0]
+    if known[0] != key:
+        known = _last_pages[0] = key, _read_pages(file)
+    return list(known[1])
+
+
+def _read_pages(file: BinaryIO) -> list[Page]:
     pages, others = [], []
     try:
         for index, tags in enumerate(_directories(file)):

@@ -254,3 +254,19 @@ def test_nothing_but_an_image_error_leaves_the_reader_of_dicom(tmp_path, compres
     dataset.save_as(tmp_path / "a.dcm", enforce_file_format=True)
     check_damaged(tmp_path / "a.dcm", (tmp_path / "a.dcm").read_bytes()[128:], 1)
     check_damaged(tmp_path / "a.dcm", (tmp_path / "a.dcm").read_bytes(), 80)
+
+
+def test_a_stack_that_changes_has_its_new_pages(tmp_path):
+    path = tmp_path / "stack.tif"
+    for grey in (10, 200):
+        assert cv2.imwritemulti(str(path), [np.full((8, 9), grey, np.uint8) for _ in range(3)])
+        os.utime(path, (grey, grey))
+        assert [read_image(f"{path}#{i}").values[0, 0] for i in (1, 2, 3)] == [grey] * 3
+
+
+@pytest.mark.parametrize("filling", [b"\0", b"\xff\x01"])
+def test_a_long_jpeg_without_a_frame_is_soon_refused(tmp_path, filling):
+    path = tmp_path / "long.jpg"
+    path.write_bytes(b"\xff\xd8" + filling * 10_000_000)
+    with pytest.raises(ImageError, match="broken or not an image"):
+        read_image(path)
