@@ -39,7 +39,7 @@ def one_line_errors(command: Callable[[], int | None]) -> Callable[[], int]:
     @functools.wraps(command)
     def wrapped() -> int:
         try:
-            with _terminated_by_signal():
+            with terminated_by_signal():
                 return command() or 0
         except UserError as error:
             message = " ".join(str(error).split())
@@ -72,7 +72,7 @@ def one_line_errors(command: Callable[[], int | None]) -> Callable[[], int]:
 
 
 @contextmanager
-def _terminated_by_signal() -> Iterator[None]:
+def terminated_by_signal() -> Iterator[None]:
     """Let SIGTERM raise ``Terminated``; where it is ignored, or another thread runs this, leave it."""
 
     def terminate(*_) -> None:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from mindspore_dpus.deploy.bundle import json_path
-from mindspore_dpus.deploy.rule import load_decision
+from mindspore_dpus.deploy.rule import add_decision_option, read_decision
 from mindspore_dpus.errors import one_line_errors
 from mindspore_dpus.options import OneLineParser
 from mindspore_dpus.pipeline import export
@@ -24,15 +24,9 @@ def main() -> None:
     parser.add_argument(
         "--images", nargs="+", help="real images to compare on; default: the run's test split"
     )
-    parser.add_argument(
-        "--decision",
-        type=Path,
-        metavar="FILE",
-        help="decision.json of an evaluation; default: the run's own",
-    )
+    add_decision_option(parser)
     args = parser.parse_args()
-    decision = None if args.decision is None else load_decision(args.decision)
-    path, bundle = export(args.run, args.format, args.output, args.images, decision)
+    path, bundle = export(args.run, args.format, args.output, args.images, read_decision(args))
     print(
         f"{path} ({path.stat().st_size / 2**20:.1f} MB) and {json_path(path).name}: "
         f"{len(bundle.members)} members; on {bundle.agreement['images']} images its scores are the "

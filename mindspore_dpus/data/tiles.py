@@ -64,10 +64,14 @@ def tile_boxes(height: int, width: int, size: int, overlap: float) -> np.ndarray
         (T, 4) int64: x, y, width, height. Together they cover every pixel, and none lies outside: the
         last column and row are moved inwards, and a tile is smaller only where the image is.
     """
-    step = max(1, round(size * (1 - overlap)))
+    step = _step(size, overlap)
     rows, columns = _starts(height, size, step), _starts(width, size, step)
     boxes = [(x, y, min(size, width), min(size, height)) for y in rows for x in columns]
     return np.array(boxes, dtype=np.int64)
+
+
+def _step(size: int, overlap: float) -> int:
+    return max(1, round(size * (1 - overlap)))
 
 
 def _starts(length: int, size: int, step: int) -> list[int]:
@@ -95,7 +99,7 @@ def load_tiles(path: str | Path, spec: ImageSpec, tiles: Tiles) -> tuple[np.ndar
         ImageError: the frame cannot be read or used; the message names the file.
     """
     unit = load_unit(path, spec)
-    step = max(1, round(tiles.size * (1 - tiles.overlap)))
+    step = _step(tiles.size, tiles.overlap)
     if (unit.shape[0] // step + 1) * (unit.shape[1] // step + 1) > MOST:
         raise ImageError(f"{path} would give more than {MOST} tiles: take larger ones, or less overlap")
     boxes = tile_boxes(*unit.shape[:2], tiles.size, tiles.overlap)

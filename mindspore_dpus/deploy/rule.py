@@ -10,14 +10,19 @@ from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.decision import Decision
 
 
-def add_rule_options(parser: argparse.ArgumentParser) -> None:
-    """``--decision`` and ``--tile_...``."""
+def add_decision_option(parser: argparse.ArgumentParser) -> None:
+    """``--decision``."""
     parser.add_argument(
         "--decision",
         type=Path,
         metavar="FILE",
         help="decision.json of an evaluation; default: the run's own",
     )
+
+
+def add_rule_options(parser: argparse.ArgumentParser) -> None:
+    """``--decision`` and ``--tile_...``."""
+    add_decision_option(parser)
     parser.add_argument(
         "--tile_size",
         type=int,
@@ -58,17 +63,19 @@ def read_rule(args: argparse.Namespace) -> tuple[Decision | None, Tiles | None]:
     Raises:
         UserError: see ``read_tiles`` and ``Decision.load``.
     """
-    return None if args.decision is None else load_decision(args.decision), read_tiles(args)
+    return read_decision(args), read_tiles(args)
 
 
-def load_decision(path: Path) -> Decision:
-    """The decision that a command line names.
+def read_decision(args: argparse.Namespace) -> Decision | None:
+    """The decision that the command line names.
 
     Raises:
         UserError: see ``Decision.load``.
     """
+    if args.decision is None:
+        return None
     try:
-        return Decision.load(path)
+        return Decision.load(args.decision)
     except UserError as error:
         what = str(error).partition(";")[0].partition(": is this")[0]
         raise UserError(

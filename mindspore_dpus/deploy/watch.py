@@ -6,10 +6,8 @@ and its time of change. So a killed program loses nothing and repeats nothing wh
 
 import itertools
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +25,7 @@ from mindspore_dpus.deploy.scoring import (
     score_loaded,
     to_look_at,
 )
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.errors import UserError, terminated_by_signal
 
 # Of a row: the file's time of change, how many frames it has, and by which model and rule it was scored.
 OWN_COLUMNS = ["modified", "frames", "rule"]
@@ -146,7 +144,7 @@ def watch(
         report(f"watching {folder}: {len(results.found)} rows are there; Ctrl-C ends it")
         results.found.clear()
         gone = False
-        with _terminated_like_interrupted():
+        with terminated_by_signal():
             try:
                 while True:
                     start = time.monotonic()
@@ -236,17 +234,3 @@ def _state(file: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_size, status.st_mtime_ns
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """What ends a service ends it as Ctrl-C does."""
-
-    def interrupt(*_) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

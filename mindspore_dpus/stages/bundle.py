@@ -15,7 +15,7 @@ from mindspore_dpus.deploy.bundle import Bundle
 from mindspore_dpus.deploy.rule import go_by
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.decision import Decision
-from mindspore_dpus.run import RunFolder, atomic, file_hash
+from mindspore_dpus.run import RunFolder, atomic, file_hash, versions
 from mindspore_dpus.stages import learn
 from mindspore_dpus.stages.prepare import read_samples
 from mindspore_dpus.stages.score import RunScorer
@@ -156,4 +156,4 @@ def _versions(kind: str) -> dict:
     packages = ("mindspore", "numpy", "opencv-python") + (
         ("onnx", "onnxruntime") if kind == "onnx" else ()
     )
-    return {"mindspore_dpus": __version__} | {name: metadata.version(name) for name in packages}
+    return {"mindspore_dpus": __version__} | versions(packages)

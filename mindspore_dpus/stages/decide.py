@@ -19,7 +19,7 @@ from mindspore_dpus.evaluation.thresholds import rank_for_assured_recall
 from mindspore_dpus.hashing import content_hashes
 from mindspore_dpus.run import RunFolder, read_json, write_json
 from mindspore_dpus.sampling.strategies import BASELINE
-from mindspore_dpus.stages.prepare import hash_memory, read_samples, settings
+from mindspore_dpus.stages.prepare import data_root, hash_memory, read_samples, settings
 from mindspore_dpus.stages.subsets import read_subsets
 
 DECISION = "decision.json"
@@ -114,7 +114,7 @@ def check_choice(run: RunFolder, config: Config, table: pd.DataFrame, root: Path
     if missing:
         raise UserError(f"--decide needs images of both classes; {root} has none of {missing[0]!r}")
     trained = table["split"] == "train"
-    own = Path(config.data.root) if config.data.root else run / "data"
+    own = data_root(run, config)
     files = samples["path"][samples["split"] == "train"]
     if not trained.any() and own.resolve() != root.resolve() and own.exists():
         with suppress(UserError):  # Some of the run's files are gone: those that are there will do.

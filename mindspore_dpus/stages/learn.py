@@ -17,7 +17,14 @@ from mindspore_dpus.evaluation.report import write_report
 from mindspore_dpus.fusion import fuse
 from mindspore_dpus.run import RunFolder, file_hash, write_json, write_text
 from mindspore_dpus.sampling.strategies import BASELINE
-from mindspore_dpus.stages.prepare import image_cache, load_images, read_samples, settings, weights_file
+from mindspore_dpus.stages.prepare import (
+    data_root,
+    image_cache,
+    load_images,
+    read_samples,
+    settings,
+    weights_file,
+)
 from mindspore_dpus.stages.subsets import read_subsets
 from mindspore_dpus.training.lr_range import suggest_rate
 
@@ -145,8 +152,7 @@ def labelled_images(
     if root is None and manifest is not None:
         raise UserError("--data.manifest needs --data.root: the folder that its paths start from")
     if root is None:
-        simulated = config.data.simulate.enabled
-        table, root = own, run / "data" if simulated else Path(config.data.root)
+        table, root = own, data_root(run, config)
     else:
         data = dataclasses.replace(config.data, root=root, manifest=manifest)
         table, root = find_samples(data, check=False), Path(root)

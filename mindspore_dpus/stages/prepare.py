@@ -77,17 +77,22 @@ def write_config(run: RunFolder, config: Config) -> None:
         write_text(path, text)
 
 
+def data_root(run: RunFolder, config: Config) -> Path:
+    """Where a run's own images lie."""
+    return run / "data" if config.data.simulate.enabled else Path(config.data.root)
+
+
 def find_root(run: RunFolder, config: Config) -> Path:
     """The data root; simulated radiographs are made first where the configuration wants them."""
-    if not config.data.simulate.enabled:
-        return Path(config.data.root)
-    run.stage(
-        "simulate",
-        [settings(config.data.simulate), config.seed],
-        ["data/manifest.csv"],
-        lambda: simulate(config.data.simulate, run / "data", config.seed),
-    )
-    return run / "data"
+    root = data_root(run, config)
+    if config.data.simulate.enabled:
+        run.stage(
+            "simulate",
+            [settings(config.data.simulate), config.seed],
+            ["data/manifest.csv"],
+            lambda: simulate(config.data.simulate, root, config.seed),
+        )
+    return root
 
 
 def make_samples(run: RunFolder, config: Config, root: Path) -> None:
