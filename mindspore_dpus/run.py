@@ -6,13 +6,32 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import metadata
 from pathlib import Path
 
 from mindspore_dpus.errors import UserError
 
 STAGES_FILE = "stages.json"
+
+
+@contextmanager
+def exclusive(path: Path, wait: bool) -> Iterator[None]:
+    """Keep other processes out: a lock that ends with the process.
+
+    Args:
+        path: the lock's file; it stays.
+        wait: for the one who holds it.
+
+    Raises:
+        BlockingIOError: it is held, and ``wait`` is false.
+    """
+    # Imported late, as ``resource``: Unix has them, and ``deploy`` should not depend on that.
+    import fcntl
+
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
 
 
 @contextmanager
@@ -244,12 +263,9 @@ class RunFolder:
         Raises:
             UserError: another process is filling the folder.
         """
-        # Imported late, as ``resource``: Unix has them, and ``deploy`` should not depend on that.
-        import fcntl
-
-        with open(self / ".lock", "w") as file:
+        with ExitStack() as held:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held.enter_context(exclusive(self / ".lock", wait=False))
             except BlockingIOError:
                 raise UserError(
                     f"{self.path} is being filled by another process: wait for it, or choose "

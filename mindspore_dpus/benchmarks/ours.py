@@ -4,6 +4,7 @@ Every function prepares one piece of work; its first argument is an empty folder
 MindSpore is imported where it is used: the memory of what does not need it is measured without it.
 """
 
+import shutil
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -183,10 +184,10 @@ def cold(folder: Path, n_images: int, image_size: int) -> Prepared:
 
     root = folder / "castings"
     files = castings(root, n_images, 2 * image_size)
-    cache = folder / "cache.npy"
+    cache = folder / "cache"
 
     def call() -> None:
-        cache.unlink(missing_ok=True)
+        shutil.rmtree(cache, ignore_errors=True)
         build_cache(files, root, ImageSpec(image_size), cache, folder / "unreadable.csv")
 
     return Prepared(call, n_images)
@@ -194,11 +195,12 @@ def cold(folder: Path, n_images: int, image_size: int) -> Prepared:
 
 def cached(folder: Path, n_images: int, batch_size: int, image_size: int) -> Prepared:
     """An epoch's batches from the image cache."""
-    from mindspore_dpus.data.cache import open_cache
     from mindspore_dpus.data.loader import batches, training_source
+    from mindspore_dpus.data.shards import fill_shards, open_shards
 
-    np.save(folder / "cache.npy", grey_images(n_images, image_size))
-    images = open_cache(folder / "cache.npy")
+    made = grey_images(n_images, image_size)
+    fill_shards(folder / "cache", n_images, n_images, made.__getitem__)
+    images = open_shards(folder / "cache")
     rows, labels = np.arange(n_images), np.zeros(n_images, np.int32)
 
     def call() -> None:

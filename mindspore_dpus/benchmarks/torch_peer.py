@@ -23,7 +23,7 @@ from mindspore_dpus.benchmarks.inputs import (
 from mindspore_dpus.benchmarks.runner import Prepared
 from mindspore_dpus.benchmarks.torch_nets import create_net
 from mindspore_dpus.benchmarks.torch_training import Images, normalise, train_ensemble
-from mindspore_dpus.data.cache import open_cache
+from mindspore_dpus.data.arrays import open_array, save_array
 from mindspore_dpus.processes import available_cpus
 
 
@@ -103,8 +103,8 @@ def fused(folder: Path, backbone: str, members: int, n_images: int, image_size: 
 def cached(folder: Path, n_images: int, batch_size: int, image_size: int) -> Prepared:
     """An epoch's batches from the same memory map, in this process: nothing is sent to and fro."""
     _use_all_threads()
-    np.save(folder / "cache.npy", grey_images(n_images, image_size))
-    data = Images(open_cache(folder / "cache.npy"), np.zeros(n_images, np.int64))
+    save_array(folder / "cache.npy", grey_images(n_images, image_size))
+    data = Images(open_array(folder / "cache.npy"), np.zeros(n_images, np.int64))
     order = BatchSampler(RandomSampler(data), batch_size, drop_last=True)
 
     def call() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mindspore_dpus.bars import bar
-from mindspore_dpus.data.cache import load_arrays
+from mindspore_dpus.data.arrays import load_arrays
 from mindspore_dpus.data.decoded import ImageError
 from mindspore_dpus.data.phash import BITS, low_frequencies
 from mindspore_dpus.data.reading import read_image

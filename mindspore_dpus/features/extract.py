@@ -1,7 +1,5 @@
 """Images -> feature vectors: any named Cell of any backbone, averaged over height and width."""
 
-from collections.abc import Callable
-
 import numpy as np
 from mindspore import nn
 
@@ -52,7 +50,6 @@ def extract(
     rows: np.ndarray,
     batch_size: int,
     device: Device,
-    allocate: Callable[[tuple[int, int], type], np.ndarray] = np.empty,
 ) -> np.ndarray:
     """Run images through a network and keep one Cell's output.
 
@@ -63,11 +60,9 @@ def extract(
         rows: (M,) which of them.
         batch_size: images per forward pass.
         device: execution mode.
-        allocate: called once with ``(M, D)`` and ``np.float32``; gives the array to fill, which may be a
-            memory map.
 
     Returns:
-        That array: maps (M, D, h, w) are averaged over h and w.
+        (M, D) float32: maps (M, D, h, w) are averaged over h and w.
 
     Source: paper, section 2.2.
     """
@@ -85,7 +80,7 @@ def extract(
             net(batch)
             part = kept[-1].asnumpy()
             if vectors is None:
-                vectors = allocate((len(rows), part.shape[1]), np.float32)
+                vectors = np.empty((len(rows), part.shape[1]), np.float32)
             vectors[done : done + len(part)] = part
             done += len(part)
             kept.clear()

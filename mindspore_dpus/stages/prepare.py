@@ -13,8 +13,9 @@ from mindspore_dpus import __version__
 from mindspore_dpus.cli import dump_config, plain
 from mindspore_dpus.config import Config
 from mindspore_dpus.data import samples as sample_table
-from mindspore_dpus.data.cache import build_cache, cache_path, open_cache
+from mindspore_dpus.data.cache import build_cache, cache_path
 from mindspore_dpus.data.images import ImageSpec
+from mindspore_dpus.data.shards import Shards, open_shards
 from mindspore_dpus.data.simulate import simulate
 from mindspore_dpus.data.splits import assign_splits
 from mindspore_dpus.errors import UserError
@@ -139,9 +140,9 @@ def load_images(
     root: Path,
     table: pd.DataFrame | None = None,
     unreadable: Path | None = None,
-) -> np.ndarray:
+) -> Shards:
     """``image_cache``, opened: (N, H, W, C), memory-mapped."""
-    return open_cache(image_cache(run, config, root, table, unreadable))
+    return open_shards(image_cache(run, config, root, table, unreadable))
 
 
 def image_cache(
@@ -151,7 +152,7 @@ def image_cache(
     table: pd.DataFrame | None = None,
     unreadable: Path | None = None,
 ) -> Path:
-    """The file that holds every image of a table, decoded and resized; it is made where it is missing.
+    """The folder that holds every image of a table, decoded and resized; it is made where it is missing.
 
     Args:
         run: the run folder.

@@ -1,16 +1,16 @@
 """samples -> features -> groups -> subsets: what each member will learn from."""
 
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from mindspore_dpus.config import Config
-from mindspore_dpus.data.cache import allocate, load_arrays, open_cache
+from mindspore_dpus.data.arrays import load_arrays, save_arrays
 from mindspore_dpus.data.images import ImageSpec
 from mindspore_dpus.data.samples import read_table, write_table
+from mindspore_dpus.data.shards import fill_shards, is_filled, open_shards
 from mindspore_dpus.features.whiten import EXACT_UP_TO, whiten
 from mindspore_dpus.run import RunFolder, atomic, digest, file_hash
 from mindspore_dpus.sampling import strategies
@@ -23,6 +23,9 @@ from mindspore_dpus.stages.prepare import (
     settings,
     weights_file,
 )
+
+# Images whose features are one file: what a killed process extracts again.
+ROWS_PER_PART = 2**14
 
 
 def make_features(run: RunFolder, config: Config, root: Path) -> None:
@@ -45,14 +48,14 @@ def make_features(run: RunFolder, config: Config, root: Path) -> None:
             config.features.layer,
             file_hash(weights) if weights else config.seed,
         ]
-        shared = cache_dir(run, config) / f"features-{digest(identity)}.npy"
-        if not shared.exists():
-            with atomic(shared) as temporary:
-                _extract(run, config, root, weights, rows, temporary)
-        features = open_cache(shared)
+        shared = cache_dir(run, config) / f"features-{digest(identity)}"
+        if not is_filled(shared):
+            _extract(run, config, root, weights, rows, shared)
+        features = open_shards(shared)
         whitened = _whiten_classes(features, labels, config.features.n_components, config.seed)
         with atomic(run / "features.npz") as temporary:
-            np.savez(temporary, path=paths, label=labels, features=features, whitened=whitened)
+            arrays = {"path": paths, "label": labels, "features": features, "whitened": whitened}
+            save_arrays(temporary, arrays)
 
     run.stage("features", parts, ["features.npz"], make, version=2 if _is_large(run) else 1)
 
@@ -64,9 +67,9 @@ def _is_large(run: RunFolder) -> bool:
 
 
 def _extract(
-    run: RunFolder, config: Config, root: Path, weights: Path | None, rows: np.ndarray, path: Path
+    run: RunFolder, config: Config, root: Path, weights: Path | None, rows: np.ndarray, folder: Path
 ) -> None:
-    """Fill a file with the features of these images."""
+    """Fill a folder with the features of these images."""
     from mindspore_dpus.device import configure
     from mindspore_dpus.features.extract import extract, feature_layer, needed_parameters
     from mindspore_dpus.models.factory import create_model
@@ -79,7 +82,11 @@ def _extract(
         load_weights(net, weights, needed=needed_parameters(net, layer))
     run.report(f"  {weights or 'random weights'}, layer {layer}")
     images = load_images(run, config, root)
-    extract(net, layer, images, rows, config.features.batch_size, device, partial(allocate, path))
+
+    def features(part: np.ndarray) -> np.ndarray:
+        return extract(net, layer, images, rows[part], config.features.batch_size, device)
+
+    fill_shards(folder, len(rows), ROWS_PER_PART, features)
 
 
 def _whiten_classes(

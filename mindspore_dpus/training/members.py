@@ -14,7 +14,7 @@ from mindspore import nn
 
 from mindspore_dpus.cluster import Needs, connect, disconnect, on_cluster
 from mindspore_dpus.config import Config, TrainingConfig
-from mindspore_dpus.data.cache import open_cache
+from mindspore_dpus.data.shards import open_shards
 from mindspore_dpus.device import Device, configure
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.losses import create_loss
@@ -151,7 +151,7 @@ def run_in_turn(
         if counts not in trainers:
             loss = create_loss(config.loss, counts)
             trainers[counts] = Trainer(net, loss, config.training, device, stamp, plan)
-        data = MemberData(open_cache(job.images), job.labels, job.train, job.val)
+        data = MemberData(open_shards(job.images), job.labels, job.train, job.val)
         trainers[counts].fit(data, start, job.folder, job.seed, partial(report, job.name))
 
 
@@ -227,7 +227,7 @@ def try_rates(job: Job, recipe: Recipe, device: Device) -> pd.DataFrame:
     training = dataclasses.replace(config.training, learning_rate=config.training.lr_range.low)
     trainer = Trainer(net, loss, training, device, {}, plan)
     start = start_state(config, num_classes, job.seed, recipe.weights)
-    data = MemberData(open_cache(job.images), job.labels, job.train, job.val)
+    data = MemberData(open_shards(job.images), job.labels, job.train, job.val)
     return range_test(trainer.stepper(data, start, job.seed), config.training.lr_range)
 
 

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mindspore_dpus.data.cache import build_cache, cache_path, load_arrays, open_cache
+from mindspore_dpus.data import cache
+from mindspore_dpus.data.cache import build_cache, cache_path
 from mindspore_dpus.data.images import ImageSpec, load_prepared
+from mindspore_dpus.data.shards import open_shards
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.hashing import fingerprint
 
@@ -44,22 +46,46 @@ def build(table, tmp_path, spec=SPEC, folder=None):
 
 @pytest.mark.parametrize("spec", [SPEC, ImageSpec(size=8, channels=3, bits=16)])
 def test_row_i_is_image_i_prepared(table, tmp_path, spec):
-    images = open_cache(build(table, tmp_path, spec))
+    images = open_shards(build(table, tmp_path, spec))
     assert images.dtype == spec.dtype
     expected = [load_prepared(tmp_path / name, spec) for name in table["path"]]
     assert np.array_equal(images, np.stack(expected))
     with pytest.raises(ValueError, match="read-only"):
-        images[0] = 0
+        images[0][:] = 0
 
 
 def test_what_is_built_is_not_decoded_again(table, tmp_path):
     path = build(table, tmp_path)
-    before = path.stat()
+    before = {file: file.stat() for file in path.iterdir()}
     for name in table["path"]:
         (tmp_path / name).write_bytes(b"no image any more")
     build_cache(table, tmp_path, SPEC, path, tmp_path / "unreadable.csv")
-    assert path.stat() == before
+    assert {file: file.stat() for file in path.iterdir()} == before
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_killed_decoding_goes_on_with_the_part_that_is_missing(table, tmp_path, monkeypatch):
+    """Two images a part; the other parts are kept, though their files could not be read any more."""
+    monkeypatch.setattr(cache, "PART", 2 * 16 * 16 + 1)
+    path = build(table, tmp_path)
+    expected = np.array(open_shards(path))
+    assert sorted(file.name for file in path.glob("0*")) == ["00000.npy", "00001.npy", "00002.npy"]
+    (path / "index.json").unlink()
+    (path / "00001.npy").unlink()
+    for i in (0, 1, 4):
+        (tmp_path / f"{i}.png").write_bytes(b"no image any more")
+    build_cache(table, tmp_path, SPEC, path, tmp_path / "unreadable.csv")
+    assert np.array_equal(open_shards(path), expected)
+
+
+def test_broken_images_of_every_part_are_listed(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "PART", 16 * 16)
+    (tmp_path / "1.png").write_bytes(b"")
+    (tmp_path / "3.png").write_bytes(b"")
+    with pytest.raises(UserError, match=r"1\.png .*\(2 of 5 images"):
+        build(table, tmp_path)
+    assert pd.read_csv(tmp_path / "unreadable.csv")["path"].tolist() == ["1.png", "3.png"]
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_broken_images_are_all_listed_and_no_cache_is_left(table, tmp_path):
@@ -74,8 +100,22 @@ def test_broken_images_are_all_listed_and_no_cache_is_left(table, tmp_path):
     assert list((tmp_path / "cache").iterdir()) == []
     for name in ("1.png", "3.png"):
         (tmp_path / name).write_bytes(good)
-    assert len(open_cache(build(table, tmp_path))) == 5
+    assert len(open_shards(build(table, tmp_path))) == 5
     assert not (tmp_path / "unreadable.csv").exists()
+
+
+def test_a_part_with_a_broken_image_is_never_kept(table, tmp_path, monkeypatch):
+    """Killed before it could clean up: the next start must not take what is not there for black."""
+
+    def killed(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cache, "PART", 2 * 16 * 16)
+    monkeypatch.setattr(cache.shutil, "rmtree", killed)
+    (tmp_path / "3.png").write_bytes(b"")
+    with pytest.raises(KeyboardInterrupt):
+        build(table, tmp_path)
+    assert sorted(file.name for file in tmp_path.glob("cache/*/*.npy")) == ["00000.npy", "00002.npy"]
 
 
 @pytest.mark.parametrize("field", dataclasses.fields(ImageSpec), ids=lambda field: field.name)
@@ -92,8 +132,8 @@ def test_a_changed_file_is_another_cache(table, tmp_path):
     assert cv2.imwrite(str(tmp_path / "2.png"), np.zeros((9, 9), np.uint8))
     second = build(table, tmp_path)
     assert second != first
-    assert np.all(open_cache(second)[2] == 0)
-    assert not np.all(open_cache(first)[2] == 0)
+    assert np.all(open_shards(second)[2] == 0)
+    assert not np.all(open_shards(first)[2] == 0)
 
 
 def test_a_full_disk_is_an_error_not_a_crash(table, tmp_path, small_disk):
@@ -101,26 +141,4 @@ def test_a_full_disk_is_an_error_not_a_crash(table, tmp_path, small_disk):
         build(table, tmp_path, ImageSpec(size=128), small_disk)
     assert caught.value.errno == errno.ENOSPC
     assert str(small_disk) in caught.value.filename
-    assert list(small_disk.iterdir()) == []
-
-
-@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"PK\x03\x04", b"text"])
-def test_a_torn_cache_is_named(tmp_path, content):
-    for name, read in (("images.npy", open_cache), ("features.npz", load_arrays)):
-        path = tmp_path / name
-        path.write_bytes(content)
-        with pytest.raises(UserError, match=f"{name} is torn or of another kind .*; delete it"):
-            read(path)
-
-
-def test_a_short_cache_and_a_missing_array_are_named(tmp_path):
-    np.save(tmp_path / "images.npy", np.zeros((4, 8, 8, 1), np.uint8))
-    data = (tmp_path / "images.npy").read_bytes()
-    (tmp_path / "images.npy").write_bytes(data[:-1])
-    with pytest.raises(UserError, match="images.npy is torn"):
-        open_cache(tmp_path / "images.npy")
-    np.savez(tmp_path / "x.npz", a=np.arange(3), pickled=np.array([None]))
-    assert load_arrays(tmp_path / "x.npz", ["a"])["a"].tolist() == [0, 1, 2]
-    for name, reason in (("b", "not a file"), ("pickled", "allow_pickle=False")):
-        with pytest.raises(UserError, match=f"x.npz is torn .*{reason}"):
-            load_arrays(tmp_path / "x.npz", [name])
+    assert list(small_disk.glob("*/*.npy")) == []

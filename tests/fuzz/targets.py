@@ -18,7 +18,7 @@ from safetensors.numpy import save
 
 from mindspore_dpus.cli import dump_config, parse_config
 from mindspore_dpus.config import Config, DataConfig
-from mindspore_dpus.data.cache import load_arrays, open_cache
+from mindspore_dpus.data.arrays import load_arrays, open_array
 from mindspore_dpus.data.frames import count_frames, split_frame
 from mindspore_dpus.data.images import ImageSpec, load_prepared
 from mindspore_dpus.data.inputs import expand_paths
@@ -254,7 +254,7 @@ COLUMNS = ["path", "error", "predicted", "score"]
 
 
 def _array(folder: Path, data: bytes) -> None:
-    open_cache(_write(folder, "images.npy", data))
+    open_array(_write(folder, "images.npy", data))
 
 
 def _array_seeds(folder: Path) -> list[bytes]:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.config import Config, DeviceConfig, ModelConfig, TrainingConfig
+from mindspore_dpus.data.shards import fill_shards
 from mindspore_dpus.device import Device
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.processes import Task, available_cpus, side_by_side
@@ -31,8 +32,9 @@ def images(tmp_path_factory):
     """A cache of 28 images of 32 pixels; those of class 1 are brighter."""
     labels = np.tile([0, 1], 14)
     images = np.random.default_rng(0).integers(0, 160, (28, 32, 32, 1))
-    path = tmp_path_factory.mktemp("cache") / "images.npy"
-    np.save(path, (images + 90 * labels[:, None, None, None]).astype(np.uint8))
+    path = tmp_path_factory.mktemp("cache") / "images"
+    images = (images + 90 * labels[:, None, None, None]).astype(np.uint8)
+    fill_shards(path, len(images), 10, images.__getitem__)
     return path
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.config import Config, DeviceConfig, ModelConfig, TrainingConfig
+from mindspore_dpus.data.shards import fill_shards
 from mindspore_dpus.device import Device
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.processes import Task, side_by_side
@@ -20,8 +21,9 @@ MEMBER = "00"
 def images(tmp_path_factory):
     """A cache of 28 images of 16 pixels; those of class 1 are brighter."""
     images = np.random.default_rng(0).integers(0, 160, (28, 16, 16, 1))
-    path = tmp_path_factory.mktemp("cache") / "images.npy"
-    np.save(path, (images + 90 * np.tile([0, 1], 14)[:, None, None, None]).astype(np.uint8))
+    path = tmp_path_factory.mktemp("cache") / "images"
+    images = (images + 90 * np.tile([0, 1], 14)[:, None, None, None]).astype(np.uint8)
+    fill_shards(path, len(images), 10, images.__getitem__)
     return path
 
 
@@ -83,9 +85,7 @@ def test_a_dead_machine_costs_only_its_running_epoch(images, start_cluster, tmp_
 
 
 def test_a_machine_that_does_not_see_the_images_says_so(tmp_path):
-    nowhere = tmp_path / "nowhere" / "images.npy"
+    nowhere = tmp_path / "nowhere" / "images"
     job = Job("00", [0, 0], nowhere, np.zeros(1), np.zeros(1), np.zeros(1), tmp_path)
-    with pytest.raises(
-        UserError, match=r"does not see .*images.npy: with training.executor ray, all mach"
-    ):
+    with pytest.raises(UserError, match=r"does not see .*images: with training.executor ray, all mach"):
         _train_apart(job, Recipe(Config(), 2, None, "key"), print)
