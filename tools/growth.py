@@ -29,7 +29,7 @@ DEFAULT = ["images=1000,2000,4000,8000", "groups=2,5,10,20", "subsets=1,3,6,12",
 
 @one_line_errors
 def main() -> None:
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
     parser.add_argument(
         "--axes", type=_values, nargs="+", help=f"of {', '.join(AXES)}: values ({' '.join(DEFAULT)})"

@@ -76,7 +76,7 @@ def measure_growth(
     Returns:
         A row a run and stage: ``axis``, ``value``, ``stage``, ``seconds`` on the clock, ``memory_mb``
         (the most that the process held up to the end of that stage), ``member_memory_mb`` (the same of
-        the largest process that trained a member, 0 before there is one).
+        the largest process that it had started: from the stage of the members on, a member's).
 
     Raises:
         UserError: a process was killed, or the device cannot be used.

@@ -31,8 +31,8 @@ def made_up():
 
 def test_the_exponent_is_the_slope_of_logarithms():
     expected = [("images", "features", 1.0, 4.0, 1.0), ("images", "subsets", 3.0, 3.0, 0.0)]
-    found = exponents(made_up().sample(frac=1, random_state=0).sort_values("stage"))
-    assert list(found.itertuples(index=False, name=None)) == pytest.approx(expected)
+    found = exponents(made_up().sort_values(["stage", "value"], ascending=[True, False]))
+    assert list(found.itertuples(index=False, name=None)) == expected
 
 
 def test_one_value_has_no_exponent():
@@ -86,7 +86,7 @@ def test_the_tool_leaves_table_and_figure(tmp_path):
     assert table["stage"].tolist()[:3] == ["simulate", "samples", "audit"]
     assert {"features", "subsets", "members", "metrics"} <= set(table["stage"])
     assert (np.diff(table["memory_mb"]) >= 0).all()
-    assert (table["member_memory_mb"].iloc[[0, -1]] > 0).tolist() == [False, True]
+    assert table["member_memory_mb"].iloc[-1] > 200
     assert (folder / "growth.svg").read_text().startswith("<svg")
 
 
