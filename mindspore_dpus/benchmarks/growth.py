@@ -30,7 +30,7 @@ class Sizes:
         pixels: height and width of an image.
     """
 
-    images: int = 2000
+    images: int = 1000
     groups: int = 5
     subsets: int = 3
     pixels: int = 64

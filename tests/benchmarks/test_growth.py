@@ -69,7 +69,7 @@ def test_equal_runs_are_made_once(monkeypatch):
     lines = []
     table = measure_growth({"groups": [2, 5], "subsets": [3, 4]}, Sizes(), "CPU", lines.append)
     assert made == [Sizes(groups=2), Sizes(), Sizes(subsets=4)]
-    assert lines[0] == "1/3: images 2000, groups 2, subsets 3, pixels 64"
+    assert lines[0] == "1/3: images 1000, groups 2, subsets 3, pixels 64"
     assert table[["axis", "value"]].to_numpy().tolist() == [
         ["groups", 2],
         ["groups", 5],
