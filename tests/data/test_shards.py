@@ -1,7 +1,7 @@
 """Several files read as one array; made part by part, whatever was killed."""
 
-import multiprocessing
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -82,27 +82,22 @@ def test_what_cannot_be_made_leaves_it_unfinished(tmp_path):
     assert sorted(file.name for file in tmp_path.glob("*.npy")) == ["00000.npy", "00002.npy"]
 
 
-def _slowly(folder, log):
+def test_two_who_want_the_same_make_every_part_once(tmp_path):
+    """Two threads stand for two processes: the lock belongs to an open file."""
+    made = []
+
     def make(rows):
-        with log.open("a") as file:
-            file.write(f"{rows[0]}\n")
-        time.sleep(0.2)
+        made.append(int(rows[0]))
+        time.sleep(0.1)
         return ARRAY[rows]
 
-    if not is_filled(folder):
-        fill_shards(folder, len(ARRAY), 4, make)
+    def want(_):
+        if not is_filled(tmp_path / "x"):
+            fill_shards(tmp_path / "x", len(ARRAY), 4, make)
 
-
-def test_two_processes_make_every_part_once(tmp_path):
-    context = multiprocessing.get_context("fork")
-    arguments = (tmp_path / "x", tmp_path / "log")
-    processes = [context.Process(target=_slowly, args=arguments) for _ in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(30)
-        assert process.exitcode == 0
-    assert sorted((tmp_path / "log").read_text().split(), key=int) == ["0", "4", "8"]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(want, range(2)))
+    assert made == [0, 4, 8]
     assert np.array_equal(open_shards(tmp_path / "x"), ARRAY)
 
 
