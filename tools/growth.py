@@ -4,7 +4,7 @@ python tools/growth.py --output runs/growth
 python tools/growth.py --output runs/growth --axes images=1000,2000 pixels=64,128
 
 Whole runs on simulated radiographs, one after another; growth.csv has every stage of each, growth.md how
-each stage's time grows, growth.svg both as a figure. Some seventeen minutes on two cores that nothing else uses.
+each stage's time grows, growth.svg both as a figure. Some seventeen minutes on two quiet cores.
 """
 
 import argparse
