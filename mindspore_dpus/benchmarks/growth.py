@@ -164,6 +164,9 @@ def plot(table: pd.DataFrame) -> str:
             values = sorted(part["value"].unique())
             panel.set_xticks(values, [str(value) for value in values])
             panel.minorticks_off()
-    panels[0].legend(fontsize="x-small")
-    panels[len(axes)].legend(fontsize="x-small")
+    for row, place in ((panels[: len(axes)], "upper"), (panels[len(axes) :], "lower")):
+        together = [panel.get_ylim() for panel in row]
+        for panel in row:
+            panel.set_ylim(min(low for low, _ in together), max(high for _, high in together))
+        figure.legend(*row[0].get_legend_handles_labels(), loc=f"outside right {place}")
     return to_svg(figure)
