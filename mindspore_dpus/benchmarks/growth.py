@@ -1,7 +1,6 @@
 """How time and memory of each stage grow: whole simulated runs, one setting changed at a time."""
 
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,9 +8,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
+from mindspore_dpus.benchmarks.runner import run_apart
 from mindspore_dpus.config import Config
 from mindspore_dpus.evaluation.plots import plain_axes, to_svg
-from mindspore_dpus.processes import Task, side_by_side
+from mindspore_dpus.processes import Task
 
 DEFECTS = 0.1
 COLUMNS = ["axis", "value", "stage", "seconds", "memory_mb", "member_memory_mb"]
@@ -102,14 +102,8 @@ def measure_growth(
 
 def _train_apart(sizes: Sizes, target: str) -> dict[str, dict]:
     """``stages.json`` of a run in a process, and a folder, of its own."""
-    sent: dict[int, dict] = {}
     with TemporaryDirectory(prefix="growth-") as folder:
-        task = Task("growth", _train_here, (sizes, target, Path(folder)))
-        with closing(side_by_side([task], 1, sent.__setitem__)) as ended:
-            for _, error in ended:
-                if error is not None:
-                    raise error
-    return sent[0]
+        return run_apart([Task("growth", _train_here, (sizes, target, Path(folder)))])[0]
 
 
 def _train_here(sizes: Sizes, target: str, folder: Path, send: Callable[[dict], None]) -> None:

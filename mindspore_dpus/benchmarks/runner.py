@@ -97,18 +97,29 @@ def measure(
 
 
 def _measure_apart(work: Work, repeats: int) -> list[Sample]:
-    sent: dict[int, Sample] = {}
     with TemporaryDirectory(prefix="benchmark-") as folder:
-        tasks = [
-            Task(str(work), _measure_here, (work, repeats, Path(folder), i))
-            for i in range(work.processes)
-        ]
-        # Closed before the folder goes: whatever still runs then has ended.
-        with closing(side_by_side(tasks, work.processes, sent.__setitem__)) as ended:
-            for _, error in ended:
-                if error is not None:
-                    raise error
-    return [sent[i] for i in range(work.processes)]
+        return run_apart(
+            [
+                Task(str(work), _measure_here, (work, repeats, Path(folder), i))
+                for i in range(work.processes)
+            ]
+        )
+
+
+def run_apart(tasks: list[Task]) -> list:
+    """Run tasks side by side, each in a process of its own; what each of them sent last.
+
+    When it returns or raises, none of them runs any more.
+
+    Raises:
+        UserError: a process was killed, or the device cannot be used.
+    """
+    sent: dict[int, object] = {}
+    with closing(side_by_side(tasks, len(tasks), sent.__setitem__)) as ended:
+        for _, error in ended:
+            if error is not None:
+                raise error
+    return [sent[i] for i in range(len(tasks))]
 
 
 def _measure_here(

@@ -66,9 +66,20 @@ def build_cache(table: pd.DataFrame, root: Path, spec: ImageSpec, path: Path, un
     if errors:
         # Repaired files are other content, and so another cache: nobody will come back to this one.
         shutil.rmtree(path)
-        write_table(pd.DataFrame(errors, columns=["path", "error"]), unreadable)
-        raise UserError(
-            f"{errors[0][1]} ({len(errors)} of {len(names)} images cannot be used; all are listed "
-            f"in {unreadable}: repair or remove them, then start again)"
-        )
+        raise unusable(errors, len(names), unreadable)
     unreadable.unlink(missing_ok=True)
+
+
+def unusable(errors: list[tuple[str, str]], n_images: int, listing: Path) -> UserError:
+    """List images that cannot be read in a table; the error that names the first, and the table.
+
+    Args:
+        errors: path and reason of each, one at least.
+        n_images: how many there are with the good ones.
+        listing: where the table (path, error) goes.
+    """
+    write_table(pd.DataFrame(errors, columns=["path", "error"]), listing)
+    return UserError(
+        f"{errors[0][1]} ({len(errors)} of {n_images} images cannot be used; all are listed "
+        f"in {listing}: repair or remove them, then start again)"
+    )

@@ -51,7 +51,7 @@ class Shards:
         return found
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self[:], dtype)
+        return np.array(self[:], dtype) if copy else np.asarray(self[:], dtype)
 
 
 def fill_shards(

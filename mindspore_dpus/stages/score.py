@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from mindspore_dpus.config import Config
+from mindspore_dpus.data.cache import unusable
 from mindspore_dpus.data.images import ImageSpec
 from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.deploy.scoring import score_files
-from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.predictions import positive_index
 from mindspore_dpus.run import RunFolder
 from mindspore_dpus.sampling.strategies import BASELINE
@@ -76,11 +76,7 @@ def score_frames(scorer: RunScorer, paths: pd.Series, root: Path, folder: Path) 
     rows = [row for batch in score_files(scorer, [root / path for path in paths]) for row in batch]
     errors = [(path, row["error"]) for path, row in zip(paths, rows, strict=False) if row["error"]]
     if errors:
-        write_table(pd.DataFrame(errors, columns=["path", "error"]), folder / "unreadable.csv")
-        raise UserError(
-            f"{errors[0][1]} ({len(errors)} of {len(paths)} images cannot be used; all are listed in "
-            f"{folder / 'unreadable.csv'}: repair or remove them, then start again)"
-        )
+        raise unusable(errors, len(paths), folder / "unreadable.csv")
     tiles = [[path, *tile] for path, row in zip(paths, rows, strict=True) for tile in row["tiles"]]
     names = ["path", "x", "y", "width", "height", "score"]
     write_table(pd.DataFrame(tiles, columns=names), folder / "tiles.csv")

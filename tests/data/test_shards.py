@@ -42,6 +42,7 @@ def test_it_passes_for_an_array(shards):
     assert np.array_equal(np.asarray(shards), ARRAY)
     assert np.asarray(shards, np.float64).dtype == np.float64
     assert np.array_equal(list(shards), ARRAY)
+    assert np.array(shards).flags.writeable
 
 
 @pytest.mark.parametrize("key", [11, -12, np.array([0, 11]), np.array([3, -12])], ids=str)
