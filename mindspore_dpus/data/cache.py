@@ -66,20 +66,26 @@ def build_cache(table: pd.DataFrame, root: Path, spec: ImageSpec, path: Path, un
     if errors:
         # Repaired files are other content, and so another cache: nobody will come back to this one.
         shutil.rmtree(path)
-        raise unusable(errors, len(names), unreadable)
+        raise list_unusable(errors, len(names), unreadable)
     unreadable.unlink(missing_ok=True)
 
 
-def unusable(errors: list[tuple[str, str]], n_images: int, listing: Path) -> UserError:
-    """List images that cannot be read in a table; the error that names the first, and the table.
+def list_unusable(errors: list[tuple[str, str]], n_images: int, listing: Path) -> UserError:
+    """Write (path, error) of images that cannot be read into a table; the error that says so."""
+    write_table(pd.DataFrame(errors, columns=["path", "error"]), listing)
+    return unusable(errors[0][1], len(errors), n_images, listing)
+
+
+def unusable(first: str, count: int, n_images: int, listing: Path) -> UserError:
+    """The error for images that cannot be read.
 
     Args:
-        errors: path and reason of each, one at least.
+        first: what is wrong with the first one.
+        count: how many they are.
         n_images: how many there are with the good ones.
-        listing: where the table (path, error) goes.
+        listing: the table that names all of them.
     """
-    write_table(pd.DataFrame(errors, columns=["path", "error"]), listing)
     return UserError(
-        f"{errors[0][1]} ({len(errors)} of {n_images} images cannot be used; all are listed "
-        f"in {listing}: repair or remove them, then start again)"
+        f"{first} ({count} of {n_images} images cannot be used; all are listed in {listing}: repair or "
+        "remove them, then start again)"
     )

@@ -6,6 +6,7 @@ import pandas as pd
 
 from mindspore_dpus.config import AuditConfig, Config, DataConfig
 from mindspore_dpus.data.audit import ERROR, UNREADABLE, WARNING, audit, describe, summarise
+from mindspore_dpus.data.cache import unusable
 from mindspore_dpus.data.measures import VERSION, Measures, load_measures, measure_images, save_measures
 from mindspore_dpus.data.samples import find_samples, write_table
 from mindspore_dpus.errors import UserError
@@ -86,10 +87,7 @@ def _stop_at_errors(findings: pd.DataFrame, n_images: int, path: Path) -> None:
     kind, first = errors["kind"].iloc[0], describe(errors.iloc[0])
     count = int((errors["kind"] == kind).sum())
     if kind == UNREADABLE:
-        raise UserError(
-            f"{first} ({count} of {n_images} images cannot be used; all are listed in {path}: repair or "
-            "remove them, then start again)"
-        )
+        raise unusable(first, count, n_images, path)
     numbers = errors["kind"].value_counts(sort=False)
     others = ", ".join(f"{number} {name}" for name, number in numbers.items() if name != kind)
     also = f" (also {others})" if others else ""

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mindspore_dpus.config import Config
-from mindspore_dpus.data.cache import unusable
+from mindspore_dpus.data.cache import list_unusable
 from mindspore_dpus.data.images import ImageSpec
 from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.deploy.scoring import score_files
@@ -76,7 +76,7 @@ def score_frames(scorer: RunScorer, paths: pd.Series, root: Path, folder: Path) 
     rows = [row for batch in score_files(scorer, [root / path for path in paths]) for row in batch]
     errors = [(path, row["error"]) for path, row in zip(paths, rows, strict=False) if row["error"]]
     if errors:
-        raise unusable(errors, len(paths), folder / "unreadable.csv")
+        raise list_unusable(errors, len(paths), folder / "unreadable.csv")
     tiles = [[path, *tile] for path, row in zip(paths, rows, strict=True) for tile in row["tiles"]]
     names = ["path", "x", "y", "width", "height", "score"]
     write_table(pd.DataFrame(tiles, columns=names), folder / "tiles.csv")
