@@ -14,6 +14,7 @@ from mindspore_dpus.errors import one_line_errors
 from mindspore_dpus.experiments.estimate import duration, estimate_seconds
 from mindspore_dpus.experiments.finished import is_done
 from mindspore_dpus.experiments.grid import expand, load_experiment, restrict
+from mindspore_dpus.experiments.reuse import reuse
 from mindspore_dpus.experiments.runner import check_jobs, run_grid
 from mindspore_dpus.experiments.tables import write_results
 from mindspore_dpus.options import OneLineParser
@@ -33,6 +34,15 @@ def main() -> int:
         help="a part of the grid: only these values of these axes",
     )
     parser.add_argument(
+        "--reuse",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="of other experiments: their finished runs with the same settings and data are not made "
+        "again. Only their settings are compared: not for data that has changed since",
+    )
+    parser.add_argument(
         "--jobs",
         type=int,
         default=1,
@@ -47,7 +57,7 @@ def main() -> int:
     experiment.output = args.output or experiment.output
     experiment.seeds = args.seeds or experiment.seeds
     restrict(experiment, args.only)
-    cases = expand(experiment, options)
+    cases = reuse(expand(experiment, options), args.reuse)
     if args.dry_run:
         done = [case for case in cases if is_done(case)]
         todo = [case for case in cases if case not in done]

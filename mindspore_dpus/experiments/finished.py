@@ -1,6 +1,7 @@
 """What a run of a grid has left behind."""
 
 import math
+from pathlib import Path
 
 import pandas as pd
 import yaml
@@ -18,14 +19,18 @@ from mindspore_dpus.training.lr_range import suggest_rate
 def is_done(case: Case) -> bool:
     """Whether a case has a report made with its settings. (That its data are the same, only a start
     of the run can tell.)"""
-    stages, config = case.folder / STAGES_FILE, case.folder / "config.yaml"
+    return stored_settings(case.folder) == result_settings(plain(case.config))
+
+
+def stored_settings(folder: Path) -> dict | None:
+    """``result_settings`` of the run in a folder; None where there is none, or no finished one."""
+    stages, config = folder / STAGES_FILE, folder / "config.yaml"
     if not stages.exists() or not config.exists() or "report" not in read_json(stages):
-        return False
-    stored = yaml.safe_load(config.read_text(encoding="utf-8"))
-    return _settings(stored) == _settings(plain(case.config))
+        return None
+    return result_settings(yaml.safe_load(config.read_text(encoding="utf-8")))
 
 
-def _settings(config: dict) -> dict:
+def result_settings(config: dict) -> dict:
     """A configuration without what changes no result: places and the device."""
     sections = {key: value for key, value in config.items() if key not in ("output", "device")}
     return {

@@ -65,12 +65,14 @@ class Case:
         cell: axis -> value.
         seed: the run's seed.
         config: complete.
+        reused: whether it is another experiment's finished run, only to be read.
     """
 
     name: str
     cell: dict[str, str]
     seed: int
     config: Config
+    reused: bool = False
 
     @property
     def title(self) -> str:

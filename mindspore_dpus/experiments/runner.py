@@ -35,7 +35,7 @@ def run_grid(
     jobs: int = 1,
     report: Callable[[str], None] = print,
 ) -> pd.DataFrame:
-    """Run every case that is not done.
+    """Run every case that is not done or reused.
 
     A run that is done checks so in some seconds and changes nothing; an interrupted one goes on. So
     the same call after any interruption ends with the same results.
@@ -60,18 +60,21 @@ def run_grid(
     logs = output / "logs"
     logs.mkdir(exist_ok=True)
     # A process for each run: its memory is given back, and its crash is not ours.
-    tasks = [Task(case.name, _run_apart, (case.config, logs / f"{case.name}.log")) for case in cases]
+    own = [case for case in cases if not case.reused]
+    tasks = [Task(case.name, _run_apart, (case.config, logs / f"{case.name}.log")) for case in own]
+    if len(own) < len(cases):
+        report(f"{len(cases) - len(own)} of {len(cases)} runs are finished in other experiments")
     ended = 0
     try:
-        with closing(side_by_side(tasks, jobs, lambda i, line: status.running(cases[i], line))) as ends:
+        with closing(side_by_side(tasks, jobs, lambda i, line: status.running(own[i], line))) as ends:
             for i, error in ends:
-                status.end(cases[i], _one_line(error))
+                status.end(own[i], _one_line(error))
                 ended += 1
                 ahead = status.having(TODO, RUNNING)
-                left = f"{len(cases) - ended} left"
+                left = f"{len(own) - ended} left"
                 if seconds := estimate_seconds(ahead, status.having(DONE), jobs):
                     left += f", about {duration(seconds)}"
-                report(f"[{ended}/{len(cases)}] {status.line(cases[i])}; {left}")
+                report(f"[{ended}/{len(own)}] {status.line(own[i])}; {left}")
     finally:
         status.interrupt()
     return status.table()

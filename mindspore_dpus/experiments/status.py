@@ -17,7 +17,7 @@ class Status:
 
     Columns: ``run``; ``status`` (to do, running, done, failed); ``minutes`` (of a run that is done: of
     all its stages, whenever they ran); ``<split>_auc``; ``message`` (the last line of a run under way,
-    and what a failed one died of).
+    what a failed one died of, and the folder of a reused one).
 
     Args:
         cases: the grid.
@@ -32,7 +32,8 @@ class Status:
         self._started: dict[str, float] = {}
         self._rows: dict[str, dict] = {}
         for case in cases:
-            self._set(case, DONE if finished.is_done(case) else TODO)
+            done = finished.is_done(case)
+            self._set(case, DONE if done else TODO, f"reused: {case.folder}" if case.reused else "")
         self._write()
 
     def _set(self, case: Case, status: str, message: str = "") -> None:

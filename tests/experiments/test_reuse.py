@@ -1,0 +1,87 @@
+"""Grids that take finished runs from other experiments."""
+
+import re
+import shutil
+
+import pandas as pd
+import pytest
+
+from mindspore_dpus.errors import UserError
+from mindspore_dpus.experiments.grid import expand, load_experiment
+from mindspore_dpus.experiments.reuse import reuse
+from mindspore_dpus.experiments.runner import run_grid
+from mindspore_dpus.experiments.tables import write_results
+from tests.experiments.grids import RESULTS, start, write_experiment
+
+
+@pytest.fixture
+def others(finished, castings, tmp_path):
+    """The cases of the finished grid in another folder, none of them made."""
+    cases = expand(load_experiment(write_experiment(tmp_path)), [f"--data.root={castings}"])
+    assert [case.name for case in cases] == [case.name for case in finished.cases]
+    return cases
+
+
+def test_a_finished_run_with_equal_settings_is_reused(finished, others):
+    cases = reuse(others, [finished.output])
+    assert [case.folder for case in cases] == [case.folder for case in finished.cases]
+    assert [(case.name, case.cell, case.seed) for case in cases] == [
+        (case.name, case.cell, case.seed) for case in others
+    ]
+    assert all(case.reused for case in cases)
+    assert not any(case.reused for case in reuse(others, []))
+
+
+def test_a_reused_run_is_only_read(finished, others, tmp_path):
+    files = {path: path.stat().st_mtime_ns for path in finished.output.rglob("*")}
+    lines = []
+    cases = reuse(others, [finished.output])
+    status = run_grid(cases, tmp_path / "grid", report=lines.append)
+    write_results(finished.experiment, cases, tmp_path / "grid")
+    assert lines == ["4 of 4 runs are finished in other experiments"]
+    assert status["status"].tolist() == ["done"] * 4
+    assert status["message"].tolist() == [f"reused: {case.folder}" for case in finished.cases]
+    for name in RESULTS:
+        assert (tmp_path / "grid" / name).read_bytes() == (finished.output / name).read_bytes(), name
+    assert {path: path.stat().st_mtime_ns for path in finished.output.rglob("*")} == files
+
+
+def test_other_settings_data_or_half_a_run_are_not_reused(finished, castings, tmp_path):
+    path = write_experiment(tmp_path, seeds=[0])
+    shutil.copytree(castings, tmp_path / "moved")
+    for options in ([f"--data.root={castings}", "--training.epochs=2"], [f"--data.root={tmp_path}/moved"]):
+        cases = expand(load_experiment(path), options)
+        assert reuse(cases, [finished.output]) == cases
+    half = tmp_path / "half"
+    shutil.copytree(finished.cases[0].folder, half / "run")
+    (half / "run" / "stages.json").write_text("{}")
+    cases = expand(load_experiment(path), [f"--data.root={castings}"])
+    assert reuse(cases, [half]) == cases
+
+
+def test_what_the_grid_has_made_itself_stays_its_own(finished):
+    assert reuse(finished.cases, [finished.output]) == finished.cases
+
+
+def test_only_the_rest_is_made(finished, castings, tmp_path):
+    axes = {
+        "draws": {
+            "by groups": {"sampling.strategy": "dpus"},
+            "covering": {"sampling.strategy": "dpus", "sampling.draw": "covering"},
+        }
+    }
+    path = write_experiment(tmp_path, axes=axes, reference={}, seeds=[1])
+    options = (path, f"--data.root={castings}", "--reuse", str(finished.output))
+    lines, errors = start(*options).communicate(timeout=300)
+    assert errors == ""
+    first, second = lines.splitlines()[:2]
+    assert first == "1 of 2 runs are finished in other experiments"
+    assert re.match(r"\[1/1\] covering / seed 1: test AUC 0\.\d+ .*; 0 left$", second)
+    assert not (tmp_path / "grid" / "by_groups-seed1").exists()
+    auc = pd.read_csv(finished.output / "results.csv").set_index(["method", "seed"])["auc"]
+    assert pd.read_csv(tmp_path / "grid" / "results.csv")["auc"].tolist()[0] == auc["Ours", 1]
+
+
+def test_a_folder_that_is_not_there_is_named(others, tmp_path):
+    with pytest.raises(UserError, match=f"--reuse {tmp_path}/none: there is no such folder"):
+        reuse(others, [tmp_path / "none"])
