@@ -49,7 +49,8 @@ def test_a_reused_run_is_only_read(finished, others, tmp_path):
 def test_other_settings_data_or_half_a_run_are_not_reused(finished, castings, tmp_path):
     path = write_experiment(tmp_path, seeds=[0])
     shutil.copytree(castings, tmp_path / "moved")
-    for options in ([f"--data.root={castings}", "--training.epochs=2"], [f"--data.root={tmp_path}/moved"]):
+    for root, epochs in ((castings, 2), (tmp_path / "moved", 1)):
+        options = [f"--data.root={root}", f"--training.epochs={epochs}"]
         cases = expand(load_experiment(path), options)
         assert reuse(cases, [finished.output]) == cases
     half = tmp_path / "half"
