@@ -18,6 +18,7 @@ from mindspore_dpus.deploy.bundle import Bundle
 from mindspore_dpus.deploy.rule import go_by, rule_lines
 from mindspore_dpus.deploy.scoring import row_name
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.evaluation.by_group import write_group_table
 from mindspore_dpus.evaluation.decision import Decision
 from mindspore_dpus.evaluation.localisation import boxed
 from mindspore_dpus.evaluation.predictions import compute_metrics, predictions_table
@@ -184,6 +185,7 @@ def evaluate(
     classes = scorer.classes
     path = folder / "predictions.csv"
     write_table(predictions_table(table[["path", "label"]], classes, config, outputs), path)
+    write_group_table(table, path, classes, folder / "by_group.csv")
     metrics = compute_metrics(path, classes, config)
     if localisation:
         file = folder / "localisation.csv"

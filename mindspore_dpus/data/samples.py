@@ -192,7 +192,7 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises:
         UserError: it is no CSV table.
     """
-    text = dict.fromkeys(("path", "label", "split", "member", "predicted"), str)
+    text = dict.fromkeys((*COLUMNS, "member", "predicted"), str)
     try:
         return pd.read_csv(path, keep_default_na=False, dtype=text)
     except (ValueError, OverflowError) as error:  # of pandas' own, and of text that is not UTF-8

@@ -17,6 +17,7 @@ from mindspore_dpus.data.reading import read_image
 from mindspore_dpus.data.samples import SPLITS, UNUSED, class_names, read_table
 from mindspore_dpus.evaluation import plots
 from mindspore_dpus.evaluation.audit_section import audit_section
+from mindspore_dpus.evaluation.by_group_section import by_group_section
 from mindspore_dpus.evaluation.decision_section import decision_section
 from mindspore_dpus.evaluation.metrics import METRICS, MULTI_CLASS_METRICS
 from mindspore_dpus.evaluation.predictions import positive_index, read_predictions, worst_errors
@@ -72,6 +73,7 @@ def write_report(run: Path, root: Path) -> None:
         results=[_results(split, metrics[split]) for split in ("test", "val")],
         curves=_curves(labels, outputs, classes, positive),
         confusion=plots.confusion(np.array(metrics["test"]["confusion_matrix"]), classes),
+        by_group=by_group_section(run, samples, predictions, classes),
         decision=decision_section(run),
         errors=_errors(predictions, classes, thumbnails, _heatmaps(run)),
         heat_of=config.data.positive if positive is not None else "the predicted class",
@@ -154,7 +156,7 @@ def _groups(run: Path, subsets: pd.DataFrame, thumbnails: _Thumbnails) -> list[S
     """For each class that is drawn: its groups, examples, and their shares in every subset."""
     if not (run / "groups.csv").exists():
         return []
-    groups = read_table(run / "groups.csv")
+    groups = read_table(run / "groups.csv").astype({"group": int})
     drawn = subsets[subsets["member"] != plots.BASELINE].merge(groups, on="path")
     measured = read_table(run / "diagnostics.csv")
     places = read_table(run / "embedding.csv").merge(groups[["path", "group"]], on="path")

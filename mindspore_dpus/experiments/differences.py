@@ -1,47 +1,77 @@
 """Is one method better than another? Differences of AUC, paired by seed and image."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mindspore_dpus.evaluation.metrics import roc_auc
 
 BOOTSTRAPS = 1000
+# Replicates at once: their counts need memory for each image.
+CHUNK = 100
 
-# (labels (N,), probabilities (N, C)) of one run.
-Output = tuple[np.ndarray, np.ndarray]
+
+@dataclass(frozen=True)
+class Pair:
+    """Two methods with the same seed, on the same N images.
+
+    Args:
+        labels: (N,) class indices.
+        one: (N, C) probabilities of the one method.
+        other: (N, C) those of the other.
+        units: (N,) names of what is drawn as one: the image, or its group. Images of other seeds with
+            the same name are the same image, or of the same group.
+    """
+
+    labels: np.ndarray
+    one: np.ndarray
+    other: np.ndarray
+    units: np.ndarray
 
 
 def paired_difference(
-    pairs: list[tuple[Output, Output]], n_bootstrap: int = BOOTSTRAPS, random_state: int = 0
+    pairs: list[Pair], stratified: bool = True, n_bootstrap: int = BOOTSTRAPS, random_state: int = 0
 ) -> tuple[float, float, float]:
-    """Mean difference of AUC between two methods, with a 95 % interval over seeds and images.
+    """Mean difference of AUC between two methods, with a 95 % interval over seeds and units.
+
+    A replicate draws seeds with repetition, and units with repetition once for all seeds: an image
+    that is hard is hard with every seed.
 
     Args:
-        pairs: for each seed, (labels, probabilities) of the one method and of the other, on the same
-            images in the same order.
-        n_bootstrap: replicates; each draws seeds with repetition and, for each, images within their
-            class, the same ones for both methods.
+        pairs: one for each seed.
+        stratified: draw as many units of every class as there are; each must be of one class.
+        n_bootstrap: replicates. One that lacks a class (not stratified) has no AUC, and no say.
         random_state: seed.
 
     Returns:
         Mean, low, high.
     """
     rng = np.random.default_rng(random_state)
-    mean = np.mean([roc_auc(*one) - roc_auc(*other) for one, other in pairs])
-    drawn = rng.integers(len(pairs), size=(n_bootstrap, len(pairs)))
-    differences = np.empty(drawn.shape)
-    for i, ((labels, one), (_, other)) in enumerate(pairs):
-        here = drawn == i
-        counts = _draw_counts(labels, here.sum(), rng)
-        differences[here] = replicated_auc(labels, one, counts) - replicated_auc(labels, other, counts)
-    low, high = np.quantile(differences.mean(axis=1), [0.025, 0.975])
+    mean = np.mean([roc_auc(p.labels, p.one) - roc_auc(p.labels, p.other) for p in pairs])
+    units, first, place = np.unique(
+        np.concatenate([p.units for p in pairs]), return_index=True, return_inverse=True
+    )
+    places = np.split(place, np.cumsum([len(p.units) for p in pairs])[:-1])
+    strata = np.concatenate([p.labels for p in pairs])[first] if stratified else np.zeros(len(units))
+    differences = np.empty((n_bootstrap, len(pairs)))
+    for start in range(0, n_bootstrap, CHUNK):
+        rows = slice(start, min(start + CHUNK, n_bootstrap))
+        counts = _draw_counts(strata, rows.stop - start, rng)
+        for i, (pair, here) in enumerate(zip(pairs, places, strict=True)):
+            drawn = counts[:, here]
+            one = replicated_auc(pair.labels, pair.one, drawn)
+            differences[rows, i] = one - replicated_auc(pair.labels, pair.other, drawn)
+    seeds = rng.integers(len(pairs), size=differences.shape)
+    replicates = np.take_along_axis(differences, seeds, axis=1).mean(axis=1)
+    low, high = np.nanquantile(replicates, [0.025, 0.975])
     return float(mean), float(low), float(high)
 
 
-def _draw_counts(labels: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """(n, N): how often each replicate has drawn each image, as many of every class as there are."""
-    counts = np.empty((n, len(labels)), dtype=np.int64)
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
+def _draw_counts(strata: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """(n, U): how often each replicate has drawn each unit, as many of every stratum as there are."""
+    counts = np.empty((n, len(strata)), dtype=np.int64)
+    for stratum in np.unique(strata):
+        rows = np.flatnonzero(strata == stratum)
         counts[:, rows] = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=n)
     return counts
 
@@ -55,7 +85,8 @@ def replicated_auc(labels: np.ndarray, probabilities: np.ndarray, counts: np.nda
         counts: (B, N) how often each replicate holds each image.
 
     Returns:
-        (B,); more than two classes: mean over the classes, one against the rest.
+        (B,); more than two classes: mean over the classes, one against the rest. nan where a replicate
+        lacks a class.
     """
     n_classes = probabilities.shape[1]
     areas = []
@@ -70,5 +101,6 @@ def replicated_auc(labels: np.ndarray, probabilities: np.ndarray, counts: np.nda
         # Pairs of a positive and a negative in the right order; among equal scores, half of them.
         below = np.cumsum(negative, axis=1) - negative / 2
         n_pairs = positive.sum(axis=1) * negative.sum(axis=1)
-        areas.append((positive * below).sum(axis=1) / n_pairs)
+        with np.errstate(invalid="ignore"):
+            areas.append((positive * below).sum(axis=1) / n_pairs)
     return np.mean(areas, axis=0)

@@ -2,13 +2,18 @@
 
 import math
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import yaml
 
 from mindspore_dpus.cli import plain
-from mindspore_dpus.data.samples import read_table
+from mindspore_dpus.data.samples import class_names, read_table
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.evaluation.by_group import with_groups
+from mindspore_dpus.evaluation.plots import FUSED
+from mindspore_dpus.evaluation.predictions import read_predictions
 from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.run import STAGES_FILE, read_json
 from mindspore_dpus.sampling.strategies import BASELINE
@@ -45,6 +50,31 @@ def fused_metric(case: Case, split: str, metric: str) -> float:
     # Some are of more than two classes only.
     value = metrics.get(metric, {"value": None})["value"]
     return math.nan if value is None else value
+
+
+class Fused(NamedTuple):
+    """What a finished run's fused ensemble says of a split.
+
+    Args:
+        paths: (N,) of the images.
+        groups: (N,) what they belong to; empty where the data do not say.
+        labels: (N,) class indices.
+        probabilities: (N, C).
+    """
+
+    paths: np.ndarray
+    groups: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+
+
+def fused_output(case: Case, split: str) -> Fused:
+    """The fused predictions of a finished run."""
+    samples = read_table(case.folder / "samples.csv")
+    file, classes = case.folder / f"predictions_{split}.csv", class_names(samples)
+    table = with_groups(read_table(file), samples)
+    labels, outputs = read_predictions(file, classes)
+    return Fused(table["path"].to_numpy(), table["group"].to_numpy(), labels, outputs[FUSED])
 
 
 def training_seconds(case: Case) -> float:

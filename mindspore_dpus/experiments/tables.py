@@ -5,15 +5,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mindspore_dpus.data.samples import class_names, read_table, write_table
+from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.evaluation import grid_plots
-from mindspore_dpus.evaluation.plots import FUSED
-from mindspore_dpus.evaluation.predictions import read_predictions
 from mindspore_dpus.experiments.details import write_details
-from mindspore_dpus.experiments.differences import paired_difference
-from mindspore_dpus.experiments.finished import is_done, measured
+from mindspore_dpus.experiments.differences import Pair, paired_difference
+from mindspore_dpus.experiments.finished import Fused, fused_output, is_done, measured
 from mindspore_dpus.experiments.formats import latex, markdown, number
 from mindspore_dpus.experiments.grid import Case, Experiment
+from mindspore_dpus.experiments.groups import write_groups
 from mindspore_dpus.experiments.show import mean_and_sd, write_displays
 from mindspore_dpus.run import write_text
 
@@ -26,12 +25,13 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
         cases: its runs; those that are not done are left out.
         output: where to: ``results.csv`` (a row a run), ``table.csv``, ``table.md``, ``table.tex``
             (mean and standard deviation over the seeds), ``figure.svg``, ``write_details``,
-            ``write_displays``.
+            ``write_groups``, ``write_displays``.
 
     Returns:
         The table: a row a cell; ``split``; ``runs``; for each metric ``<metric>_mean`` and ``_sd``
         (over the seeds); and, with a reference, ``difference``, ``difference_low``,
-        ``difference_high`` of the AUC.
+        ``difference_high`` of the AUC (interval over seeds and images), and, where all images have a
+        group, ``group_difference_low``, ``group_difference_high`` (over seeds and groups).
     """
     done = [case for case in cases if is_done(case)]
     axes, split = list(experiment.axes), experiment.split
@@ -45,6 +45,7 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
     )
     write_table(results, output / "results.csv")
     write_details(done, split, output)
+    write_groups(done, split, output)
     rows = []
     for cell in dict.fromkeys(tuple(case.cell.values()) for case in done):
         part = results[(results[axes] == list(cell)).all(axis=1)]
@@ -66,7 +67,7 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
 
 
 def _difference(cell: dict[str, str], experiment: Experiment, done: list[Case]) -> dict:
-    """AUC of a cell minus that of its reference: mean over shared seeds, and a bootstrap interval."""
+    """AUC of a cell minus that of its reference: mean over shared seeds, and bootstrap intervals."""
     other = cell | experiment.reference
     if other == cell:
         return {}
@@ -76,15 +77,18 @@ def _difference(cell: dict[str, str], experiment: Experiment, done: list[Case]) 
     if not seeds:
         return {}
     split = experiment.split
-    pairs = [(_fused_output(own[s], split), _fused_output(reference[s], split)) for s in seeds]
-    mean, low, high = paired_difference(pairs)
-    return {"difference": mean, "difference_low": low, "difference_high": high}
+    pairs = [(fused_output(own[s], split), fused_output(reference[s], split)) for s in seeds]
+    mean, low, high = paired_difference([_pair(one, other, one.paths) for one, other in pairs])
+    found = {"difference": mean, "difference_low": low, "difference_high": high}
+    if all((one.groups != "").all() for one, _ in pairs):
+        by_group = [_pair(one, other, one.groups) for one, other in pairs]
+        _, low, high = paired_difference(by_group, stratified=False)
+        found |= {"group_difference_low": low, "group_difference_high": high}
+    return found
 
 
-def _fused_output(case: Case, split: str) -> tuple[np.ndarray, np.ndarray]:
-    classes = class_names(read_table(case.folder / "samples.csv"))
-    labels, outputs = read_predictions(case.folder / f"predictions_{split}.csv", classes)
-    return labels, outputs[FUSED]
+def _pair(one: Fused, other: Fused, units: np.ndarray) -> Pair:
+    return Pair(one.labels, one.probabilities, other.probabilities, units)
 
 
 def _readable(table: pd.DataFrame, axes: list[str], metrics: list[str], split: str) -> pd.DataFrame:
@@ -94,9 +98,17 @@ def _readable(table: pd.DataFrame, axes: list[str], metrics: list[str], split: s
         pairs = zip(table[f"{metric}_mean"], table[f"{metric}_sd"], strict=True)
         readable[grid_plots.metric_title(metric, split)] = [number(mean, sd) for mean, sd in pairs]
     if "difference" in table:
-        columns = ["difference", "difference_low", "difference_high"]
         readable[f"{split} AUC difference"] = [
-            f"{d:+.4f} [{low:+.4f}, {high:+.4f}]" if np.isfinite(d) else "reference"
-            for d, low, high in table[columns].to_numpy()
+            f"{d:+.4f} {_interval(low, high)}" if np.isfinite(d) else "reference"
+            for d, low, high in table[["difference", "difference_low", "difference_high"]].to_numpy()
+        ]
+    if "group_difference_low" in table:
+        limits = table[["group_difference_low", "group_difference_high"]].to_numpy()
+        readable["over groups"] = [
+            _interval(*pair) if np.isfinite(pair).all() else "" for pair in limits
         ]
     return readable
+
+
+def _interval(low: float, high: float) -> str:
+    return f"[{low:+.4f}, {high:+.4f}]"

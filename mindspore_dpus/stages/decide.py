@@ -267,6 +267,6 @@ def _training_prior(run: RunFolder, config: Config) -> float:
 
 def _groups(table: pd.DataFrame, config: Config) -> int | None:
     """How many groups the defects of a table come from; an image without one stands alone."""
-    groups = table["group"][table["label"] == config.data.positive].astype(str)
+    groups = table["group"][table["label"] == config.data.positive]
     named = groups[groups != ""]
     return named.nunique() + len(groups) - len(named) if len(named) else None

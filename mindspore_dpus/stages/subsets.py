@@ -218,7 +218,7 @@ def make_diagnostics(run: RunFolder, config: Config) -> None:
             index = pd.Index(paths)
             drawn = {name: np.flatnonzero(index.isin(chosen)) for name, chosen in subsets.items()}
             table = diagnose(
-                features, groups["group"].to_numpy(), drawn, truth, random_state=config.seed
+                features, groups["group"].to_numpy(int), drawn, truth, random_state=config.seed
             )
             tables.append(table.assign(label=label))
             rows, places = embed(features, config.seed)

@@ -1,11 +1,13 @@
 """Differences of AUC and their intervals."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from mindspore_dpus.evaluation.metrics import roc_auc
-from mindspore_dpus.experiments.differences import paired_difference, replicated_auc
+from mindspore_dpus.experiments.differences import Pair, paired_difference, replicated_auc
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -20,23 +22,87 @@ def test_replicates_have_the_auc_of_the_images_that_they_hold(n_classes):
     assert replicated_auc(labels, scores, counts) == pytest.approx(expected)
 
 
-def test_paired_difference_of_equal_methods_is_nothing():
+def two(scores):
+    return np.stack([1 - scores, scores], axis=1)
+
+
+def made_pairs(n_seeds, n=100, shift=0.3):
+    """A good and a random method on the same images with every seed."""
     rng = np.random.default_rng(0)
-    labels = np.repeat([0, 1], 20)
-    scores = rng.random((40, 2))
-    method = (labels, scores / scores.sum(1, keepdims=True))
-    assert paired_difference([(method, method)] * 3, 50) == (0, 0, 0)
+    labels, units = np.repeat([0, 1], n // 2), np.arange(n).astype(str)
+    pairs = []
+    for _ in range(n_seeds):
+        good = np.clip(0.5 + shift * (labels - 0.5) + rng.normal(0, 0.1, n), 0, 1)
+        pairs.append(Pair(labels, two(good), two(rng.random(n)), units))
+    return pairs
+
+
+def test_paired_difference_of_equal_methods_is_nothing():
+    pairs = [dataclasses.replace(pair, other=pair.one) for pair in made_pairs(3, 40)]
+    assert paired_difference(pairs, n_bootstrap=50) == (0, 0, 0)
+    assert paired_difference(pairs, stratified=False, n_bootstrap=50) == (0, 0, 0)
 
 
 def test_paired_difference_of_a_better_method_is_its_gain():
-    rng = np.random.default_rng(0)
-    labels = np.repeat([0, 1], 50)
-    pairs, expected = [], []
-    for _ in range(4):
-        good = np.clip(0.5 + 0.3 * (labels - 0.5) + rng.normal(0, 0.1, 100), 0, 1)
-        poor = rng.random(100)
-        pairs.append([(labels, np.stack([1 - s, s], 1)) for s in (good, poor)])
-        expected.append(roc_auc_score(labels, good) - roc_auc_score(labels, poor))
-    mean, low, high = paired_difference(pairs, 200)
+    pairs = made_pairs(4)
+    expected = [
+        roc_auc_score(p.labels, p.one[:, 1]) - roc_auc_score(p.labels, p.other[:, 1]) for p in pairs
+    ]
+    mean, low, high = paired_difference(pairs, n_bootstrap=200)
     assert mean == pytest.approx(np.mean(expected))
     assert 0 < low < mean < high
+
+
+def width(interval):
+    _, low, high = interval
+    return high - low
+
+
+def test_more_seeds_on_the_same_images_do_not_make_images_less_uncertain():
+    (pair,) = made_pairs(1)
+    alone = width(paired_difference([pair], n_bootstrap=2000))
+    assert width(paired_difference([pair] * 16, n_bootstrap=2000)) == pytest.approx(alone, rel=0.1)
+    # Other images with every seed do.
+    others = [dataclasses.replace(pair, units=np.char.add(f"{i}/", pair.units)) for i in range(16)]
+    assert width(paired_difference(others, n_bootstrap=2000)) < alone / 2
+
+
+def test_the_interval_is_that_of_a_bootstrap_over_images_class_by_class():
+    (pair,) = made_pairs(1, shift=0.05)
+    rng = np.random.default_rng(1)
+    replicates = []
+    for _ in range(2000):
+        rows = np.concatenate([rng.integers(0, 50, 50), rng.integers(50, 100, 50)])
+        labels = pair.labels[rows]
+        areas = [roc_auc_score(labels, scores[rows, 1]) for scores in (pair.one, pair.other)]
+        replicates.append(areas[0] - areas[1])
+    low, high = np.quantile(replicates, [0.025, 0.975])
+    _, ours_low, ours_high = paired_difference([pair], n_bootstrap=2000)
+    assert (ours_low, ours_high) == pytest.approx((low, high), abs=0.02)
+
+
+def test_images_of_a_group_are_drawn_together():
+    # In one group the one method is right and the other wrong; in the other group, the other way round.
+    labels = np.array([0, 1, 0, 1])
+    scores = np.array([0.1, 0.2, 0.2, 0.1])
+    pair = Pair(labels, two(scores), two(1 - scores), np.array(["a", "a", "b", "b"]))
+    # A replicate has both groups, or one of them twice: -1, 0 or 1, as images alone would not be.
+    assert paired_difference([pair], stratified=False, n_bootstrap=200) == (0, -1, 1)
+
+
+def test_a_replicate_without_a_class_has_no_say():
+    pair = Pair(
+        np.array([0, 1]), two(np.array([0.1, 0.9])), two(np.array([0.9, 0.1])), np.array(["a", "b"])
+    )
+    assert paired_difference([pair], stratified=False, n_bootstrap=50) == (1, 1, 1)
+
+
+def test_seeds_with_other_images_are_found_again():
+    first, second = made_pairs(2, 40)
+    some = np.random.default_rng(0).permutation(40)[:30]
+    part = Pair(second.labels[some], second.one[some], second.other[some], second.units[some])
+    mean, low, high = paired_difference([first, part], n_bootstrap=300)
+    assert low < mean < high
+    assert mean == pytest.approx(
+        np.mean([paired_difference([pair], n_bootstrap=1)[0] for pair in (first, part)])
+    )

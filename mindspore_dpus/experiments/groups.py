@@ -1,0 +1,74 @@
+"""Where the methods of a grid fail: AUC of each group of images (one casting), and within groups."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.evaluation.by_group import within_groups_auc
+from mindspore_dpus.evaluation.metrics import roc_auc
+from mindspore_dpus.experiments.finished import Fused, fused_output
+from mindspore_dpus.experiments.formats import latex, markdown, number
+from mindspore_dpus.experiments.grid import Case
+from mindspore_dpus.run import write_text
+
+ALL, WITHIN = "all images", "within groups"
+# Groups that a page has room for.
+MOST = 12
+
+
+def write_groups(done: list[Case], split: str, output: Path) -> pd.DataFrame:
+    """Write ``groups.csv``, ``.md`` and ``.tex``, where the images have groups.
+
+    Args:
+        done: finished runs.
+        split: whose predictions.
+        output: the experiment's folder.
+
+    Returns:
+        The table of ``groups.csv``: the axes, ``seed``, ``split``, and the AUC of ``all images``,
+        ``within groups`` (pairs of the same group), and of each ``group <name>`` that holds every
+        class, the largest first. The other two have means and standard deviations over the seeds, of
+        ``MOST`` groups.
+    """
+    fused = [fused_output(case, split) for case in done]
+    if not all((one.groups != "").any() for one in fused):
+        return pd.DataFrame()
+    table = pd.DataFrame(
+        [
+            {**case.cell, "seed": case.seed, "split": split, **_areas(one)}
+            for case, one in zip(done, fused, strict=True)
+        ]
+    )
+    if len(table):
+        write_table(table.round(4), output / "groups.csv")
+        readable = _readable(table, list(done[0].cell))
+        write_text(output / "groups.md", markdown(readable))
+        write_text(output / "groups.tex", latex(readable))
+    return table
+
+
+def _areas(fused: Fused) -> dict[str, float]:
+    labels, probabilities, groups = fused.labels, fused.probabilities, fused.groups
+    areas = {
+        ALL: roc_auc(labels, probabilities),
+        WITHIN: within_groups_auc(labels, probabilities, groups),
+    }
+    names, sizes = np.unique(groups[groups != ""], return_counts=True)
+    for group in names[np.argsort(-sizes, kind="stable")]:
+        here = groups == group
+        if len(np.unique(labels[here])) == probabilities.shape[1]:
+            areas[f"group {group}"] = roc_auc(labels[here], probabilities[here])
+    return areas
+
+
+def _readable(table: pd.DataFrame, axes: list[str]) -> pd.DataFrame:
+    """A row a cell, as text."""
+    rows = []
+    for cell, part in table.groupby(axes, sort=False):
+        row = dict(zip(axes, map(str, cell), strict=True))
+        for name in table.columns[len(axes) + 2 :][: 2 + MOST]:
+            row[name] = number(part[name].mean(), part[name].std(ddof=1))
+        rows.append(row)
+    return pd.DataFrame(rows)
