@@ -147,9 +147,9 @@ def evaluate(
         choose: choose a decision on these images, to go by elsewhere.
 
     Returns:
-        The folder with ``predictions.csv``, ``metrics.json``, with tiles ``tiles.csv``, and, where
-        there is a decision, ``decision.json`` and ``decision_test.json``; the metrics; and what a
-        terminal shows.
+        The folder with ``predictions.csv``, ``metrics.json``, with tiles ``tiles.csv``, with groups
+        ``by_group.csv``, and, where there is a decision, ``decision.json`` and ``decision_test.json``;
+        the metrics; and what a terminal shows.
 
     Raises:
         UserError: no finished run, unreadable images, or classes that the run never saw.
