@@ -106,6 +106,8 @@ def test_fills_the_run_folder(run):
         "embedding.csv",
         "environment.json",
         "features.npz",
+        "fusion_test.csv",
+        "fusion_val.csv",
         "groups.csv",
         "heatmaps/test.csv",
         "metrics.json",

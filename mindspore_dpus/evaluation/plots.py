@@ -161,6 +161,31 @@ def learning_rate_range(curve: pd.DataFrame, suggested: float) -> str:
     return to_svg(figure)
 
 
+def fusion(tables: dict[str, pd.DataFrame]) -> str:
+    """AUC against the number of fused members.
+
+    Args:
+        tables: split -> as ``fusion_curve`` makes it.
+    """
+    figure, (axis,) = plain_axes()
+    for (split, table), colour in zip(tables.items(), (COLOURS[FUSED], MEMBER_COLOUR), strict=False):
+        means, sds = table["auc_mean"].astype(float), pd.to_numeric(table["auc_sd"]).fillna(0.0)
+        axis.errorbar(
+            table["members"],
+            means,
+            yerr=sds,
+            fmt="o-",
+            color=colour,
+            capsize=3,
+            markersize=4,
+            label=split,
+        )
+    axis.set_xticks(table["members"])
+    axis.set(xlabel="fused members", ylabel="AUC")
+    axis.legend(frameon=False, fontsize=8)
+    return to_svg(figure)
+
+
 def group_shares(whole: pd.Series, subsets: pd.DataFrame) -> str:
     """Share of each group in the whole class (bars) and in every subset (dots).
 

@@ -71,6 +71,7 @@ def write_report(run: Path, root: Path) -> None:
         metric_names=[m for m in SHOWN if m in models[plots.FUSED]],
         per_class=_per_class(metrics["test"]),
         results=[_results(split, metrics[split]) for split in ("test", "val")],
+        fusion=_fusion(run),
         curves=_curves(labels, outputs, classes, positive),
         confusion=plots.confusion(np.array(metrics["test"]["confusion_matrix"]), classes),
         by_group=by_group_section(run, samples, predictions, classes),
@@ -263,6 +264,12 @@ def _curves(
         ordered = {n: scores[n] for n in sorted(scores, key=lambda n: n == plots.FUSED)}
         figures.append(plots.curves(labels == index, ordered, classes[index]))
     return "\n".join(figures)
+
+
+def _fusion(run: Path) -> str:
+    """AUC against the number of fused members; of one member there is no curve."""
+    tables = {split: read_table(run / f"fusion_{split}.csv") for split in ("test", "val")}
+    return plots.fusion(tables) if len(tables["test"]) > 1 else ""
 
 
 def _heatmaps(run: Path) -> dict[str, Path]:

@@ -8,7 +8,7 @@ import pandas as pd
 from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.evaluation import plots
 from mindspore_dpus.evaluation.metrics import CLASS_METRICS
-from mindspore_dpus.experiments.formats import latex, markdown, number
+from mindspore_dpus.experiments.formats import latex, markdown, over_seeds
 from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.run import read_json, write_text
 
@@ -48,18 +48,10 @@ def write_details(done: list[Case], split: str, output: Path) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     if rows:
         write_table(table, output / "classes.csv")
-        readable = _readable(table, [*done[0].cell, "class"])
+        keys = [*done[0].cell, "class"]
+        readable = over_seeds(table, keys, list(CLASS_METRICS))
+        support = table.groupby(keys, sort=False)["support"].mean()
+        readable["support"] = [f"{n:g}" for n in support]
         write_text(output / "classes.md", markdown(readable))
         write_text(output / "classes.tex", latex(readable))
     return table
-
-
-def _readable(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """A row a cell and class, as text."""
-    rows = []
-    for key, part in table.groupby(keys, sort=False):
-        row = dict(zip(keys, map(str, key), strict=True))
-        for name in CLASS_METRICS:
-            row[name] = number(part[name].mean(), part[name].std(ddof=1))
-        rows.append(row | {"support": f"{part['support'].mean():g}"})
-    return pd.DataFrame(rows)

@@ -46,3 +46,16 @@ def number(mean: float, sd: float, percent: bool = False) -> str:
     digits = 1 if not percent and abs(mean) >= 10 else digits
     shown = [f"{v:.3g}" if small else f"{scale * v:.{digits}f}" for v in (mean, sd)]
     return " ± ".join(shown if math.isfinite(sd) else shown[:1])
+
+
+def over_seeds(table: pd.DataFrame, keys: list[str], columns: list[str]) -> pd.DataFrame:
+    """Mean and standard deviation of some columns, as text; a row for each combination of the keys."""
+    rows = []
+    for key, part in table.groupby(keys, sort=False):
+        row = dict(zip(keys, map(str, key), strict=True))
+        for name in columns:
+            row[name] = (
+                number(part[name].mean(), part[name].std(ddof=1)) if part[name].notna().any() else ""
+            )
+        rows.append(row)
+    return pd.DataFrame(rows)

@@ -9,7 +9,7 @@ from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.evaluation.by_group import within_groups_auc
 from mindspore_dpus.evaluation.metrics import roc_auc
 from mindspore_dpus.experiments.finished import Fused, fused_output
-from mindspore_dpus.experiments.formats import latex, markdown, number
+from mindspore_dpus.experiments.formats import latex, markdown, over_seeds
 from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.run import write_text
 
@@ -43,7 +43,9 @@ def write_groups(done: list[Case], split: str, output: Path) -> pd.DataFrame:
     )
     if len(table):
         write_table(table.round(4), output / "groups.csv")
-        readable = _readable(table, list(done[0].cell))
+        axes = list(done[0].cell)
+        shown = table.columns[len(axes) + 2 :][: 2 + MOST].tolist()
+        readable = over_seeds(table, axes, shown)
         write_text(output / "groups.md", markdown(readable))
         write_text(output / "groups.tex", latex(readable))
     return table
@@ -61,14 +63,3 @@ def _areas(fused: Fused) -> dict[str, float]:
         if len(np.unique(labels[here])) == probabilities.shape[1]:
             areas[f"group {group}"] = roc_auc(labels[here], probabilities[here])
     return areas
-
-
-def _readable(table: pd.DataFrame, axes: list[str]) -> pd.DataFrame:
-    """A row a cell, as text."""
-    rows = []
-    for cell, part in table.groupby(axes, sort=False):
-        row = dict(zip(axes, map(str, cell), strict=True))
-        for name in table.columns[len(axes) + 2 :][: 2 + MOST]:
-            row[name] = number(part[name].mean(), part[name].std(ddof=1))
-        rows.append(row)
-    return pd.DataFrame(rows)

@@ -11,6 +11,7 @@ from mindspore_dpus.experiments.details import write_details
 from mindspore_dpus.experiments.differences import Pair, paired_difference
 from mindspore_dpus.experiments.finished import Fused, fused_output, is_done, measured
 from mindspore_dpus.experiments.formats import latex, markdown, number
+from mindspore_dpus.experiments.fusion import write_fusion
 from mindspore_dpus.experiments.grid import Case, Experiment
 from mindspore_dpus.experiments.groups import write_groups
 from mindspore_dpus.experiments.show import mean_and_sd, write_displays
@@ -25,7 +26,7 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
         cases: its runs; those that are not done are left out.
         output: where to: ``results.csv`` (a row a run), ``table.csv``, ``table.md``, ``table.tex``
             (mean and standard deviation over the seeds), ``figure.svg``, ``write_details``,
-            ``write_groups``, ``write_displays``.
+            ``write_groups``, ``write_fusion``, ``write_displays``.
 
     Returns:
         The table: a row a cell; ``split``; ``runs``; for each metric ``<metric>_mean`` and ``_sd``
@@ -46,6 +47,7 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
     write_table(results, output / "results.csv")
     write_details(done, split, output)
     write_groups(done, split, output)
+    write_fusion(done, split, output)
     rows = []
     for cell in dict.fromkeys(tuple(case.cell.values()) for case in done):
         part = results[(results[axes] == list(cell)).all(axis=1)]

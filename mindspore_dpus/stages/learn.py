@@ -13,6 +13,7 @@ from mindspore_dpus.data.samples import find_samples, write_table
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation import plots
 from mindspore_dpus.evaluation.by_group import has_groups, write_group_table
+from mindspore_dpus.evaluation.fusion_curve import read_fusion_curve
 from mindspore_dpus.evaluation.predictions import compute_metrics, predictions_table
 from mindspore_dpus.evaluation.report import write_report
 from mindspore_dpus.fusion import fuse
@@ -215,8 +216,9 @@ def make_predictions(run: RunFolder, config: Config, root: Path) -> None:
 
 
 def make_metrics(run: RunFolder, config: Config) -> None:
-    """``metrics.json``: every metric of the fused ensemble and of each model, on val and test; where
-    the data name groups, ``by_group_val.csv`` and ``by_group_test.csv``."""
+    """``metrics.json``: every metric of the fused ensemble and of each model, on val and test;
+    ``fusion_val.csv``, ``fusion_test.csv``; and, where the data name groups, ``by_group_val.csv``,
+    ``by_group_test.csv``."""
 
     table, classes, _ = read_samples(run)
 
@@ -224,6 +226,7 @@ def make_metrics(run: RunFolder, config: Config) -> None:
         for split in EVALUATED:
             predictions = run / f"predictions_{split}.csv"
             write_group_table(table, predictions, classes, run / f"by_group_{split}.csv")
+            write_table(read_fusion_curve(predictions, classes).round(4), run / f"fusion_{split}.csv")
         metrics = {
             split: compute_metrics(run / f"predictions_{split}.csv", classes, config)
             for split in EVALUATED
@@ -232,7 +235,8 @@ def make_metrics(run: RunFolder, config: Config) -> None:
 
     parts = [settings(config.evaluation), config.seed]
     grouped = [split for split in EVALUATED if has_groups(table[table["split"] == split])]
-    artefacts = ["metrics.json", *(f"by_group_{split}.csv" for split in grouped)]
+    artefacts = ["metrics.json", *(f"fusion_{split}.csv" for split in EVALUATED)]
+    artefacts += [f"by_group_{split}.csv" for split in grouped]
     run.stage("metrics", parts, artefacts, make, version=2)
 
 

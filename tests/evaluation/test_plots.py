@@ -43,6 +43,7 @@ POD = {
     "a90": 6.5,
     "a90_limit": 8.25,
 }
+FUSION = pd.DataFrame({"members": [1, 2], "auc_mean": [0.7, 0.75], "auc_sd": [0.1, ""]})
 SHARES = pd.Series([0.5, 0.3, 0.2], index=[0, 1, 2])
 FIGURES = {
     "curves": (
@@ -78,6 +79,10 @@ FIGURES = {
     "pod_without_limit": (
         lambda: plots.pod(POD | {"a90_limit": None, "a90": 20.0}),
         ["POD", "probability of detection"],
+    ),
+    "fusion": (
+        lambda: plots.fusion({"test": FUSION, "val": FUSION}),
+        ["fused members", "AUC", "test", "val", "2"],
     ),
     "group_shares": (
         lambda: plots.group_shares(SHARES, pd.DataFrame([SHARES, SHARES], index=["00", "01"])),

@@ -1,0 +1,41 @@
+"""What more members bring: AUC of a grid's methods against the number of fused members."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from mindspore_dpus.data.samples import class_names, read_table, write_table
+from mindspore_dpus.evaluation.fusion_curve import read_fusion_curve
+from mindspore_dpus.experiments.formats import latex, markdown, over_seeds
+from mindspore_dpus.experiments.grid import Case
+from mindspore_dpus.run import write_text
+
+
+def write_fusion(done: list[Case], split: str, output: Path) -> pd.DataFrame:
+    """Write ``fusion.csv``, ``.md`` and ``.tex``, where some run has more than one member.
+
+    Args:
+        done: finished runs.
+        split: whose predictions.
+        output: the experiment's folder.
+
+    Returns:
+        The table of ``fusion.csv``: the axes, ``seed``, ``split``, and the AUC of ``1 fused``,
+        ``2 fused`` and so on, each the mean over which members they are (``fusion_curve``). The other
+        two have means and standard deviations over the seeds.
+    """
+    rows, most = [], 0
+    for case in done:
+        classes = class_names(read_table(case.folder / "samples.csv"))
+        curve = read_fusion_curve(case.folder / f"predictions_{split}.csv", classes)
+        most = max(most, len(curve))
+        areas = {f"{m} fused": a for m, a in zip(curve["members"], curve["auc_mean"], strict=True)}
+        rows.append({**case.cell, "seed": case.seed, "split": split, **areas})
+    table = pd.DataFrame(rows)
+    if most < 2:
+        return table
+    write_table(table.round(4), output / "fusion.csv")
+    readable = over_seeds(table, list(done[0].cell), [f"{m} fused" for m in range(1, most + 1)])
+    write_text(output / "fusion.md", markdown(readable))
+    write_text(output / "fusion.tex", latex(readable))
+    return table
