@@ -44,7 +44,7 @@ FLOORS = [
         "export",
     ],
     ["stages"],
-    ["pipeline", "experiments", "benchmarks"],
+    ["pipeline", "terminal", "finished_run", "experiments", "benchmarks"],
     ["tools"],
 ]
 FLOOR_OF = {
@@ -78,6 +78,8 @@ WITHOUT_MINDSPORE = [
     "training.selection",
     "training.schedules",
     "pipeline",
+    "finished_run",
+    "terminal",
     "deploy",
     "options",
     "processes",

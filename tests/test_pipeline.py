@@ -18,17 +18,10 @@ from mindspore_dpus.deploy.batch import predict_files
 from mindspore_dpus.deploy.rule import go_by
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.decision import Decision
-from mindspore_dpus.pipeline import (
-    evaluate,
-    export,
-    load_scorer,
-    localisation_line,
-    predict,
-    summary,
-    train,
-    write_heatmaps,
-)
+from mindspore_dpus.finished_run import evaluate, export, load_scorer, predict, write_heatmaps
+from mindspore_dpus.pipeline import train
 from mindspore_dpus.run import RunFolder
+from mindspore_dpus.terminal import localisation_line, summary
 from mindspore_dpus.training.checkpoint import load_checkpoint
 
 LEARNING = ["members", "predictions", "metrics", "heatmaps", "decision", "report"]

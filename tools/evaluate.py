@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mindspore_dpus.deploy.rule import add_rule_options, read_rule
 from mindspore_dpus.errors import one_line_errors
+from mindspore_dpus.finished_run import evaluate
 from mindspore_dpus.options import OneLineParser
-from mindspore_dpus.pipeline import evaluate
 
 
 @one_line_errors

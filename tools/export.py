@@ -11,8 +11,8 @@ from pathlib import Path
 from mindspore_dpus.deploy.bundle import json_path
 from mindspore_dpus.deploy.rule import add_decision_option, read_decision
 from mindspore_dpus.errors import one_line_errors
+from mindspore_dpus.finished_run import export
 from mindspore_dpus.options import OneLineParser
-from mindspore_dpus.pipeline import export
 
 
 @one_line_errors

@@ -32,13 +32,13 @@ def load_scorer(args) -> Scorer:
         raise UserError("--threads is for --model")
     # Imported late: a graph needs nothing of it, and a PC on the line has nothing of it.
     try:
-        from mindspore_dpus import pipeline
+        from mindspore_dpus import finished_run
     except ModuleNotFoundError as error:
         raise UserError(
             f"--run needs {error.name}, which is not installed here: use --model with a graph of "
             "tools/export.py, or install the whole of mindspore_dpus"
         ) from None
-    return pipeline.load_scorer(args.run, args.target)
+    return finished_run.load_scorer(args.run, args.target)
 
 
 @one_line_errors
@@ -100,10 +100,10 @@ def main() -> int:
     else:
         summary = predict_files(scorer, files, args.output, args.format, args.batch)
         if args.heatmaps:
-            from mindspore_dpus import pipeline
+            from mindspore_dpus import finished_run
 
             kind = args.format or format_of(args.output)
-            shown = pipeline.write_heatmaps(scorer, args.output, kind, args.heatmaps, files)
+            shown = finished_run.write_heatmaps(scorer, args.output, kind, args.heatmaps, files)
             print(f"{args.heatmaps}: {shown} heatmaps, and heatmaps.csv")
     print("\n".join(summary.lines(args.output)))
     return 1 if summary.look else 0

@@ -4,7 +4,8 @@ import sys
 
 from mindspore_dpus.cli import parse_config
 from mindspore_dpus.errors import one_line_errors
-from mindspore_dpus.pipeline import leading, summary, train
+from mindspore_dpus.pipeline import leading, train
+from mindspore_dpus.terminal import summary
 
 
 @one_line_errors

@@ -19,11 +19,11 @@ from mindspore_dpus.evaluation import plots
 from mindspore_dpus.evaluation.audit_section import audit_section
 from mindspore_dpus.evaluation.by_group_section import by_group_section
 from mindspore_dpus.evaluation.decision_section import decision_section
+from mindspore_dpus.evaluation.groups_section import groups_section
 from mindspore_dpus.evaluation.metrics import METRICS, MULTI_CLASS_METRICS
 from mindspore_dpus.evaluation.predictions import positive_index, read_predictions, worst_errors
 from mindspore_dpus.run import read_json, write_text
 
-EXAMPLES = 8
 WORST = 12
 HEATMAPS = "heatmaps/test.csv"
 THUMBNAIL = 128
@@ -64,7 +64,7 @@ def write_report(run: Path, root: Path) -> None:
         data=_data(samples, classes),
         audit=audit_section(run, thumbnails),
         member_counts=_member_counts(samples, subsets),
-        groups=_groups(run, subsets, thumbnails),
+        groups=groups_section(run, subsets, thumbnails),
         training=plots.training_curves(histories),
         halvings={name: n for name, table in histories.items() if (n := table["halvings"].max())},
         lr_range=_lr_range(run, config),
@@ -151,72 +151,6 @@ def _data(samples: pd.DataFrame, classes: list[str]) -> list[SimpleNamespace]:
 def _member_counts(samples: pd.DataFrame, subsets: pd.DataFrame) -> dict[str, int]:
     first = subsets[subsets["member"] == subsets["member"].iloc[0]]
     return first.merge(samples[["path", "label"]])["label"].value_counts().to_dict()
-
-
-def _groups(run: Path, subsets: pd.DataFrame, thumbnails: _Thumbnails) -> list[SimpleNamespace]:
-    """For each class that is drawn: its groups, examples, and their shares in every subset."""
-    if not (run / "groups.csv").exists():
-        return []
-    groups = read_table(run / "groups.csv").astype({"group": int})
-    drawn = subsets[subsets["member"] != plots.BASELINE].merge(groups, on="path")
-    measured = read_table(run / "diagnostics.csv")
-    places = read_table(run / "embedding.csv").merge(groups[["path", "group"]], on="path")
-    parts = []
-    for label, table in groups.groupby("label"):
-        whole = table["group"].value_counts(normalize=True).sort_index()
-        counts = drawn[drawn["label"] == label].groupby("member")["group"].value_counts().unstack()
-        shares = counts.reindex(columns=whole.index).fillna(0.0)
-        shares = shares.div(shares.sum(axis=1), axis=0)
-        shown = places[places["label"] == label]
-        first = drawn["path"][drawn["member"] == drawn["member"].min()]
-        parts.append(
-            SimpleNamespace(
-                label=label,
-                diagnostics=_diagnostics(measured[measured["label"] == label]),
-                truth_is_known="agreement" in measured,
-                embedding=plots.embedding(shown, shown["path"].isin(first).to_numpy()),
-                total=len(table),
-                deviation=float((shares - whole).abs().to_numpy().max()),
-                figure=plots.group_shares(whole, shares),
-                groups=[
-                    SimpleNamespace(
-                        name=group,
-                        size=len(part),
-                        share=len(part) / len(table),
-                        images=[thumbnails(path) for path in _spread(part["path"])],
-                    )
-                    for group, part in table.groupby("group")
-                ],
-            )
-        )
-    return parts
-
-
-DIAGNOSTICS = {
-    "share_deviation": "largest difference of a group's share",
-    "true_share_deviation": "the same for the true sub-populations",
-    "chi_squared": "chi-squared of the group counts",
-    "energy": "energy distance in feature space",
-    "mmd": "squared MMD in feature space",
-    "silhouette": "mean silhouette of the groups",
-    "agreement": "agreement of the groups with the true sub-populations",
-}
-
-
-def _diagnostics(table: pd.DataFrame) -> list[SimpleNamespace]:
-    """Mean and standard deviation of each measure, for the subsets and for random draws."""
-    rows = []
-    for name, title in DIAGNOSTICS.items():
-        if name in table and (table[name] != "").all():
-            values = table[name].astype(float).groupby(table["kind"])
-            rows.append(SimpleNamespace(title=title, mean=values.mean(), sd=values.std(ddof=0)))
-    return rows
-
-
-def _spread(paths: pd.Series) -> list[str]:
-    """A few paths, evenly spread over the list: neighbours often show the same part."""
-    places = np.linspace(0, len(paths) - 1, min(EXAMPLES, len(paths))).round().astype(int)
-    return paths.iloc[places].tolist()
 
 
 def _histories(run: Path, names: list[str]) -> dict[str, pd.DataFrame]:
