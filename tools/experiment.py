@@ -13,7 +13,7 @@ from pathlib import Path
 from mindspore_dpus.errors import one_line_errors
 from mindspore_dpus.experiments.estimate import duration, estimate_seconds
 from mindspore_dpus.experiments.finished import is_done
-from mindspore_dpus.experiments.grid import expand, load_experiment, restrict
+from mindspore_dpus.experiments.grid import SPLITS, expand, load_experiment, restrict
 from mindspore_dpus.experiments.reuse import reuse
 from mindspore_dpus.experiments.runner import check_jobs, run_grid
 from mindspore_dpus.experiments.tables import write_results
@@ -26,6 +26,11 @@ def main() -> int:
     parser.add_argument("--config", required=True, type=Path, help="the experiment's YAML file")
     parser.add_argument("--output", help="folder of the experiment; default: the file's")
     parser.add_argument("--seeds", type=int, nargs="+", help="instead of the file's")
+    parser.add_argument(
+        "--split",
+        choices=SPLITS,
+        help="whose predictions the tables are about, instead of the file's; no run changes",
+    )
     parser.add_argument(
         "--only",
         nargs="+",
@@ -56,6 +61,7 @@ def main() -> int:
     experiment = load_experiment(args.config)
     experiment.output = args.output or experiment.output
     experiment.seeds = args.seeds or experiment.seeds
+    experiment.split = args.split or experiment.split
     restrict(experiment, args.only)
     cases = reuse(expand(experiment, options), args.reuse)
     if args.dry_run:

@@ -15,6 +15,7 @@ SHIPPED = {
     "proportion": 4,
     "subsets": 4,
     "table2": 2 * 9,
+    "training": 3 * 4,
 }
 
 
@@ -27,7 +28,7 @@ def test_the_shipped_experiments_expand(name, castings):
     path = REPOSITORY / "configs" / "experiments" / f"{name}.yaml"
     experiment = load_experiment(path)
     assert experiment.seeds == [0, 1, 2, 3, 4]
-    assert experiment.split == ("val" if name == "learning_rate" else "test")
+    assert experiment.split == ("val" if name in ("learning_rate", "training") else "test")
     assert f"--config configs/experiments/{name}.yaml" in path.read_text()
     experiment.seeds = [0]
     cases = expand(experiment, [f"--data.root={castings}"])

@@ -1,5 +1,6 @@
 """Grids that take finished runs from other experiments."""
 
+import dataclasses
 import re
 import shutil
 
@@ -86,3 +87,16 @@ def test_only_the_rest_is_made(finished, castings, tmp_path):
 def test_a_folder_that_is_not_there_is_named(others, tmp_path):
     with pytest.raises(UserError, match=f"--reuse {tmp_path}/none: there is no such folder"):
         reuse(others, [tmp_path / "none"])
+
+
+def test_the_same_runs_are_shown_on_another_split(finished, castings, tmp_path):
+    path = write_experiment(tmp_path)
+    options = (path, f"--data.root={castings}", "--reuse", str(finished.output), "--split", "val")
+    lines, errors = start(*options).communicate(timeout=300)
+    assert errors == ""
+    assert "| method | runs | val precision | val recall | val AUC | val AUC difference |" in lines
+    write_results(
+        dataclasses.replace(finished.experiment, split="val"), finished.cases, tmp_path / "val"
+    )
+    for name in RESULTS:
+        assert (tmp_path / "grid" / name).read_bytes() == (tmp_path / "val" / name).read_bytes(), name
