@@ -39,7 +39,7 @@ def tiny(castings, output, *options):
             "--sampling.n_clusters=2",
             "--sampling.n_subsets=2",
             "--sampling.baseline=true",
-            "--model.backbone=mobilenet_v2_035",
+            "--model.backbone=resnet18",
             "--model.pretrained=null",
             "--training.epochs=2",
             "--evaluation.n_bootstrap=20",

@@ -107,21 +107,21 @@ def together(config: Config, train: Callable[[dict, Device], None]) -> Iterator[
     path = Path(config.output) / CALL
     if device.rank == 0:
         path.unlink(missing_ok=True)  # Of a start that was killed.
-    _meet(device)
+    meet(device)
     if device.rank > 0:
         while not path.exists():
             time.sleep(PAUSE)
         work = read_json(path)
-        train(work, device) if work is not None else _meet(device)
+        train(work, device) if work is not None else meet(device)
         yield False
         return
     yield True
     if not path.exists():  # Every member was there already.
         call(path.parent, None)
-        _meet(device)
+        meet(device)
     path.unlink()
 
 
-def _meet(device: Device) -> None:
+def meet(device: Device) -> None:
     """Wait until all devices are here."""
     add_up(np.zeros(1, np.float32), device)

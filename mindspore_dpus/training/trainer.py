@@ -24,7 +24,7 @@ from mindspore_dpus.training.divergence import Diverged, check_outputs, check_st
 from mindspore_dpus.training.engine import Engine
 from mindspore_dpus.training.frozen import Tail, frozen_outputs
 from mindspore_dpus.training.inference import predict
-from mindspore_dpus.training.parallel import add_up, all_parts, check_agreement
+from mindspore_dpus.training.parallel import add_up, all_parts, check_agreement, meet
 from mindspore_dpus.training.schedules import learning_rate_factor
 from mindspore_dpus.training.selection import best_epoch, is_stale
 
@@ -102,6 +102,7 @@ class Trainer:
         """
         stamp = self.stamp | {"seed": seed}
         begin = time.perf_counter()
+        meet(self.device)  # The leading one may still be writing what an earlier call has learnt.
         history = self._resume(folder, stamp, start, data, report)
         check_agreement(len(history), self.device, folder)
         while len(history) < self.config.epochs and not self._is_stale(history):
