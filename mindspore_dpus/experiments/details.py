@@ -8,7 +8,7 @@ import pandas as pd
 from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.evaluation import plots
 from mindspore_dpus.evaluation.metrics import CLASS_METRICS
-from mindspore_dpus.experiments.formats import latex, markdown, over_seeds
+from mindspore_dpus.experiments.formats import over_seeds, write_readable
 from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.run import read_json, write_text
 
@@ -52,6 +52,5 @@ def write_details(done: list[Case], split: str, output: Path) -> pd.DataFrame:
         readable = over_seeds(table, keys, list(CLASS_METRICS))
         support = table.groupby(keys, sort=False)["support"].mean()
         readable["support"] = [f"{n:g}" for n in support]
-        write_text(output / "classes.md", markdown(readable))
-        write_text(output / "classes.tex", latex(readable))
+        write_readable(readable, output / "classes")
     return table

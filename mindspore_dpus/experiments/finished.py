@@ -24,15 +24,16 @@ from mindspore_dpus.training.lr_range import suggest_rate
 def is_done(case: Case) -> bool:
     """Whether a case has a report made with its settings. (That its data are the same, only a start
     of the run can tell.)"""
-    return stored_settings(case.folder) == result_settings(plain(case.config))
+    stored = stored_config(case.folder)
+    return stored is not None and result_settings(stored) == result_settings(plain(case.config))
 
 
-def stored_settings(folder: Path) -> dict | None:
-    """``result_settings`` of the run in a folder; None where there is none, or no finished one."""
+def stored_config(folder: Path) -> dict | None:
+    """The configuration of the run in a folder; None where there is none, or no finished one."""
     stages, config = folder / STAGES_FILE, folder / "config.yaml"
     if not stages.exists() or not config.exists() or "report" not in read_json(stages):
         return None
-    return result_settings(yaml.safe_load(config.read_text(encoding="utf-8")))
+    return yaml.safe_load(config.read_text(encoding="utf-8"))
 
 
 def result_settings(config: dict) -> dict:

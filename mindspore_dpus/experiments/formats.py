@@ -1,8 +1,11 @@
 """A table of text -> Markdown, LaTeX."""
 
 import math
+from pathlib import Path
 
 import pandas as pd
+
+from mindspore_dpus.run import write_text
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -10,6 +13,12 @@ def markdown(table: pd.DataFrame) -> str:
     lines = [" | ".join(table.columns), " | ".join("---" for _ in table.columns)]
     lines += [" | ".join(row) for row in table.to_numpy().tolist()]
     return "\n".join(f"| {line} |" for line in lines) + "\n"
+
+
+def write_readable(table: pd.DataFrame, path: Path) -> None:
+    """Write a table of text as Markdown and as LaTeX: ``path`` with ``.md`` and with ``.tex``."""
+    write_text(path.with_name(f"{path.name}.md"), markdown(table))
+    write_text(path.with_name(f"{path.name}.tex"), latex(table))
 
 
 def latex(table: pd.DataFrame) -> str:

@@ -6,9 +6,8 @@ import pandas as pd
 
 from mindspore_dpus.data.samples import class_names, read_table, write_table
 from mindspore_dpus.evaluation.fusion_curve import read_fusion_curve
-from mindspore_dpus.experiments.formats import latex, markdown, over_seeds
+from mindspore_dpus.experiments.formats import over_seeds, write_readable
 from mindspore_dpus.experiments.grid import Case
-from mindspore_dpus.run import write_text
 
 
 def write_fusion(done: list[Case], split: str, output: Path) -> pd.DataFrame:
@@ -36,6 +35,5 @@ def write_fusion(done: list[Case], split: str, output: Path) -> pd.DataFrame:
         return table
     write_table(table.round(4), output / "fusion.csv")
     readable = over_seeds(table, list(done[0].cell), [f"{m} fused" for m in range(1, most + 1)])
-    write_text(output / "fusion.md", markdown(readable))
-    write_text(output / "fusion.tex", latex(readable))
+    write_readable(readable, output / "fusion")
     return table

@@ -9,9 +9,8 @@ from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.evaluation.by_group import within_groups_auc
 from mindspore_dpus.evaluation.metrics import roc_auc
 from mindspore_dpus.experiments.finished import Fused, fused_output
-from mindspore_dpus.experiments.formats import latex, markdown, over_seeds
+from mindspore_dpus.experiments.formats import over_seeds, write_readable
 from mindspore_dpus.experiments.grid import Case
-from mindspore_dpus.run import write_text
 
 ALL, WITHIN = "all images", "within groups"
 # Groups that a page has room for.
@@ -46,8 +45,7 @@ def write_groups(done: list[Case], split: str, output: Path) -> pd.DataFrame:
         axes = list(done[0].cell)
         shown = table.columns[len(axes) + 2 :][: 2 + MOST].tolist()
         readable = over_seeds(table, axes, shown)
-        write_text(output / "groups.md", markdown(readable))
-        write_text(output / "groups.tex", latex(readable))
+        write_readable(readable, output / "groups")
     return table
 
 

@@ -4,11 +4,9 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from mindspore_dpus.cli import plain
 from mindspore_dpus.errors import UserError
-from mindspore_dpus.experiments.finished import is_done, result_settings, stored_settings
+from mindspore_dpus.experiments.finished import is_done, result_settings, stored_config
 from mindspore_dpus.experiments.grid import Case
 
 
@@ -32,29 +30,27 @@ def reuse(cases: Sequence[Case], folders: Sequence[Path]) -> list[Case]:
     return [_elsewhere(case, found) or case for case in cases]
 
 
-def _finished_runs(folder: Path) -> list[tuple[Path, dict, dict]]:
+def _finished_runs(folder: Path) -> list[tuple[Path, tuple]]:
     if not folder.is_dir():
         raise UserError(f"--reuse {folder}: there is no such folder; give the output of an experiment")
-    runs = []
-    for config in sorted(folder.glob("*/config.yaml")):
-        if (settings := stored_settings(config.parent)) is not None:
-            data = yaml.safe_load(config.read_text(encoding="utf-8"))["data"]
-            runs.append((config.parent, settings, _source(data)))
-    return runs
+    stored = {path.parent: stored_config(path.parent) for path in sorted(folder.glob("*/config.yaml"))}
+    return [(run, _origin(config)) for run, config in stored.items() if config is not None]
 
 
-def _elsewhere(case: Case, found: list[tuple[Path, dict, dict]]) -> Case | None:
+def _elsewhere(case: Case, found: list[tuple[Path, tuple]]) -> Case | None:
     if not found or is_done(case):
         return None
-    config = plain(case.config)
-    wanted = result_settings(config), _source(config["data"])
-    for folder, *run in found:
-        if tuple(run) == wanted:
+    wanted = _origin(plain(case.config))
+    for folder, origin in found:
+        if origin == wanted:
             moved = dataclasses.replace(case.config, output=str(folder))
             return dataclasses.replace(case, config=moved, reused=True)
     return None
 
 
-def _source(data: dict) -> dict[str, Path | None]:
-    """Where a run's images come from: without a start of it, all that tells its data."""
-    return {key: Path(data[key]).resolve() if data[key] else None for key in ("root", "manifest")}
+def _origin(config: dict) -> tuple[dict, dict[str, Path | None]]:
+    """What a result comes from: settings, and where the images lie (all that tells the data without a
+    start of the run)."""
+    data = config["data"]
+    places = {key: Path(data[key]).resolve() if data[key] else None for key in ("root", "manifest")}
+    return result_settings(config), places

@@ -10,7 +10,7 @@ from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation import grid_plots
 from mindspore_dpus.experiments import finished
 from mindspore_dpus.experiments.displays import Figure, Table
-from mindspore_dpus.experiments.formats import folded, latex, markdown, number
+from mindspore_dpus.experiments.formats import folded, number, write_readable
 from mindspore_dpus.experiments.grid import Case, Experiment
 from mindspore_dpus.run import read_json, write_text
 
@@ -32,8 +32,7 @@ def write_displays(experiment: Experiment, done: list[Case], output: Path) -> No
         if chosen := _where(done, table.where):
             values, text = _table(experiment, table, chosen)
             write_table(values, output / "tables" / f"{name}.csv")
-            write_text(output / "tables" / f"{name}.md", markdown(text))
-            write_text(output / "tables" / f"{name}.tex", latex(text))
+            write_readable(text, output / "tables" / name)
     for name, figure in experiment.figures.items():
         if chosen := _where(done, figure.where):
             write_text(output / "figures" / f"{name}.svg", _figure(experiment, figure, chosen))

@@ -10,7 +10,7 @@ from mindspore_dpus.evaluation import grid_plots
 from mindspore_dpus.experiments.details import write_details
 from mindspore_dpus.experiments.differences import Pair, paired_difference
 from mindspore_dpus.experiments.finished import Fused, fused_output, is_done, measured
-from mindspore_dpus.experiments.formats import latex, markdown, number
+from mindspore_dpus.experiments.formats import number, write_readable
 from mindspore_dpus.experiments.fusion import write_fusion
 from mindspore_dpus.experiments.grid import Case, Experiment
 from mindspore_dpus.experiments.groups import write_groups
@@ -59,8 +59,7 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
     table = pd.DataFrame(rows)
     write_table(table.round(4), output / "table.csv")
     readable = _readable(table, axes, experiment.metrics, split)
-    write_text(output / "table.md", markdown(readable))
-    write_text(output / "table.tex", latex(readable))
+    write_readable(readable, output / "table")
     if len(table):
         shown = "auc" if "auc" in experiment.metrics else experiment.metrics[0]
         write_text(output / "figure.svg", grid_plots.grid(table, axes, experiment.x, shown, split))
