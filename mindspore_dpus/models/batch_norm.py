@@ -11,9 +11,10 @@ import numpy as np
 from mindspore import Tensor, nn
 from numba import prange
 
-from mindspore_dpus.models.kernels import compiled
+from mindspore_dpus.models.kernels import compiled, interruptible
 
 
+@interruptible
 @compiled(parallel=True)
 def normalise(
     x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float
@@ -55,6 +56,7 @@ def normalise(
     return out.reshape(x.shape), mean, inverse, variance
 
 
+@interruptible
 @compiled(parallel=True)
 def normalise_gradients(
     x: np.ndarray, gamma: np.ndarray, mean: np.ndarray, inverse: np.ndarray, gradient: np.ndarray

@@ -12,9 +12,10 @@ import numpy as np
 from mindspore import Tensor, nn
 from numba import prange
 
-from mindspore_dpus.models.kernels import compiled
+from mindspore_dpus.models.kernels import compiled, interruptible
 
 
+@interruptible
 @compiled(parallel=True)
 def depthwise_forward(x: np.ndarray, weight: np.ndarray, stride: int) -> np.ndarray:
     """Correlate every channel with its own 3x3 kernel, zero-padded by 1.
@@ -36,6 +37,7 @@ def depthwise_forward(x: np.ndarray, weight: np.ndarray, stride: int) -> np.ndar
     return out
 
 
+@interruptible
 @compiled(parallel=True)
 def depthwise_gradients(
     x: np.ndarray, weight: np.ndarray, gradient: np.ndarray, stride: int

@@ -1,5 +1,6 @@
 """Loops of our own for what MindSpore computes slowly on CPU, compiled by numba."""
 
+import functools
 from collections.abc import Callable
 
 from mindspore import nn
@@ -20,6 +21,37 @@ def compiled(**options) -> Callable[[Callable], Callable]:
             return njit(fastmath=FAST, **options)(function)
 
     return decorate
+
+
+def interruptible(kernel: Callable) -> Callable:
+    """A compiled function for callers in Python, out of which Ctrl-C and SIGTERM come as they are.
+
+    A signal that arrives while machine code runs is handled in the next line of Python, and that line is
+    in numba's own wrapping of the results, which makes a ``SystemError`` of every exception.
+
+    Args:
+        kernel: what ``compiled`` returned. Compiled functions call it, not what this returns.
+
+    Returns:
+        A function with the same arguments and results.
+
+    Raises:
+        KeyboardInterrupt: or what is derived from it, where that is the cause of a ``SystemError``.
+    """
+
+    @functools.wraps(kernel)
+    def call(*arguments):
+        try:
+            return kernel(*arguments)
+        except SystemError as error:
+            cause = error.__cause__
+            while isinstance(cause, SystemError):
+                cause = cause.__cause__
+            if isinstance(cause, KeyboardInterrupt):
+                raise cause from None
+            raise
+
+    return call
 
 
 def use_fast_kernels(net: nn.Cell) -> int:
