@@ -26,20 +26,21 @@ def within_groups_auc(labels: np.ndarray, probabilities: np.ndarray, groups: np.
     Args:
         labels: (N,) class indices.
         probabilities: (N, C), rows sum to 1.
-        groups: (N,) names.
+        groups: (N,) names; an image with an empty one belongs to no other, and is in no pair.
 
     Returns:
         0..1; more than two classes: mean over the classes, one against the rest. nan where no group
         holds a class and another.
     """
     n_classes = probabilities.shape[1]
+    rows_of = {name: rows for name, rows in pd.Series(groups).groupby(groups).indices.items() if name}
     areas = []
     for c in [1] if n_classes == 2 else range(n_classes):
         ours, scores = labels == c, probabilities[:, c]
         right = n_pairs = 0.0
-        for group in np.unique(groups):
-            here = groups == group
-            pairs = int((here & ours).sum()) * int((here & ~ours).sum())
+        for here in rows_of.values():
+            positive = int(ours[here].sum())
+            pairs = positive * (len(here) - positive)
             if pairs:
                 two = np.stack([1 - scores[here], scores[here]], axis=1)
                 right += pairs * roc_auc(ours[here].astype(int), two)
@@ -56,14 +57,15 @@ def write_group_table(samples: pd.DataFrame, predictions: Path, classes: list[st
         predictions: as ``predictions_table`` makes it.
         classes: names in the order of the outputs.
         path: where to; a row a group: ``group``, ``images``, for each class ``n:<class>`` and
-            ``wrong:<class>``, and ``auc`` (empty where a class is missing).
+            ``wrong:<class>``, and ``auc`` (empty where a class is missing). Images that belong to no
+            other (no group) have no row.
     """
     table = with_groups(read_table(predictions), samples)
     if not has_groups(table):
         path.unlink(missing_ok=True)
         return
     rows = []
-    for group, part in table.groupby("group"):
+    for group, part in table[table["group"] != ""].groupby("group"):
         row = {"group": group, "images": len(part)}
         wrong = part["label"] != part["predicted"]
         for c in classes:

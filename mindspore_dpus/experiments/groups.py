@@ -55,9 +55,9 @@ def _areas(fused: Fused) -> dict[str, float]:
         ALL: roc_auc(labels, probabilities),
         WITHIN: within_groups_auc(labels, probabilities, groups),
     }
-    names, sizes = np.unique(groups[groups != ""], return_counts=True)
-    for group in names[np.argsort(-sizes, kind="stable")]:
-        here = groups == group
-        if len(np.unique(labels[here])) == probabilities.shape[1]:
+    rows_of = pd.Series(groups).groupby(groups).indices
+    for group in sorted(rows_of, key=lambda name: (-len(rows_of[name]), name)):
+        here = rows_of[group]
+        if group and len(np.unique(labels[here])) == probabilities.shape[1]:
             areas[f"group {group}"] = roc_auc(labels[here], probabilities[here])
     return areas

@@ -237,7 +237,7 @@ def make_metrics(run: RunFolder, config: Config) -> None:
     grouped = [split for split in EVALUATED if has_groups(table[table["split"] == split])]
     artefacts = ["metrics.json", *(f"fusion_{split}.csv" for split in EVALUATED)]
     artefacts += [f"by_group_{split}.csv" for split in grouped]
-    run.stage("metrics", parts, artefacts, make, version=2)
+    run.stage("metrics", parts, artefacts, make, version=3)
 
 
 def make_report(run: RunFolder, root: Path) -> None:

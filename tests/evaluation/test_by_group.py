@@ -29,7 +29,7 @@ def by_pairs(labels, probabilities, groups):
         pairs = [
             (scores[i] > scores[j]) + 0.5 * (scores[i] == scores[j])
             for i, j in itertools.product(range(len(labels)), repeat=2)
-            if labels[i] == c and labels[j] != c and groups[i] == groups[j]
+            if labels[i] == c and labels[j] != c and groups[i] == groups[j] != ""
         ]
         areas.append(np.mean(pairs))
     return np.mean(areas)
@@ -101,6 +101,14 @@ def test_every_group_has_its_images_errors_and_auc(tmp_path):
         "auc",
     ]
     assert table.to_numpy().tolist() == [["007", 3, 2, 1, 1, 1, "0.5"], ["7", 2, 0, 0, 2, 1, ""]]
+
+
+def test_an_image_without_a_group_stands_alone(tmp_path):
+    rows = [*ROWS, ("6.png", "", "defect", "normal", 0.1), ("7.png", "", "normal", "normal", 0.2)]
+    assert read_table(written(tmp_path, rows))["group"].tolist() == ["007", "7"]
+    labels, groups = np.array([0, 1, 0, 1]), np.array(["a", "a", "", ""])
+    assert within_groups_auc(labels, two([0.1, 0.2, 0.4, 0.3]), groups) == 1.0
+    assert math.isnan(within_groups_auc(labels[2:], two([0.4, 0.3]), groups[2:]))
 
 
 @pytest.mark.parametrize("groups", [[""] * 5, ["a", "b", "c", "d", ""]], ids=["none", "single images"])

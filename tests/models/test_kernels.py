@@ -24,13 +24,16 @@ def test_a_signal_that_comes_while_machine_code_runs_is_raised_as_it_is(kernel, 
     def interrupt(*_) -> None:
         raise interruption
 
+    def work() -> None:
+        while True:
+            kernel(*CALLS[kernel])
+
     kernel(*CALLS[kernel])  # compiled before the clock runs
     before = signal.signal(signal.SIGALRM, interrupt)
     signal.setitimer(signal.ITIMER_REAL, 0.002)
     try:
         with pytest.raises(KeyboardInterrupt) as raised:
-            while True:
-                kernel(*CALLS[kernel])
+            work()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
