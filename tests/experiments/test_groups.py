@@ -66,3 +66,12 @@ def test_without_groups_there_is_no_table(tmp_path, cases):
     made = [finished(tmp_path, "A", i, [0.5] * 6, [""] * 6) for i in range(cases)]
     assert write_groups(made, "test", tmp_path).empty
     assert not list(tmp_path.glob("groups.*"))
+
+
+def test_images_without_a_group_are_none(tmp_path):
+    groups = ["a", "a", "", "", "", ""]
+    table = write_groups(
+        [finished(tmp_path, "A", 0, [0.2, 0.1, 0.9, 0.8, 0.95, 0.3], groups)], "test", tmp_path
+    )
+    assert table.columns.tolist()[3:] == ["all images", "within groups", "group a"]
+    assert table["within groups"].tolist() == [1.0]
