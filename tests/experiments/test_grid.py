@@ -9,7 +9,7 @@ from mindspore_dpus.experiments.grid import expand, load_experiment, restrict
 from tests.experiments.grids import AXES, REPOSITORY, write_experiment
 
 SHIPPED = {
-    "clusters": 5,
+    "clusters": 6,
     "imbalance": 8 * 5,
     "learning_rate": 5,
     "proportion": 4,
