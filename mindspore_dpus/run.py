@@ -35,6 +35,24 @@ def exclusive(path: Path, wait: bool) -> Iterator[None]:
 
 
 @contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep other processes from filling a folder.
+
+    Raises:
+        UserError: one does already.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(exclusive(folder / ".lock", wait=False))
+        except BlockingIOError:
+            raise UserError(
+                f"{folder} is being filled by another process: wait for it, or choose another folder "
+                "with --output"
+            ) from None
+        yield
+
+
+@contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Write a file under a temporary name, flush it to disk, then rename it and flush the folder.
 
@@ -227,6 +245,7 @@ class RunFolder:
         self.report(f"{name} ...")
         if not self.ran:
             self.before_change()
+            stages = self.stages()
         self.ran.append(name)
         start = time.perf_counter()
         # Until it is done, this stage stands for nothing; nor do those to its right if its key changed.
@@ -263,14 +282,7 @@ class RunFolder:
         Raises:
             UserError: another process is filling the folder.
         """
-        with ExitStack() as held:
-            try:
-                held.enter_context(exclusive(self / ".lock", wait=False))
-            except BlockingIOError:
-                raise UserError(
-                    f"{self.path} is being filled by another process: wait for it, or choose "
-                    "another folder with --output"
-                ) from None
+        with claimed(self.path):
             # What a killed process was writing.
             for pattern in (".*.tmp*", "members/*/.*.tmp*"):
                 for torn in self.path.glob(pattern):

@@ -8,16 +8,18 @@ each run stands, and logs/ what it says.
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from mindspore_dpus.errors import one_line_errors
 from mindspore_dpus.experiments.estimate import duration, estimate_seconds
 from mindspore_dpus.experiments.finished import is_done
-from mindspore_dpus.experiments.grid import SPLITS, expand, load_experiment, restrict
+from mindspore_dpus.experiments.grid import SPLITS, choose, expand, load_experiment
 from mindspore_dpus.experiments.reuse import reuse
 from mindspore_dpus.experiments.runner import check_jobs, run_grid
-from mindspore_dpus.experiments.tables import write_results
+from mindspore_dpus.experiments.tables import check_measures, write_results
 from mindspore_dpus.options import OneLineParser
+from mindspore_dpus.run import claimed
 
 
 @one_line_errors
@@ -29,14 +31,15 @@ def main() -> int:
     parser.add_argument(
         "--split",
         choices=SPLITS,
-        help="whose predictions the tables are about, instead of the file's; no run changes",
+        help="whose predictions the tables are about; no run changes. Those of another split than the "
+        "file's are written into a folder of that name",
     )
     parser.add_argument(
         "--only",
         nargs="+",
         default=[],
         metavar="AXIS=VALUE",
-        help="a part of the grid: only these values of these axes",
+        help="run a part of the grid: only these values of these axes. The tables show all that is done",
     )
     parser.add_argument(
         "--reuse",
@@ -44,8 +47,8 @@ def main() -> int:
         nargs="+",
         default=[],
         metavar="FOLDER",
-        help="of other experiments: their finished runs with the same settings and data are not made "
-        "again. Only their settings are compared: not for data that has changed since",
+        help="of other experiments: their finished runs with the same settings are not made again. "
+        "Settings and paths are compared, not content: not after data or weights have changed",
     )
     parser.add_argument(
         "--jobs",
@@ -61,26 +64,31 @@ def main() -> int:
     experiment = load_experiment(args.config)
     experiment.output = args.output or experiment.output
     experiment.seeds = args.seeds or experiment.seeds
-    experiment.split = args.split or experiment.split
-    restrict(experiment, args.only)
+    output = tables = Path(experiment.output)
+    if args.split not in (None, experiment.split):
+        experiment.split = args.split
+        tables = output / args.split
     cases = reuse(expand(experiment, options), args.reuse)
+    chosen = choose(experiment, cases, args.only)
     if args.dry_run:
         done = [case for case in cases if is_done(case)]
-        todo = [case for case in cases if case not in done]
-        for case in cases:
-            print(f"{'done' if case in done else 'to do'}  {case.name}")
+        todo = [case for case in chosen if case not in done]
+        for case in chosen:
+            print(f"{'to do' if case in todo else 'done'}  {case.name}")
         seconds = estimate_seconds(todo, done, args.jobs)
         time = "unknown until one is done" if seconds is None else f"about {duration(seconds)}"
-        print(f"{len(cases)} runs, {len(done)} done; time left: {time}")
+        print(f"{len(chosen)} runs, {len(chosen) - len(todo)} done; time left: {time}")
         return 0
-    output = Path(experiment.output)
-    status = run_grid(cases, output, experiment.split, args.jobs)
-    write_results(experiment, cases, output)
-    print((output / "table.md").read_text(encoding="utf-8"))
+    output.mkdir(parents=True, exist_ok=True)
+    with claimed(output):
+        check = partial(check_measures, experiment)
+        status = run_grid(cases, output, experiment.split, args.jobs, chosen=chosen, check=check)
+        write_results(experiment, cases, tables)
+    print((tables / "table.md").read_text(encoding="utf-8"))
     failed = status[status["status"] == "failed"]
     for _, row in failed.iterrows():
         print(f"failed: {row['run']}: {row['message']}", file=sys.stderr)
-    print(f"tables and figure: {output}")
+    print(f"tables and figure: {tables}")
     return 1 if len(failed) else 0
 
 

@@ -32,6 +32,7 @@ def grid(
     x: str | None = None,
     metric: str = "auc",
     split: str = "test",
+    order: list[str] | None = None,
 ) -> str:
     """One metric over a grid of runs: mean and standard deviation over the seeds.
 
@@ -41,6 +42,7 @@ def grid(
         x: axis along the x-axis, as lines; None: horizontal bars.
         metric: which.
         split: whose, for the axis title.
+        order: values of ``x`` from left to right; None: as the table has them.
     """
     title = metric_title(metric, split)
     means, sds = table[f"{metric}_mean"], table[f"{metric}_sd"].fillna(0.0)
@@ -53,7 +55,8 @@ def grid(
         axis.set(xlabel=f"{title} (mean and standard deviation over the seeds)")
         return to_svg(figure)
     figure, (axis,) = plain_axes(width=6.5, height=4.2)
-    ticks = list(dict.fromkeys(table[x]))
+    there = set(table[x])
+    ticks = [value for value in order or dict.fromkeys(table[x]) if value in there]
     others = [name for name in axes if name != x]
     # Without another axis there is one line, for all of the table.
     keys = table[others].agg(" / ".join, axis=1) if others else pd.Series("", index=table.index)

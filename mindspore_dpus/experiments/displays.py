@@ -129,10 +129,12 @@ def _check(place: str, display: Table | Figure, axes: dict[str, dict]) -> None:
         if getattr(display, key) is not None and not fits:
             raise UserError(f"{place}: {key} has no effect with kind {display.kind}; leave it out")
     _check_measures(place, "metric", [display.metric] if display.metric else [])
-    if display.best is not None and display.best not in METRICS:
+    if display.best is not None and str(display.best) not in METRICS:
         raise UserError(f"{place}: best is {display.best!r}; it must be {', '.join(METRICS)}")
-    if display.kind == "lines" and display.x not in axes:
-        raise UserError(f"{place}: x names the axis {display.x!r}, which the axes do not have")
+    if display.kind == "lines":
+        if str(display.x) not in axes:
+            raise UserError(f"{place}: x names the axis {display.x!r}, which the axes do not have")
+        display.x = str(display.x)
 
 
 def _check_measures(place: str, key: str, names: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ def estimate_seconds(todo: list[Case], done: list[Case], jobs: int = 1) -> float
     work = sum(n * case.config.training.epochs for n, case in zip(trained, done, strict=True))
     speed = sum(finished.seconds(case) for case in done) / work
     table = read_table(done[0].folder / "samples.csv")
-    counts = table["label"][table["split"] == "train"].value_counts()
+    counts = table["label"][table["split"] == "train"].value_counts().astype(float)
     counts[counts.idxmin()] /= done[0].config.split.minority_fraction
     ahead = [_planned_work(case, counts) * speed for case in todo]
     # One run cannot be shared out.

@@ -29,11 +29,17 @@ def is_done(case: Case) -> bool:
 
 
 def stored_config(folder: Path) -> dict | None:
-    """The configuration of the run in a folder; None where there is none, or no finished one."""
+    """The configuration of the run in a folder; None where there is none, or no whole one."""
     stages, config = folder / STAGES_FILE, folder / "config.yaml"
-    if not stages.exists() or not config.exists() or "report" not in read_json(stages):
+    records = read_json(stages) if stages.exists() and config.exists() else {}
+    if "report" not in records:
         return None
-    return yaml.safe_load(config.read_text(encoding="utf-8"))
+    if not all((folder / name).exists() for stage in records.values() for name in stage["artefacts"]):
+        return None
+    try:
+        return yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return None  # Not what a run wrote. The next start of the run writes it anew.
 
 
 def result_settings(config: dict) -> dict:
@@ -108,6 +114,26 @@ def measured(case: Case, split: str, name: str) -> float:
         raise UserError(f"metrics names {name}, and the classes are {', '.join(classes)}")
     value = classes[label][metric]
     return math.nan if value is None else value
+
+
+def measures(cases: list[Case], split: str, names: list[str]) -> pd.DataFrame:
+    """What a table shows of finished runs.
+
+    Args:
+        cases: runs of a grid.
+        split: whose metrics.
+        names: as ``measured`` takes them.
+
+    Returns:
+        A row a run: the axes, ``seed``, ``split``, ``names``.
+    """
+    return pd.DataFrame(
+        [
+            {**case.cell, "seed": case.seed, "split": split}
+            | {name: measured(case, split, name) for name in names}
+            for case in cases
+        ]
+    )
 
 
 def learning_rate(case: Case) -> float:

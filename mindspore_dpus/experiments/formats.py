@@ -21,6 +21,12 @@ def write_readable(table: pd.DataFrame, path: Path) -> None:
     write_text(path.with_name(f"{path.name}.tex"), latex(table))
 
 
+def forget(path: Path) -> None:
+    """Remove a table, ``.csv``, ``.md`` and ``.tex``, that an earlier part of the grid had."""
+    for ending in ("csv", "md", "tex"):
+        path.with_name(f"{path.name}.{ending}").unlink(missing_ok=True)
+
+
 def latex(table: pd.DataFrame) -> str:
     """A table of text as a LaTeX ``tabular`` (package booktabs)."""
 
@@ -57,14 +63,40 @@ def number(mean: float, sd: float, percent: bool = False) -> str:
     return " ± ".join(shown if math.isfinite(sd) else shown[:1])
 
 
-def over_seeds(table: pd.DataFrame, keys: list[str], columns: list[str]) -> pd.DataFrame:
-    """Mean and standard deviation of some columns, as text; a row for each combination of the keys."""
+def means(table: pd.DataFrame, keys: list[str], columns: list[str]) -> pd.DataFrame:
+    """Mean and standard deviation of some columns over the seeds.
+
+    Args:
+        table: a row a run.
+        keys: columns that make a cell.
+        columns: of numbers.
+
+    Returns:
+        A row a cell, in the order of their first rows: ``keys``, ``runs``, and for each column
+        ``<column>_mean`` and ``_sd`` (nan of one run).
+    """
     rows = []
     for key, part in table.groupby(keys, sort=False):
-        row = dict(zip(keys, map(str, key), strict=True))
+        row = {**dict(zip(keys, key, strict=True)), "runs": len(part)}
         for name in columns:
-            row[name] = (
-                number(part[name].mean(), part[name].std(ddof=1)) if part[name].notna().any() else ""
-            )
+            row |= {f"{name}_mean": part[name].mean(), f"{name}_sd": part[name].std(ddof=1)}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def as_text(table: pd.DataFrame, column: str, percent: bool = False) -> list[str]:
+    """``number`` of a column of ``means``; empty where there is none."""
+    pairs = zip(table[f"{column}_mean"], table[f"{column}_sd"], strict=True)
+    return ["" if math.isnan(mean) else number(mean, sd, percent) for mean, sd in pairs]
+
+
+def over_seeds(table: pd.DataFrame, keys: list[str], columns: list[str]) -> pd.DataFrame:
+    """``means`` as text, without the number of runs."""
+    values = means(table, keys, columns)
+    return values[keys].astype(str).assign(**{name: as_text(values, name) for name in columns})
+
+
+def rounded(table: pd.DataFrame) -> pd.DataFrame:
+    """A table for other programs: six significant digits, which a learning rate of 1e-5 has, too."""
+    numbers = table.select_dtypes("floating")
+    return table.assign(**{name: [float(f"{v:.6g}") for v in numbers[name]] for name in numbers})

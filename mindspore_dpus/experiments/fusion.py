@@ -6,7 +6,7 @@ import pandas as pd
 
 from mindspore_dpus.data.samples import class_names, read_table, write_table
 from mindspore_dpus.evaluation.fusion_curve import read_fusion_curve
-from mindspore_dpus.experiments.formats import over_seeds, write_readable
+from mindspore_dpus.experiments.formats import forget, over_seeds, write_readable
 from mindspore_dpus.experiments.grid import Case
 
 
@@ -32,6 +32,7 @@ def write_fusion(done: list[Case], split: str, output: Path) -> pd.DataFrame:
         rows.append({**case.cell, "seed": case.seed, "split": split, **areas})
     table = pd.DataFrame(rows)
     if most < 2:
+        forget(output / "fusion")
         return table
     write_table(table.round(4), output / "fusion.csv")
     readable = over_seeds(table, list(done[0].cell), [f"{m} fused" for m in range(1, most + 1)])

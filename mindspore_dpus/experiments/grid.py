@@ -141,13 +141,20 @@ def _check_names(path: Path, experiment: Experiment) -> None:
     for axis in experiment.axes:
         if axis in TAKEN:
             raise UserError(f"{path}: axes: the tables have a column {axis} already; rename the axis")
+    for (axis, values), (other, others) in itertools.combinations(experiment.axes.items(), 2):
+        for key, key_there in itertools.product(_keys(values), _keys(others)):
+            if _undoes(key, key_there):
+                raise UserError(
+                    f"{path}: the axes {axis} and {other} both set {key}; one would undo the other"
+                )
     for axis, value in experiment.reference.items():
         if value not in experiment.axes.get(axis, {}):
             raise UserError(f"{path}: reference names {axis}: {value}, which the axes do not have")
-    if experiment.x is not None and experiment.x not in experiment.axes:
+    if experiment.x is not None and str(experiment.x) not in experiment.axes:
         raise UserError(f"{path}: x names the axis {experiment.x!r}, which the axes do not have")
     if experiment.split not in SPLITS:
         raise UserError(f"{path}: split is {experiment.split!r}; it must be {' or '.join(SPLITS)}")
+    experiment.x = None if experiment.x is None else str(experiment.x)
     metrics = experiment.metrics
     if not isinstance(metrics, list) or not metrics or not all(is_measure(name) for name in metrics):
         raise UserError(f"{path}: metrics is {metrics!r}; it must be a list of {measures_in_words()}")
@@ -155,15 +162,16 @@ def _check_names(path: Path, experiment: Experiment) -> None:
     experiment.figures = read_displays(path, "figures", Figure, experiment.figures, experiment.axes)
 
 
-def restrict(experiment: Experiment, choices: Sequence[str]) -> None:
-    """Keep only some values of some axes: a part of the grid, in the same folders.
+def choose(experiment: Experiment, cases: Sequence[Case], choices: Sequence[str]) -> list[Case]:
+    """The runs of a grid that have some values of some axes.
 
     Args:
-        experiment: the grid, changed in place.
-        choices: ``axis=value`` each; an axis that none names keeps all its values.
+        experiment: the grid.
+        cases: its runs.
+        choices: ``axis=value`` each; of an axis that none names, all values.
 
     Raises:
-        UserError: no such axis or value, or the reference is not among what is kept.
+        UserError: no such axis or value.
     """
     kept: dict[str, list[str]] = {}
     for choice in choices:
@@ -172,13 +180,7 @@ def restrict(experiment: Experiment, choices: Sequence[str]) -> None:
             known = [f"{a}={v}" for a, values in experiment.axes.items() for v in values]
             raise UserError(f"--only {choice}: the grid has no such value; it has {'; '.join(known)}")
         kept.setdefault(axis, []).append(value)
-    for axis, values in kept.items():
-        reference = experiment.reference.get(axis)
-        if reference is not None and reference not in values:
-            raise UserError(
-                f"--only {axis}=...: what the others are compared with must stay; add {axis}={reference}"
-            )
-        experiment.axes[axis] = {v: k for v, k in experiment.axes[axis].items() if v in values}
+    return [case for case in cases if all(case.cell[axis] in values for axis, values in kept.items())]
 
 
 def expand(experiment: Experiment, options: Sequence[str] = ()) -> list[Case]:
@@ -219,13 +221,23 @@ def expand(experiment: Experiment, options: Sequence[str] = ()) -> list[Case]:
 
 
 def _check_options(experiment: Experiment, options: Sequence[str]) -> None:
-    given = {option.partition("=")[0].removeprefix("--") for option in options}
+    given = {option.partition("=")[0].removeprefix("--") for option in options if option[:2] == "--"}
     if "seed" in given:
         raise UserError("--seed would give all runs one seed; use --seeds")
     for axis, values in experiment.axes.items():
-        for key in itertools.chain.from_iterable(values.values()):
-            if key in given:
-                raise UserError(f"--{key} would undo the axis {axis}; change the experiment's file")
+        for key, option in itertools.product(_keys(values), sorted(given)):
+            if _undoes(key, option):
+                raise UserError(f"--{option} would undo the axis {axis}; change the experiment's file")
+
+
+def _keys(values: dict[str, dict]) -> list[str]:
+    """What the values of an axis set."""
+    return list(dict.fromkeys(str(key) for keys in values.values() for key in keys))
+
+
+def _undoes(key: str, other: str) -> bool:
+    """Whether two keys of a configuration are the same, or one is the section that holds the other."""
+    return f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.")
 
 
 def _slug(text: str) -> str:

@@ -9,7 +9,7 @@ from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.evaluation.by_group import within_groups_auc
 from mindspore_dpus.evaluation.metrics import roc_auc
 from mindspore_dpus.experiments.finished import Fused, fused_output
-from mindspore_dpus.experiments.formats import over_seeds, write_readable
+from mindspore_dpus.experiments.formats import forget, over_seeds, write_readable
 from mindspore_dpus.experiments.grid import Case
 
 ALL, WITHIN = "all images", "within groups"
@@ -33,6 +33,7 @@ def write_groups(done: list[Case], split: str, output: Path) -> pd.DataFrame:
     """
     fused = [fused_output(case, split) for case in done]
     if not all((one.groups != "").any() for one in fused):
+        forget(output / "groups")
         return pd.DataFrame()
     table = pd.DataFrame(
         [

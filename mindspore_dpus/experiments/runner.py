@@ -34,6 +34,8 @@ def run_grid(
     split: str = "test",
     jobs: int = 1,
     report: Callable[[str], None] = print,
+    chosen: list[Case] | None = None,
+    check: Callable[[Case], None] = lambda case: None,
 ) -> pd.DataFrame:
     """Run every case that is not done or reused.
 
@@ -48,29 +50,38 @@ def run_grid(
         jobs: runs side by side, each on its own equal share of the CPUs. MindSpore's rounding depends
             on how many CPUs it has: equal results need equal shares.
         report: called with a line for every run that ends.
+        chosen: those of the grid that are to be run; None: all.
+        check: called with every run that has been finished. What it raises ends the grid: better with
+            the first run than with the last.
 
     Returns:
-        The status table.
+        The status table, of all cases.
 
     Raises:
-        UserError: fewer jobs than one, or more than CPUs.
+        UserError: fewer jobs than one, or more than CPUs; and what ``check`` raises.
     """
     check_jobs(jobs)
+    chosen = cases if chosen is None else chosen
     status = Status(cases, output / "status.csv", split)
+    for case in status.having(DONE)[:1]:
+        check(case)
     logs = output / "logs"
     logs.mkdir(exist_ok=True)
     # A process for each run: its memory is given back, and its crash is not ours.
-    own = [case for case in cases if not case.reused]
+    own = [case for case in chosen if not case.reused]
     tasks = [Task(case.name, _run_apart, (case.config, logs / f"{case.name}.log")) for case in own]
-    if len(own) < len(cases):
-        report(f"{len(cases) - len(own)} of {len(cases)} runs are finished in other experiments")
+    if len(own) < len(chosen):
+        report(f"{len(chosen) - len(own)} of {len(chosen)} runs are finished in other experiments")
+    names = {case.name for case in own}
     ended = 0
     try:
         with closing(side_by_side(tasks, jobs, lambda i, line: status.running(own[i], line))) as ends:
             for i, error in ends:
                 status.end(own[i], _one_line(error))
                 ended += 1
-                ahead = status.having(TODO, RUNNING)
+                if error is None:
+                    check(own[i])
+                ahead = [case for case in status.having(TODO, RUNNING) if case.name in names]
                 left = f"{len(own) - ended} left"
                 if seconds := estimate_seconds(ahead, status.having(DONE), jobs):
                     left += f", about {duration(seconds)}"

@@ -10,7 +10,7 @@ from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation import grid_plots
 from mindspore_dpus.experiments import finished
 from mindspore_dpus.experiments.displays import Figure, Table
-from mindspore_dpus.experiments.formats import folded, number, write_readable
+from mindspore_dpus.experiments.formats import as_text, folded, means, rounded, write_readable
 from mindspore_dpus.experiments.grid import Case, Experiment
 from mindspore_dpus.run import read_json, write_text
 
@@ -38,25 +38,6 @@ def write_displays(experiment: Experiment, done: list[Case], output: Path) -> No
             write_text(output / "figures" / f"{name}.svg", _figure(experiment, figure, chosen))
 
 
-def means(cases: list[Case], axes: list[str], metrics: list[str], split: str) -> pd.DataFrame:
-    """A row a cell: ``axes``, and for each metric ``<metric>_mean`` and ``_sd`` over the seeds."""
-    rows = []
-    for cell in dict.fromkeys(tuple(case.cell.values()) for case in cases):
-        part = [case for case in cases if tuple(case.cell.values()) == cell]
-        values = {metric: [finished.measured(c, split, metric) for c in part] for metric in metrics}
-        rows.append(dict(zip(axes, cell, strict=True)) | mean_and_sd(pd.DataFrame(values), metrics))
-    return pd.DataFrame(rows)
-
-
-def mean_and_sd(runs: pd.DataFrame, metrics: list[str]) -> dict[str, float]:
-    """``<metric>_mean`` and ``_sd`` of some runs, a row each; the deviation of one run is nan."""
-    row = {}
-    for metric in metrics:
-        row[f"{metric}_mean"] = runs[metric].mean()
-        row[f"{metric}_sd"] = runs[metric].std(ddof=1)
-    return row
-
-
 def _where(cases: list[Case], where: dict[str, list[str]]) -> list[Case]:
     return [case for case in cases if all(case.cell[axis] in kept for axis, kept in where.items())]
 
@@ -64,27 +45,27 @@ def _where(cases: list[Case], where: dict[str, list[str]]) -> list[Case]:
 def _table(experiment: Experiment, table: Table, cases: list[Case]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Numbers for other programs, and text as the paper prints it."""
     metrics, axes = table.metrics or experiment.metrics, list(experiment.axes)
-    values = means(cases, axes, metrics, experiment.split)
+    values = means(finished.measures(cases, experiment.split, metrics), axes, metrics)
     shown = [axis for axis in axes if len(table.where.get(axis, ())) != 1]
     text = values[shown].astype(str)
     for metric in metrics:
         percent = metric in table.percent
         title = grid_plots.metric_title(metric, experiment.split) + (" / %" if percent else "")
-        pairs = zip(values[f"{metric}_mean"], values[f"{metric}_sd"], strict=True)
-        text[title] = [number(mean, sd, percent) for mean, sd in pairs]
-    return values.round(6), folded(text, table.fold)
+        text[title] = as_text(values, metric, percent)
+    return rounded(values), folded(text, table.fold)
 
 
 def _figure(experiment: Experiment, figure: Figure, cases: list[Case]) -> str:
     axes, split = list(experiment.axes), experiment.split
     if figure.kind in ("bars", "lines"):
         metric = figure.metric or experiment.metrics[0]
-        table = means(cases, axes, [metric], split)
+        table = means(finished.measures(cases, split, [metric]), axes, [metric])
         # What all have in common need not be said of each.
         shown = [a for a in axes if table[a].nunique() > 1 or a == figure.x] or axes
         if figure.kind == "bars":
             return grid_plots.bars(table, shown, metric, split)
-        return grid_plots.grid(table, shown, figure.x, metric, split)
+        order = list(experiment.axes[figure.x])
+        return grid_plots.grid(table, shown, figure.x, metric, split, order)
     if figure.best is not None:
         # By validation, not by what is shown: else the test images would choose.
         values = [finished.fused_metric(case, "val", figure.best) for case in cases]

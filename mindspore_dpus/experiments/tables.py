@@ -1,5 +1,6 @@
 """Results of a grid -> tables (CSV, Markdown, LaTeX), paired differences, a figure."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,12 @@ from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.evaluation import grid_plots
 from mindspore_dpus.experiments.details import write_details
 from mindspore_dpus.experiments.differences import Pair, paired_difference
-from mindspore_dpus.experiments.finished import Fused, fused_output, is_done, measured
-from mindspore_dpus.experiments.formats import number, write_readable
+from mindspore_dpus.experiments.finished import Fused, fused_output, is_done, measures
+from mindspore_dpus.experiments.formats import as_text, means, rounded, write_readable
 from mindspore_dpus.experiments.fusion import write_fusion
 from mindspore_dpus.experiments.grid import Case, Experiment
 from mindspore_dpus.experiments.groups import write_groups
-from mindspore_dpus.experiments.show import mean_and_sd, write_displays
+from mindspore_dpus.experiments.show import write_displays
 from mindspore_dpus.run import write_text
 
 
@@ -30,41 +31,46 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
 
     Returns:
         The table: a row a cell; ``split``; ``runs``; for each metric ``<metric>_mean`` and ``_sd``
-        (over the seeds); and, with a reference, ``difference``, ``difference_low``,
-        ``difference_high`` of the AUC (interval over seeds and images), and, where all images have a
-        group, ``group_difference_low``, ``group_difference_high`` (over seeds and groups).
+        (over the seeds); and, with a reference, ``pairs`` (seeds that both have finished, with the same
+        images), ``difference``, ``difference_low``, ``difference_high`` of the AUC (interval over seeds
+        and images), and, where all images have a group, ``group_difference_low``,
+        ``group_difference_high`` (over seeds and groups).
     """
-    done = [case for case in cases if is_done(case)]
-    axes, split = list(experiment.axes), experiment.split
-    results = pd.DataFrame(
-        [
-            {**case.cell, "seed": case.seed, "split": split}
-            | {metric: measured(case, split, metric) for metric in experiment.metrics}
-            for case in done
-        ],
-        columns=[*axes, "seed", "split", *experiment.metrics],
-    )
+    # In the grid's order, whatever is missing of a seed.
+    cells = list(dict.fromkeys(tuple(case.cell.values()) for case in cases))
+    done = sorted(filter(is_done, cases), key=lambda case: cells.index(tuple(case.cell.values())))
+    axes, split, metrics = list(experiment.axes), experiment.split, experiment.metrics
+    results = measures(done, split, metrics).reindex(columns=[*axes, "seed", "split", *metrics])
     write_table(results, output / "results.csv")
     write_details(done, split, output)
     write_groups(done, split, output)
     write_fusion(done, split, output)
-    rows = []
-    for cell in dict.fromkeys(tuple(case.cell.values()) for case in done):
-        part = results[(results[axes] == list(cell)).all(axis=1)]
-        row = {**dict(zip(axes, cell, strict=True)), "split": split, "runs": len(part)}
-        row |= mean_and_sd(part, experiment.metrics)
-        if experiment.reference:
-            row |= _difference(dict(zip(axes, cell, strict=True)), experiment, done)
-        rows.append(row)
-    table = pd.DataFrame(rows)
-    write_table(table.round(4), output / "table.csv")
-    readable = _readable(table, axes, experiment.metrics, split)
-    write_readable(readable, output / "table")
+    table = means(results, axes, metrics)
     if len(table):
-        shown = "auc" if "auc" in experiment.metrics else experiment.metrics[0]
-        write_text(output / "figure.svg", grid_plots.grid(table, axes, experiment.x, shown, split))
+        table.insert(len(axes), "split", split)
+    if experiment.reference and len(table):
+        found = [_difference(cell, experiment, done) for cell in table[axes].to_dict("records")]
+        table = table.join(pd.DataFrame(found, index=table.index))
+    write_table(rounded(table), output / "table.csv")
+    write_readable(_readable(table, experiment), output / "table")
+    if len(table):
+        shown = "auc" if "auc" in metrics else metrics[0]
+        order = list(experiment.axes[experiment.x]) if experiment.x else None
+        figure = grid_plots.grid(table, axes, experiment.x, shown, split, order)
+        write_text(output / "figure.svg", figure)
     write_displays(experiment, done, output)
     return table
+
+
+def check_measures(experiment: Experiment, case: Case) -> None:
+    """Whether all that an experiment's tables and figures show can be had of a finished run.
+
+    Raises:
+        UserError: not that one; the message names it.
+    """
+    names = [experiment.metrics, *(table.metrics or [] for table in experiment.tables.values())]
+    names.append([figure.metric for figure in experiment.figures.values() if figure.metric])
+    measures([case], experiment.split, list(dict.fromkeys(itertools.chain(*names))))
 
 
 def _difference(cell: dict[str, str], experiment: Experiment, done: list[Case]) -> dict:
@@ -74,13 +80,18 @@ def _difference(cell: dict[str, str], experiment: Experiment, done: list[Case]) 
         return {}
     own = {case.seed: case for case in done if case.cell == cell}
     reference = {case.seed: case for case in done if case.cell == other}
-    seeds = sorted(set(own) & set(reference))
-    if not seeds:
-        return {}
     split = experiment.split
-    pairs = [(fused_output(own[s], split), fused_output(reference[s], split)) for s in seeds]
+    pairs = [
+        (fused_output(own[seed], split), fused_output(reference[seed], split))
+        for seed in sorted(set(own) & set(reference))
+    ]
+    # Of other images (an axis that changes the split), there is no paired difference.
+    pairs = [(one, other) for one, other in pairs if _same_images(one, other)]
+    found = {"pairs": len(pairs)}
+    if not pairs:
+        return found
     mean, low, high = paired_difference([_pair(one, other, one.paths) for one, other in pairs])
-    found = {"difference": mean, "difference_low": low, "difference_high": high}
+    found |= {"difference": mean, "difference_low": low, "difference_high": high}
     if all((one.groups != "").all() for one, _ in pairs):
         by_group = [_pair(one, other, one.groups) for one, other in pairs]
         _, low, high = paired_difference(by_group, stratified=False)
@@ -88,20 +99,25 @@ def _difference(cell: dict[str, str], experiment: Experiment, done: list[Case]) 
     return found
 
 
+def _same_images(one: Fused, other: Fused) -> bool:
+    return np.array_equal(one.paths, other.paths) and np.array_equal(one.labels, other.labels)
+
+
 def _pair(one: Fused, other: Fused, units: np.ndarray) -> Pair:
     return Pair(one.labels, one.probabilities, other.probabilities, units)
 
 
-def _readable(table: pd.DataFrame, axes: list[str], metrics: list[str], split: str) -> pd.DataFrame:
+def _readable(table: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
     """The table with ``mean ± sd`` in one cell, as in the paper's Table 2."""
-    readable = table[[*axes, "runs"]].astype(str) if len(table) else pd.DataFrame(columns=axes)
-    for metric in metrics if len(table) else []:
-        pairs = zip(table[f"{metric}_mean"], table[f"{metric}_sd"], strict=True)
-        readable[grid_plots.metric_title(metric, split)] = [number(mean, sd) for mean, sd in pairs]
+    axes, split = list(experiment.axes), experiment.split
+    if not len(table):
+        return pd.DataFrame(columns=axes)
+    readable = table[[*axes, "runs"]].astype(str)
+    for metric in experiment.metrics:
+        readable[grid_plots.metric_title(metric, split)] = as_text(table, metric)
     if "difference" in table:
         readable[f"{split} AUC difference"] = [
-            f"{d:+.4f} {_interval(low, high)}" if np.isfinite(d) else "reference"
-            for d, low, high in table[["difference", "difference_low", "difference_high"]].to_numpy()
+            _difference_in_words(row, experiment.reference) for row in table.to_dict("records")
         ]
     if "group_difference_low" in table:
         limits = table[["group_difference_low", "group_difference_high"]].to_numpy()
@@ -109,6 +125,16 @@ def _readable(table: pd.DataFrame, axes: list[str], metrics: list[str], split: s
             _interval(*pair) if np.isfinite(pair).all() else "" for pair in limits
         ]
     return readable
+
+
+def _difference_in_words(row: dict, reference: dict[str, str]) -> str:
+    if all(row[axis] == value for axis, value in reference.items()):
+        return "reference"
+    if not np.isfinite(row["difference"]):
+        return ""
+    found = f"{row['difference']:+.4f} {_interval(row['difference_low'], row['difference_high'])}"
+    n = int(row["pairs"])
+    return found if n == row["runs"] else f"{found} ({n} of {row['runs']} runs)"
 
 
 def _interval(low: float, high: float) -> str:

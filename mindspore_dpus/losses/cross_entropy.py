@@ -8,13 +8,12 @@ from mindspore import Tensor, nn, ops
 
 
 class CrossEntropy(nn.Cell):
-    """Weighted mean over the batch of ``-sum_c t_c log softmax(logits)_c``.
+    """``-sum_c w_c t_c log softmax(logits)_c``: its sum over the batch by that of the labels' weights.
 
     Args:
         num_classes: C.
         label_smoothing: s; the target is ``(1 - s) onehot + s / C`` (Szegedy et al. 2016, section 7).
-        class_weights: C weights; a sample weighs what its class does, and the mean is over the weights.
-            None: all alike.
+        class_weights: C weights w. None: all 1.
     """
 
     def __init__(
@@ -32,9 +31,8 @@ class CrossEntropy(nn.Cell):
 
     def construct(self, logits: Tensor, labels: Tensor) -> Tensor:
         targets = ops.one_hot(labels, self.num_classes, self.on, self.off)
-        losses = -(targets * ops.log_softmax(logits, axis=1)).sum(axis=1)
-        weights = self.class_weights[labels]
-        return (weights * losses).sum() / weights.sum()
+        losses = -(targets * self.class_weights * ops.log_softmax(logits, axis=1)).sum(axis=1)
+        return losses.sum() / self.class_weights[labels].sum()
 
 
 def inverse_frequency_weights(counts: Sequence[int]) -> np.ndarray:

@@ -50,7 +50,12 @@ def settings(section: object) -> dict:
 
 
 def write_provenance(run: RunFolder, config: Config) -> None:
-    """``config.yaml`` and ``environment.json``: what makes this run."""
+    """``config.yaml`` and ``environment.json``: what makes this run.
+
+    A report of other settings no longer says that the run is finished: should this start end halfway,
+    its old results are not taken for those of the new settings.
+    """
+    run.forget("report", [])
     write_config(run, config)
     environment = {
         "mindspore_dpus": __version__,

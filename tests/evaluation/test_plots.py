@@ -186,3 +186,10 @@ def test_every_one_of_many_runs_has_a_colour_of_its_own():
     # Black: axes; the rest of the greys: the grid.
     colours = set(re.findall(r"stroke: (#[0-9a-f]{6})", svg)) - {"#000000", "#b0b0b0"}
     assert len(colours) == 14
+
+
+def test_values_stand_in_the_grids_order_whatever_is_missing():
+    table = GRID.iloc[::-1]
+    order = [str(k) for k in dict.fromkeys(GRID["K"])]
+    shown = [t for t in texts(grid_plots.grid(table, ["method", "K"], "K", order=["1", *order]))]
+    assert [t for t in shown if t in ("1", *order)] == order

@@ -50,5 +50,6 @@ def test_every_run_has_its_curve(tmp_path):
 @pytest.mark.parametrize("n_cases", [0, 2])
 def test_of_single_members_there_is_no_curve(tmp_path, n_cases):
     cases = [finished(tmp_path, "A", seed, 1)[0] for seed in range(n_cases)]
+    (tmp_path / "fusion.csv").write_text("of an earlier part of the grid")
     write_fusion(cases, "test", tmp_path)
     assert not list(tmp_path.glob("fusion.*"))

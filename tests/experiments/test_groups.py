@@ -68,6 +68,13 @@ def test_without_groups_there_is_no_table(tmp_path, cases):
     assert not list(tmp_path.glob("groups.*"))
 
 
+def test_without_any_groups_there_is_no_table(tmp_path):
+    (tmp_path / "groups.md").write_text("of other data")
+    case = finished(tmp_path, "A", 0, [0.2, 0.1, 0.9, 0.8, 0.95, 0.3], [""] * 6)
+    assert write_groups([case], "test", tmp_path).empty
+    assert not list(tmp_path.glob("groups.*"))
+
+
 def test_images_without_a_group_are_none(tmp_path):
     groups = ["a", "a", "", "", "", ""]
     table = write_groups(

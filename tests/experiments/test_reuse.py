@@ -8,10 +8,13 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.experiments.finished import is_done, stored_config
 from mindspore_dpus.experiments.grid import expand, load_experiment
 from mindspore_dpus.experiments.reuse import reuse
 from mindspore_dpus.experiments.runner import run_grid
 from mindspore_dpus.experiments.tables import write_results
+from mindspore_dpus.pipeline import train
+from mindspore_dpus.stages import audit
 from tests.experiments.grids import RESULTS, start, write_experiment
 
 
@@ -61,6 +64,43 @@ def test_other_settings_data_or_half_a_run_are_not_reused(finished, castings, tm
     assert reuse(cases, [half]) == cases
 
 
+@pytest.mark.parametrize(
+    ("name", "content"), [("predictions_test.csv", None), ("config.yaml", None), ("config.yaml", "a: [")]
+)
+def test_a_damaged_run_counts_as_not_done(finished, tmp_path, name, content):
+    shutil.copytree(finished.cases[0].folder, tmp_path / "run")
+    config = dataclasses.replace(finished.cases[0].config, output=str(tmp_path / "run"))
+    case = dataclasses.replace(finished.cases[0], config=config)
+    assert is_done(case)
+    if content is None:
+        (tmp_path / "run" / name).unlink()
+    else:
+        (tmp_path / "run" / name).write_text(content)
+    assert not is_done(case)
+    assert reuse([case], [tmp_path]) == [case]
+
+
+def test_a_start_with_other_settings_that_ends_halfway_is_not_done(finished, tmp_path, monkeypatch):
+    shutil.copytree(finished.cases[0].folder, tmp_path / "run")
+    before = finished.cases[0].config
+    config = dataclasses.replace(
+        before,
+        output=str(tmp_path / "run"),
+        audit=dataclasses.replace(before.audit, saturation=0.5),
+        training=dataclasses.replace(before.training, epochs=2),
+    )
+    case = dataclasses.replace(finished.cases[0], config=config)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(audit, "audit", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(config)
+    assert stored_config(tmp_path / "run") is None
+    assert not is_done(case)
+
+
 def test_what_the_grid_has_made_itself_stays_its_own(finished):
     assert reuse(finished.cases, [finished.output]) == finished.cases
 
@@ -99,4 +139,6 @@ def test_the_same_runs_are_shown_on_another_split(finished, castings, tmp_path):
         dataclasses.replace(finished.experiment, split="val"), finished.cases, tmp_path / "val"
     )
     for name in RESULTS:
-        assert (tmp_path / "grid" / name).read_bytes() == (tmp_path / "val" / name).read_bytes(), name
+        assert (tmp_path / "grid" / "val" / name).read_bytes() == (tmp_path / "val" / name).read_bytes()
+        # Those of the experiment's own split are not written over.
+        assert not (tmp_path / "grid" / name).exists()

@@ -1,7 +1,9 @@
 """Grids that run: interrupted, killed, side by side, with failures; and their live table."""
 
+import dataclasses
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 import time
@@ -15,6 +17,7 @@ from mindspore_dpus.experiments.finished import seconds
 from mindspore_dpus.experiments.grid import expand, load_experiment
 from mindspore_dpus.experiments.runner import check_jobs, run_grid
 from mindspore_dpus.experiments.tables import write_results
+from mindspore_dpus.run import claimed
 from tests.experiments.grids import (
     COMMON,
     RESULTS,
@@ -55,8 +58,10 @@ def test_a_grid_goes_on_where_it_stopped(finished):
     assert status["message"].tolist() == [""] * 4
     # Those that were only checked keep the minutes and the AUC of their training.
     assert status["minutes"].tolist() == [round(seconds(case) / 60, 2) for case in finished.cases]
-    results = pd.read_csv(finished.output / "results.csv")
-    assert status["test_auc"].tolist() == results["auc"].tolist()
+    auc = pd.read_csv(finished.output / "results.csv").set_index(["method", "seed"])["auc"]
+    assert status["test_auc"].tolist() == [
+        auc[case.cell["method"], case.seed] for case in finished.cases
+    ]
 
 
 def test_images_and_features_are_shared(finished):
@@ -160,6 +165,50 @@ def test_a_failed_run_is_reported_and_the_rest_goes_on(castings, tmp_path):
     assert "val AUC" in (output / "logs" / "sane-seed0.log").read_text()
 
 
+def test_a_part_of_a_grid_keeps_what_is_done_of_the_rest(finished, castings, tmp_path):
+    path = write_experiment(tmp_path, seeds=[0])
+    reuse = ("--reuse", str(finished.output))
+    lines, errors = start(path, f"--data.root={castings}", *reuse, "--only", "method=Ours").communicate(
+        timeout=300
+    )
+    assert errors == ""
+    assert lines.startswith("1 of 1 runs are finished in other experiments\n")
+    assert pd.read_csv(tmp_path / "grid" / "table.csv")["method"].tolist() == ["Under-sample", "Ours"]
+
+
+def test_the_rest_of_a_grid_is_left_to_do(finished, tmp_path):
+    folders = [
+        dataclasses.replace(case.config, output=str(tmp_path / case.name)) for case in finished.cases
+    ]
+    cases = [
+        dataclasses.replace(case, config=config)
+        for case, config in zip(finished.cases, folders, strict=True)
+    ]
+    shutil.copytree(finished.cases[0].folder, tmp_path / cases[0].name)
+    lines = []
+    status = run_grid(cases, tmp_path, report=lines.append, chosen=cases[:1])
+    assert status["status"].tolist() == ["done", "to do", "to do", "to do"]
+    assert [line.partition(";")[2] for line in lines] == [" 0 left"]
+
+
+def test_what_a_check_finds_ends_the_grid_with_the_first_run(finished, tmp_path):
+    def check(case):
+        raise UserError(f"{case.name} has no such class")
+
+    with pytest.raises(UserError, match="under_sample-seed0 has no such class"):
+        run_grid(finished.cases, tmp_path, check=check)
+    assert read_status(tmp_path)["status"].tolist() == ["done"] * 4
+
+
+def test_two_grids_in_one_folder_are_refused(castings, tmp_path):
+    path, output = write_experiment(tmp_path), tmp_path / "grid"
+    output.mkdir()
+    with claimed(output):
+        _, errors = start(path, f"--data.root={castings}").communicate(timeout=300)
+    assert errors.startswith(f"error: {output} is being filled by another process: wait for it")
+    assert errors.count("\n") == 1
+
+
 @pytest.mark.parametrize("jobs", [0, -1, 10**6])
 def test_a_number_of_jobs_that_makes_no_sense_is_refused(jobs):
     with pytest.raises(
@@ -188,5 +237,7 @@ def test_time_is_estimated_from_what_is_done(finished, castings):
     options = [f"--data.root={castings}", "--sampling.n_clusters=1"]
     half = expand(experiment, [*options, "--split.minority_fraction=0.5"])
     assert estimate_seconds(half, done) == pytest.approx(estimate_seconds(done, done) / 2)
+    third = expand(experiment, [*options, "--split.minority_fraction=0.35"])
+    assert estimate_seconds(done, third) > estimate_seconds(done, done)
     few, many = (expand(experiment, [*options, f"--sampling.proportion={p}"]) for p in (0.1, 0.8))
     assert estimate_seconds(few, done) < took < estimate_seconds(many, done)

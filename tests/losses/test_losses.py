@@ -77,7 +77,17 @@ def test_smoothing_mixes_in_the_uniform_distribution(batch):
     assert value(CrossEntropy(4, 0.1), logits, labels) == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize(("smoothing", "weights"), [(0.0, None), (0.1, None), (0.0, WEIGHTS)])
+def test_each_term_of_a_smoothed_target_has_its_own_class_weight(batch):
+    logits, labels = batch
+    targets = (0.9 * np.eye(4)[labels] + 0.1 / 4) * WEIGHTS
+    terms = -(targets * log_softmax(logits.astype(np.float64), axis=1)).sum()
+    expected = terms / np.take(WEIGHTS, labels).sum()
+    assert value(CrossEntropy(4, 0.1, WEIGHTS), logits, labels) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("smoothing", "weights"), [(0.0, None), (0.1, None), (0.0, WEIGHTS), (0.1, WEIGHTS)]
+)
 def test_cross_entropy_equals_torch(batch, smoothing, weights):
     torch = pytest.importorskip("torch", reason="torch is not installed (extra: reference)")
     logits, labels = batch
