@@ -66,6 +66,7 @@ def _make_sets(run: RunFolder, config: Config) -> Path:
     run.before_change = lambda: prepare.write_provenance(run, config)
     root = prepare.find_root(run, config)
     prepare.make_samples(run, config, root)
+    subsets.check_draws(run, config)
     decide.check_decision(run, config)
     learn.check_model(run, config)
     make_audit(run, config, root)

@@ -165,6 +165,8 @@ class RunFolder:
 
     Attributes:
         before_change: called before the first stage that runs, to write what describes the folder.
+        ran: stages that this start has run.
+        seen: stages that it has run, or found done.
     """
 
     def __init__(self, path: str | Path, report: Callable[[str], None] = print) -> None:
@@ -182,6 +184,7 @@ class RunFolder:
         self.report = report
         self.key = ""
         self.ran: list[str] = []
+        self.seen: set[str] = set()
         self.before_change: Callable[[], None] = lambda: None
 
     @classmethod
@@ -236,6 +239,7 @@ class RunFolder:
                 settings, so that results of the old code are not taken for the new one's.
             aside: nothing to the right is computed from it, so nothing there re-runs when it changes.
         """
+        self.seen.add(name)
         key = digest(self.key, name, version, config)
         if not aside:
             self.key = key
@@ -248,12 +252,12 @@ class RunFolder:
             stages = self.stages()
         self.ran.append(name)
         start = time.perf_counter()
-        # Until it is done, this stage stands for nothing; nor do those to its right if its key changed.
-        names = list(stages)
-        if name in stages:
-            changed = stages[name]["key"] != key and not aside
-            gone = names[names.index(name) :] if changed else [name]
-            stages = {k: v for k, v in stages.items() if k not in gone}
+        # Until it is done, this stage stands for nothing; nor, if it is new or changed, do those to its
+        # right.
+        changed = not aside and (name not in stages or stages[name]["key"] != key)
+        stands = {k: v for k, v in stages.items() if k != name and (k in self.seen or not changed)}
+        if stands != stages:
+            stages = stands
             write_json(self / STAGES_FILE, stages)
         # A warning is a line like any other, not a traceback's cousin with a source line.
         with warnings.catch_warnings(record=True) as caught:

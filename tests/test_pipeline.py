@@ -69,6 +69,11 @@ def run(castings, tmp_path_factory):
         ("--model.backbone=resnet81", "unknown backbone"),
         ("--model.pretrained={weights}", "of another network"),
         ("--model.freeze_layers=99", "layers before the classifier"),
+        (
+            "--loss={{name: focal, class_weights: [1, 2, 3]}}",
+            "class_weights has 3 numbers for 2 classes",
+        ),
+        ("--sampling.proportion=0.01", "proportion=0.01 of the 24 samples of class 'normal' is none"),
     ],
 )
 def test_a_model_that_cannot_be_built_is_told_before_the_long_stages(
@@ -149,10 +154,10 @@ def test_a_second_run_does_nothing(run, castings):
 @pytest.mark.parametrize(
     ("option", "stages"),
     [
-        ("--evaluation.threshold=0.4", ["metrics", "heatmaps", "decision", "report"]),
+        ("--evaluation.threshold=0.4", ["predictions", "metrics", "heatmaps", "decision", "report"]),
         ("--heatmaps.method=grad_cam", ["heatmaps", "decision", "report"]),
         ("--decision.recall=0.5", ["decision", "report"]),
-        ("--audit.near_distance=4", ["audit"]),
+        ("--audit.near_distance=4", ["audit", "report"]),
         ("--training.epochs=1", LEARNING),
         ("--sampling.proportion=0.5", ["subsets", "diagnostics", *LEARNING]),
         ("--features.n_components=3", ["features", "subsets", "diagnostics", *LEARNING]),
@@ -162,6 +167,34 @@ def test_a_changed_key_runs_its_stage_and_those_to_its_right(run, castings, tmp_
     copy = tmp_path / "copy"
     shutil.copytree(run.path, copy)
     assert train(tiny(castings, copy, option), quiet).ran == stages
+
+
+def test_a_changed_model_that_cannot_be_built_leaves_the_run_as_it_was(run, castings, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(run.path, copy)
+    options = ("--model.backbone=resnet81", "--features.n_components=3")
+    with pytest.raises(UserError, match="unknown backbone"):
+        train(tiny(castings, copy, *options), quiet)
+    assert RunFolder.open(copy).stages() == run.stages()
+
+
+def test_what_is_called_follows_the_threshold(run, castings, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(run.path, copy)
+    score = pd.read_csv(copy / "predictions_test.csv")["score"].sort_values().iloc[2]
+    train(tiny(castings, copy, f"--evaluation.threshold={score}"), quiet)
+    called = pd.read_csv(copy / "predictions_test.csv")["predicted"] == "defect"
+    assert called.sum() == 10
+    confusion = json.loads((copy / "metrics.json").read_text())["test"]["confusion_matrix"]
+    assert sum(row[0] for row in confusion) == 10
+
+
+@pytest.mark.parametrize("output", ["runs/mine", "."])
+def test_an_output_that_would_become_a_class_is_refused(castings, tmp_path, output):
+    root = tmp_path / "root"
+    shutil.copytree(castings / "train", root)
+    with pytest.raises(UserError, match="lies in data.root|holds other files"):
+        train(tiny(root, root / output), quiet)
 
 
 def test_equal_configurations_give_equal_runs(run, castings, tmp_path):
@@ -485,10 +518,19 @@ def test_the_own_data_in_another_place_keeps_its_splits(castings, tmp_path):
             shutil.copy(file, flat / label)
     options = ("--training.epochs=1", "--sampling.baseline=false", "--sampling.n_subsets=1")
     run = train(tiny(flat, tmp_path / "run", *options), quiet)
-    moved = flat.rename(tmp_path / "moved")
-    folder, _, _ = evaluate(run.path, root=str(moved))
-    scored = pd.read_csv(folder / "predictions.csv")["path"]
-    assert scored.tolist() == pd.read_csv(run / "predictions_test.csv")["path"].tolist()
+    of_test = pd.read_csv(run / "predictions_test.csv")["path"].tolist()
+
+    def scored(root):
+        folder, _, _ = evaluate(run.path, root=str(root))
+        return pd.read_csv(folder / "predictions.csv")["path"].tolist()
+
+    assert scored(shutil.copytree(flat, tmp_path / "copy")) == of_test
+    # Images that only have the names of the run's are others: all are scored.
+    mirrored = shutil.copytree(flat, tmp_path / "mirrored")
+    for path in mirrored.rglob("*.png"):
+        cv2.imwrite(str(path), np.fliplr(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)))
+    assert len(scored(mirrored)) == 56
+    assert scored(flat.rename(tmp_path / "moved")) == of_test
 
 
 def test_evaluating_a_manifest_without_a_root_is_refused(run):

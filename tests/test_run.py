@@ -160,6 +160,26 @@ def test_an_interrupted_stage_is_not_done(folder):
     assert fill(folder, a=1, b=2, c=3) == ["b", "c"]
 
 
+def test_what_stands_right_of_a_new_stage_stands_for_nothing(folder):
+    def fill_with(first, interrupted=False):
+        run = RunFolder(folder, lambda line: None)
+        run.stage("a", [], [], lambda: None)
+        if first:
+            run.stage("look", [], [], lambda: None, aside=True)
+            make = partial(write_text, run / "first.txt", "")
+            if interrupted:
+                make = partial(next, iter(()))
+            run.stage("first", [], ["first.txt"], make)
+        run.stage("b", [], [], lambda: None)
+        return run.ran
+
+    assert fill_with(False) == ["a", "b"]
+    with pytest.raises(StopIteration):
+        fill_with(True, interrupted=True)
+    assert list(RunFolder(folder).stages()) == ["a", "look"]
+    assert fill_with(True) == ["first", "b"]
+
+
 def test_what_an_interrupted_stage_has_overwritten_is_made_again(folder):
     fill(folder, a=1, b=2, c=3)
     with pytest.raises(KeyboardInterrupt):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mindspore_dpus.bars import bar
+from mindspore_dpus.config import DataConfig
 from mindspore_dpus.data.arrays import load_arrays
 from mindspore_dpus.data.decoded import ImageError
 from mindspore_dpus.data.phash import BITS, low_frequencies
@@ -36,17 +37,20 @@ class Measures:
     coefficients: np.ndarray
 
 
-def measure_images(paths: Sequence[str], root: Path) -> Measures:
+def measure_images(
+    paths: Sequence[str], root: Path, max_pixels: int = DataConfig.max_pixels
+) -> Measures:
     """Decode and measure images.
 
     Args:
         paths: file names, relative to ``root``.
         root: the data root.
+        max_pixels: height times width of the largest frame that is decoded.
 
     Returns:
         Their measures in that order; zeros for those that cannot be read.
     """
-    measured = in_threads(lambda name: measure(root / name), paths)
+    measured = in_threads(lambda name: measure(root / name, max_pixels), paths)
     rows = list(bar(measured, "audit", len(paths)))
     coefficients = np.array([row.pop("coefficients") for row in rows], np.float32).reshape(-1, BITS)
     return Measures(pd.DataFrame(rows, columns=list(NOTHING)), coefficients)
@@ -66,10 +70,10 @@ NOTHING = {
 }
 
 
-def measure(path: Path) -> dict:
+def measure(path: Path, max_pixels: int = DataConfig.max_pixels) -> dict:
     """One row of ``Measures.table``, and ``coefficients``."""
     try:
-        image = read_image(path, use_voi=False).values
+        image = read_image(path, use_voi=False, max_pixels=max_pixels).values
         if image.dtype.kind == "f" and not np.isfinite(image).all():
             raise ImageError(f"{path}: some pixels are not numbers (nan or infinite)")
     except ImageError as error:

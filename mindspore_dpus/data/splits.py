@@ -125,9 +125,10 @@ def hold_out(
             f"split: {number} of {len(labels)} images cannot be held out. "
             "Change split.val_size or split.test_size"
         )
-    if groups is not None:
-        wanted = number * len(counts) if balanced else number
-        pool = _whole_groups(labels, groups, wanted / len(labels), random_state)
+    if groups is not None and balanced:
+        pool = _groups_of_every_class(labels, groups, number, rng)
+    elif groups is not None:
+        pool = _whole_groups(labels, groups, number / len(labels), random_state)
     elif balanced:
         pool = np.arange(len(labels))
     else:
@@ -157,14 +158,49 @@ def _whole_groups(labels: np.ndarray, groups: np.ndarray, share: float, random_s
             f"split: {share:.0%} of the images cannot be held out in whole groups; choose at most half "
             "with split.val_size and split.test_size"
         )
-    n_folds = round(1 / share)
+    # One of as many folds as fit, or several of at most ten: 0.4 is two of five, not one of two.
+    several = ((k, n) for n in range(2, 11) for k in range(1, n // 2 + 1))
+    n_taken, n_folds = min([(1, round(1 / share)), *several], key=lambda f: abs(f[0] / f[1] - share))
     classes = set(labels)
-    if n_folds <= len(set(groups)):
+    if n_folds <= len(set(groups)) and n_folds <= pd.Series(labels).value_counts().max():
         folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=random_state)
-        for rest, chosen in folds.split(labels, labels, groups):
+        parts = [chosen for _, chosen in folds.split(labels, labels, groups)]
+        for first in range(n_folds):
+            chosen = np.concatenate([parts[(first + i) % n_folds] for i in range(n_taken)])
+            rest = np.setdiff1d(np.arange(len(labels)), chosen)
             if set(labels[rest]) == set(labels[chosen]) == classes:
                 return chosen
-    raise UserError(
+    raise _too_few_groups(groups)
+
+
+def _groups_of_every_class(
+    labels: np.ndarray, groups: np.ndarray, number: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Indices of whole groups that hold ``number`` samples of every class, or as nearly as they can.
+
+    Class by class, the rarest first, groups are taken until there are enough: at random, but for the
+    last one, which is to bring as few too many as possible. Every class keeps a group outside.
+    """
+    table = pd.crosstab(groups, labels)
+    names, counts = table.index.to_numpy(), table.to_numpy()
+    order = rng.permutation(len(names))
+    names, counts = names[order], counts[order]
+    taken = np.zeros(len(names), bool)
+    for c in np.argsort(counts.sum(axis=0), kind="stable"):
+        while (need := number - counts[taken, c].sum()) > 0:
+            outside = counts[~taken].sum(axis=0)
+            there = np.flatnonzero(~taken & (counts[:, c] > 0) & (counts < outside).all(axis=1))
+            if not len(there):
+                break
+            taken[there[np.argmin(np.maximum(counts[there, c] - need, 0))]] = True
+    pool = np.flatnonzero(np.isin(groups, names[taken]))
+    if set(labels[pool]) != set(labels):
+        raise _too_few_groups(groups)
+    return pool
+
+
+def _too_few_groups(groups: np.ndarray) -> UserError:
+    return UserError(
         f"split: {len(set(groups))} groups cannot be split so that every class is on both sides; "
         "name the splits in the manifest, or leave its group column empty"
     )

@@ -58,7 +58,17 @@ def _one_vs_rest(score, labels, probabilities, positive=None, symmetric=True) ->
     else:
         # With two classes, the ROC curves of both are mirror images of equal area.
         classes = [1] if n_classes == 2 and symmetric else range(n_classes)
-    return float(np.mean([score(labels == c, probabilities[:, c]) for c in classes]))
+    return float(np.mean([score(labels == c, class_scores(probabilities, c)) for c in classes]))
+
+
+def class_scores(probabilities: np.ndarray, c: int) -> np.ndarray:
+    """(N,) float64 that order samples by the probability of class ``c``.
+
+    Of two classes it is their difference: near 1, where float32 has no steps left between 1 - 1e-8 and
+    1, the other class's probability still tells samples apart.
+    """
+    own = probabilities[:, c].astype(np.float64)
+    return own - probabilities[:, 1 - c] if probabilities.shape[1] == 2 else own
 
 
 def top_accuracy(labels: np.ndarray, probabilities: np.ndarray, k: int) -> float:

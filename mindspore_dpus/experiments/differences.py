@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mindspore_dpus.evaluation.metrics import roc_auc
+from mindspore_dpus.evaluation.metrics import class_scores, roc_auc
 
 BOOTSTRAPS = 1000
 # Replicates at once: their counts need memory for each image.
@@ -91,8 +91,9 @@ def replicated_auc(labels: np.ndarray, probabilities: np.ndarray, counts: np.nda
     n_classes = probabilities.shape[1]
     areas = []
     for c in [1] if n_classes == 2 else range(n_classes):
-        order = np.argsort(probabilities[:, c], kind="stable")
-        scores = probabilities[order, c]
+        scores = class_scores(probabilities, c)
+        order = np.argsort(scores, kind="stable")
+        scores = scores[order]
         first = np.flatnonzero(np.r_[True, scores[1:] != scores[:-1]])
         ours = labels[order] == c
         positive, negative = (

@@ -58,14 +58,22 @@ def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return _numbers(load_file(path))
         if path.suffix in (".pth", ".pt"):
             return _read_torch(path)
         if path.suffix == ".ckpt":
             return {name: p.asnumpy() for name, p in ms.load_checkpoint(str(path)).items()}
-    except (SafetensorError, ValueError, OSError) as error:
+    except (SafetensorError, ValueError, TypeError, OSError) as error:  # Type: numpy has no bfloat16
         raise _unreadable(path, error) from None
     raise UserError(f"{path} is not a readable checkpoint: .safetensors, .ckpt or .pth is read")
+
+
+def _numbers(parameters: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Refuse what is there only as bytes where a library has told NumPy of bfloat16 and the like."""
+    for name, value in parameters.items():
+        if value.dtype.kind not in "fiub":
+            raise ValueError(f"{name} is of {value.dtype}; save it as float32")
+    return parameters
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:

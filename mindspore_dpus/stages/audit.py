@@ -52,7 +52,8 @@ def audit_folder(data: DataConfig, thresholds: AuditConfig, output: str | None) 
         UserError: no such data set, or a manifest that cannot be used.
     """
     samples = find_samples(data, check=False)
-    findings = audit(samples, measure_images(samples["path"], Path(data.root)), thresholds)
+    measures = measure_images(samples["path"], Path(data.root), data.max_pixels)
+    findings = audit(samples, measures, thresholds)
     if output is not None:
         write_table(findings, Path(output, "audit.csv"))
     return findings
@@ -70,13 +71,17 @@ def audit_lines(findings: pd.DataFrame) -> list[str]:
 
 
 def _measures(run: RunFolder, config: Config, root: Path, samples: pd.DataFrame) -> Measures:
-    """Of all images, remembered beside the runs: another seed or split decodes nothing."""
+    """Of all images, remembered beside the runs: another seed or split decodes nothing.
+
+    Not where an image cannot be read: what is missing may be a library, or ``data.max_pixels``.
+    """
     identity = digest(data_fingerprint(run, config, root, samples["path"]), VERSION)
     path = cache_dir(run, config) / f"measures-{identity}.npz"
     if path.exists():
         return load_measures(path)
-    measures = measure_images(samples["path"], root)
-    save_measures(measures, path)
+    measures = measure_images(samples["path"], root, config.data.max_pixels)
+    if (measures.table["error"] == "").all():
+        save_measures(measures, path)
     return measures
 
 

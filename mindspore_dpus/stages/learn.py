@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 
 from mindspore_dpus import __version__
+from mindspore_dpus.cli import load_config
 from mindspore_dpus.config import Config
+from mindspore_dpus.data.frames import split_frame
 from mindspore_dpus.data.samples import find_samples, write_table
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation import plots
@@ -17,10 +19,12 @@ from mindspore_dpus.evaluation.fusion_curve import read_fusion_curve
 from mindspore_dpus.evaluation.predictions import compute_metrics, predictions_table
 from mindspore_dpus.evaluation.report import write_report
 from mindspore_dpus.fusion import fuse
+from mindspore_dpus.hashing import content_hashes
 from mindspore_dpus.run import RunFolder, file_hash, write_json, write_text
 from mindspore_dpus.sampling.strategies import BASELINE
 from mindspore_dpus.stages.prepare import (
     data_root,
+    hash_memory,
     image_cache,
     load_images,
     read_samples,
@@ -34,15 +38,16 @@ EVALUATED = ("val", "test")
 
 
 def check_model(run: RunFolder, config: Config) -> None:
-    """Build the members' network once before the long stages of a new run.
+    """Build the members' network and loss once before the long stages of a new or changed run.
 
     Raises:
-        UserError: the backbone, the checkpoint, what is to be frozen, the device or the cluster cannot
-            be used.
+        UserError: the backbone, the checkpoint, what is to be frozen, the loss, the device or the
+            cluster cannot be used.
     """
-    if "members" in run.stages():
+    if "members" in run.stages() and _learns_as(run, config):
         return
     from mindspore_dpus.device import configure
+    from mindspore_dpus.losses import create_loss
     from mindspore_dpus.models.factory import create_model
     from mindspore_dpus.models.freeze import phases
     from mindspore_dpus.training.members import check_cluster
@@ -56,6 +61,19 @@ def check_model(run: RunFolder, config: Config) -> None:
     options = {"allow_fresh": model.allow_fresh, "random": False}
     net = create_model(model.backbone, len(classes), channels, weights, **options)
     phases(net, model)
+    create_loss(config.loss, [1] * len(classes))
+
+
+def _learns_as(run: RunFolder, config: Config) -> bool:
+    """Whether the run's last start had the same model, loss and device."""
+    path = run / "config.yaml"
+    if not path.exists():
+        return False
+    last = load_config(path)
+    return (last.model, last.loss, last.training, last.device, last.data.channels) == (
+        *(config.model, config.loss, config.training, config.device),
+        config.data.channels,
+    )
 
 
 def make_lr_range(run: RunFolder, config: Config, root: Path) -> float:
@@ -160,6 +178,7 @@ def labelled_images(
         table, root = find_samples(data, check=False), Path(root)
         # The run's own data in another place: what it trained on is not to be tested on.
         known = table["path"].map(own.set_index("path")["split"]).fillna("")
+        known[_other_images(run, config, table["path"][known != ""], root)] = ""
         table["split"] = table["split"].where(table["split"] != "", known)
     unknown = sorted(set(table["label"]) - set(classes))
     if unknown:
@@ -174,6 +193,17 @@ def labelled_images(
     if table.empty:
         raise UserError(f"--split {split}: {root} has no image of it")
     return table.reset_index(drop=True), root
+
+
+def _other_images(run: RunFolder, config: Config, paths: pd.Series, root: Path) -> pd.Index:
+    """Index of images that only have the name of one of the run's; none where the run's own are gone."""
+    own = data_root(run, config)
+    if paths.empty or not own.is_dir() or own.resolve() == root.resolve():
+        return paths.index[:0]
+    memory = hash_memory(run, config)
+    present = paths[[split_frame(own / path)[0].is_file() for path in paths]]
+    theirs, ours = (np.array(content_hashes(present, place, memory)) for place in (root, own))
+    return present.index[theirs != ours]
 
 
 def load_ensemble(run: RunFolder, config: Config):
@@ -198,7 +228,8 @@ def with_fused(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def make_predictions(run: RunFolder, config: Config, root: Path) -> None:
-    """``predictions_val.csv``, ``predictions_test.csv``: every model's softmax output."""
+    """``predictions_val.csv``, ``predictions_test.csv``: every model's softmax output, and the class
+    that ``evaluation.threshold`` makes of the fused one."""
 
     def make() -> None:
         table, classes, _ = read_samples(run)
@@ -212,7 +243,8 @@ def make_predictions(run: RunFolder, config: Config, root: Path) -> None:
             )
             write_table(predictions, run / f"predictions_{split}.csv")
 
-    run.stage("predictions", [], [f"predictions_{split}.csv" for split in EVALUATED], make)
+    artefacts = [f"predictions_{split}.csv" for split in EVALUATED]
+    run.stage("predictions", [config.evaluation.threshold], artefacts, make)
 
 
 def make_metrics(run: RunFolder, config: Config) -> None:

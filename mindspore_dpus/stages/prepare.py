@@ -104,6 +104,12 @@ def find_root(run: RunFolder, config: Config) -> Path:
 def make_samples(run: RunFolder, config: Config, root: Path) -> None:
     """``samples.csv``: path, label, split, group."""
     data = dataclasses.replace(config.data, root=str(root))
+    scanned = data.manifest is None and not (root / "manifest.csv").is_file()
+    if scanned and run.path.resolve().is_relative_to(root.resolve()):
+        raise UserError(
+            f"--output {run.path} lies in data.root ({root}), where every folder of images is a class; "
+            "choose a folder outside"
+        )
     found = sample_table.find_samples(data)
     contents = content_hashes(found["path"], root, hash_memory(run, config))
     state = [found.to_csv(index=False), combined_hash(found["path"], contents)]

@@ -11,10 +11,12 @@ from mindspore_dpus.data.arrays import load_arrays, save_arrays
 from mindspore_dpus.data.images import ImageSpec
 from mindspore_dpus.data.samples import read_table, write_table
 from mindspore_dpus.data.shards import fill_shards, is_filled, open_shards
+from mindspore_dpus.errors import UserError
 from mindspore_dpus.features.whiten import EXACT_UP_TO, whiten
 from mindspore_dpus.run import RunFolder, atomic, digest, file_hash
 from mindspore_dpus.sampling import strategies
 from mindspore_dpus.sampling.diagnostics import MAX_SUBSET, diagnose, embed
+from mindspore_dpus.sampling.dpus import draw_size
 from mindspore_dpus.stages.prepare import (
     cache_dir,
     data_fingerprint,
@@ -113,6 +115,25 @@ def drawn_rows(table: pd.DataFrame) -> np.ndarray:
     # Class indices, which make_subsets goes by, are in the order of the names: ties end alike.
     drawn = strategies.drawn_classes(table["label"][train].to_numpy(dtype=str))
     return np.flatnonzero(train & table["label"].isin(drawn))
+
+
+def check_draws(run: RunFolder, config: Config) -> None:
+    """Refuse, before anything is computed, a proportion that draws nothing.
+
+    Raises:
+        UserError: it does, of the class that the message names.
+    """
+    sampling = config.sampling
+    if sampling.strategy in ("none", "random_over") and not sampling.baseline:
+        return
+    table, _, _ = read_samples(run)
+    train = table["label"][table["split"] == "train"]
+    counts = train.value_counts().to_dict()
+    for label in strategies.drawn_classes(train.to_numpy(dtype=str)):
+        try:
+            draw_size(counts, label, sampling.proportion)
+        except ValueError as error:
+            raise UserError(f"sampling: {error}") from None
 
 
 def make_subsets(run: RunFolder, config: Config) -> None:

@@ -115,7 +115,8 @@ class Trainer:
                 last = folder / "last.safetensors"
                 kept = f"epoch {epoch - 1} is kept in {last}" if history else "nothing was learnt yet"
                 halvings = halve_or_stop(error, self.config, self.halvings, folder.name, kept)
-                if error.at_once:
+                # Before the first new epoch, what is on disk is what diverged at once.
+                if error.at_once or not history:
                     history = self._begin(start, data)
                 else:
                     history = self._resume(folder, stamp, start, data, report)

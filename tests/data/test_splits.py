@@ -95,6 +95,50 @@ def test_no_group_is_in_two_splits(seed, balanced):
         assert (normal == defect) if balanced else 20 <= normal + defect <= 45
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_balanced_whole_groups_hold_the_number_of_a_rare_class(seed, size):
+    # One defect in ten; in whole groups, that is a tenth of the images and half of the split.
+    table = make_table(normal=1800, defect=200)
+    table["group"] = in_groups_of(size, 2000)
+    table = assign_splits(table, SplitConfig(val_size=50, test_size=50, balanced=True), seed)
+    found = counts(table)
+    assert found["test"] == found["val"] == [50, 50]
+    # A group of the last few defects may bring some more.
+    assert found.get("unused", [0, 0])[1] < 2 * size
+    groups = table[table["split"] != "unused"].groupby("group")["split"].nunique()
+    assert groups.max() == 1
+
+
+def test_the_last_group_brings_as_few_too_many_as_it_can():
+    labels = np.array(["defect"] * 30 + ["normal"] * 30)
+    groups = np.array(["a"] * 2 + ["b"] * 25 + ["c"] * 3 + [f"n{i}" for i in range(30)])
+    for seed in range(5):
+        held_out, unused = hold_out(labels, groups, 3, True, seed)
+        assert set(groups[held_out[labels[held_out] == "defect"]]) <= {"a", "c"}
+        assert len(held_out) == 6
+        assert len(unused) <= 2
+
+
+def test_balanced_whole_groups_leave_every_class_a_group():
+    labels = np.array(["defect"] * 6 + ["normal"] * 20)
+    groups = np.array(["a"] * 3 + ["b"] * 3 + [f"n{i}" for i in range(20)])
+    held_out, _ = hold_out(labels, groups, 5, True, 0)
+    assert pd.Series(labels[held_out]).value_counts().to_dict() == {"defect": 3, "normal": 3}
+    with pytest.raises(UserError, match="21 groups cannot be split so that every class"):
+        hold_out(labels, np.where(labels == "defect", "a", groups), 5, True, 0)
+
+
+@pytest.mark.parametrize(("share", "number"), [(0.4, 400), (0.3, 300), (0.5, 500), (0.05, 50)])
+def test_whole_groups_hold_the_share_that_is_asked_for(share, number):
+    labels = np.tile(["normal"] * 4 + ["defect"], 200)
+    groups = np.array(in_groups_of(5, 1000))
+    held_out, _ = hold_out(labels, groups, number, False, 0)
+    assert len(held_out) == pytest.approx(1000 * share, abs=10)
+    assert (labels[held_out] == "defect").mean() == pytest.approx(0.2, abs=0.01)
+    assert not set(groups[held_out]) & set(np.delete(groups, held_out))
+
+
 def test_images_without_a_group_are_each_on_their_own():
     group = ["a"] * 5 + ["b"] * 5 + [""] * 190
     table = assign_splits(make_table(group=group), TWENTY_EACH, 0)
@@ -219,6 +263,11 @@ def test_imbalance_thins_train_and_nothing_else():
             make_table(group=["a"] * 160 + ["b"] * 40),
             {},
             "2 groups cannot be split so that every class is on both sides",
+        ),
+        (
+            make_table(normal=10, defect=10, group=[f"g{i}" for i in range(20)]),
+            {"test_size": 0.05},
+            "20 groups cannot be split so that every class is on both sides",
         ),
         (
             make_table(split=["val"] * 160 + ["train"] * 40),

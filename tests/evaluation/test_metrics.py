@@ -19,6 +19,7 @@ from mindspore_dpus.evaluation.metrics import (
     roc_auc,
     top_accuracy,
 )
+from mindspore_dpus.experiments.differences import replicated_auc
 
 COUNTS = {2: [30, 12], 4: [20, 12, 9, 15]}
 
@@ -56,6 +57,19 @@ def test_two_classes_are_as_in_scikit_learn(seed, positive, threshold):
         },
         abs=1e-12,
     )
+
+
+def test_scores_near_one_are_told_apart_by_the_other_class():
+    # In float32, 1 - 1e-9 and 1 - 1e-8 are 1.
+    defect = np.array([1e-9, 1e-8, 1 - 1e-3, 0.5], np.float32)
+    probabilities = np.stack([defect, 1 - defect], axis=1)
+    assert probabilities[0, 1] == probabilities[1, 1] == 1
+    assert roc_auc(np.array([1, 0, 0, 0]), probabilities) == 1.0
+    mirrored = probabilities[:, ::-1]
+    assert roc_auc(np.array([0, 1, 1, 1]), mirrored) == 1.0
+    counts = np.ones((1, 4), int)
+    assert replicated_auc(np.array([1, 0, 0, 0]), probabilities, counts).tolist() == [1.0]
+    assert average_precision(np.array([1, 0, 0, 0]), probabilities, 0) == 1.0
 
 
 @pytest.mark.parametrize("seed", range(5))

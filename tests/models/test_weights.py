@@ -86,6 +86,14 @@ def test_a_torn_file_of_torch_is_named_though_torch_gives_no_reason(tmp_path, co
         read_checkpoint(tmp_path / "w.pth")
 
 
+def test_numbers_that_numpy_does_not_know_are_named(tmp_path):
+    header = b'{"w":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}'
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"\x80\x3f")
+    with pytest.raises(UserError, match="w.safetensors is not a readable checkpoint: .*bfloat16"):
+        read_checkpoint(path)
+
+
 def test_stem_is_summed_only_for_grey_images():
     weight = np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2)
     assert np.array_equal(adapt_stem(weight, 3), weight)

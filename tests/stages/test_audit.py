@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.cli import parse_config
+from mindspore_dpus.config import AuditConfig, DataConfig
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.run import RunFolder
 from mindspore_dpus.stages import audit as stage
@@ -122,6 +123,32 @@ def test_measures_are_remembered_for_other_splits_and_thresholds(root, monkeypat
     assert run.ran == ["samples", "audit"]
     assert decoded == []
     assert "train: 4 defect" in pd.read_csv(run / "audit.csv")["detail"].tolist()
+
+
+def test_an_image_that_cannot_be_read_is_tried_again(root, monkeypatch):
+    measure_images = stage.measure_images
+
+    def without_a_library(*args):
+        measures = measure_images(*args)
+        measures.table.loc[3, "error"] = "its library is not installed"
+        return measures
+
+    monkeypatch.setattr(stage, "measure_images", without_a_library)
+    with pytest.raises(UserError, match="its library is not installed"):
+        run_audit(root)
+    monkeypatch.undo()
+    run, _ = run_audit(root)
+    assert "unreadable" not in pd.read_csv(run / "audit.csv")["kind"].tolist()
+
+
+def test_the_limit_of_pixels_holds_here_too(root):
+    with pytest.raises(UserError, match=r"is 32 x 32 pixels, more than data.max_pixels \(1000\) allows"):
+        run_audit(root, "--data.max_pixels=1000")
+    findings = stage.audit_folder(
+        DataConfig(root=str(root), max_pixels=1000), AuditConfig(), output=None
+    )
+    assert (findings["kind"] == "unreadable").sum() == 56
+    run_audit(root)
 
 
 def test_switched_off_nothing_is_left_of_it(root):

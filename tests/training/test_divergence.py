@@ -1,5 +1,6 @@
 """Trainings that really diverge: named, or tried again with half the rate; resumed to the bit."""
 
+import itertools
 import math
 
 import mindspore as ms
@@ -139,6 +140,10 @@ def test_a_member_that_has_halved_resumes_to_the_bit(device, data, tmp_path, sch
         value for value in told if isinstance(value, str) and ", step 1; back to the start" in value
     ]
     assert bool(again) == (schedule == "one_cycle")
+    # Then no epoch that is on disk is of any use until the first new one.
+    for line, following in itertools.pairwise(told):
+        if "; back to the start" in line and isinstance(following, str):
+            assert "; back to the start" in following
     for epoch in (1, 2, 3):
         with pytest.raises(KeyboardInterrupt):
             fit(device, data, tmp_path / "torn", epoch, **settings)
