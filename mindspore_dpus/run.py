@@ -249,7 +249,7 @@ class RunFolder:
         self.report(f"{name} ...")
         if not self.ran:
             self.before_change()
-            stages = self.stages()
+            stages = self.stages()  # It may have forgotten some.
         self.ran.append(name)
         start = time.perf_counter()
         # Until it is done, this stage stands for nothing; nor, if it is new or changed, do those to its

@@ -42,10 +42,9 @@ def find_samples(config: DataConfig, check: bool = True) -> pd.DataFrame:
     root = Path(config.root)
     if not root.is_dir():
         raise UserError(f"data.root: {root} is not a folder; give the folder of your images")
-    manifest = Path(config.manifest) if config.manifest else root / "manifest.csv"
-    has_manifest = bool(config.manifest) or manifest.is_file()
-    table = read_manifest(manifest) if has_manifest else scan_folders(root)
-    if has_manifest and not config.allow_outside_root:
+    manifest = find_manifest(config)
+    table = scan_folders(root) if manifest is None else read_manifest(manifest)
+    if manifest is not None and not config.allow_outside_root:
         refuse_outside(table["path"], root, manifest)
     if config.classes is not None:
         missing = sorted(set(config.classes) - set(table["label"]))
@@ -59,6 +58,14 @@ def find_samples(config: DataConfig, check: bool = True) -> pd.DataFrame:
     if check:
         check_classes(table, config, source=root)
     return table
+
+
+def find_manifest(config: DataConfig) -> Path | None:
+    """The manifest that is named, else the one in ``root``; None where folders say the classes."""
+    if config.manifest:
+        return Path(config.manifest)
+    manifest = Path(config.root) / "manifest.csv"
+    return manifest if manifest.is_file() else None
 
 
 def scan_folders(root: Path) -> pd.DataFrame:

@@ -104,7 +104,7 @@ def find_root(run: RunFolder, config: Config) -> Path:
 def make_samples(run: RunFolder, config: Config, root: Path) -> None:
     """``samples.csv``: path, label, split, group."""
     data = dataclasses.replace(config.data, root=str(root))
-    scanned = data.manifest is None and not (root / "manifest.csv").is_file()
+    scanned = sample_table.find_manifest(data) is None
     if scanned and run.path.resolve().is_relative_to(root.resolve()):
         raise UserError(
             f"--output {run.path} lies in data.root ({root}), where every folder of images is a class; "
