@@ -1,6 +1,7 @@
 """From YAML files and command-line options to a checked ``Config``, and back to YAML."""
 
 import dataclasses
+import functools
 import re
 import types
 import typing
@@ -52,8 +53,12 @@ def _load_bounded(text: str) -> object:
 jsonargparse.set_loader("yaml", _load_bounded, (yaml.YAMLError,))
 
 
+@functools.lru_cache
 def config_parser(description: str | None = None) -> ArgumentParser:
-    """A parser with one option for each key of ``Config``, and ``--config FILE``."""
+    """A parser with one option for each key of ``Config``, and ``--config FILE``.
+
+    Made once: to read all docstrings takes twice as long as to parse, and grids parse hundreds of times.
+    """
     parser = ArgumentParser(description=description, exit_on_error=False, allow_abbrev=False)
     parser.add_argument(
         "--config",

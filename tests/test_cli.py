@@ -21,7 +21,7 @@ from mindspore_dpus.cli import (
     parse_simulate,
     plain,
 )
-from mindspore_dpus.config import Config, SimulateConfig
+from mindspore_dpus.config import Config, DataConfig, SimulateConfig
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.options import OneLineParser
 
@@ -96,6 +96,15 @@ def test_the_defaults_are_those_of_the_dataclasses():
     expected = Config()
     expected.data.root = "images"
     assert parse_config(["--data.root", "images"]) == expected
+
+
+def test_nothing_of_one_call_is_left_for_the_next(write):
+    given = write("training: {epochs: 7, augment: {rotation: 3}}\nsampling: {n_subsets: 2}\n")
+    first = parse_config([f"--config={given}", "--data.root=x"])
+    first.model.weights_dirs.append("y")
+    with pytest.raises(UserError, match="training.epochs is many"):
+        parse_config([f"--config={given}", "--seed=5", "--training.epochs=many"])
+    assert parse_config(["--data.root=z"]) == Config(data=DataConfig(root="z"))
 
 
 def test_the_command_line_goes_before_the_file_and_the_file_before_the_defaults(write):

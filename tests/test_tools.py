@@ -1,11 +1,15 @@
 """The tools as a user runs them: exit codes, and one clear line for everything that goes wrong."""
 
+import contextlib
+import io
 import os
+import runpy
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -28,10 +32,24 @@ TINY = (
 )
 
 
-def tool(name, *args, cwd=REPOSITORY):
+def tool(name, *args):
+    """Run a tool in this process, which has what it imports already."""
+    path = str(REPOSITORY / "tools" / f"{name}.py")
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", [path, *map(str, args)]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as end,
+    ):
+        runpy.run_path(path, run_name="__main__")
+    return subprocess.CompletedProcess(path, end.value.code, out.getvalue(), err.getvalue())
+
+
+def process(name, *args):
+    """Run a tool in a process of its own: what compiled code writes counts too."""
     return subprocess.run(
         [sys.executable, str(REPOSITORY / "tools" / f"{name}.py"), *map(str, args)],
-        cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
@@ -51,7 +69,7 @@ def assert_one_line(result, *fragments):
 @pytest.fixture(scope="module")
 def trained(castings, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tools") / "run"
-    result = tool("train", f"--data.root={castings}", f"--output={folder}", *TINY)
+    result = process("train", f"--data.root={castings}", f"--output={folder}", *TINY)
     return folder, result
 
 
@@ -117,7 +135,6 @@ def test_simulate_then_convert(tmp_path):
         (["--data.root={castings}", "--model.backbone=resnet81"], ["unknown backbone", "resnet18"]),
         (["--data.root={castings}", "--model.pretrained={castings}/manifest.csv"], ["manifest.csv"]),
         (["--data.root={castings}", "--features.layer=layer9"], ["features.layer", "layer9"]),
-        (["--data.root={castings}", "--device.target=Ascend"], ["device.target", "Ascend"]),
         (
             ["--data.root={castings}", "--training.learning_rate=1e38", "--training.epochs=3"],
             ["member 00", "loss is", "learning_rate"],
@@ -128,6 +145,11 @@ def test_simulate_then_convert(tmp_path):
 def test_bad_settings_are_one_line(castings, tmp_path, options, fragments):
     options = [option.format(castings=castings) for option in options]
     assert_one_line(tool("train", f"--output={tmp_path / 'run'}", *TINY, *options), *fragments)
+
+
+def test_a_device_that_is_not_there_is_one_line(castings, tmp_path):
+    options = (f"--data.root={castings}", f"--output={tmp_path / 'run'}", "--device.target=Ascend")
+    assert_one_line(process("train", *options), "device.target", "Ascend")
 
 
 def test_broken_and_empty_images_are_listed(copied, tmp_path):
@@ -199,7 +221,7 @@ def test_a_full_disk_keeps_finished_stages(castings, tmp_path):
         pytest.skip("no right to mount a small file system here")
     try:
         options = (f"--data.root={castings}", f"--output={disk / 'run'}", *TINY)
-        result = tool("train", *options)
+        result = process("train", *options)
         assert_one_line(result, str(disk), "No space left on device", "--output")
         assert (disk / "run" / "subsets.csv").exists()
         assert not list(disk.rglob("*.tmp*"))
@@ -214,19 +236,19 @@ def test_a_full_disk_keeps_finished_stages(castings, tmp_path):
 def test_ctrl_c_says_how_to_go_on(castings, tmp_path):
     run = tmp_path / "run"
     command = [sys.executable, str(REPOSITORY / "tools" / "train.py"), f"--data.root={castings}"]
-    process = subprocess.Popen(
+    training = subprocess.Popen(
         [*command, f"--output={run}", *TINY, "--training.epochs=500"],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    for line in process.stdout:
+    for line in training.stdout:
         if "epoch 2/500" in line:
-            process.send_signal(signal.SIGINT)
+            training.send_signal(signal.SIGINT)
             break
-    _, stderr = process.communicate(timeout=120)
-    assert process.returncode == 130
+    _, stderr = training.communicate(timeout=120)
+    assert training.returncode == 130
     assert stderr == "interrupted: start the same command again to go on\n"
     assert (run / "members" / "00" / "last.safetensors").exists()
 

@@ -15,7 +15,8 @@ from mindspore_dpus.experiments.runner import run_grid
 from mindspore_dpus.experiments.tables import write_results
 from mindspore_dpus.pipeline import train
 from mindspore_dpus.stages import audit
-from tests.experiments.grids import RESULTS, start, write_experiment
+from tests.experiments.grids import RESULTS, write_experiment
+from tests.test_tools import tool
 
 
 @pytest.fixture
@@ -113,10 +114,10 @@ def test_only_the_rest_is_made(finished, castings, tmp_path):
         }
     }
     path = write_experiment(tmp_path, axes=axes, reference={}, seeds=[1])
-    options = (path, f"--data.root={castings}", "--reuse", str(finished.output))
-    lines, errors = start(*options).communicate(timeout=300)
-    assert errors == ""
-    first, second = lines.splitlines()[:2]
+    options = (f"--config={path}", f"--data.root={castings}", f"--reuse={finished.output}")
+    result = tool("experiment", *options)
+    assert result.stderr == ""
+    first, second = result.stdout.splitlines()[:2]
     assert first == "1 of 2 runs are finished in other experiments"
     assert re.match(r"\[1/1\] covering / seed 1: test AUC 0\.\d+ .*; 0 left$", second)
     assert not (tmp_path / "grid" / "by_groups-seed1").exists()
@@ -131,10 +132,17 @@ def test_a_folder_that_is_not_there_is_named(others, tmp_path):
 
 def test_the_same_runs_are_shown_on_another_split(finished, castings, tmp_path):
     path = write_experiment(tmp_path)
-    options = (path, f"--data.root={castings}", "--reuse", str(finished.output), "--split", "val")
-    lines, errors = start(*options).communicate(timeout=300)
-    assert errors == ""
-    assert "| method | runs | val precision | val recall | val AUC | val AUC difference |" in lines
+    options = (
+        f"--config={path}",
+        f"--data.root={castings}",
+        f"--reuse={finished.output}",
+        "--split=val",
+    )
+    result = tool("experiment", *options)
+    assert result.stderr == ""
+    assert (
+        "| method | runs | val precision | val recall | val AUC | val AUC difference |" in result.stdout
+    )
     write_results(
         dataclasses.replace(finished.experiment, split="val"), finished.cases, tmp_path / "val"
     )

@@ -27,6 +27,7 @@ from tests.experiments.grids import (
     wait_until,
     write_experiment,
 )
+from tests.test_tools import assert_one_line, tool
 
 COLUMNS = ["run", "status", "minutes", "test_auc", "message"]
 needs_two_cpus = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs")
@@ -168,11 +169,11 @@ def test_a_failed_run_is_reported_and_the_rest_goes_on(castings, tmp_path):
 def test_a_part_of_a_grid_keeps_what_is_done_of_the_rest(finished, castings, tmp_path):
     path = write_experiment(tmp_path, seeds=[0])
     reuse = ("--reuse", str(finished.output))
-    lines, errors = start(path, f"--data.root={castings}", *reuse, "--only", "method=Ours").communicate(
-        timeout=300
+    result = tool(
+        "experiment", f"--config={path}", f"--data.root={castings}", *reuse, "--only=method=Ours"
     )
-    assert errors == ""
-    assert lines.startswith("1 of 1 runs are finished in other experiments\n")
+    assert result.stderr == ""
+    assert result.stdout.startswith("1 of 1 runs are finished in other experiments\n")
     assert pd.read_csv(tmp_path / "grid" / "table.csv")["method"].tolist() == ["Under-sample", "Ours"]
 
 
@@ -204,9 +205,8 @@ def test_two_grids_in_one_folder_are_refused(castings, tmp_path):
     path, output = write_experiment(tmp_path), tmp_path / "grid"
     output.mkdir()
     with claimed(output):
-        _, errors = start(path, f"--data.root={castings}").communicate(timeout=300)
-    assert errors.startswith(f"error: {output} is being filled by another process: wait for it")
-    assert errors.count("\n") == 1
+        result = tool("experiment", f"--config={path}", f"--data.root={castings}")
+    assert_one_line(result, f"{output} is being filled by another process: wait for it")
 
 
 @pytest.mark.parametrize("jobs", [0, -1, 10**6])
@@ -218,11 +218,10 @@ def test_a_number_of_jobs_that_makes_no_sense_is_refused(jobs):
 
 
 def test_a_wrong_call_is_one_line(castings, tmp_path):
-    process = start(write_experiment(tmp_path), f"--data.root={castings}", "--jobs=0")
-    lines, errors = process.communicate(timeout=100)
-    assert (process.returncode, lines) == (2, "")
-    assert errors.startswith("error: --jobs is 0; ")
-    assert errors.count("\n") == 1
+    path = write_experiment(tmp_path)
+    result = tool("experiment", f"--config={path}", f"--data.root={castings}", "--jobs=0")
+    assert_one_line(result, "--jobs is 0; ")
+    assert result.stdout == ""
 
 
 def test_time_is_estimated_from_what_is_done(finished, castings):
