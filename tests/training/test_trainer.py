@@ -37,15 +37,13 @@ def data():
     return MemberData(images.astype(np.uint8), labels, np.arange(24), np.arange(24, 36))
 
 
-def trainer(device, backbone="resnet18", stamp=None, loss=None, **training):
+def trainer(device, backbone="resnet18", **training):
     config = TrainingConfig(**{"epochs": 2, "batch_size": 8, "select_by": "last"} | training)
     net = create_model(backbone, 2, 1, device=device)
-    return Trainer(
-        net, create_loss(loss or LossConfig(), (12, 12)), config, device, stamp or {"key": "k"}
-    )
+    return Trainer(net, create_loss(LossConfig(), (12, 12)), config, device, {"key": "k"})
 
 
-def tiny(device, phases=None, **training):
+def tiny(device, phases=None, stamp=None, loss=None, **training):
     """A trainer of three fully connected layers: a step of it takes no time."""
     ms.set_seed(5)
     net = nn.SequentialCell(
@@ -53,7 +51,14 @@ def tiny(device, phases=None, **training):
     )
     net.init_parameters_data()
     config = TrainingConfig(**{"epochs": 2, "batch_size": 8, "select_by": "last"} | training)
-    return Trainer(net, create_loss(LossConfig(), (12, 12)), config, device, {"key": "k"}, phases)
+    return Trainer(
+        net,
+        create_loss(loss or LossConfig(), (12, 12)),
+        config,
+        device,
+        stamp or {"key": "k"},
+        phases,
+    )
 
 
 def start(backbone="resnet18"):
@@ -64,6 +69,13 @@ def fit(trainer, data, folder, backbone="resnet18"):
     """Train a member; the rows of its history that were reported."""
     rows = []
     trainer.fit(data, start(backbone), folder, SEED, rows.append)
+    return rows
+
+
+def fit_tiny(trainer, data, folder):
+    """The same from the weights that the trainer's own network has."""
+    rows = []
+    trainer.fit(data, get_state(trainer.net), folder, SEED, rows.append)
     return rows
 
 
@@ -92,10 +104,10 @@ def test_learns_and_leaves_its_history(device, data, tmp_path):
 
 @pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v2"])
 def test_a_second_member_of_one_trainer_equals_the_first_of_another(device, data, tmp_path, backbone):
-    shared = trainer(device, backbone)
+    shared = trainer(device, backbone, epochs=1)
     fit(shared, data, tmp_path / "a", backbone)
     fit(shared, data, tmp_path / "b", backbone)
-    fit(trainer(device, backbone), data, tmp_path / "c", backbone)
+    fit(trainer(device, backbone, epochs=1), data, tmp_path / "c", backbone)
     first = weights(tmp_path / "a")
     assert_equal(first, weights(tmp_path / "b"))
     assert_equal(first, weights(tmp_path / "c"))
@@ -113,24 +125,24 @@ def test_a_resumed_member_equals_an_uninterrupted_one(device, data, tmp_path):
 
 def test_the_state_of_a_loss_is_kept_and_reset(device, data, tmp_path):
     loss = LossConfig(name="seesaw")
-    fit(trainer(device, loss=loss, epochs=2), data, tmp_path / "whole")
-    torn = trainer(device, loss=loss, epochs=1)
-    fit(torn, data, tmp_path / "torn")
+    fit_tiny(tiny(device, loss=loss, epochs=2), data, tmp_path / "whole")
+    torn = tiny(device, loss=loss, epochs=1)
+    fit_tiny(torn, data, tmp_path / "torn")
     assert weights(tmp_path / "torn", "last")["loss.counts"].tolist() == [12, 12]
-    fit(trainer(device, loss=loss, epochs=2), data, tmp_path / "torn")
+    fit_tiny(tiny(device, loss=loss, epochs=2), data, tmp_path / "torn")
     assert_equal(weights(tmp_path / "whole", "last"), weights(tmp_path / "torn", "last"))
-    fit(torn, data, tmp_path / "next")
+    fit_tiny(torn, data, tmp_path / "next")
     assert weights(tmp_path / "next", "last")["loss.counts"].tolist() == [12, 12]
 
 
 def test_patience_ends_a_member_early_and_for_good(device, data, tmp_path):
     # Nothing can beat the first epoch by a rate of nearly nothing.
     settings = {"epochs": 9, "patience": 2, "select_by": "auc", "learning_rate": 1e-12}
-    fit(trainer(device, **settings), data, tmp_path)
+    fit_tiny(tiny(device, **settings), data, tmp_path)
     history = load_checkpoint(tmp_path / "last.safetensors")[1]["history"]
     best = max(history, key=lambda row: row["val_auc"])["epoch"]
     assert len(history) == best + 2 < 9
-    assert fit(trainer(device, **settings), data, tmp_path) == []
+    assert fit_tiny(tiny(device, **settings), data, tmp_path) == []
 
 
 def test_the_accuracy_of_training_is_that_of_its_images(device, data, tmp_path):
@@ -241,21 +253,21 @@ def test_outputs_that_are_not_numbers_are_named(device, data, tmp_path):
 
 
 def test_a_finished_member_is_not_trained_again(device, data, tmp_path):
-    fit(trainer(device, epochs=1), data, tmp_path)
-    assert fit(trainer(device, epochs=1), data, tmp_path) == []
+    fit_tiny(tiny(device, epochs=1), data, tmp_path)
+    assert fit_tiny(tiny(device, epochs=1), data, tmp_path) == []
 
 
 def test_a_checkpoint_of_another_configuration_is_not_resumed(device, data, tmp_path):
-    fit(trainer(device, epochs=1), data, tmp_path)
-    assert len(fit(trainer(device, epochs=1, stamp={"key": "other"}), data, tmp_path)) == 1
+    fit_tiny(tiny(device, epochs=1), data, tmp_path)
+    assert len(fit_tiny(tiny(device, epochs=1, stamp={"key": "other"}), data, tmp_path)) == 1
 
 
 def test_a_loss_that_is_not_a_number_names_member_epoch_and_step(device, data, tmp_path):
-    fit(trainer(device, epochs=1), data, tmp_path / "00")
+    fit_tiny(tiny(device, epochs=1), data, tmp_path / "00")
     good = weights(tmp_path / "00", "last")
     what = r"member 00: the (loss|norm of the gradients) is .* in epoch 2, step \d; epoch 1 is kept"
     with pytest.raises(UserError, match=what + ".*learning_rate"):
-        fit(trainer(device, learning_rate=1e38), data, tmp_path / "00")
+        fit_tiny(tiny(device, learning_rate=1e38), data, tmp_path / "00")
     assert_equal(good, weights(tmp_path / "00", "last"))
 
 
