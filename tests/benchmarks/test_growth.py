@@ -78,9 +78,10 @@ def test_equal_runs_are_made_once(monkeypatch):
     ]
 
 
-def test_the_tool_leaves_table_and_figure(tmp_path):
+def test_the_tool_leaves_table_and_figure(monkeypatch, tmp_path):
+    monkeypatch.setattr(Sizes.__init__, "__defaults__", (40, 2, 1, 32))
     folder = tmp_path / "new"
-    result = tool("growth", "--output", folder, "--axes", "images=40", "--device.target", "CPU")
+    result = tool("growth", "--output", folder, "--axes", "groups=2", "--device.target", "CPU")
     assert result.returncode == 0, result.stderr
     table = pd.read_csv(folder / "growth.csv")
     assert table["stage"].tolist()[:3] == ["simulate", "samples", "audit"]
