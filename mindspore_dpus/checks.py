@@ -215,6 +215,7 @@ _RANGES = (
     ("features.n_components", "at least 1, or null", lambda v: v is None or v >= 1),
     ("features.batch_size", "at least 1", _positive),
     ("sampling.n_clusters", "auto, or at least 1", lambda v: v == "auto" or v >= 1),
+    ("sampling.cluster_range", "at least 1 each", _positive),
     ("sampling.proportion", "auto, or above 0 and at most 1", lambda v: v == "auto" or _share(v)),
     ("sampling.n_subsets", "at least 1", _positive),
     ("model.freeze_layers", "0 or more, or null", lambda v: v is None or v >= 0),

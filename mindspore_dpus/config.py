@@ -148,6 +148,8 @@ class SamplingConfig:
     """t, number of subsets and so of members."""
     draw: Literal["independent", "covering"] = "independent"
     """independent: as in the paper; covering: no image comes twice before all have come once."""
+    cluster_range: list[int] = field(default_factory=lambda: [1, 2, 5, 10, 20, 50, 100, 200])
+    """Values of K that tools/cluster_range.py compares."""
     baseline: bool = False
     """Also train one member on a random under-sample of the same size, shown beside the fused
     ensemble and never part of it."""

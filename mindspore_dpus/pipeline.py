@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mindspore_dpus.config import Config
 from mindspore_dpus.run import RunFolder
-from mindspore_dpus.stages import decide, explain, learn, prepare, subsets
+from mindspore_dpus.stages import decide, diagnostics, explain, learn, prepare, subsets
 from mindspore_dpus.stages.audit import make_audit
 
 
@@ -63,20 +63,26 @@ def leading(config: Config) -> Iterator[bool]:
 
 def _make_sets(run: RunFolder, config: Config) -> Path:
     """From the configuration to the members' training sets; the data root."""
-    run.before_change = lambda: prepare.write_provenance(run, config)
-    root = prepare.find_root(run, config)
-    prepare.make_samples(run, config, root)
-    subsets.check_draws(run, config)
+    root = _make_samples(run, config)
     decide.check_decision(run, config)
     learn.check_model(run, config)
     make_audit(run, config, root)
     if config.sampling.strategy == "dpus":
         subsets.make_features(run, config, root)
         subsets.make_subsets(run, config)
-        subsets.make_diagnostics(run, config)
+        diagnostics.make_diagnostics(run, config)
     else:
         subsets.forget_groups(run)
         subsets.make_subsets(run, config)
+    return root
+
+
+def _make_samples(run: RunFolder, config: Config) -> Path:
+    """Find the images, and see that the configuration draws some; the data root."""
+    run.before_change = lambda: prepare.write_provenance(run, config)
+    root = prepare.find_root(run, config)
+    prepare.make_samples(run, config, root)
+    subsets.check_draws(run, config)
     return root
 
 
@@ -98,3 +104,27 @@ def find_learning_rate(config: Config, report: Callable[[str], None] = print) ->
     run = RunFolder(config.output, report)
     with run.lock():
         return run, learn.make_lr_range(run, config, _make_sets(run, config))
+
+
+def compare_clusters(config: Config, report: Callable[[str], None] = print) -> RunFolder:
+    """Fill a run folder up to the features, and see what draws from K groups would preserve.
+
+    Args:
+        config: the checked configuration; the values of K are ``sampling.cluster_range``.
+        report: called with a line for every stage.
+
+    Returns:
+        The run folder with ``cluster_range.csv`` and ``cluster_range.svg``.
+
+    Raises:
+        UserError: bad data or bad settings.
+    """
+    sampling = dataclasses.replace(config.sampling, strategy="dpus")
+    config = dataclasses.replace(config, sampling=sampling)
+    run = RunFolder(config.output, report)
+    with run.lock():
+        root = _make_samples(run, config)
+        make_audit(run, config, root)
+        subsets.make_features(run, config, root)
+        diagnostics.make_cluster_range(run, config)
+    return run

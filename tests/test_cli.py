@@ -381,6 +381,7 @@ def test_nan_and_infinity_are_refused_wherever_a_number_is_taken(key, length, va
         ("training.learning_rate", 0),
         ("training.augment.rotation", 181),
         ("training.lr_range.steps", 9),
+        ("sampling.cluster_range", [5, 0]),
         ("model.unfreeze_every", 0),
         ("model.unfreeze_parts", 0),
         ("data.classes", ["a"]),

@@ -70,6 +70,7 @@ WITHOUT_MINDSPORE = [
     "data.paths",
     "data.phash",
     "stages.audit",
+    "stages.diagnostics",
     "evaluation",
     "fusion",
     "training.checkpoint",

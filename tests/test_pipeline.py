@@ -19,7 +19,7 @@ from mindspore_dpus.deploy.rule import go_by
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.decision import Decision
 from mindspore_dpus.finished_run import evaluate, export, load_scorer, predict, write_heatmaps
-from mindspore_dpus.pipeline import train
+from mindspore_dpus.pipeline import compare_clusters, train
 from mindspore_dpus.run import RunFolder
 from mindspore_dpus.terminal import localisation_line, summary
 from mindspore_dpus.training.checkpoint import load_checkpoint
@@ -176,6 +176,22 @@ def test_a_changed_model_that_cannot_be_built_leaves_the_run_as_it_was(run, cast
     with pytest.raises(UserError, match="unknown backbone"):
         train(tiny(castings, copy, *options), quiet)
     assert RunFolder.open(copy).stages() == run.stages()
+
+
+def test_other_numbers_of_groups_are_compared_beside_the_run(run, castings, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(run.path, copy)
+    config = tiny(castings, copy, "--sampling.cluster_range=[2, 4]")
+    assert compare_clusters(config, quiet).ran == ["cluster_range"]
+    table = pd.read_csv(copy / "cluster_range.csv")
+    assert table[["label", "n_clusters"]].to_numpy().tolist() == [["normal", k] for k in (1, 2, 4)]
+    groups = pd.read_csv(copy / "groups.csv")["group"]
+    assert table["largest_group"][1] == pytest.approx(groups.value_counts(normalize=True).max())
+    # The true sub-populations of the simulator are what images come from.
+    assert table["share_deviation"].notna().all()
+    assert "of a random draw" in (copy / "cluster_range.svg").read_text()
+    # What was computed stands; the report says which settings are the last.
+    assert train(tiny(castings, copy), quiet).ran == ["report"]
 
 
 def test_what_is_called_follows_the_threshold(run, castings, tmp_path):

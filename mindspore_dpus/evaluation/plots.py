@@ -212,6 +212,25 @@ def group_shares(whole: pd.Series, subsets: pd.DataFrame) -> str:
     return to_svg(figure)
 
 
+def cluster_range(table: pd.DataFrame) -> str:
+    """How far draws are from their class, relative to random draws, over the number of groups.
+
+    Args:
+        table: as ``sampling.cluster_range`` makes it.
+    """
+    names = {"energy_ratio": "energy distance", "share_deviation_ratio": "shares of origins"}
+    figure, (axis,) = plain_axes(width=5.6)
+    axis.axhline(1, color=COLOURS[BASELINE], linestyle="--", label="random draw")
+    for i, (label, part) in enumerate(table.groupby("label")):
+        for name, style in zip(names, ("o-", "s:"), strict=True):
+            if name in part:
+                text = f"{plain_text(str(label))}: {names[name]}"
+                axis.plot(part["n_clusters"], part[name], style, color=f"C{i % 10}", label=text)
+    axis.set(xscale="log", xlabel="groups K", ylabel="deviation / that of a random draw", ylim=(0, None))
+    axis.legend(frameon=False, fontsize=8)
+    return to_svg(figure)
+
+
 def embedding(places: pd.DataFrame, drawn: np.ndarray) -> str:
     """A class in the plane, coloured by group, with one subset's samples ringed.
 

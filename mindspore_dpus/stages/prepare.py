@@ -36,10 +36,11 @@ PACKAGES = (
     "safetensors",
 )
 # Where the data lies does not change what is learnt from it (a moved or copied folder re-runs nothing),
-# nor does what is refused, how often it is tried again, or on which machines it is learnt.
+# nor does what is refused, how often it is tried again, on which machines it is learnt, or what is
+# compared beside it.
 PLACES = (
     *("root", "manifest", "allow_outside_root", "cache_dir", "weights_dirs", "max_pixels"),
-    *("on_divergence", "max_halvings"),
+    *("on_divergence", "max_halvings", "cluster_range"),
     *("executor", "ray_address", "ray_cpus", "ray_retries"),
 )
 

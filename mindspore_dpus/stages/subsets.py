@@ -15,7 +15,6 @@ from mindspore_dpus.errors import UserError
 from mindspore_dpus.features.whiten import EXACT_UP_TO, whiten
 from mindspore_dpus.run import RunFolder, atomic, digest, file_hash
 from mindspore_dpus.sampling import strategies
-from mindspore_dpus.sampling.diagnostics import MAX_SUBSET, diagnose, embed
 from mindspore_dpus.sampling.dpus import draw_size
 from mindspore_dpus.stages.prepare import (
     cache_dir,
@@ -59,10 +58,10 @@ def make_features(run: RunFolder, config: Config, root: Path) -> None:
             arrays = {"path": paths, "label": labels, "features": features, "whitened": whitened}
             save_arrays(temporary, arrays)
 
-    run.stage("features", parts, ["features.npz"], make, version=2 if _is_large(run) else 1)
+    run.stage("features", parts, ["features.npz"], make, version=2 if is_large(run) else 1)
 
 
-def _is_large(run: RunFolder) -> bool:
+def is_large(run: RunFolder) -> bool:
     """Whether PCA and k-means of some class read it in blocks, which they did not in version 1."""
     table = read_table(run / "samples.csv")
     return bool(table["label"][table["split"] == "train"].value_counts().max() > EXACT_UP_TO)
@@ -140,7 +139,7 @@ def make_subsets(run: RunFolder, config: Config) -> None:
     """``subsets.csv`` (member, path) and, for dpus, ``groups.csv`` (path, label, group)."""
     sampling = config.sampling
     with_groups = sampling.strategy == "dpus"
-    large = with_groups and _is_large(run)
+    large = with_groups and is_large(run)
 
     def make() -> None:
         table, _, labels = read_samples(run)
@@ -148,7 +147,7 @@ def make_subsets(run: RunFolder, config: Config) -> None:
         paths = table["path"].to_numpy()
         y = labels[train]
         if with_groups:
-            features = _features_of(run, paths[train], large)
+            features = features_of(run, paths[train], large)
             subsets, groups = strategies.dpus(
                 features,
                 y,
@@ -194,7 +193,7 @@ def make_subsets(run: RunFolder, config: Config) -> None:
     run.stage("subsets", [settings(sampling), config.seed], artefacts, make, version)
 
 
-def _features_of(run: RunFolder, paths: np.ndarray, large: bool) -> np.ndarray:
+def features_of(run: RunFolder, paths: np.ndarray, large: bool) -> np.ndarray:
     """Whitened features of the training images, float32 where they are many; rows of classes that stay
     whole are zero."""
     arrays = load_arrays(run / "features.npz", ("path", "whitened"))
@@ -216,39 +215,3 @@ def forget_groups(run: RunFolder) -> None:
     """Remove features, groups and diagnostics of another strategy."""
     run.forget("features", ["features.npz"])
     run.forget("diagnostics", ["groups.csv", "diagnostics.csv", "embedding.csv"])
-
-
-def make_diagnostics(run: RunFolder, config: Config) -> None:
-    """``diagnostics.csv``: how far each subset is from its class; ``embedding.csv``: a picture of it.
-
-    Columns: those of ``sampling.diagnostics.diagnose`` and ``label``; ``path, label, x, y``.
-    """
-    sizes = read_table(run / "subsets.csv").merge(read_table(run / "groups.csv"), on="path")
-    largest = sizes.groupby(["member", "label"]).size().max()
-
-    def make() -> None:
-        subsets = read_subsets(run)
-        subsets.pop(strategies.BASELINE, None)
-        samples = read_table(run / "samples.csv").set_index("path")
-        large = _is_large(run)
-        tables, embeddings = [], []
-        for label, groups in read_table(run / "groups.csv").groupby("label"):
-            paths = groups["path"].to_numpy()
-            features = _features_of(run, paths, large)
-            truth = samples["subpopulation"][paths].to_numpy() if "subpopulation" in samples else None
-            index = pd.Index(paths)
-            drawn = {name: np.flatnonzero(index.isin(chosen)) for name, chosen in subsets.items()}
-            table = diagnose(
-                features, groups["group"].to_numpy(int), drawn, truth, random_state=config.seed
-            )
-            tables.append(table.assign(label=label))
-            rows, places = embed(features, config.seed)
-            embeddings.append(
-                pd.DataFrame({"path": paths[rows], "label": label, "x": places[:, 0], "y": places[:, 1]})
-            )
-        write_table(pd.concat(tables).round(6), run / "diagnostics.csv")
-        write_table(pd.concat(embeddings).round(3), run / "embedding.csv")
-
-    # Version 2 represents subsets above MAX_SUBSET by a sample.
-    version = 2 if largest > MAX_SUBSET else 1
-    run.stage("diagnostics", [config.seed], ["diagnostics.csv", "embedding.csv"], make, version)

@@ -13,9 +13,10 @@ from mindspore_dpus.data.samples import read_table, write_table
 from mindspore_dpus.evaluation.predictions import predictions_table
 from mindspore_dpus.evaluation.report import write_report
 from mindspore_dpus.run import RunFolder
+from mindspore_dpus.stages.diagnostics import make_diagnostics
 from mindspore_dpus.stages.learn import make_metrics, with_fused
 from mindspore_dpus.stages.prepare import make_samples, read_samples, write_provenance
-from mindspore_dpus.stages.subsets import drawn_rows, make_diagnostics, make_subsets
+from mindspore_dpus.stages.subsets import drawn_rows, make_subsets
 
 AGREEMENT = "agreement of the groups with the true sub-populations"
 EXPLANATION = "adjusted Rand index"

@@ -9,7 +9,7 @@ from mindspore_dpus.experiments.grid import choose, expand, load_experiment
 from tests.experiments.grids import AXES, REPOSITORY, write_experiment
 
 SHIPPED = {
-    "clusters": 6,
+    "clusters": 7,
     "imbalance": 8 * 5,
     "learning_rate": 5,
     "proportion": 4,

@@ -11,8 +11,9 @@ from mindspore_dpus.data.samples import read_table, write_table
 from mindspore_dpus.features.whiten import whiten
 from mindspore_dpus.run import RunFolder
 from mindspore_dpus.sampling import DistributionPreservingUnderSampler, strategies
-from mindspore_dpus.stages import subsets
-from mindspore_dpus.stages.subsets import drawn_rows, make_diagnostics, make_subsets
+from mindspore_dpus.stages import diagnostics, subsets
+from mindspore_dpus.stages.diagnostics import make_diagnostics
+from mindspore_dpus.stages.subsets import drawn_rows, make_subsets
 
 
 def table_of(labels, splits=None):
@@ -178,7 +179,7 @@ def test_only_diagnostics_of_large_subsets_count_as_changed(
     make_subsets(run, Config())
     key = run.key
     for largest in (2000, limit):
-        monkeypatch.setattr(subsets, "MAX_SUBSET", largest)
+        monkeypatch.setattr(diagnostics, "MAX_SUBSET", largest)
         run.key = key
         make_diagnostics(run, Config())
     assert lines == ["subsets ..."] + ["diagnostics ..."] * (1 + again)
@@ -207,6 +208,6 @@ def test_features_are_found_by_their_paths(tmp_path):
     run = RunFolder(tmp_path / "run", lambda line: None)
     (tmp_path / "features.npz").rename(run / "features.npz")
     for large, dtype in ((False, np.float64), (True, np.float32)):
-        features = subsets._features_of(run, wanted, large)
+        features = subsets.features_of(run, wanted, large)
         assert features.tolist() == [[4, 5], [0, 0], [0, 1]]
         assert features.dtype == dtype
