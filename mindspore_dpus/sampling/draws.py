@@ -8,34 +8,16 @@ import math
 import numpy as np
 
 
-def largest_remainder(sizes: np.ndarray, total: int, rng: np.random.Generator) -> np.ndarray:
-    """Share a number out in proportion to group sizes, each share within one of the exact one.
-
-    Args:
-        sizes: (K,) number of samples of each group.
-        total: number to share out, at most ``sizes.sum()``.
-        rng: breaks ties.
-
-    Returns:
-        (K,) integers that sum to ``total``.
-    """
-    # Whole numbers instead of fractions: no rounding error decides a tie.
-    exact = sizes.astype(np.int64) * total
-    shares, remainders = np.divmod(exact, sizes.sum())
-    order = np.lexsort((rng.random(len(sizes)), -remainders))
-    shares[order[: total - shares.sum()]] += 1
-    return shares
-
-
 def systematic_shares(
     sizes: np.ndarray, total: int, n_draws: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Shares of several draws which also add up: over a cycle of draws, no group is left behind.
+    """Share a number out in proportion to group sizes, for several draws which also add up.
 
-    With one rounding for all draws, a group whose share is rounded down would never be used up. Here
-    each draw places the left-over seats by systematic sampling (Madow 1949), and the starting points
-    of a cycle's draws are spread evenly, so that after k whole cycles each group has had its exact
-    share, rounded down or up.
+    With the same rounding in every draw, a group whose share is rounded down would never be used up, and
+    one whose share is below a half would never be seen. Here each draw places the left-over seats by
+    systematic sampling (Madow 1949), so that every sample of every group is equally likely in it; and
+    the starting points of a cycle's draws are spread evenly, so that after k whole cycles each group has
+    had its exact share, rounded down or up.
 
     Args:
         sizes: (K,) number of samples of each group.
@@ -63,7 +45,7 @@ def systematic_shares(
 def draw_groups(
     labels: np.ndarray, total: int, n_draws: int, draw: str, rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """Draw the same share of every group, several times.
+    """Draw the same share of every group, several times; every sample is equally likely in each draw.
 
     Args:
         labels: (N,) group of each sample.
@@ -81,7 +63,7 @@ def draw_groups(
     members = [np.flatnonzero(inverse == g) for g in range(len(groups))]
     sizes = np.array([len(m) for m in members])
     if draw == "independent":
-        shares = np.stack([largest_remainder(sizes, total, rng) for _ in range(n_draws)])
+        shares = np.concatenate([systematic_shares(sizes, total, 1, rng) for _ in range(n_draws)])
         picks = [
             [rng.choice(m, n, replace=False) for m, n in zip(members, row, strict=True)]
             for row in shares

@@ -189,7 +189,8 @@ def make_subsets(run: RunFolder, config: Config) -> None:
         write_table(rows, run / "subsets.csv")
 
     artefacts = ["subsets.csv"] + (["groups.csv"] if with_groups else [])
-    version = 2 if large else 1
+    # Versions 1 and 2 (of large classes) rounded the groups' shares the same way in all draws.
+    version = 3 + large if with_groups else 1
     run.stage("subsets", [settings(sampling), config.seed], artefacts, make, version)
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mindspore_dpus.sampling.draws import draw_groups, largest_remainder, systematic_shares
+from mindspore_dpus.sampling.draws import draw_groups, systematic_shares
 
 CASES = 1000
 
@@ -17,31 +17,27 @@ def random_case(seed):
     return rng, sizes, total
 
 
-@pytest.mark.parametrize(
-    ("sizes", "total", "expected"),
-    [
-        ([100, 60, 30, 10], 20, [10, 6, 3, 1]),
-        ([5, 3, 1], 3, [2, 1, 0]),  # exact shares 1.67, 1, 0.33
-        ([7], 7, [7]),
-    ],
-)
-def test_largest_remainder(sizes, total, expected):
-    shares = largest_remainder(np.array(sizes), total, np.random.default_rng(0))
-    assert shares.tolist() == expected
-
-
-def test_ties_are_broken_by_the_seed():
-    winners = {
-        int(largest_remainder(np.array([5, 5, 5]), 1, np.random.default_rng(s)).argmax())
-        for s in range(30)
-    }
-    assert winners == {0, 1, 2}
+def test_exact_shares_are_not_rounded():
+    shares = systematic_shares(np.array([100, 60, 30, 10]), 20, 3, np.random.default_rng(0))
+    assert shares.tolist() == [[10, 6, 3, 1]] * 3
 
 
 def test_large_numbers_do_not_overflow():
-    sizes = np.array([999_999_937, 3_000_000_019])
-    shares = largest_remainder(sizes, 2_000_000_000, np.random.default_rng(0))
-    assert shares.tolist() == [499_999_974, 1_500_000_026]
+    sizes = np.array([999_999_937, 1_000_000_063])
+    shares = systematic_shares(sizes, 500_000_000, 1, np.random.default_rng(0))
+    assert shares.sum() == 500_000_000
+    assert abs(shares[0, 0] - 249_999_984.25) < 1
+
+
+@pytest.mark.parametrize("draw", ["independent", "covering"])
+def test_every_sample_is_equally_likely(draw):
+    # Exact shares are 0.2, 0.4, 0.6, 2.8 and 8: with one rounding for all, two groups are never seen.
+    labels = np.repeat(np.arange(5), [1, 2, 3, 14, 40])
+    rng, n = np.random.default_rng(0), 6000
+    draws = [draw_groups(labels, 12, 1, draw, rng)[0] for _ in range(n)]
+    uses = np.bincount(np.concatenate(draws), minlength=60)
+    # Five standard deviations of a binomial.
+    assert np.abs(uses / n - 0.2).max() < 5 * math.sqrt(0.2 * 0.8 / n)
 
 
 @pytest.mark.parametrize("draw", ["independent", "covering"])
