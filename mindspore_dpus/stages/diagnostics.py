@@ -77,7 +77,9 @@ def make_cluster_range(run: RunFolder, config: Config) -> None:
         write_text(run / "cluster_range.svg", plots.cluster_range(found))
 
     parts = [sampling.cluster_range, sampling.proportion, config.seed]
-    run.stage("cluster_range", parts, ["cluster_range.csv", "cluster_range.svg"], make, aside=True)
+    artefacts = ["cluster_range.csv", "cluster_range.svg"]
+    # Version 1 was of the draws of subsets' versions 1 and 2.
+    run.stage("cluster_range", parts, artefacts, make, version=2, aside=True)
 
 
 def _origin(table: pd.DataFrame) -> np.ndarray | None:
