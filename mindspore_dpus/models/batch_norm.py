@@ -41,14 +41,12 @@ def normalise(
     for c in prange(channels):
         total = 0.0
         for i in range(n):
-            total += _sum(planes[i, c])
+            total += sum_up(planes[i, c])
         centre = np.float32(total / count)
         total = 0.0
         for i in range(n):
-            total += _sum_squares(planes[i, c], centre)
-        # Squares that overflow would make the scale zero, and a diverging network look tame.
-        spread = np.sqrt(total / count + epsilon) if np.isfinite(total) else np.nan
-        scale = np.float32(1 / spread)
+            total += sum_squares(planes[i, c], centre)
+        scale = inverse_deviation(total, count, epsilon)
         for i in range(n):
             _scale(planes[i, c], gamma[c] * scale, beta[c] - centre * gamma[c] * scale, out[i, c])
         mean[c], inverse[c] = centre, scale
@@ -85,8 +83,7 @@ def normalise_gradients(
             total += one
             products += other
         scale = gamma[c] * inverse[c]
-        slope = np.float32(-scale * products * inverse[c] * inverse[c] / count)
-        offset = np.float32(-scale * total / count - slope * mean[c])
+        slope, offset = slope_and_offset(scale, total, products, count, mean[c], inverse[c])
         for i in range(n):
             _combine(gradients[i, c], scale, planes[i, c], slope, offset, grad_x[i, c])
         grad_gamma[c], grad_beta[c] = products * inverse[c], total
@@ -94,7 +91,8 @@ def normalise_gradients(
 
 
 @compiled()
-def _sum(plane):
+def sum_up(plane):
+    """The sum of a plane."""
     total = np.float32(0)
     for k in range(plane.size):
         total += plane[k]
@@ -102,11 +100,28 @@ def _sum(plane):
 
 
 @compiled()
-def _sum_squares(plane, centre):
+def sum_squares(plane, centre):
+    """The sum of the squares of a plane's distances from ``centre``."""
     total = np.float32(0)
     for k in range(plane.size):
         total += (plane[k] - centre) * (plane[k] - centre)
     return total
+
+
+@compiled()
+def inverse_deviation(squares, count, epsilon):
+    """The inverse of the standard deviation."""
+    # Squares that overflow would make the scale zero, and a diverging network look tame.
+    return np.float32(1 / (np.sqrt(squares / count + epsilon) if np.isfinite(squares) else np.nan))
+
+
+@compiled()
+def slope_and_offset(scale, total, products, count, mean, inverse):
+    """What the gradient of a batch norm's input is besides ``scale`` times that of its output: a line in
+    its input. ``total`` is the sum of the latter, ``products`` that of its products with the centred
+    input."""
+    slope = np.float32(-scale * products * inverse * inverse / count)
+    return slope, np.float32(-scale * total / count - slope * mean)
 
 
 @compiled()
@@ -149,10 +164,14 @@ class BatchNormTraining(nn.Cell):
         out, mean, inverse, variance = normalise(
             x.asnumpy(), gamma.asnumpy(), beta.asnumpy(), self.epsilon
         )
-        for moving, batch in ((moving_mean, mean), (moving_variance, variance)):
-            values = moving.asnumpy()
-            values += self.momentum * (batch - values)
+        self.move(moving_mean, mean)
+        self.move(moving_variance, variance)
         return Tensor.from_numpy(out), Tensor.from_numpy(mean), Tensor.from_numpy(inverse)
+
+    def move(self, moving: Tensor, batch: np.ndarray) -> None:
+        """Let a moving statistic follow that of a batch."""
+        values = moving.asnumpy()
+        values += self.momentum * (batch - values)
 
     def bprop(
         self,

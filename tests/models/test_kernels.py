@@ -6,15 +6,22 @@ import pytest
 from mindspore_dpus.errors import Terminated
 from mindspore_dpus.models.batch_norm import normalise, normalise_gradients
 from mindspore_dpus.models.depthwise import depthwise_forward, depthwise_gradients
+from mindspore_dpus.models.hidden_layers import filter_channels, filter_channels_gradients
 from mindspore_dpus.models.kernels import interruptible
 
 PLANES = np.ones((64, 16, 64, 64), np.float32)
+CHANNELS = PLANES.swapaxes(0, 1).copy()
 ONES, KERNELS = np.ones(16, np.float32), np.ones((16, 1, 3, 3), np.float32)
 CALLS = {
     normalise: (PLANES, ONES, ONES, 1e-5),
     normalise_gradients: (PLANES, ONES, ONES, ONES, PLANES),
     depthwise_forward: (PLANES, KERNELS, 1),
     depthwise_gradients: (PLANES, KERNELS, PLANES, 1),
+    filter_channels: (CHANNELS, ONES, ONES, 1e-5, KERNELS, 1, ONES, ONES, 1e-5),
+    filter_channels_gradients: (
+        *(CHANNELS, ONES, ONES, KERNELS, 1, ONES, ONES),
+        *(CHANNELS, np.ones((6, 16), np.float32), CHANNELS),
+    ),
 }
 
 
