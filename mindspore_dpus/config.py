@@ -360,8 +360,8 @@ class DeviceConfig:
     amp_level: Literal["O0", "O1", "O2", "O3"] = "O0"
     """Mixed precision of MindSpore (float16, loss scaled by 1024) on Ascend and GPU; O0: float32."""
     fast_kernels: bool = True
-    """CPU only, not with jit: depthwise 3x3 convolutions and, in training, batch norms in loops of our
-    own (numba), ten times and twice as fast as MindSpore's."""
+    """CPU only, not with jit: depthwise 3x3 convolutions and, in training, batch norms and the blocks of
+    our MobileNetV2 in loops of our own (numba). How much faster: docs/performance.md."""
     processes: int | None = None
     """CPU only: members trained side by side, each in a process on its own share of the cores. Default:
     as many as there are cores, but no more than members. Each takes one to two gigabytes. The last
