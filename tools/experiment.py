@@ -48,7 +48,8 @@ def main() -> int:
         default=[],
         metavar="FOLDER",
         help="of other experiments: their finished runs with the same settings are not made again. "
-        "Settings and paths are compared, not content: not after data or weights have changed",
+        "Settings and paths are compared, not content: not after data, weights or this program have "
+        "changed",
     )
     parser.add_argument(
         "--jobs",

@@ -7,11 +7,17 @@ import pandas as pd
 
 from mindspore_dpus.run import write_text
 
+# What stands for a character that LaTeX would take for a command.
+LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%_#${}"}
+    | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "±": r"$\pm$"}
+)
+
 
 def markdown(table: pd.DataFrame) -> str:
     """A table of text as Markdown."""
-    lines = [" | ".join(table.columns), " | ".join("---" for _ in table.columns)]
-    lines += [" | ".join(row) for row in table.to_numpy().tolist()]
+    rows = [[cell.replace("|", r"\|") for cell in row] for row in _rows(table)]
+    lines = [" | ".join(row) for row in [rows[0], ["---"] * len(table.columns), *rows[1:]]]
     return "\n".join(f"| {line} |" for line in lines) + "\n"
 
 
@@ -30,15 +36,13 @@ def forget(path: Path) -> None:
 def latex(table: pd.DataFrame) -> str:
     """A table of text as a LaTeX ``tabular`` (package booktabs)."""
 
-    def escape(text: str) -> str:
-        for character in "&%_#":
-            text = text.replace(character, "\\" + character)
-        return text.replace("±", "$\\pm$")
-
-    rows = [table.columns.tolist(), *table.to_numpy().tolist()]
-    body = [" & ".join(escape(cell) for cell in row) + r" \\" for row in rows]
+    body = [" & ".join(cell.translate(LATEX) for cell in row) + r" \\" for row in _rows(table)]
     head = [rf"\begin{{tabular}}{{{'l' * len(table.columns)}}}", r"\toprule", body[0], r"\midrule"]
     return "\n".join([*head, *body[1:], r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _rows(table: pd.DataFrame) -> list[list[str]]:
+    return [table.columns.tolist(), *table.to_numpy().tolist()]
 
 
 def folded(table: pd.DataFrame, parts: int) -> pd.DataFrame:

@@ -20,8 +20,11 @@ from mindspore_dpus.experiments.displays import (
 )
 
 SPLITS = ("test", "val")
-# Columns that the tables have besides the axes.
-TAKEN = ("seed", "split", "runs")
+# Columns that the tables have besides the axes and the metrics.
+TAKEN = re.compile(
+    r"seed|split|runs|pairs|(group_)?difference(_low|_high)?|.+_(mean|sd)"
+    r"|class|support|f1|\d+ fused|largest group|.+ random"
+)
 
 
 @dataclass
@@ -139,7 +142,7 @@ def _check_shapes(path: Path, experiment: Experiment) -> None:
 
 def _check_names(path: Path, experiment: Experiment) -> None:
     for axis in experiment.axes:
-        if axis in TAKEN:
+        if TAKEN.fullmatch(axis) or is_measure(axis):
             raise UserError(f"{path}: axes: the tables have a column {axis} already; rename the axis")
     for (axis, values), (other, others) in itertools.combinations(experiment.axes.items(), 2):
         for key, key_there in itertools.product(_keys(values), _keys(others)):
@@ -158,6 +161,8 @@ def _check_names(path: Path, experiment: Experiment) -> None:
     metrics = experiment.metrics
     if not isinstance(metrics, list) or not metrics or not all(is_measure(name) for name in metrics):
         raise UserError(f"{path}: metrics is {metrics!r}; it must be a list of {measures_in_words()}")
+    if len(set(metrics)) < len(metrics):
+        raise UserError(f"{path}: metrics is {metrics!r}; name each once")
     experiment.tables = read_displays(path, "tables", Table, experiment.tables, experiment.axes)
     experiment.figures = read_displays(path, "figures", Figure, experiment.figures, experiment.axes)
 

@@ -15,6 +15,7 @@ from mindspore_dpus.experiments.formats import as_text, means, rounded, write_re
 from mindspore_dpus.experiments.fusion import write_fusion
 from mindspore_dpus.experiments.grid import Case, Experiment
 from mindspore_dpus.experiments.groups import write_groups
+from mindspore_dpus.experiments.preserved import write_preserved
 from mindspore_dpus.experiments.show import write_displays
 from mindspore_dpus.run import write_text
 
@@ -27,7 +28,7 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
         cases: its runs; those that are not done are left out.
         output: where to: ``results.csv`` (a row a run), ``table.csv``, ``table.md``, ``table.tex``
             (mean and standard deviation over the seeds), ``figure.svg``, ``write_details``,
-            ``write_groups``, ``write_fusion``, ``write_displays``.
+            ``write_groups``, ``write_fusion``, ``write_preserved``, ``write_displays``.
 
     Returns:
         The table: a row a cell; ``split``; ``runs``; for each metric ``<metric>_mean`` and ``_sd``
@@ -45,6 +46,7 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
     write_details(done, split, output)
     write_groups(done, split, output)
     write_fusion(done, split, output)
+    write_preserved(done, output)
     table = means(results, axes, metrics)
     if len(table):
         table.insert(len(axes), "split", split)

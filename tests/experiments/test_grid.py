@@ -10,7 +10,7 @@ from tests.experiments.grids import AXES, REPOSITORY, write_experiment
 
 SHIPPED = {
     "clusters": 7,
-    "imbalance": 8 * 5,
+    "imbalance": 9 * 5,
     "learning_rate": 5,
     "proportion": 4,
     "subsets": 4,
@@ -96,6 +96,11 @@ def test_numbers_and_empty_values_are_values_too(tmp_path):
         ({"axes": {}}, "axes must map"),
         ({"axes": {"method": {"a": 3}}}, "axes: method: a is 3; it must map keys"),
         ({"axes": {"split": {"a": {}}}, "reference": {}}, "axes: .* column split already"),
+        *(
+            ({"axes": {name: {"a": {}}}, "reference": {}}, f"axes: .* column {name} already")
+            for name in ("class", "difference", "auc", "precision:crack", "auc_mean", "2 fused")
+        ),
+        ({"metrics": ["auc", "recall", "auc"]}, "metrics is .*; name each once"),
         ({"common": ["a"]}, "common is .'a'.; it must map keys"),
         ({"config": 3}, "config is 3; it must be text"),
         ({"seeds": 3}, "seeds is 3; it must be a list of whole numbers"),
@@ -192,3 +197,27 @@ def test_a_part_that_is_none_is_refused(tmp_path, choices, message):
     experiment = load_experiment(write_experiment(tmp_path, axes=TWO_AXES, reference={}))
     with pytest.raises(UserError, match=message):
         choose(experiment, [], choices)
+
+
+def test_the_methods_of_table_2_are_the_papers_and_two_more():
+    cases = expand(load_experiment(REPOSITORY / "configs/experiments/table2.yaml"), ["--data.root=x"])
+    found = {
+        case.cell["method"]: (c.sampling.strategy, c.loss.name, c.sampling.n_subsets, c.sampling.draw)
+        for case in cases
+        for c in [case.config]
+    }
+    assert found == {
+        "CE loss": ("none", "cross_entropy", 1, "independent"),
+        "WCE loss": ("none", "weighted_cross_entropy", 1, "independent"),
+        "Focal loss": ("none", "focal", 1, "independent"),
+        "Seesaw loss": ("none", "seesaw", 1, "independent"),
+        "Over-sample": ("random_over", "cross_entropy", 1, "independent"),
+        "Under-sample": ("random_under", "cross_entropy", 1, "independent"),
+        "Under-sample x t, fused": ("random_under", "cross_entropy", 5, "independent"),
+        "Ours": ("dpus", "cross_entropy", 5, "independent"),
+        "Ours, covering draws": ("dpus", "cross_entropy", 5, "covering"),
+    }
+    assert {case.config.model.backbone for case in cases} == {"resnet18", "mobilenet_v2"}
+    # Figure 5 has the same methods.
+    names = load_experiment(REPOSITORY / "configs/experiments/imbalance.yaml").axes["method"]
+    assert set(names) == set(found)

@@ -150,3 +150,25 @@ def test_the_same_runs_are_shown_on_another_split(finished, castings, tmp_path):
         assert (tmp_path / "grid" / "val" / name).read_bytes() == (tmp_path / "val" / name).read_bytes()
         # Those of the experiment's own split are not written over.
         assert not (tmp_path / "grid" / name).exists()
+
+
+def test_a_dry_run_lists_what_is_to_do_and_makes_nothing(finished, castings, tmp_path):
+    path = write_experiment(tmp_path, seeds=[0])
+    options = ["--config", path, f"--data.root={castings}", "--dry-run"]
+    result = tool("experiment", *options)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == [
+        "to do  under_sample-seed0",
+        "to do  ours-seed0",
+        "2 runs, 0 done; time left: unknown until one is done",
+    ]
+    part = tool("experiment", *options, "--only", "method=Ours").stdout.splitlines()
+    assert part == ["to do  ours-seed0", "1 runs, 0 done; time left: unknown until one is done"]
+    assert not (tmp_path / "grid").exists()
+    # One of the two is done in another experiment: from it, the other's time.
+    finished_part = tmp_path / "part"
+    shutil.copytree(finished.cases[0].folder, finished_part / finished.cases[0].name)
+    lines = tool("experiment", *options, "--reuse", finished_part).stdout.splitlines()
+    assert lines[:2] == ["done  under_sample-seed0", "to do  ours-seed0"]
+    assert re.fullmatch(r"2 runs, 1 done; time left: about \d+ (s|min)", lines[2])
+    assert not (tmp_path / "grid").exists()

@@ -179,3 +179,23 @@ def test_weights_follow_the_counts_unless_given(batch):
     assert value(create_loss(given, counts), logits, labels) == expected
     with pytest.raises(UserError, match="4 numbers for 2 classes"):
         create_loss(given, (1, 2))
+
+
+def test_the_configuration_reaches_the_loss(batch):
+    logits, labels = batch
+    counts = np.bincount(labels, minlength=4)
+
+    def configured(**settings):
+        return value(create_loss(LossConfig(**settings), counts), logits, labels)
+
+    # The first batch: its own counts are what seesaw has seen.
+    expected = seesaw_by_loops(logits, labels, counts, p=0.3, q=1.5)
+    assert configured(name="seesaw", seesaw_p=0.3, seesaw_q=1.5) == pytest.approx(expected, rel=1e-5)
+    expected = focal_by_formula(logits, labels, 3.5, np.ones(4))
+    assert configured(name="focal", focal_gamma=3.5) == pytest.approx(expected, rel=1e-5)
+    for weights in (None, WEIGHTS):
+        name = "weighted_cross_entropy" if weights else "cross_entropy"
+        expected = value(CrossEntropy(4, 0.2, weights), logits, labels)
+        found = configured(name=name, label_smoothing=0.2, class_weights=weights and list(weights))
+        assert found == pytest.approx(expected, rel=1e-6)
+        assert found != pytest.approx(value(CrossEntropy(4, 0.0, weights), logits, labels), rel=1e-3)

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mindspore_dpus.config import Config, DeviceConfig, ModelConfig, TrainingConfig
+from mindspore_dpus.config import Config, DeviceConfig, LossConfig, ModelConfig, TrainingConfig
 from mindspore_dpus.data.shards import fill_shards
 from mindspore_dpus.device import Device
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.losses import create_loss
 from mindspore_dpus.processes import Task, available_cpus, side_by_side
+from mindspore_dpus.training import members
 from mindspore_dpus.training.checkpoint import load_checkpoint
 from mindspore_dpus.training.members import Recipe, train_ensemble
 
@@ -149,3 +151,27 @@ def test_a_loss_that_is_not_a_number_is_one_line(images, tmp_path):
     assert "\n" not in str(caught.value)
     assert lines == []
     assert multiprocessing.active_children() == []
+
+
+def test_a_loss_weighs_classes_by_what_each_member_learns_from(images, tmp_path, monkeypatch):
+    found = []
+
+    def spy(config, counts):
+        found.append((config.name, counts))
+        return create_loss(config, counts)
+
+    monkeypatch.setattr(members, "create_loss", spy)
+    config = Config(
+        model=ModelConfig(backbone=BACKBONE, pretrained=None),
+        loss=LossConfig(name="weighted_cross_entropy"),
+        training=TrainingConfig(epochs=1, batch_size=8, select_by="last"),
+    )
+    # Labels alternate: six images of class 0 and two of class 1, then three and five.
+    subsets = {
+        "00": np.array([0, 2, 4, 6, 8, 10, 1, 3]),
+        "01": np.array([0, 2, 4, 1, 3, 5, 7, 9]),
+    }
+    labels, val = np.tile([0, 1], 14), np.arange(18, 28)
+    recipe = Recipe(config, 2, None, "key")
+    train_ensemble(recipe, images, labels, subsets, val, tmp_path, device(1), print)
+    assert found == [("weighted_cross_entropy", (6, 2)), ("weighted_cross_entropy", (3, 5))]
