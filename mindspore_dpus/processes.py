@@ -87,7 +87,8 @@ def side_by_side(
 
     Args:
         tasks: in the order in which they start.
-        n_processes: how many run at a time, at least 1.
+        n_processes: how many run at a time, at least 1. Each has its share of the cores, also where the
+            tasks are fewer: their number must not change what one of them computes.
         on_message: called with a task's index and each value that it sends.
 
     Yields:
@@ -96,7 +97,7 @@ def side_by_side(
         exception in a ``RuntimeError`` that holds its traceback.
     """
     waiting = deque(enumerate(tasks))
-    shares = cpu_shares(max(1, min(n_processes, len(tasks))))
+    shares = cpu_shares(n_processes)
     running: dict[Connection, _Running] = {}
     try:
         while waiting or running:

@@ -157,10 +157,12 @@ def test_tasks_have_their_cores_and_leave_ours(monkeypatch):
     assert after == before
 
 
-def test_a_single_task_has_all_cores():
-    messages, errors = run([Task("task", describe, ())], n_processes=1000)
+@pytest.mark.parametrize("n_processes", [1, 2])
+def test_a_task_has_its_share_of_the_cores_however_few_they_are(n_processes):
+    messages, errors = run([Task("task", describe, ())], n_processes=n_processes)
     assert errors == [None]
-    assert messages[0][0][0] == available_cpus()
+    assert messages[0][0][0] == cpu_shares(n_processes)[0]
+    assert cpu_shares(1) == [available_cpus()]
 
 
 def test_messages_arrive_in_order():

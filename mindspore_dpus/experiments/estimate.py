@@ -20,15 +20,30 @@ def estimate_seconds(todo: list[Case], done: list[Case], jobs: int = 1) -> float
     """
     if not done:
         return None
-    trained = [len(read_table(case.folder / "subsets.csv")) for case in done]
-    work = sum(n * case.config.training.epochs for n, case in zip(trained, done, strict=True))
-    speed = sum(finished.seconds(case) for case in done) / work
+    speeds = _seconds_per_image(done)
     table = read_table(done[0].folder / "samples.csv")
     counts = table["label"][table["split"] == "train"].value_counts().astype(float)
     counts[counts.idxmin()] /= done[0].config.split.minority_fraction
-    ahead = [_planned_work(case, counts) * speed for case in todo]
+    ahead = [_planned_work(case, counts) * speeds.get(_network(case), speeds[None]) for case in todo]
     # One run cannot be shared out.
     return max(sum(ahead) / jobs, max(ahead, default=0.0))
+
+
+def _seconds_per_image(done: list[Case]) -> dict[tuple | None, float]:
+    """Of each network, and (None) of all together."""
+    totals: dict[tuple | None, list[float]] = {}
+    for case in done:
+        work = len(read_table(case.folder / "subsets.csv")) * case.config.training.epochs
+        for key in (_network(case), None):
+            total = totals.setdefault(key, [0.0, 0.0])
+            total[0] += finished.seconds(case)
+            total[1] += work
+    return {key: seconds / work for key, (seconds, work) in totals.items()}
+
+
+def _network(case: Case) -> tuple:
+    """What the time that an image takes depends on most."""
+    return case.config.model.backbone, case.config.data.image_size
 
 
 def duration(seconds: float) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.errors import UserError
+from mindspore_dpus.experiments import estimate
 from mindspore_dpus.experiments.estimate import estimate_seconds
 from mindspore_dpus.experiments.finished import seconds
 from mindspore_dpus.experiments.grid import expand, load_experiment
@@ -240,3 +241,18 @@ def test_time_is_estimated_from_what_is_done(finished, castings):
     assert estimate_seconds(done, third) > estimate_seconds(done, done)
     few, many = (expand(experiment, [*options, f"--sampling.proportion={p}"]) for p in (0.1, 0.8))
     assert estimate_seconds(few, done) < took < estimate_seconds(many, done)
+
+
+def test_a_network_takes_the_time_of_its_own_kind(finished, monkeypatch):
+    def with_backbone(case, backbone):
+        model = dataclasses.replace(case.config.model, backbone=backbone)
+        return dataclasses.replace(case, config=dataclasses.replace(case.config, model=model))
+
+    small, large = finished.cases[:2], [with_backbone(c, "resnet18") for c in finished.cases[2:]]
+    took = {"mobilenet_v2_035": 10.0, "resnet18": 70.0}
+    monkeypatch.setattr(estimate.finished, "seconds", lambda case: took[case.config.model.backbone])
+    assert estimate_seconds(small, small + large) == pytest.approx(20, rel=0.1)
+    assert estimate_seconds(large, small + large) == pytest.approx(140, rel=0.1)
+    # Of a network that none has trained yet: as all together.
+    new = [with_backbone(case, "vgg16") for case in small]
+    assert estimate_seconds(new, small + large) == pytest.approx(80, rel=0.1)
