@@ -76,16 +76,8 @@ def layers(
 
     device = configure(DeviceConfig(target=target))
     net = create_model(backbone, NUM_CLASSES, in_channels=1, device=device)
+    met = met_layers(net, kind, Tensor(training_batch(batch_size, image_size)[0]))
     net.set_train()
-    met = []
-    hooks = [
-        cell.register_forward_hook(lambda cell, inputs, out: met.append((cell, inputs[0], out)))
-        for _, cell in net.cells_and_names()
-        if layer_kind(cell) == kind
-    ]
-    net(Tensor(training_batch(batch_size, image_size)[0]))
-    for hook in hooks:
-        hook.remove()
     back = ops.GradOperation(get_all=True, get_by_list=True, sens_param=True)
     works = [
         (back(cell, ms.ParameterTuple(cell.trainable_params())), x.copy(), ops.ones_like(out))
@@ -97,6 +89,22 @@ def layers(
             work(x, gradient)
 
     return Prepared(call, batch_size)
+
+
+def met_layers(net, kind: str, images) -> list[tuple]:
+    """The layers of one kind that a batch meets on its way through a network, each with its input and
+    output. Not in training, where MobileNetV2's blocks run as one (``models.hidden_layers``)."""
+    met = []
+    hooks = [
+        cell.register_forward_hook(lambda cell, inputs, out: met.append((cell, inputs[0], out)))
+        for _, cell in net.cells_and_names()
+        if layer_kind(cell) == kind
+    ]
+    net.set_train(False)
+    net(images)
+    for hook in hooks:
+        hook.remove()
+    return met
 
 
 def features(

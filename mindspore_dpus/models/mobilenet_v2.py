@@ -47,12 +47,14 @@ class InvertedResidual(nn.Cell):
         cells += [*conv_bn(hidden, hidden, 3, stride, group=hidden), nn.ReLU6()]
         cells += conv_bn(hidden, out_channels, 1)
         self.layers = nn.SequentialCell(*cells)
-        self.in_training = None  # Set where it has a faster way (models.hidden_layers).
+        self.in_training = None  # Or a faster way through the layers (models.hidden_layers).
         self.use_shortcut = stride == 1 and in_channels == out_channels
 
     def construct(self, x: Tensor) -> Tensor:
-        layers = self.in_training if self.in_training is not None and self.training else self.layers
-        out = layers(x)
+        if self.training and self.in_training is not None:
+            out = self.in_training(self.layers, x)
+        else:
+            out = self.layers(x)
         return x + out if self.use_shortcut else out
 
 

@@ -48,7 +48,7 @@ def create_step(
             gradients = ops.HyperMap()(_unscale, gradients)
         if together:
             gradients = mean_gradients(gradients)
-        norm = ops.sqrt(2 * ops.addn(ops.HyperMap()(_half_squares, gradients)))
+        norm = ops.sqrt(ops.addn(ops.HyperMap()(_squared, gradients)))
         optimizer(gradients)
         return value / scale, logits, norm
 
@@ -59,4 +59,6 @@ def _unscale(gradient: Tensor) -> Tensor:
     return gradient.astype(ms.float32) / LOSS_SCALE
 
 
-_half_squares = ops.L2Loss()  # Half the sum of the squares, as one operation.
+def _squared(gradient: Tensor) -> Tensor:
+    # ops.L2Loss is one operation, but adds one by one on CPU: 15 % off for VGG16's dense layer.
+    return ops.square(gradient).sum()

@@ -11,8 +11,9 @@ from mindspore import Tensor, nn, ops
 from mindspore_dpus.config import DeviceConfig
 from mindspore_dpus.device import configure
 from mindspore_dpus.models import batch_norm, factory
-from mindspore_dpus.models.batch_norm import normalise, normalise_gradients, use_fast_batch_norm
+from mindspore_dpus.models.batch_norm import use_fast_batch_norm
 from mindspore_dpus.models.factory import create_model
+from mindspore_dpus.models.loops import normalise, normalise_gradients
 
 SHAPES = [(2, 3, 4, 5), (1, 2, 7, 7), (5, 1, 1, 1), (3, 4, 1, 2)]
 

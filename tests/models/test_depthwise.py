@@ -12,10 +12,11 @@ from scipy.signal import correlate
 from mindspore_dpus.config import DeviceConfig
 from mindspore_dpus.device import configure
 from mindspore_dpus.models import depthwise
-from mindspore_dpus.models.depthwise import depthwise_forward, depthwise_gradients, use_fast_depthwise
+from mindspore_dpus.models.depthwise import use_fast_depthwise
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import set_train
 from mindspore_dpus.models.kernels import compiled
+from mindspore_dpus.models.loops import depthwise_forward, depthwise_gradients
 from mindspore_dpus.models.weights import get_state
 
 SIZES = [(1, 1), (2, 2), (7, 7), (8, 5), (5, 8)]

@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 
 from mindspore_dpus.errors import Terminated
-from mindspore_dpus.models.batch_norm import normalise, normalise_gradients
-from mindspore_dpus.models.depthwise import depthwise_forward, depthwise_gradients
-from mindspore_dpus.models.hidden_layers import filter_channels, filter_channels_gradients
 from mindspore_dpus.models.kernels import interruptible
+from mindspore_dpus.models.loops import (
+    depthwise_forward,
+    depthwise_gradients,
+    filter_channels,
+    filter_channels_gradients,
+    normalise,
+    normalise_gradients,
+)
 
 PLANES = np.ones((64, 16, 64, 64), np.float32)
 CHANNELS = PLANES.swapaxes(0, 1).copy()
