@@ -53,7 +53,9 @@ def cluster_range(
             members = np.flatnonzero(labels == label)
             if label not in distances:
                 distances[label] = FeatureDistances(features[members], random_state)
-            drawn = [np.flatnonzero(np.isin(members, subset)) for subset in subsets]
+            place = np.full(len(labels), -1)
+            place[members] = np.arange(len(members))
+            drawn = [np.sort(place[subset][place[subset] >= 0]) for subset in subsets]
             sizes = np.bincount(groups[members])
             measured = pd.DataFrame([distances[label](part) for part in drawn], columns=MEASURES[:2])
             if truth is not None:
