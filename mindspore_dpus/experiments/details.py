@@ -8,7 +8,7 @@ import pandas as pd
 from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.evaluation import plots
 from mindspore_dpus.evaluation.metrics import CLASS_METRICS
-from mindspore_dpus.experiments.formats import over_seeds, write_readable
+from mindspore_dpus.experiments.formats import forget, over_seeds, write_readable
 from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.run import read_json, write_text
 
@@ -46,11 +46,13 @@ def write_details(done: list[Case], split: str, output: Path) -> pd.DataFrame:
         for label, values in metrics["per_class"].items():
             rows.append({**case.cell, "seed": case.seed, "split": split, "class": label, **values})
     table = pd.DataFrame(rows)
-    if rows:
-        write_table(table, output / "classes.csv")
-        keys = [*done[0].cell, "class"]
-        readable = over_seeds(table, keys, list(CLASS_METRICS))
-        support = table.groupby(keys, sort=False)["support"].mean()
-        readable["support"] = [f"{n:g}" for n in support]
-        write_readable(readable, output / "classes")
+    if not rows:
+        forget(output / "classes")
+        return table
+    write_table(table, output / "classes.csv")
+    keys = [*done[0].cell, "class"]
+    readable = over_seeds(table, keys, list(CLASS_METRICS))
+    support = table.groupby(keys, sort=False)["support"].mean()
+    readable["support"] = [f"{n:g}" for n in support]
+    write_readable(readable, output / "classes")
     return table

@@ -18,7 +18,7 @@ class Pair:
     Args:
         labels: (N,) class indices.
         one: (N, C) probabilities of the one method.
-        other: (N, C) those of the other.
+        other: (N, C) those of the other; or (M, N, C) of M networks, whose mean AUC is compared with.
         units: (N,) names of what is drawn as one: the image, or its group. Images of other seeds with
             the same name are the same image, or of the same group.
     """
@@ -27,6 +27,11 @@ class Pair:
     one: np.ndarray
     other: np.ndarray
     units: np.ndarray
+
+    @property
+    def others(self) -> np.ndarray:
+        """(M, N, C), with one network M = 1."""
+        return self.other.reshape(-1, *self.one.shape)
 
 
 def paired_difference(
@@ -47,7 +52,12 @@ def paired_difference(
         Mean, low, high.
     """
     rng = np.random.default_rng(random_state)
-    mean = np.mean([roc_auc(p.labels, p.one) - roc_auc(p.labels, p.other) for p in pairs])
+    mean = np.mean(
+        [
+            roc_auc(p.labels, p.one) - np.mean([roc_auc(p.labels, other) for other in p.others])
+            for p in pairs
+        ]
+    )
     units, first, place = np.unique(
         np.concatenate([p.units for p in pairs]), return_index=True, return_inverse=True
     )
@@ -60,7 +70,8 @@ def paired_difference(
         for i, (pair, here) in enumerate(zip(pairs, places, strict=True)):
             drawn = counts[:, here]
             one = replicated_auc(pair.labels, pair.one, drawn)
-            differences[rows, i] = one - replicated_auc(pair.labels, pair.other, drawn)
+            others = [replicated_auc(pair.labels, other, drawn) for other in pair.others]
+            differences[rows, i] = one - np.mean(others, axis=0)
     seeds = rng.integers(len(pairs), size=differences.shape)
     replicates = np.take_along_axis(differences, seeds, axis=1).mean(axis=1)
     low, high = np.nanquantile(replicates, [0.025, 0.975])

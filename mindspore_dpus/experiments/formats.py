@@ -67,6 +67,16 @@ def number(mean: float, sd: float, percent: bool = False) -> str:
     return " ± ".join(shown if math.isfinite(sd) else shown[:1])
 
 
+def difference(mean: float, low: float, high: float) -> str:
+    """``+0.0360 [+0.0120, +0.0600]``."""
+    return f"{mean:+.4f} {interval(low, high)}"
+
+
+def interval(low: float, high: float) -> str:
+    """``[+0.0120, +0.0600]``."""
+    return f"[{low:+.4f}, {high:+.4f}]"
+
+
 def means(table: pd.DataFrame, keys: list[str], columns: list[str]) -> pd.DataFrame:
     """Mean and standard deviation of some columns over the seeds.
 

@@ -5,8 +5,10 @@ from pathlib import Path
 import pandas as pd
 
 from mindspore_dpus.data.samples import class_names, read_table, write_table
-from mindspore_dpus.evaluation.fusion_curve import read_fusion_curve
-from mindspore_dpus.experiments.formats import forget, over_seeds, write_readable
+from mindspore_dpus.evaluation.fusion_curve import fusion_curve, read_members
+from mindspore_dpus.experiments.differences import Pair, paired_difference
+from mindspore_dpus.experiments.finished import fused_output
+from mindspore_dpus.experiments.formats import difference, forget, over_seeds, write_readable
 from mindspore_dpus.experiments.grid import Case
 
 
@@ -21,12 +23,19 @@ def write_fusion(done: list[Case], split: str, output: Path) -> pd.DataFrame:
     Returns:
         The table of ``fusion.csv``: the axes, ``seed``, ``split``, and the AUC of ``1 fused``,
         ``2 fused`` and so on, each the mean over which members they are (``fusion_curve``). The other
-        two have means and standard deviations over the seeds.
+        two have means and standard deviations over the seeds, and the ``gain`` of all members fused over
+        the mean of single ones, with its interval over seeds and images (``paired_difference``).
     """
     rows, most = [], 0
+    pairs: dict[tuple, list[Pair]] = {}
     for case in done:
         classes = class_names(read_table(case.folder / "samples.csv"))
-        curve = read_fusion_curve(case.folder / f"predictions_{split}.csv", classes)
+        labels, members = read_members(case.folder / f"predictions_{split}.csv", classes)
+        curve = fusion_curve(labels, members)
+        cell = pairs.setdefault(tuple(case.cell.values()), [])
+        if len(members) > 1:
+            fused = fused_output(case, split)
+            cell.append(Pair(labels, fused.probabilities, members, fused.paths))
         most = max(most, len(curve))
         areas = {f"{m} fused": a for m, a in zip(curve["members"], curve["auc_mean"], strict=True)}
         rows.append({**case.cell, "seed": case.seed, "split": split, **areas})
@@ -36,5 +45,6 @@ def write_fusion(done: list[Case], split: str, output: Path) -> pd.DataFrame:
         return table
     write_table(table.round(4), output / "fusion.csv")
     readable = over_seeds(table, list(done[0].cell), [f"{m} fused" for m in range(1, most + 1)])
+    readable["gain"] = [difference(*paired_difference(cell)) if cell else "" for cell in pairs.values()]
     write_readable(readable, output / "fusion")
     return table

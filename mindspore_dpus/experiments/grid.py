@@ -23,7 +23,7 @@ SPLITS = ("test", "val")
 # Columns that the tables have besides the axes and the metrics.
 TAKEN = re.compile(
     r"seed|split|runs|pairs|(group_)?difference(_low|_high)?|.+_(mean|sd)"
-    r"|class|support|f1|\d+ fused|largest group|.+ random"
+    r"|class|support|f1|gain|\d+ fused|largest group|.+ random"
 )
 
 

@@ -32,7 +32,7 @@ def write_groups(done: list[Case], split: str, output: Path) -> pd.DataFrame:
         ``MOST`` groups.
     """
     fused = [fused_output(case, split) for case in done]
-    if not all((one.groups != "").any() for one in fused):
+    if not done or not all((one.groups != "").any() for one in fused):
         forget(output / "groups")
         return pd.DataFrame()
     table = pd.DataFrame(
@@ -41,12 +41,11 @@ def write_groups(done: list[Case], split: str, output: Path) -> pd.DataFrame:
             for case, one in zip(done, fused, strict=True)
         ]
     )
-    if len(table):
-        write_table(table.round(4), output / "groups.csv")
-        axes = list(done[0].cell)
-        shown = table.columns[len(axes) + 2 :][: 2 + MOST].tolist()
-        readable = over_seeds(table, axes, shown)
-        write_readable(readable, output / "groups")
+    write_table(table.round(4), output / "groups.csv")
+    axes = list(done[0].cell)
+    shown = table.columns[len(axes) + 2 :][: 2 + MOST].tolist()
+    readable = over_seeds(table, axes, shown)
+    write_readable(readable, output / "groups")
     return table
 
 

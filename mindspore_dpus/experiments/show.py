@@ -10,7 +10,7 @@ from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation import grid_plots
 from mindspore_dpus.experiments import finished
 from mindspore_dpus.experiments.displays import Figure, Table
-from mindspore_dpus.experiments.formats import as_text, folded, means, rounded, write_readable
+from mindspore_dpus.experiments.formats import as_text, folded, forget, means, rounded, write_readable
 from mindspore_dpus.experiments.grid import Case, Experiment
 from mindspore_dpus.run import read_json, write_text
 
@@ -18,7 +18,7 @@ from mindspore_dpus.run import read_json, write_text
 def write_displays(experiment: Experiment, done: list[Case], output: Path) -> None:
     """Write ``tables/<name>.csv``, ``.md``, ``.tex`` and ``figures/<name>.svg``.
 
-    One whose runs are all still to do is left out.
+    One whose runs are all still to do is left out, and removed where it is of another part of the grid.
 
     Args:
         experiment: the grid, with its ``tables`` and ``figures``.
@@ -33,9 +33,13 @@ def write_displays(experiment: Experiment, done: list[Case], output: Path) -> No
             values, text = _table(experiment, table, chosen)
             write_table(values, output / "tables" / f"{name}.csv")
             write_readable(text, output / "tables" / name)
+        else:
+            forget(output / "tables" / name)
     for name, figure in experiment.figures.items():
         if chosen := _where(done, figure.where):
             write_text(output / "figures" / f"{name}.svg", _figure(experiment, figure, chosen))
+        else:
+            (output / "figures" / f"{name}.svg").unlink(missing_ok=True)
 
 
 def _where(cases: list[Case], where: dict[str, list[str]]) -> list[Case]:

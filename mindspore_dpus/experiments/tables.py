@@ -11,7 +11,14 @@ from mindspore_dpus.evaluation import grid_plots
 from mindspore_dpus.experiments.details import write_details
 from mindspore_dpus.experiments.differences import Pair, paired_difference
 from mindspore_dpus.experiments.finished import Fused, fused_output, is_done, measures
-from mindspore_dpus.experiments.formats import as_text, means, rounded, write_readable
+from mindspore_dpus.experiments.formats import (
+    as_text,
+    difference,
+    interval,
+    means,
+    rounded,
+    write_readable,
+)
 from mindspore_dpus.experiments.fusion import write_fusion
 from mindspore_dpus.experiments.grid import Case, Experiment
 from mindspore_dpus.experiments.groups import write_groups
@@ -60,6 +67,8 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
         order = list(experiment.axes[experiment.x]) if experiment.x else None
         figure = grid_plots.grid(table, axes, experiment.x, shown, split, order)
         write_text(output / "figure.svg", figure)
+    else:
+        (output / "figure.svg").unlink(missing_ok=True)
     write_displays(experiment, done, output)
     return table
 
@@ -123,9 +132,7 @@ def _readable(table: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
         ]
     if "group_difference_low" in table:
         limits = table[["group_difference_low", "group_difference_high"]].to_numpy()
-        readable["over groups"] = [
-            _interval(*pair) if np.isfinite(pair).all() else "" for pair in limits
-        ]
+        readable["over groups"] = [interval(*pair) if np.isfinite(pair).all() else "" for pair in limits]
     return readable
 
 
@@ -134,10 +141,6 @@ def _difference_in_words(row: dict, reference: dict[str, str]) -> str:
         return "reference"
     if not np.isfinite(row["difference"]):
         return ""
-    found = f"{row['difference']:+.4f} {_interval(row['difference_low'], row['difference_high'])}"
+    found = difference(*(row[name] for name in ("difference", "difference_low", "difference_high")))
     n = int(row["pairs"])
     return found if n == row["runs"] else f"{found} ({n} of {row['runs']} runs)"
-
-
-def _interval(low: float, high: float) -> str:
-    return f"[{low:+.4f}, {high:+.4f}]"

@@ -53,6 +53,14 @@ def test_paired_difference_of_a_better_method_is_its_gain():
     assert 0 < low < mean < high
 
 
+def test_the_other_can_be_the_mean_of_several_networks():
+    pairs = made_pairs(3, 40)
+    both = [dataclasses.replace(p, other=np.stack([p.one, p.other])) for p in pairs]
+    found, expected = paired_difference(both), paired_difference(pairs)
+    # Beside itself, a method is ahead by half of what it is ahead of the other.
+    assert found == pytest.approx([value / 2 for value in expected])
+
+
 def width(interval):
     _, low, high = interval
     return high - low

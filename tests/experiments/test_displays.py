@@ -146,6 +146,9 @@ def test_what_has_no_finished_run_is_left_out(tmp_path, cases):
         "figures": {"f": {"kind": "curves", "where": {"network": "big"}}},
     }
     assert shown(tmp_path, cases[2:], **displays) == {}
+    whole = shown(tmp_path, cases, **displays)
+    assert set(whole) == {"tables/t.csv", "tables/t.md", "tables/t.tex", "figures/f.svg"}
+    assert shown(tmp_path, cases[2:], **displays) == {}
 
 
 def test_the_history_of_a_run_is_the_mean_of_its_members(cases):

@@ -40,10 +40,12 @@ def test_every_run_has_its_curve(tmp_path):
     assert table["3 fused"].tolist()[:2] == pytest.approx([area(ms.sum(axis=0)) for ms in members[:2]])
     assert table["3 fused"].isna().tolist() == [False, False, True]
     lines = (tmp_path / "fusion.md").read_text().splitlines()
-    assert lines[0] == "| method | 1 fused | 2 fused | 3 fused |"
+    assert lines[0] == "| method | 1 fused | 2 fused | 3 fused | gain |"
     ones = table["1 fused"]
     assert lines[2].startswith(f"| A | {ones[:2].mean():.4f} ± {ones[:2].std():.4f} | ")
-    assert lines[3] == f"| B | {ones[2]:.4f} |  |  |"
+    assert lines[3] == f"| B | {ones[2]:.4f} |  |  |  |"
+    gain = (table["3 fused"] - ones)[:2].mean()
+    assert f" | {gain:+.4f} [" in lines[2]
     assert (tmp_path / "fusion.tex").read_text().count(r"\\") == 3
 
 

@@ -155,4 +155,10 @@ def test_runs_made_with_other_settings_are_not_in_the_tables(finished, castings,
     assert all(is_done(case) for case in same)
     other = expand(finished.experiment, [*options, "--training.epochs=2"])
     assert not any(is_done(case) for case in other)
+    # What the others had is not left beside tables of nothing.
+    write_results(finished.experiment, same, tmp_path)
+    before = {path.name for path in tmp_path.iterdir()}
     assert write_results(finished.experiment, other, tmp_path).empty
+    empty = {"results.csv", "table.csv", "table.md", "table.tex"}
+    assert {path.name for path in tmp_path.glob("*.*")} == empty
+    assert before >= empty | {"figure.svg", "classes.csv", "fusion.md", "preserved.tex"}
