@@ -27,7 +27,9 @@ def main() -> int:
     parser = OneLineParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--config", required=True, type=Path, help="the experiment's YAML file")
     parser.add_argument("--output", help="folder of the experiment; default: the file's")
-    parser.add_argument("--seeds", type=int, nargs="+", help="instead of the file's; the tables are of these")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", help="instead of the file's; the tables are of these"
+    )
     parser.add_argument(
         "--split",
         choices=SPLITS,

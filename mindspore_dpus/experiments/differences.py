@@ -49,7 +49,7 @@ def paired_difference(
         random_state: seed.
 
     Returns:
-        Mean, low, high.
+        Mean, low, high; nan where the images lack a class.
     """
     rng = np.random.default_rng(random_state)
     mean = np.mean(
@@ -58,6 +58,8 @@ def paired_difference(
             for p in pairs
         ]
     )
+    if np.isnan(mean):
+        return (np.nan,) * 3
     units, first, place = np.unique(
         np.concatenate([p.units for p in pairs]), return_index=True, return_inverse=True
     )

@@ -68,8 +68,8 @@ def number(mean: float, sd: float, percent: bool = False) -> str:
 
 
 def difference(mean: float, low: float, high: float) -> str:
-    """``+0.0360 [+0.0120, +0.0600]``."""
-    return f"{mean:+.4f} {interval(low, high)}"
+    """``+0.0360 [+0.0120, +0.0600]``; empty where there is none."""
+    return f"{mean:+.4f} {interval(low, high)}" if math.isfinite(mean) else ""
 
 
 def interval(low: float, high: float) -> str:

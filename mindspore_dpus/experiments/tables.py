@@ -139,8 +139,6 @@ def _readable(table: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
 def _difference_in_words(row: dict, reference: dict[str, str]) -> str:
     if all(row[axis] == value for axis, value in reference.items()):
         return "reference"
-    if not np.isfinite(row["difference"]):
-        return ""
     found = difference(*(row[name] for name in ("difference", "difference_low", "difference_high")))
-    n = int(row["pairs"])
-    return found if n == row["runs"] else f"{found} ({n} of {row['runs']} runs)"
+    all_of_them = not found or row["pairs"] == row["runs"]
+    return found if all_of_them else f"{found} ({row['pairs']:.0f} of {row['runs']} runs)"

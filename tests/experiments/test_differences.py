@@ -61,6 +61,12 @@ def test_the_other_can_be_the_mean_of_several_networks():
     assert found == pytest.approx([value / 2 for value in expected])
 
 
+def test_images_of_one_class_have_no_difference():
+    (pair,) = made_pairs(1, 40)
+    pair = dataclasses.replace(pair, labels=np.zeros(40, int))
+    assert np.isnan(paired_difference([pair])).all()
+
+
 def width(interval):
     _, low, high = interval
     return high - low
