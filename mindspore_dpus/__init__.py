@@ -8,7 +8,7 @@ __version__ = "0.1.0"
 os.environ.setdefault("GLOG_v", "3")
 
 # Read when OpenMP is loaded, which ``import mindspore`` does: its threads would spin between two calls
-# (models.depthwise) and keep MindSpore's from the cores.
+# (models.loops) and keep MindSpore's from the cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # Read by OpenCV when it is imported: what is wrong with a file is said in our own line.

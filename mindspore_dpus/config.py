@@ -61,7 +61,7 @@ class DataConfig:
     positive: str = "defect"
     """The class whose probability is the score, when there are two classes."""
     majority: str = "normal"
-    """The class that outnumbers the other, when there are two classes."""
+    """The class that outnumbers the other and is drawn from, when there are two classes."""
     image_size: int = 224
     """Height and width in pixels to which every image is resized."""
     channels: Literal[1, 3] = 1
@@ -121,14 +121,15 @@ class FeaturesConfig:
     """Features by which the majority class is grouped (section 2.2). Used by strategy dpus."""
 
     backbone: str = "resnet18"
-    """resnet18, mobilenet_v2, or any model name of mindcv."""
+    """As model.backbone."""
     layer: str | None = None
     """Cell whose output, averaged over height and width, is the feature vector. Default: the last
     one before the classifier."""
     pretrained: str | None = "imagenet"
     """imagenet, a checkpoint file, or null for random weights."""
     n_components: int | None = 128
-    """PCA dimensions before whitening and L2 normalisation; null clusters the features as they are."""
+    """PCA dimensions before whitening and L2 normalisation, at most one for 10 images (the paper has no
+    such limit); null clusters the features as they are."""
     batch_size: int = 64
     """Images per forward pass."""
 
@@ -147,7 +148,8 @@ class SamplingConfig:
     n_subsets: int = 5
     """t, number of subsets and so of members."""
     draw: Literal["independent", "covering"] = "independent"
-    """independent: as in the paper; covering: no image comes twice before all have come once."""
+    """independent: as in the paper; covering: no image of a group comes twice before all of that group
+    have come once, and ceil(1 / p) subsets use every image."""
     cluster_range: list[int] = field(default_factory=lambda: [1, 2, 5, 10, 20, 50, 100, 200])
     """Values of K that tools/cluster_range.py compares."""
     baseline: bool = False
@@ -262,7 +264,7 @@ class TrainingConfig:
     """constant: as in the paper; cosine: falls to zero over the epochs; one_cycle: rises step by step
     over the first quarter of the training, and falls to nothing over the rest."""
     weight_decay: float = 0.0
-    """L2 penalty, added to the gradients (not decoupled)."""
+    """L2 penalty, added to the gradients (not decoupled); not of batch norms' scale and shift."""
     patience: int | None = None
     """Stop a member after so many epochs without a better one (by select_by). Default: never."""
     select_by: Literal["auc", "accuracy", "loss", "last"] = "auc"

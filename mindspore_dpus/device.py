@@ -36,7 +36,7 @@ class Device:
         jit: whether the training step is compiled to a graph.
         idle_main_thread: whether ``yield_to_workers`` does anything.
         amp_level: mixed precision, ``O0`` to ``O3``.
-        fast_kernels: whether a network uses the loops of ``models.kernels``.
+        fast_kernels: whether a network uses the loops of ``models.loops``.
         processes: how many members are trained side by side.
         frozen_cache: bytes of frozen layers' outputs that a member may keep in memory.
         rank: this device's place among those that train one member together.

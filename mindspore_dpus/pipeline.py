@@ -26,7 +26,7 @@ def train(config: Config, report: Callable[[str], None] = print) -> RunFolder:
         The finished run folder.
 
     Raises:
-        UserError: bad data, bad settings, or a loss that is not a number. Finished stages stay.
+        UserError: bad data, bad settings, or a member that diverged. Finished stages stay.
     """
     run = RunFolder(config.output, report)
     with run.lock():

@@ -74,6 +74,10 @@ def run(castings, tmp_path_factory):
             "class_weights has 3 numbers for 2 classes",
         ),
         ("--sampling.proportion=0.01", "proportion=0.01 of the 24 samples of class 'normal' is none"),
+        (
+            "--data={{majority: defect, positive: normal}}",
+            "data.majority is 'defect', but train has 24 of 'normal' and 8 of 'defect': the larger",
+        ),
     ],
 )
 def test_a_model_that_cannot_be_built_is_told_before_the_long_stages(

@@ -1,9 +1,9 @@
 """Metrics of section 3.3 and their bootstrap intervals, for two classes and more. No MindSpore here.
 
 Two classes: precision, recall and F1 are the positive class's, at a threshold on its probability.
-More: the class of the highest probability is predicted, and every metric is the plain (macro) mean
-over the classes, one against the rest. scikit-learn is imported where it is used: who only predicts
-(``deploy``) has none.
+More: the class of the highest probability is predicted, and every metric but accuracy and top-2
+accuracy is the plain (macro) mean over the classes, one against the rest. scikit-learn is imported where
+it is used: who only predicts (``deploy``) has none.
 """
 
 import math

@@ -85,9 +85,13 @@ def fused_output(case: Case, split: str) -> Fused:
 
 
 def training_seconds(case: Case) -> float:
-    """Time of all epochs of all members of a finished run."""
-    histories = case.folder.glob("members/*/history.csv")
-    return float(sum(read_table(path)["seconds"].astype(float).sum() for path in histories))
+    """Time of all epochs of all members of a finished run, without a baseline."""
+    return float(sum(pd.read_csv(path)["seconds"].sum() for path in _histories(case)))
+
+
+def _histories(case: Case) -> list[Path]:
+    files = sorted(case.folder.glob("members/*/history.csv"))
+    return [path for path in files if path.parent.name != BASELINE]
 
 
 def measured(case: Case, split: str, name: str) -> float:
@@ -144,8 +148,7 @@ def learning_rate(case: Case) -> float:
 
 def history(case: Case) -> pd.DataFrame:
     """The epochs of a finished run: the mean over its members, without a baseline."""
-    files = sorted(case.folder.glob("members/*/history.csv"))
-    parts = [pd.read_csv(path) for path in files if path.parent.name != BASELINE]
+    parts = [pd.read_csv(path) for path in _histories(case)]
     return pd.concat(parts).groupby("epoch", as_index=False).mean()
 
 

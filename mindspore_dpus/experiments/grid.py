@@ -24,6 +24,7 @@ SPLITS = ("test", "val")
 TAKEN = re.compile(
     r"seed|split|runs|pairs|(group_)?difference(_low|_high)?|.+_(mean|sd)"
     r"|class|support|f1|gain|\d+ fused|largest group|.+ random"
+    r"|(true_)?share_deviation|energy|mmd|all images|within groups|group .+"
 )
 
 

@@ -64,11 +64,19 @@ def extract(
     Returns:
         (M, D) float32: maps (M, D, h, w) are averaged over h and w.
 
+    Raises:
+        UserError: the output has other than 2 or 4 dimensions.
+
     Source: paper, section 2.2.
     """
     kept = []
 
     def keep(cell, inputs, output) -> None:
+        if output.ndim not in (2, 4):
+            raise UserError(
+                f"features.layer {layer}: its output has the shape {output.shape}; choose a layer that "
+                "gives vectors (N, D) or maps (N, D, h, w)"
+            )
         kept.append(output.mean((2, 3)) if output.ndim == 4 else output)
 
     net.set_train(False)

@@ -21,7 +21,8 @@ class Seesaw(nn.Cell):
         ``counts``: (C,) samples of each class seen so far, the present batch included. A class that has
         not been seen counts as 1.
 
-    Source: Wang et al. 2021, Eq. 5 to 8.
+    Source: Wang et al. 2021, Eq. 5 to 8. The counts follow the batches, and so the imbalance, by whose
+    ratio the castings paper (section 4.2) adjusts the factors.
     """
 
     def __init__(self, num_classes: int, p: float = 0.8, q: float = 2.0) -> None:

@@ -14,7 +14,6 @@ from mindspore.nn.utils import no_init_parameters
 from mindspore_dpus.device import Device
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.models.dropout import use_seeded_dropout
-from mindspore_dpus.models.freeze import freeze as freeze_parameters
 from mindspore_dpus.models.mobilenet_v2 import MobileNetV2
 from mindspore_dpus.models.plain import alexnet, vgg16, vgg19_bn
 from mindspore_dpus.models.resnet import (
@@ -51,7 +50,6 @@ def create_model(
     num_classes: int,
     in_channels: int = 3,
     pretrained: Path | None = None,
-    freeze: Sequence[str] = (),
     seed: int = 0,
     allow_fresh: Sequence[str] = (),
     device: Device | None = None,
@@ -65,7 +63,6 @@ def create_model(
         in_channels: channels of the input images.
         pretrained: checkpoint that fills all but the classifier (``models.pretrained.find_weights``);
             None: random weights.
-        freeze: glob patterns of parameters that are not trained.
         seed: equal seeds give equal random weights.
         allow_fresh: glob patterns of parameters that ``pretrained`` may lack.
         device: what it will run on. Where steps are not compiled, dropout then draws from a seed
@@ -92,8 +89,7 @@ def create_model(
         for parameter in net.get_parameters():
             parameter.set_data(Tensor(np.zeros(parameter.shape), parameter.dtype))
     if pretrained is not None:
-        load_weights(net, pretrained, allow_fresh)
-    freeze_parameters(net, freeze)
+        load_weights(net, pretrained, allow_fresh, fresh_classifier=True)
     if device is not None and not device.jit:
         use_seeded_dropout(net, device.rank, device.n_devices)
     if device is not None and device.fast_kernels:

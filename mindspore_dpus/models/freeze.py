@@ -36,28 +36,6 @@ def layers(net: nn.Cell) -> list[str]:
     return [p.name for p in net.get_parameters() if p.requires_grad]
 
 
-def freeze(net: nn.Cell, patterns: Sequence[str]) -> list[str]:
-    """Take parameters out of training.
-
-    Args:
-        net: the network.
-        patterns: glob patterns of parameter names, such as ``layer1.*``.
-
-    Returns:
-        Names of the parameters frozen.
-
-    Raises:
-        UserError: a pattern fits nothing, or nothing is left to train.
-    """
-    names = _matching([p.name for p in net.get_parameters()], patterns)
-    for parameter in net.get_parameters():
-        if parameter.name in names:
-            parameter.requires_grad = False
-    if patterns and not net.trainable_params():
-        raise UserError("model.freeze: every parameter is frozen; leave at least the classifier")
-    return names
-
-
 def _matching(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
@@ -81,8 +59,6 @@ def phases(net: nn.Cell, config: ModelConfig) -> list[Phase]:
     """
     names = layers(net)
     matched = set(_matching([p.name for p in net.get_parameters()], config.freeze))
-    if matched.issuperset(names):
-        raise UserError("model.freeze: every parameter is frozen; leave at least the classifier")
     head = f"{classifier_name(net)}."
     body = next((i for i, name in enumerate(names) if name.startswith(head)), len(names))
     first = config.freeze_layers or 0
@@ -99,10 +75,17 @@ def phases(net: nn.Cell, config: ModelConfig) -> list[Phase]:
             for i in range(config.unfreeze_parts + 1)
         ],
     }[config.fine_tuning]
-    return [
+    plan = [
         Phase(1 + i * config.unfreeze_every, frozenset([*names[:n], *(matched & set(names))]))
         for i, n in enumerate(counts)
     ]
+    for phase in plan:
+        if phase.frozen.issuperset(names):
+            raise UserError(
+                f"model.freeze: every parameter is frozen in epoch {phase.first_epoch}; leave at least "
+                "the classifier"
+            )
+    return plan
 
 
 def set_frozen(net: nn.Cell, frozen: frozenset[str], names: Sequence[str]) -> None:

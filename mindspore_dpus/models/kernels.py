@@ -1,4 +1,4 @@
-"""Loops of our own for what MindSpore computes slowly on CPU, compiled by numba."""
+"""How our own loops (``models.loops``) are compiled by numba, and put into a network."""
 
 import functools
 from collections.abc import Callable

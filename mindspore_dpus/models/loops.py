@@ -267,7 +267,7 @@ def _lay(plane, i, height, width, stride, strip):
 
 @compiled()
 def _take(places, i, height, width, stride, plane):
-    """Read plane ``i`` of what ``correlate`` returned, every ``stride``-th number."""
+    """Read plane ``i`` of what ``_correlate`` returned, every ``stride``-th number."""
     start = i * (height + 1) * (width + 1)
     for y in range(plane.shape[0]):
         place = start + y * stride * (width + 1)

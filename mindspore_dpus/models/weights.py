@@ -147,6 +147,7 @@ def load_weights(
     path: Path,
     allow_fresh: Sequence[str] = (),
     needed: Sequence[str] | None = None,
+    fresh_classifier: bool = False,
 ) -> LoadReport:
     """Fill a network from a checkpoint; a classifier of another size stays fresh.
 
@@ -155,6 +156,7 @@ def load_weights(
         path: see ``read_checkpoint``.
         allow_fresh: glob patterns of parameters that may be missing, such as ``layer4.*``.
         needed: names that must be there; default: all.
+        fresh_classifier: the classifier stays fresh, also where it would fit.
 
     Returns:
         Which parameters were loaded, and which stayed fresh.
@@ -171,6 +173,8 @@ def load_weights(
     fits = {n for n, p in own.items() if n in parameters and parameters[n].shape == p.shape}
     if not fits:
         raise UserError(f"{path} is of another network: none of its parameters fits")
+    if fresh_classifier:
+        fits = {n for n in fits if not n.startswith(head)}
     needed = own if needed is None else needed
     missing = [
         n

@@ -60,9 +60,10 @@ class DistributionPreservingUnderSampler(BaseUnderSampler):
             by default as many as the smallest class has. None is the default because imbalanced-learn's
             own checks ask for exact balance.
         n_subsets: t, number of draws.
-        draw: ``"independent"`` (the paper), or ``"covering"``: no sample comes twice before all have
-            come once, so ``ceil(N / N_BD)`` subsets use every sample.
-        n_components: PCA dimensions before whitening and L2 normalisation; None clusters ``X`` as it is.
+        draw: ``"independent"`` (the paper), or ``"covering"``: no sample of a group comes twice before
+            all of that group have come once, and ``ceil(N / N_BD)`` subsets use every sample.
+        n_components: PCA dimensions before whitening and L2 normalisation, at most one for 10 samples of
+            a class (the paper has no such limit: ``whiten``); None clusters ``X`` as it is.
         n_init: restarts of k-means++.
         exact_up_to: samples of a class up to which PCA and k-means are exact, on float64 copies of them.
             Larger classes are never copied (but into their principal components, float32): the PCA's
@@ -142,6 +143,8 @@ class DistributionPreservingUnderSampler(BaseUnderSampler):
     def _size(self, counts: Counter, label: object, target: int) -> int:
         """The samples of one class in one draw, as ``proportion`` or ``sampling_strategy`` says it."""
         if self.proportion is None:
+            if target == 0:
+                raise ValueError(f"sampling_strategy draws no sample of class {label!r}")
             return target
         if not isinstance(self.sampling_strategy, str):
             raise ValueError(

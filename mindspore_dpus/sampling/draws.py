@@ -16,26 +16,26 @@ def systematic_shares(
     With the same rounding in every draw, a group whose share is rounded down would never be used up, and
     one whose share is below a half would never be seen. Here each draw places the left-over seats by
     systematic sampling (Madow 1949), so that every sample of every group is equally likely in it; and
-    the starting points of a cycle's draws are spread evenly, so that after k whole cycles each group has
-    had its exact share, rounded down or up.
+    the starting points of a cycle's draws are spread evenly, so that in each whole cycle a group has its
+    exact share of the cycle, rounded down or up; each cycle rounds by itself.
 
     Args:
         sizes: (K,) number of samples of each group.
         total: number of samples in one draw.
         n_draws: number of draws. A cycle is ``ceil(sizes.sum() / total)`` draws.
-        rng: order of the groups and starting point.
+        rng: order of the groups and starting point of each cycle.
 
     Returns:
         (n_draws, K) integers; every row sums to ``total``, every entry is within one of the exact share.
     """
     n = int(sizes.sum())
     cycle = math.ceil(n / total)
-    order = rng.permutation(len(sizes))
-    # In units of 1 / (n * cycle), all positions are whole numbers.
-    cumulative = np.concatenate([[0], np.cumsum(sizes[order].astype(np.int64) * total)]) * cycle
-    offset = int(rng.integers(n))
     shares = np.empty((n_draws, len(sizes)), dtype=np.int64)
     for first in range(0, n_draws, cycle):
+        order = rng.permutation(len(sizes))
+        # In units of 1 / (n * cycle), all positions are whole numbers.
+        cumulative = np.concatenate([[0], np.cumsum(sizes[order].astype(np.int64) * total)]) * cycle
+        offset = int(rng.integers(n))
         for i, step in enumerate(rng.permutation(cycle)[: n_draws - first]):
             marks = (cumulative + offset + step * n) // (n * cycle)
             shares[first + i, order] = np.diff(marks)

@@ -117,10 +117,11 @@ def drawn_rows(table: pd.DataFrame) -> np.ndarray:
 
 
 def check_draws(run: RunFolder, config: Config) -> None:
-    """Refuse, before anything is computed, a proportion that draws nothing.
+    """Refuse, before anything is computed, a proportion that draws nothing, and two classes of which
+    ``data.majority`` is not the larger one.
 
     Raises:
-        UserError: it does, of the class that the message names.
+        UserError: says which class.
     """
     sampling = config.sampling
     if sampling.strategy in ("none", "random_over") and not sampling.baseline:
@@ -128,7 +129,15 @@ def check_draws(run: RunFolder, config: Config) -> None:
     table, _, _ = read_samples(run)
     train = table["label"][table["split"] == "train"]
     counts = train.value_counts().to_dict()
-    for label in strategies.drawn_classes(train.to_numpy(dtype=str)):
+    drawn = strategies.drawn_classes(train.to_numpy(dtype=str))
+    majority = config.data.majority
+    if len(counts) == 2 and drawn != [majority]:
+        found = " and ".join(f"{n} of {label!r}" for label, n in counts.items())
+        raise UserError(
+            f"data.majority is {majority!r}, but train has {found}: the larger class is drawn from; set "
+            f"--data.majority {drawn[0]}, or train on all images with --sampling.strategy none"
+        )
+    for label in drawn:
         try:
             draw_size(counts, label, sampling.proportion)
         except ValueError as error:
@@ -189,8 +198,9 @@ def make_subsets(run: RunFolder, config: Config) -> None:
         write_table(rows, run / "subsets.csv")
 
     artefacts = ["subsets.csv"] + (["groups.csv"] if with_groups else [])
-    # Versions 1 and 2 (of large classes) rounded the groups' shares the same way in all draws.
-    version = 3 + large if with_groups else 1
+    # Versions 1 and 2 (of large classes) rounded the groups' shares the same way in all draws, and 3 and
+    # 4 did so in all cycles of covering draws.
+    version = (5 if sampling.draw == "covering" else 3) + large if with_groups else 1
     run.stage("subsets", [settings(sampling), config.seed], artefacts, make, version)
 
 

@@ -15,11 +15,13 @@ class Diverged(Exception):
     Args:
         what: happened, and where: ``the loss is nan in epoch 2, step 3``.
         at_once: in its first step, which no learning rate has a part in: the epoch before was no good.
+        unmoved: before any weight has moved, so that a lower rate ends the same way.
     """
 
-    def __init__(self, what: str, at_once: bool = False) -> None:
+    def __init__(self, what: str, at_once: bool = False, unmoved: bool = False) -> None:
         super().__init__(what)
         self.at_once = at_once
+        self.unmoved = unmoved
 
 
 def check_steps(epoch: int, losses: np.ndarray, norms: np.ndarray, limit: float | None) -> None:
@@ -44,7 +46,8 @@ def check_steps(epoch: int, losses: np.ndarray, norms: np.ndarray, limit: float 
         what = f"the norm of the gradients is {norms[step]:.4g}"
         if np.isfinite(norms[step]):
             what += f", above --training.gradient_limit {limit:g},"
-    raise Diverged(f"{what} in epoch {epoch}, step {step + 1}", at_once=step == 0)
+    at_once = step == 0
+    raise Diverged(f"{what} in epoch {epoch}, step {step + 1}", at_once, at_once and epoch == 1)
 
 
 def check_outputs(epoch: int, outputs: np.ndarray) -> None:
@@ -73,8 +76,13 @@ def halve_or_stop(
         The halvings, this one included.
 
     Raises:
-        UserError: it stops.
+        UserError: it stops: as ``config`` says, or as no rate would help.
     """
+    if error.unmoved:
+        raise UserError(
+            f"member {member}: {error}, before any weight has moved, so no learning rate would help: "
+            "look at its images and the weights that it starts from, or raise --training.gradient_limit"
+        )
     if config.on_divergence == "halve" and len(halvings) < config.max_halvings:
         return [*halvings, str(error)]
     rate, advice = f"now {config.learning_rate:g}", ", or set --training.on_divergence halve"

@@ -107,7 +107,8 @@ def train_ensemble(
         report: called with a line for every member and epoch.
 
     Raises:
-        UserError: a member's loss is not a number; members trained before stay.
+        UserError: a member diverged, its checkpoint is torn, or its process has died; members trained
+            before stay.
     """
     jobs = [
         # Absolute: other processes need not be in this one's folder.

@@ -8,7 +8,8 @@ from mindspore import Parameter, Tensor, nn, ops
 
 from mindspore_dpus.config import TrainingConfig
 
-# Up to this length of the second moment's moving average, the variance of Adam's rate is unbounded.
+# Up to this length of the second moment's moving average, a step is not adaptive. The paper has 4, where
+# the variance of Adam's rate is unbounded; its authors' code and torch have 5.
 INTRACTABLE = 5.0
 
 
@@ -29,7 +30,8 @@ class RectifiedAdam(nn.Optimizer):
     Args:
         parameters: what is trained.
         learning_rate: of a step.
-        weight_decay: L2 penalty, added to the gradients.
+        weight_decay: L2 penalty, added to the gradients, but not of parameters named beta or gamma
+            (MindSpore's rule for all its optimisers: batch norms).
         beta1, beta2: decay of the first and of the second moment.
         epsilon: added to the root of the second moment.
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from mindspore import Tensor
+from mindspore import Tensor, nn
 
 from mindspore_dpus.config import DeviceConfig
 from mindspore_dpus.data.loader import normalise
@@ -79,3 +79,20 @@ def test_only_parameters_up_to_the_layer_are_needed():
     assert needed[-1].startswith("layer3.1.bn2")
     assert not any(name.startswith(("layer4", "fc")) for name in needed)
     assert not any(name.startswith("fc") for name in needed_parameters(net, "layer4"))
+
+
+class Sequences(nn.Cell):
+    def __init__(self):
+        super().__init__()
+        self.tokens = nn.Dense(1, 3)
+        self.classifier = nn.Dense(3, 2)
+
+    def construct(self, x):
+        return self.classifier(self.tokens(x.reshape(len(x), -1, 1)).mean(1))
+
+
+def test_what_is_neither_a_vector_nor_a_map_is_named(device, images):
+    with pytest.raises(
+        UserError, match=r"features.layer tokens: its output has the shape \(5, 1024, 3\)"
+    ):
+        extract(Sequences(), "tokens", images, np.arange(5), 5, device)

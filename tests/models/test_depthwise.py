@@ -18,6 +18,7 @@ from mindspore_dpus.models.freeze import set_train
 from mindspore_dpus.models.kernels import compiled
 from mindspore_dpus.models.loops import depthwise_forward, depthwise_gradients
 from mindspore_dpus.models.weights import get_state
+from tests.models.frozen import frozen
 
 SIZES = [(1, 1), (2, 2), (7, 7), (8, 5), (5, 8)]
 every_shape = pytest.mark.parametrize(
@@ -235,9 +236,9 @@ def test_other_convolutions_stay(cell):
     assert getattr(cell, "conv2d", None) is before
 
 
-def pair(**options):
+def pair(freeze=()):
     """The same MobileNetV2 without and with our loops."""
-    plain, fast = (create_model("mobilenet_v2", 3, 1, seed=1, **options) for _ in range(2))
+    plain, fast = (frozen(create_model("mobilenet_v2", 3, 1, seed=1), freeze) for _ in range(2))
     use_fast_depthwise(fast)
     return plain, fast
 
@@ -287,16 +288,16 @@ def test_an_input_without_gradient():
     assert_close([weighted(Tensor(x))[0].asnumpy()], [expected])
 
 
-@pytest.mark.parametrize("frozen", [["features.*"], ["*.layers.3.weight"]])
-def test_frozen_parameters(frozen):
-    plain, fast = pair(freeze=frozen)
+@pytest.mark.parametrize("patterns", [["features.*"], ["*.layers.3.weight"]])
+def test_frozen_parameters(patterns):
+    plain, fast = pair(freeze=patterns)
     images = Tensor(np.random.default_rng(0).normal(size=(4, 1, 32, 32)).astype(np.float32))
     (loss, gradients), (fast_loss, fast_gradients) = (
         loss_and_gradients(net, images) for net in (plain, fast)
     )
     assert fast_loss == pytest.approx(loss, rel=1e-5)
     assert "classifier.1.weight" in gradients
-    assert not any(fnmatch(name, pattern) for name in gradients for pattern in frozen)
+    assert not any(fnmatch(name, pattern) for name in gradients for pattern in patterns)
     assert_gradients_close(fast_gradients, gradients)
 
 

@@ -66,7 +66,9 @@ def test_patterns_hold_in_every_phase(small):
     [
         ({"freeze_layers": 157}, "model.freeze_layers is 157; mobilenet_v2 has 156 layers before the"),
         ({"freeze": ["nothing.*"]}, "no parameter of the backbone fits 'nothing.*'"),
-        ({"freeze": ["*"]}, "every parameter is frozen"),
+        ({"freeze": ["*"]}, "every parameter is frozen in epoch 1"),
+        ({"freeze": ["classifier*"], "fine_tuning": "shallow"}, "every parameter is frozen in epoch 1"),
+        ({"freeze": ["classifier*"], "freeze_layers": 156}, "every parameter is frozen in epoch 1"),
     ],
 )
 def test_what_cannot_be_frozen_is_named(mobilenet, settings, message):

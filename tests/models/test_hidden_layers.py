@@ -18,6 +18,7 @@ from mindspore_dpus.models.mobilenet_v2 import InvertedResidual
 from mindspore_dpus.models.sync_norm import use_sync_norms
 from mindspore_dpus.models.weights import get_state, set_state
 from mindspore_dpus.training.frozen import Tail
+from tests.models.frozen import frozen
 
 # in_channels, out_channels, stride, expand_ratio, (N, H, W)
 BLOCKS = [
@@ -215,13 +216,13 @@ def test_plain_networks_and_mindcvs_stay():
     assert use_hidden_layers(theirs) == 0
 
 
-@pytest.mark.parametrize("frozen", [[], ["*.layers.3.weight"], ["*.layers.0.weight", "features.0.*"]])
-def test_a_whole_network_learns_the_same(device, frozen):
+@pytest.mark.parametrize("patterns", [[], ["*.layers.3.weight"], ["*.layers.0.weight", "features.0.*"]])
+def test_a_whole_network_learns_the_same(device, patterns):
     images = Tensor(np.random.default_rng(0).normal(size=(8, 1, 64, 64)).astype(np.float32))
     labels = Tensor([0, 1, 2, 1, 0, 0, 2, 1], ms.int32)
     found = []
     for net_device in (device, None):
-        net = create_model("mobilenet_v2_035", 3, 1, seed=1, device=net_device, freeze=frozen)
+        net = frozen(create_model("mobilenet_v2_035", 3, 1, seed=1, device=net_device), patterns)
         set_train(net, True)
         step = ms.value_and_grad(
             lambda x, net=net: ops.cross_entropy(net(x), labels), None, net.trainable_params()

@@ -42,6 +42,20 @@ def test_a_new_classifier_stays_fresh_and_is_named(state, tmp_path):
     assert report.fresh == ["classifier.weight", "classifier.bias"]
 
 
+def test_the_classifier_of_a_new_model_is_new_where_it_would_fit(tmp_path):
+    trained = create_model("resnet18", 2, seed=1)
+    path = saved(tmp_path / "w.safetensors", get_state(trained))
+    assert load_weights(create_model("resnet18", 2), path).fresh == []
+    new, other = (
+        create_model("resnet18", 2, pretrained=path, seed=2),
+        create_model("resnet18", 2, seed=2),
+    )
+    head = "classifier.weight"
+    np.testing.assert_array_equal(get_state(new)[head], get_state(other)[head])
+    body = "layer4.1.conv2.weight"
+    np.testing.assert_array_equal(get_state(new)[body], get_state(trained)[body])
+
+
 def test_every_missing_parameter_is_named_unless_allowed(state, tmp_path):
     partial = {n: v for n, v in state.items() if not n.startswith("layer4.1.bn")}
     path = saved(tmp_path / "w.safetensors", partial)

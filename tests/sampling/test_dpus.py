@@ -186,6 +186,7 @@ def test_fewer_distinct_samples_than_groups():
     [
         ({"proportion": 0.5, "sampling_strategy": {"normal": 20}}, "give the size of a draw once"),
         ({"proportion": 0.001}, "is none"),
+        ({"sampling_strategy": {"normal": 0}}, "draws no sample of class 'normal'"),
         ({"proportion": 1.5}, "'proportion' parameter"),
         ({"draw": "sometimes"}, "'draw' parameter"),
         ({"n_clusters": 0}, "'n_clusters' parameter"),

@@ -77,6 +77,17 @@ def test_systematic_shares_add_up_to_the_exact_share_over_a_cycle():
             assert np.all(np.abs(half.sum(0) - exact) < 1)
 
 
+def test_each_cycle_of_covering_draws_rounds_by_itself():
+    # The one sample of group 0 is due in 0.3 of 20 draws, which is once or twice in a cycle of four.
+    # With one rounding for all cycles, it would be in 5 of them or in 10.
+    sizes = np.array([1, 9])
+    totals = {
+        int(systematic_shares(sizes, 3, 20, np.random.default_rng(seed))[:, 0].sum())
+        for seed in range(50)
+    }
+    assert {5, 6, 7} <= totals <= {5, 6, 7, 8, 9}
+
+
 def test_independent_draws_differ():
     labels = np.zeros(100, dtype=int)
     first, second = draw_groups(labels, 50, 2, "independent", np.random.default_rng(0))

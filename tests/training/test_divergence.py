@@ -233,6 +233,16 @@ def test_numbers_are_no_divergence():
         check_outputs(2, np.array([1.0, math.nan]))
 
 
+def test_where_no_rate_would_help_none_is_tried(device, data, tmp_path):
+    settings = {"on_divergence": "halve", "max_halvings": 80, "gradient_limit": 1e-9}
+    with pytest.raises(UserError, match="member 07: .* in epoch 1, step 1, before any weight has moved"):
+        fit(device, data, tmp_path / "07", **settings)
+    with pytest.raises(Diverged) as caught:
+        check_steps(2, np.array([math.nan]), np.array([1.0]), None)
+    assert caught.value.at_once
+    assert not caught.value.unmoved
+
+
 def test_halving_is_allowed_so_often_and_no_more():
     config = TrainingConfig(on_divergence="halve", max_halvings=2)
     halvings = []

@@ -19,6 +19,7 @@ from mindspore_dpus.training.checkpoint import load_checkpoint
 from mindspore_dpus.training.inference import predict
 from mindspore_dpus.training.schedules import learning_rate_factor
 from mindspore_dpus.training.trainer import MemberData, Trainer
+from tests.models.frozen import frozen
 
 SEED = [0, 1]
 
@@ -155,7 +156,7 @@ def test_the_accuracy_of_training_is_that_of_its_images(device, data, tmp_path):
 
 def test_frozen_parameters_and_their_batch_norms_stay(device, data, tmp_path):
     config = TrainingConfig(epochs=1, batch_size=8)
-    net = create_model("resnet18", 2, 1, freeze=["conv1.*", "bn1.*", "layer1.*"])
+    net = frozen(create_model("resnet18", 2, 1), ["conv1.*", "bn1.*", "layer1.*"])
     fit(Trainer(net, create_loss(LossConfig(), (12, 12)), config, device, {}), data, tmp_path)
     before, after = start(), weights(tmp_path)
     same = {name for name in before if np.array_equal(before[name], after[name])}
