@@ -45,14 +45,17 @@ def grid(
         order: values of ``x`` from left to right; None: as the table has them.
     """
     title = metric_title(metric, split)
-    means, sds = table[f"{metric}_mean"], table[f"{metric}_sd"].fillna(0.0)
+    means, sds = table[f"{metric}_mean"], table[f"{metric}_sd"]
+    several = sds.notna().any()
+    sds = sds.fillna(0.0)
     if x is None:
         figure, (axis,) = plain_axes(width=6.5, height=0.6 + 0.3 * len(table))
         names = [plain_text(" / ".join(row)) for row in table[axes].to_numpy()]
         places = np.arange(len(table))[::-1]
         axis.errorbar(means, places, xerr=sds, fmt="o", color=COLOURS[FUSED], capsize=3)
         axis.set_yticks(places, names)
-        axis.set(xlabel=f"{title} (mean and standard deviation over the seeds)")
+        of = "mean and standard deviation over the seeds" if several else "one seed"
+        axis.set(xlabel=f"{title} ({of})")
         return to_svg(figure)
     figure, (axis,) = plain_axes(width=6.5, height=4.2)
     there = set(table[x])
@@ -77,7 +80,7 @@ def grid(
             label=plain_text(name) or None,
         )
     axis.set_xticks(range(len(ticks)), [plain_text(tick) for tick in ticks])
-    axis.set(xlabel=plain_text(x), ylabel=f"{title} (mean ± standard deviation)")
+    axis.set(xlabel=plain_text(x), ylabel=f"{title} ({'mean ± standard deviation' if several else 'one seed'})")
     if others:
         axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return to_svg(figure)

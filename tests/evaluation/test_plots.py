@@ -122,6 +122,14 @@ FIGURES = {
         lambda: grid_plots.grid(GRID, ["method", "K"], "K"),
         ["b & c", "K", "5", "test AUC (mean ± standard deviation)"],
     ),
+    "grid_of_one_seed": (
+        lambda: grid_plots.grid(GRID.assign(auc_sd=float("nan")), ["method", "K"], "K"),
+        ["test AUC (one seed)"],
+    ),
+    "bars_of_one_seed": (
+        lambda: grid_plots.grid(GRID.assign(auc_sd=float("nan")), ["method", "K"]),
+        ["test AUC (one seed)"],
+    ),
     "grid_of_one_line": (
         lambda: grid_plots.grid(GRID[GRID["method"] == "a"].drop(columns="method"), ["K"], "K"),
         ["K", "3", "5"],
