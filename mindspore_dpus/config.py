@@ -121,7 +121,7 @@ class FeaturesConfig:
     """Features by which the majority class is grouped (section 2.2). Used by strategy dpus."""
 
     backbone: str = "resnet18"
-    """As model.backbone."""
+    """Any name that model.backbone may have."""
     layer: str | None = None
     """Cell whose output, averaged over height and width, is the feature vector. Default: the last
     one before the classifier."""
