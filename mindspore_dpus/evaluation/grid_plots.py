@@ -80,7 +80,8 @@ def grid(
             label=plain_text(name) or None,
         )
     axis.set_xticks(range(len(ticks)), [plain_text(tick) for tick in ticks])
-    axis.set(xlabel=plain_text(x), ylabel=f"{title} ({'mean ± standard deviation' if several else 'one seed'})")
+    of = "mean ± standard deviation" if several else "one seed"
+    axis.set(xlabel=plain_text(x), ylabel=f"{title} ({of})")
     if others:
         axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return to_svg(figure)
