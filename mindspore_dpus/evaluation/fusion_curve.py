@@ -54,20 +54,16 @@ def _teams(n: int, size: int, limit: int, rng: np.random.Generator) -> list[list
 
 
 def read_fusion_curve(predictions: Path, classes: list[str]) -> pd.DataFrame:
-    """``fusion_curve`` of a prediction file: of what ``read_members`` returns."""
-    return fusion_curve(*read_members(predictions, classes))
-
-
-def read_members(predictions: Path, classes: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """What the members of an ensemble say.
+    """``fusion_curve`` of a prediction file.
 
     Args:
         predictions: as ``predictions_table`` makes it, with labels.
         classes: names in the order of the outputs.
-
-    Returns:
-        (N,) class indices; (t, N, C) softmax outputs.
     """
     labels, outputs = read_predictions(predictions, classes)
-    members = [output for name, output in outputs.items() if name not in (FUSED, BASELINE)]
-    return labels, np.stack(members)
+    return fusion_curve(labels, of_members(outputs))
+
+
+def of_members(outputs: dict[str, np.ndarray]) -> np.ndarray:
+    """(t, N, C): of all models' outputs, as ``read_predictions`` gives them, those of the members."""
+    return np.stack([output for name, output in outputs.items() if name not in (FUSED, BASELINE)])

@@ -12,6 +12,7 @@ from mindspore_dpus.cli import plain
 from mindspore_dpus.data.samples import class_names, read_table
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.by_group import with_groups
+from mindspore_dpus.evaluation.fusion_curve import of_members
 from mindspore_dpus.evaluation.plots import FUSED
 from mindspore_dpus.evaluation.predictions import read_predictions
 from mindspore_dpus.experiments.grid import Case
@@ -60,19 +61,29 @@ def fused_metric(case: Case, split: str, metric: str) -> float:
 
 
 class Fused(NamedTuple):
-    """What a finished run's fused ensemble says of a split.
+    """What a finished run's ensemble says of a split.
 
     Args:
         paths: (N,) of the images.
         groups: (N,) what they belong to; empty where the data do not say.
         labels: (N,) class indices.
-        probabilities: (N, C).
+        outputs: model -> (N, C) probabilities.
     """
 
     paths: np.ndarray
     groups: np.ndarray
     labels: np.ndarray
-    probabilities: np.ndarray
+    outputs: dict[str, np.ndarray]
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """(N, C) of all members fused."""
+        return self.outputs[FUSED]
+
+    @property
+    def members(self) -> np.ndarray:
+        """(t, N, C) of each member."""
+        return of_members(self.outputs)
 
 
 def fused_output(case: Case, split: str) -> Fused:
@@ -81,7 +92,7 @@ def fused_output(case: Case, split: str) -> Fused:
     file, classes = case.folder / f"predictions_{split}.csv", class_names(samples)
     table = with_groups(read_table(file), samples)
     labels, outputs = read_predictions(file, classes)
-    return Fused(table["path"].to_numpy(), table["group"].to_numpy(), labels, outputs[FUSED])
+    return Fused(table["path"].to_numpy(), table["group"].to_numpy(), labels, outputs)
 
 
 def training_seconds(case: Case) -> float:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from mindspore_dpus.data.samples import class_names, read_table, write_table
-from mindspore_dpus.evaluation.fusion_curve import fusion_curve, read_members
+from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.evaluation.fusion_curve import fusion_curve
 from mindspore_dpus.experiments.differences import Pair, paired_difference
 from mindspore_dpus.experiments.finished import fused_output
 from mindspore_dpus.experiments.formats import difference, forget, over_seeds, write_readable
@@ -29,13 +29,12 @@ def write_fusion(done: list[Case], split: str, output: Path) -> pd.DataFrame:
     rows, most = [], 0
     pairs: dict[tuple, list[Pair]] = {}
     for case in done:
-        classes = class_names(read_table(case.folder / "samples.csv"))
-        labels, members = read_members(case.folder / f"predictions_{split}.csv", classes)
-        curve = fusion_curve(labels, members)
+        fused = fused_output(case, split)
+        members = fused.members
+        curve = fusion_curve(fused.labels, members)
         cell = pairs.setdefault(tuple(case.cell.values()), [])
         if len(members) > 1:
-            fused = fused_output(case, split)
-            cell.append(Pair(labels, fused.probabilities, members, fused.paths))
+            cell.append(Pair(fused.labels, fused.probabilities, members, fused.paths))
         most = max(most, len(curve))
         areas = {f"{m} fused": a for m, a in zip(curve["members"], curve["auc_mean"], strict=True)}
         rows.append({**case.cell, "seed": case.seed, "split": split, **areas})
