@@ -15,6 +15,7 @@ from mindspore_dpus.errors import one_line_errors
 from mindspore_dpus.experiments.estimate import duration, estimate_seconds
 from mindspore_dpus.experiments.finished import is_done
 from mindspore_dpus.experiments.grid import SPLITS, choose, expand, load_experiment
+from mindspore_dpus.experiments.made_with import mixed
 from mindspore_dpus.experiments.reuse import reuse
 from mindspore_dpus.experiments.runner import check_jobs, run_grid
 from mindspore_dpus.experiments.tables import check_measures, write_results
@@ -50,8 +51,8 @@ def main() -> int:
         default=[],
         metavar="FOLDER",
         help="of other experiments: their finished runs with the same settings are not made again. "
-        "Settings and paths are compared, not content: not after data, weights or this program have "
-        "changed",
+        "Settings and paths are compared, not content: not after data or weights have changed. Where "
+        "different programs made the runs of the tables, this is said",
     )
     parser.add_argument(
         "--jobs",
@@ -88,6 +89,8 @@ def main() -> int:
         status = run_grid(cases, output, experiment.split, args.jobs, chosen=chosen, check=check)
         write_results(experiment, cases, tables)
     print((tables / "table.md").read_text(encoding="utf-8"))
+    if difference := mixed(tables):
+        print(difference, file=sys.stderr)
     failed = status[status["status"] == "failed"]
     for _, row in failed.iterrows():
         print(f"failed: {row['run']}: {row['message']}", file=sys.stderr)

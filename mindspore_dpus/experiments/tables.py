@@ -22,6 +22,7 @@ from mindspore_dpus.experiments.formats import (
 from mindspore_dpus.experiments.fusion import write_fusion
 from mindspore_dpus.experiments.grid import Case, Experiment
 from mindspore_dpus.experiments.groups import write_groups
+from mindspore_dpus.experiments.made_with import write_made_with
 from mindspore_dpus.experiments.preserved import write_preserved
 from mindspore_dpus.experiments.show import write_displays
 from mindspore_dpus.run import write_text
@@ -35,7 +36,8 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
         cases: its runs; those that are not done are left out.
         output: where to: ``results.csv`` (a row a run), ``table.csv``, ``table.md``, ``table.tex``
             (mean and standard deviation over the seeds), ``figure.svg``, ``write_details``,
-            ``write_groups``, ``write_fusion``, ``write_preserved``, ``write_displays``.
+            ``write_groups``, ``write_fusion``, ``write_preserved``, ``write_made_with``,
+            ``write_displays``.
 
     Returns:
         The table: a row a cell; ``split``; ``runs``; for each metric ``<metric>_mean`` and ``_sd``
@@ -54,6 +56,7 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
     write_groups(done, split, output)
     write_fusion(done, split, output)
     write_preserved(done, output)
+    write_made_with(done, output)
     table = means(results, axes, metrics)
     if len(table):
         table.insert(len(axes), "split", split)

@@ -1,15 +1,11 @@
 """config -> samples -> split -> pixels: what a run is made from."""
 
 import dataclasses
-import os
-import platform
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from mindspore_dpus import __version__
 from mindspore_dpus.cli import dump_config, plain
 from mindspore_dpus.config import Config
 from mindspore_dpus.data import samples as sample_table
@@ -21,20 +17,9 @@ from mindspore_dpus.data.splits import assign_splits
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.hashing import combined_hash, content_hashes, fingerprint
 from mindspore_dpus.models.pretrained import find_weights
-from mindspore_dpus.run import RunFolder, versions, write_json, write_text
+from mindspore_dpus.provenance import environment
+from mindspore_dpus.run import RunFolder, write_json, write_text
 
-PACKAGES = (
-    "mindspore",
-    "mindcv",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "imbalanced-learn",
-    "opencv-python",
-    "pandas",
-    "pydicom",
-    "safetensors",
-)
 # Where the data lies does not change what is learnt from it (a moved or copied folder re-runs nothing),
 # nor does what is refused, how often it is tried again, on which machines it is learnt, or what is
 # compared beside it.
@@ -58,16 +43,7 @@ def write_provenance(run: RunFolder, config: Config) -> None:
     """
     run.forget("report", [])
     write_config(run, config)
-    environment = {
-        "mindspore_dpus": __version__,
-        "python": platform.python_version(),
-        "packages": versions(PACKAGES),
-        "platform": platform.platform(),
-        "cpu_count": os.cpu_count(),
-        "command": sys.argv,
-        "seed": config.seed,
-    }
-    write_json(run / "environment.json", environment)
+    write_json(run / "environment.json", environment() | {"seed": config.seed})
 
 
 def write_config(run: RunFolder, config: Config) -> None:

@@ -14,8 +14,9 @@ from mindspore_dpus.experiments.reuse import reuse
 from mindspore_dpus.experiments.runner import run_grid
 from mindspore_dpus.experiments.tables import write_results
 from mindspore_dpus.pipeline import train
+from mindspore_dpus.run import read_json, write_json
 from mindspore_dpus.stages import audit
-from tests.experiments.grids import RESULTS, write_experiment
+from tests.experiments.grids import RESULTS, on_cpus, write_experiment
 from tests.test_tools import tool
 
 
@@ -115,7 +116,8 @@ def test_only_the_rest_is_made(finished, castings, tmp_path):
     }
     path = write_experiment(tmp_path, axes=axes, reference={}, seeds=[1])
     options = (f"--config={path}", f"--data.root={castings}", f"--reuse={finished.output}")
-    result = tool("experiment", *options)
+    with on_cpus(1):  # As the reused ones.
+        result = tool("experiment", *options)
     assert result.stderr == ""
     first, second = result.stdout.splitlines()[:2]
     assert first == "1 of 2 runs are finished in other experiments"
@@ -123,6 +125,13 @@ def test_only_the_rest_is_made(finished, castings, tmp_path):
     assert not (tmp_path / "grid" / "by_groups-seed1").exists()
     auc = pd.read_csv(finished.output / "results.csv").set_index(["method", "seed"])["auc"]
     assert pd.read_csv(tmp_path / "grid" / "results.csv")["auc"].tolist()[0] == auc["Ours", 1]
+    # The reused run keeps saying what made it; so would one of another program.
+    made = tmp_path / "grid" / "covering-seed1" / "environment.json"
+    write_json(made, read_json(made) | {"source": "another"})
+    result = tool("experiment", *options)
+    assert result.stderr == (
+        f"the runs were not all made with the same source: see {tmp_path / 'grid' / 'made_with.csv'}\n"
+    )
 
 
 def test_a_folder_that_is_not_there_is_named(others, tmp_path):
