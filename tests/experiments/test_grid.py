@@ -11,8 +11,9 @@ from tests.experiments.grids import AXES, REPOSITORY, write_experiment
 SHIPPED = {
     "clusters": 7,
     "equal_steps": 3 * 5,
+    "features": 7,
     "imbalance": 9 * 5,
-    "learning_rate": 5,
+    "learning_rate": 4 * 5,
     "proportion": 4,
     "subsets": 4,
     "table2": 2 * 9,
@@ -29,7 +30,7 @@ def test_the_shipped_experiments_expand(name, castings):
     path = REPOSITORY / "configs" / "experiments" / f"{name}.yaml"
     experiment = load_experiment(path)
     assert experiment.seeds == [0, 1, 2, 3, 4]
-    assert experiment.split == ("val" if name in ("learning_rate", "training") else "test")
+    assert experiment.split == ("val" if name in ("features", "learning_rate", "training") else "test")
     assert f"--config configs/experiments/{name}.yaml" in path.read_text()
     experiment.seeds = [0]
     cases = expand(experiment, [f"--data.root={castings}"])
