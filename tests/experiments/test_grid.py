@@ -17,7 +17,7 @@ SHIPPED = {
     "proportion": 4,
     "subsets": 4,
     "table2": 2 * 9,
-    "training": 5 * 5,
+    "training": 5 * 6,
 }
 
 
