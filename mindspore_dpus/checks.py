@@ -60,6 +60,11 @@ def check_config(config: Config) -> None:
             f"{split.test_size}; as shares of the images, their sum must be below 1"
         )
     model, epochs = config.model, config.training.epochs
+    if model.fine_tuning == "gradual" and config.training.steps is not None:
+        raise UserError(
+            "configuration: model.fine_tuning gradual goes by epochs; give training.epochs instead of "
+            "training.steps"
+        )
     if model.fine_tuning == "gradual" and epochs <= model.unfreeze_every * model.unfreeze_parts:
         raise UserError(
             f"configuration: training.epochs is {epochs}, and model.fine_tuning gradual trains all "
@@ -226,6 +231,7 @@ _RANGES = (
     ("loss.seesaw_p", "0 or more", _not_negative),
     ("loss.seesaw_q", "0 or more", _not_negative),
     ("training.epochs", "at least 1", _positive),
+    ("training.steps", "at least 1, or null", lambda v: v is None or v >= 1),
     ("training.batch_size", "at least 2 (batch norms need two images)", lambda v: v >= 2),
     ("training.learning_rate", "auto, or above 0", lambda v: v == "auto" or v > 0),
     ("training.lr_range.low", "above 0", _positive),

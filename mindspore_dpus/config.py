@@ -252,6 +252,9 @@ class TrainingConfig:
 
     epochs: int = 20
     """Passes over the member's balanced set."""
+    steps: int | None = None
+    """Instead of epochs: as many whole epochs as come nearest to so many steps, one at least. So members
+    of small and of large sets learn equally long."""
     batch_size: int = 16
     """Images per step, over all devices."""
     optimizer: Literal["adam", "radam"] = "adam"

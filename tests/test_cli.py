@@ -462,6 +462,11 @@ def test_values_out_of_range_are_named(key, value):
             ["training.epochs is 4", "gradual", "model.unfreeze_every", "model.unfreeze_parts"],
         ),
         (
+            ["--data.root=x", "--model.fine_tuning=gradual", "--training.steps=900"],
+            ["gradual goes by epochs", "training.epochs instead of training.steps"],
+        ),
+        (["--data.root=x", "--training.steps=0"], ["training.steps is 0", "at least 1, or null"]),
+        (
             ["--data.root=x", "--training.lr_range.low=0.1", "--training.lr_range.high=0.1"],
             ["training.lr_range.low is 0.1", "high is 0.1"],
         ),

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from mindspore_dpus.config import TrainingConfig
 from mindspore_dpus.data.samples import read_table
 from mindspore_dpus.experiments import finished
 from mindspore_dpus.experiments.grid import Case
@@ -33,7 +34,8 @@ def _seconds_per_image(done: list[Case]) -> dict[tuple | None, float]:
     """Of each network, and (None) of all together."""
     totals: dict[tuple | None, list[float]] = {}
     for case in done:
-        work = len(read_table(case.folder / "subsets.csv")) * case.config.training.epochs
+        members = read_table(case.folder / "subsets.csv")["member"]
+        work = _images_seen(case.config.training, len(members), members.nunique())
         for key in (_network(case), None):
             total = totals.setdefault(key, [0.0, 0.0])
             total[0] += finished.seconds(case)
@@ -52,7 +54,7 @@ def duration(seconds: float) -> str:
 
 
 def _planned_work(case: Case, counts: pd.Series) -> float:
-    """Training images times epochs of a run that has not begun.
+    """Images that all steps of a run that has not begun will show.
 
     Args:
         case: the run.
@@ -68,4 +70,11 @@ def _planned_work(case: Case, counts: pd.Series) -> float:
         "random_over": len(counts) * counts.max(),
     }.get(sampling.strategy, smallest + drawn)
     images = member * sampling.n_subsets + (smallest + drawn) * sampling.baseline
-    return images * case.config.training.epochs
+    return _images_seen(case.config.training, images, sampling.n_subsets + sampling.baseline)
+
+
+def _images_seen(training: TrainingConfig, images: float, members: int) -> float:
+    """Images that all steps show: ``images`` of all members in every epoch, or a batch in every step."""
+    if training.steps is None:
+        return images * training.epochs
+    return members * training.steps * training.batch_size

@@ -25,6 +25,7 @@ from mindspore_dpus.processes import Task, side_by_side
 from mindspore_dpus.training.lr_range import range_test
 from mindspore_dpus.training.parallel import call
 from mindspore_dpus.training.progress import Progress
+from mindspore_dpus.training.schedules import member_epochs
 from mindspore_dpus.training.trainer import MemberData, Trainer
 
 
@@ -117,7 +118,8 @@ def train_ensemble(
         )
         for i, (name, rows) in enumerate(subsets.items())
     ]
-    progress = Progress(recipe.config.training.epochs, len(jobs), report)
+    training = recipe.config.training
+    progress = Progress({job.name: member_epochs(training, len(job.train)) for job in jobs}, report)
     try:
         if device.n_devices > 1:
             call(folder.parent, _as_json(jobs, recipe))

@@ -9,17 +9,16 @@ class Progress:
     """Counts epochs over all members, whichever of them trains.
 
     Args:
-        epochs: of a member.
-        n_members: t.
+        epochs: member -> how many it trains.
         report: called with a line after every epoch.
     """
 
-    def __init__(self, epochs: int, n_members: int, report: Callable[[str], None]) -> None:
+    def __init__(self, epochs: dict[str, int], report: Callable[[str], None]) -> None:
         self.epochs = epochs
         self.report = report
         self.done: dict[str, int] = {}
         self.bar = tqdm(
-            desc="members", total=epochs * n_members, unit="epoch", leave=False, disable=None
+            desc="members", total=sum(epochs.values()), unit="epoch", leave=False, disable=None
         )
 
     def __call__(self, member: str, told: dict | str) -> None:
@@ -43,7 +42,7 @@ class Progress:
         self.bar.set_postfix(auc=f"{row['val_auc']:.3f}", loss=f"{row['train_loss']:.3f}", refresh=False)
         self.bar.clear()
         self.report(
-            f"  {member} epoch {row['epoch']}/{self.epochs}: loss {row['train_loss']:.4f}, "
+            f"  {member} epoch {row['epoch']}/{self.epochs[member]}: loss {row['train_loss']:.4f}, "
             f"val loss {row['val_loss']:.4f}, val AUC {row['val_auc']:.4f} ({row['seconds']:.1f} s)"
         )
         self.bar.refresh()

@@ -1,11 +1,27 @@
-"""The learning rate of every step, as a share of training.learning_rate. No MindSpore here."""
+"""How many epochs, and the learning rate of every step as a share of training.learning_rate. No
+MindSpore here."""
 
 import math
+
+from mindspore_dpus.config import TrainingConfig
 
 # One cycle (Smith and Topin 2018): a quarter of the steps upwards, then down to almost nothing.
 RISE = 0.25
 START = 1 / 25
 END = 1e-5
+
+
+def member_epochs(config: TrainingConfig, n_images: int) -> int:
+    """How many epochs a member trains: ``epochs``, or those whose steps come nearest to ``steps``.
+
+    Args:
+        config: epochs, steps and batch size.
+        n_images: of the member's set. The images that do not fill a last batch make no step.
+    """
+    if config.steps is None:
+        return config.epochs
+    steps_per_epoch = n_images // min(config.batch_size, n_images)
+    return max(1, round(config.steps / steps_per_epoch))
 
 
 def learning_rate_factor(schedule: str, epoch: int, step: int, epochs: int, steps: int) -> float:

@@ -25,7 +25,7 @@ from mindspore_dpus.training.engine import Engine
 from mindspore_dpus.training.frozen import Tail, frozen_outputs
 from mindspore_dpus.training.inference import predict
 from mindspore_dpus.training.parallel import add_up, all_parts, check_agreement, meet
-from mindspore_dpus.training.schedules import learning_rate_factor
+from mindspore_dpus.training.schedules import learning_rate_factor, member_epochs
 from mindspore_dpus.training.selection import best_epoch, is_stale
 
 
@@ -72,6 +72,7 @@ class Trainer:
         if self.phases is None:
             self.phases = [Phase(1, frozenset())]
         self.engines: dict[tuple[int, int], Engine] = {}
+        self.epochs = self.config.epochs
         self.halvings: list[str] = []
         self.fresh_loss = [p.asnumpy().copy() for p in self.loss.get_parameters()]
 
@@ -101,11 +102,12 @@ class Trainer:
                 torn.
         """
         stamp = self.stamp | {"seed": seed}
+        self.epochs = member_epochs(self.config, len(data.train))
         begin = time.perf_counter()
         meet(self.device)  # The leading one may still be writing what an earlier call has learnt.
         history = self._resume(folder, stamp, start, data, report)
         check_agreement(len(history), self.device, folder)
-        while len(history) < self.config.epochs and not self._is_stale(history):
+        while len(history) < self.epochs and not self._is_stale(history):
             epoch = len(history) + 1
             if epoch > 1 and epoch in (phase.first_epoch for phase in self.phases):
                 self._enter(epoch, data)
@@ -260,7 +262,7 @@ class Trainer:
     def _set_learning_rate(self, epoch: int, step: int, steps: int) -> None:
         config = self.config
         if step == 0 or config.lr_schedule == "one_cycle":
-            factor = learning_rate_factor(config.lr_schedule, epoch, step, config.epochs, steps)
+            factor = learning_rate_factor(config.lr_schedule, epoch, step, self.epochs, steps)
             assign(self.engine.optimizer.learning_rate, self._rate * factor)
 
     def stepper(

@@ -10,7 +10,6 @@ from tests.experiments.grids import AXES, REPOSITORY, write_experiment
 
 SHIPPED = {
     "clusters": 7,
-    "equal_steps": 3 * 5,
     "features": 7,
     "imbalance": 9 * 5,
     "learning_rate": 4 * 5,
@@ -36,15 +35,6 @@ def test_the_shipped_experiments_expand(name, castings):
     cases = expand(experiment, [f"--data.root={castings}"])
     assert len(cases) == SHIPPED[name]
     assert all(case.folder.parent == Path("runs", name) for case in cases)
-
-
-def test_epochs_grow_as_the_subsets_shrink():
-    path = REPOSITORY / "configs" / "experiments" / "equal_steps.yaml"
-    shares = load_experiment(path).axes["share of defects"].values()
-    assert {keys["split.minority_fraction"] * keys["training.epochs"] for keys in shares} == {5}
-    imbalance = load_experiment(path.with_name("imbalance.yaml")).axes["share of defects"].values()
-    names = "split.minority_fraction"
-    assert [keys[names] for keys in shares] == [keys[names] for keys in imbalance]
 
 
 OTHERS = {

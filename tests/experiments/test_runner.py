@@ -239,6 +239,9 @@ def test_time_is_estimated_from_what_is_done(finished, castings):
     assert estimate_seconds(half, done) == pytest.approx(estimate_seconds(done, done) / 2)
     third = expand(experiment, [*options, "--split.minority_fraction=0.35"])
     assert estimate_seconds(done, third) > estimate_seconds(done, done)
+    # By steps, all members take equally long: those of "Ours" are twice as many.
+    one, two = expand(experiment, [*options, "--training.steps=6"])[:2]
+    assert estimate_seconds([two], done) == pytest.approx(2 * estimate_seconds([one], done))
     few, many = (expand(experiment, [*options, f"--sampling.proportion={p}"]) for p in (0.1, 0.8))
     assert estimate_seconds(few, done) < took < estimate_seconds(many, done)
 

@@ -21,7 +21,7 @@ class Terminal(io.StringIO):
 def watched(epochs, n_members, report=lambda line: None):
     """Progress on a terminal, and the terminal."""
     with redirect_stderr(Terminal()) as terminal:
-        return Progress(epochs, n_members, report), terminal
+        return Progress({f"{i:02d}": epochs for i in range(n_members)}, report), terminal
 
 
 def row(epoch):
@@ -36,14 +36,15 @@ def row(epoch):
 
 def test_every_epoch_is_a_line(capsys):
     lines = []
-    progress = Progress(3, 2, lines.append)
+    progress = Progress({"00": 3, "01": 7}, lines.append)
     # Side by side, members take turns; one that goes on begins where it was.
     told = [("00", 1), ("01", 2), ("00", 2), ("01", 3), ("00", 3)]
     for member, epoch in told:
         progress(member, row(epoch))
     progress.close()
+    of = {"00": 3, "01": 7}
     assert lines == [
-        f"  {member} epoch {epoch}/3: loss 0.5124, val loss 0.2500, val AUC 0.9877 (1.3 s)"
+        f"  {member} epoch {epoch}/{of[member]}: loss 0.5124, val loss 0.2500, val AUC 0.9877 (1.3 s)"
         for member, epoch in told
     ]
     assert capsys.readouterr() == ("", ""), "no bar where nobody watches"

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from mindspore_dpus.training.schedules import learning_rate_factor
+from mindspore_dpus.config import TrainingConfig
+from mindspore_dpus.training.schedules import learning_rate_factor, member_epochs
 
 
 def factors(schedule, epochs, steps):
@@ -14,6 +15,25 @@ def factors(schedule, epochs, steps):
         for epoch in range(1, epochs + 1)
         for step in range(steps)
     ]
+
+
+@pytest.mark.parametrize(
+    ("steps", "n_images", "epochs"),
+    [
+        (None, 903, 5),
+        # Table 1's over-sampled, balanced and whole training set, and a sixteenth of the defects.
+        (1520, 4860, 5),
+        (1520, 903, 27),
+        (1520, 2860, 9),
+        (1520, 57, 507),
+        # One image short of two batches makes one step; less than a batch is one.
+        (4, 31, 4),
+        (4, 9, 4),
+        (1, 4860, 1),
+    ],
+)
+def test_steps_are_turned_into_the_nearest_epochs(steps, n_images, epochs):
+    assert member_epochs(TrainingConfig(epochs=5, steps=steps, batch_size=16), n_images) == epochs
 
 
 @pytest.mark.parametrize(("epochs", "steps"), [(4, 5), (7, 3), (50, 46), (1, 8)])

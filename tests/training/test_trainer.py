@@ -136,6 +136,14 @@ def test_the_state_of_a_loss_is_kept_and_reset(device, data, tmp_path):
     assert weights(tmp_path / "next", "last")["loss.counts"].tolist() == [12, 12]
 
 
+def test_steps_stand_for_epochs_and_a_schedule_falls_over_them(device, data, tmp_path):
+    # 24 images in batches of 8: three steps an epoch.
+    by_steps = tiny(device, epochs=9, steps=8, lr_schedule="cosine")
+    assert [row["epoch"] for row in fit_tiny(by_steps, data, tmp_path / "steps")] == [1, 2, 3]
+    fit_tiny(tiny(device, epochs=3, lr_schedule="cosine"), data, tmp_path / "epochs")
+    assert_equal(weights(tmp_path / "steps"), weights(tmp_path / "epochs"))
+
+
 def test_patience_ends_a_member_early_and_for_good(device, data, tmp_path):
     # Nothing can beat the first epoch by a rate of nearly nothing.
     settings = {"epochs": 9, "patience": 2, "select_by": "auc", "learning_rate": 1e-12}
