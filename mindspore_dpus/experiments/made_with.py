@@ -22,12 +22,14 @@ def write_made_with(done: list[Case], output: Path) -> pd.DataFrame:
 
     Returns:
         The table: ``run``, ``folder``, ``commit``, and what else a run's ``environment.json`` says of
-        program, libraries and cores; empty where a run of an older program does not say it.
+        program, libraries and cores; empty where a run does not say it.
     """
     rows = []
     for case in done:
-        found = read_json(case.folder / "environment.json")
-        packages = found.pop("packages")
+        path = case.folder / "environment.json"
+        # Results stand without it, and an empty row is told as any other difference.
+        found = read_json(path) if path.exists() else {}
+        packages = found.pop("packages", {})
         kept = {key: value for key, value in found.items() if key not in ("command", "seed")}
         rows.append({"run": case.name, "folder": case.folder, "commit": None} | kept | packages)
     table = pd.DataFrame(rows)

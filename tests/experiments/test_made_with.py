@@ -51,6 +51,14 @@ def test_a_run_of_an_older_program_says_less_and_so_differs(tmp_path):
     assert "the same cpu_count, source" in mixed(tmp_path)
 
 
+def test_a_run_that_has_lost_its_file_is_told_not_refused(tmp_path):
+    cases = [finished(tmp_path, seed, source="a") for seed in (0, 1)]
+    (cases[0].folder / "environment.json").unlink()
+    table = write_made_with(cases, tmp_path)
+    assert table["source"].tolist()[1] == "a"
+    assert "the same source, numpy" in mixed(tmp_path)
+
+
 def test_of_nothing_there_is_no_table(tmp_path):
     write_made_with([finished(tmp_path, 0)], tmp_path)
     assert write_made_with([], tmp_path).empty
