@@ -21,6 +21,7 @@ FLOORS = [
         "checks",
         "cli",
         "processes",
+        "provenance",
         "cluster",
         "device",
         "options",
@@ -86,6 +87,7 @@ WITHOUT_MINDSPORE = [
     "processes",
     "cluster",
     "hashing",
+    "provenance",
 ]
 HEAVY = {"mindspore", "mindcv"}
 SYSTEMS = ("waste", "trash", "chest", "covid")
