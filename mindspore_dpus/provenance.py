@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mindspore_dpus import __version__
 from mindspore_dpus.processes import available_cpus
-from mindspore_dpus.run import versions
+from mindspore_dpus.run import file_hash, versions
 
 PACKAGE = Path(__file__).parent
 PACKAGES = (
@@ -50,8 +50,7 @@ def source_digest(package: Path = PACKAGE) -> str:
     """One hash of all Python files of this package: equal programs have equal ones, committed or not."""
     state = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        state.update(f"{path.relative_to(package).as_posix()} {content}\n".encode())
+        state.update(f"{path.relative_to(package).as_posix()} {file_hash(path)}\n".encode())
     return state.hexdigest()[:12]
 
 

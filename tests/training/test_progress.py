@@ -36,13 +36,13 @@ def row(epoch):
 
 def test_every_epoch_is_a_line(capsys):
     lines = []
-    progress = Progress({"00": 3, "01": 7}, lines.append)
+    of = {"00": 3, "01": 7}
+    progress = Progress(of, lines.append)
     # Side by side, members take turns; one that goes on begins where it was.
     told = [("00", 1), ("01", 2), ("00", 2), ("01", 3), ("00", 3)]
     for member, epoch in told:
         progress(member, row(epoch))
     progress.close()
-    of = {"00": 3, "01": 7}
     assert lines == [
         f"  {member} epoch {epoch}/{of[member]}: loss 0.5124, val loss 0.2500, val AUC 0.9877 (1.3 s)"
         for member, epoch in told
