@@ -8,13 +8,14 @@ the function that Python calls has changed: not when one that this calls has, in
 import numpy as np
 from numba import prange
 
-from mindspore_dpus.models.kernels import compiled, interruptible
+from mindspore_dpus.models.machine_code import compiled, from_disk, interruptible
 
 # So many numbers are added up in float32 before float64 goes on.
 BLOCK = 4096
 
 
 @interruptible
+@from_disk
 @compiled(parallel=True)
 def depthwise_forward(x: np.ndarray, weight: np.ndarray, stride: int) -> np.ndarray:
     """Correlate every channel with its own 3x3 kernel, zero-padded by 1.
@@ -38,6 +39,7 @@ def depthwise_forward(x: np.ndarray, weight: np.ndarray, stride: int) -> np.ndar
 
 
 @interruptible
+@from_disk
 @compiled(parallel=True)
 def depthwise_gradients(
     x: np.ndarray, weight: np.ndarray, gradient: np.ndarray, stride: int
@@ -68,6 +70,7 @@ def depthwise_gradients(
 
 
 @interruptible
+@from_disk
 @compiled(parallel=True)
 def normalise(
     x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float
@@ -108,6 +111,7 @@ def normalise(
 
 
 @interruptible
+@from_disk
 @compiled(parallel=True)
 def normalise_gradients(
     x: np.ndarray, gamma: np.ndarray, mean: np.ndarray, inverse: np.ndarray, gradient: np.ndarray
@@ -144,6 +148,7 @@ def normalise_gradients(
 
 
 @interruptible
+@from_disk
 @compiled(parallel=True)
 def filter_channels(
     expanded: np.ndarray,
@@ -190,6 +195,7 @@ def filter_channels(
 
 
 @interruptible
+@from_disk
 @compiled(parallel=True)
 def filter_channels_gradients(
     expanded: np.ndarray,

@@ -187,10 +187,11 @@ def make_subsets(run: RunFolder, config: Config) -> None:
             subsets = strategies.none(y, sampling.n_subsets)
         named = {f"{i:02d}": subset for i, subset in enumerate(subsets)}
         if sampling.baseline:
-            # Its own seed: the first of t draws with the run's seed may be a member's.
+            # One draw more: the first t with the run's seed are the members' of random_under, and those
+            # with another seed are another run's.
             named[strategies.BASELINE] = strategies.random_under(
-                y, 1, sampling.proportion, config.seed + 1
-            )[0]
+                y, sampling.n_subsets + 1, sampling.proportion, config.seed
+            )[-1]
         rows = pd.concat(
             pd.DataFrame({"member": name, "path": paths[train][subset]})
             for name, subset in named.items()
@@ -199,8 +200,9 @@ def make_subsets(run: RunFolder, config: Config) -> None:
 
     artefacts = ["subsets.csv"] + (["groups.csv"] if with_groups else [])
     # Versions 1 and 2 (of large classes) rounded the groups' shares the same way in all draws, and 3 and
-    # 4 did so in all cycles of covering draws.
+    # 4 did so in all cycles of covering draws. Until 10, the baseline was a draw of the next seed.
     version = (5 if sampling.draw == "covering" else 3) + large if with_groups else 1
+    version += 10 * sampling.baseline
     run.stage("subsets", [settings(sampling), config.seed], artefacts, make, version)
 
 

@@ -15,8 +15,8 @@ from mindspore_dpus.models import depthwise
 from mindspore_dpus.models.depthwise import use_fast_depthwise
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import set_train
-from mindspore_dpus.models.kernels import compiled
 from mindspore_dpus.models.loops import depthwise_forward, depthwise_gradients
+from mindspore_dpus.models.machine_code import compiled
 from mindspore_dpus.models.weights import get_state
 from tests.models.frozen import frozen
 

@@ -13,7 +13,7 @@ from mindspore_dpus.run import RunFolder
 from mindspore_dpus.sampling import DistributionPreservingUnderSampler, strategies
 from mindspore_dpus.stages import diagnostics, subsets
 from mindspore_dpus.stages.diagnostics import make_diagnostics
-from mindspore_dpus.stages.subsets import drawn_rows, make_subsets
+from mindspore_dpus.stages.subsets import drawn_rows, make_subsets, read_subsets
 
 
 def table_of(labels, splits=None):
@@ -211,3 +211,19 @@ def test_features_are_found_by_their_paths(tmp_path):
         features = subsets.features_of(run, wanted, large)
         assert features.tolist() == [[4, 5], [0, 0], [0, 1]]
         assert features.dtype == dtype
+
+
+def test_no_draw_of_a_run_is_one_of_another_seed(tmp_path):
+    """Else the baseline of one seed and a member of the next are one network, and their rows of a table
+    are not independent."""
+    config = Config()
+    config.sampling.strategy = "random_under"
+    config.sampling.n_subsets = 2
+    config.sampling.baseline = True
+    drawn = []
+    for config.seed in range(3):
+        run = RunFolder(tmp_path / str(config.seed), lambda line: None)
+        write_table(table_of(["defect"] * 6 + ["normal"] * 40), run / "samples.csv")
+        make_subsets(run, config)
+        drawn += [tuple(paths) for paths in read_subsets(run).values()]
+    assert len(set(drawn)) == len(drawn) == 9
