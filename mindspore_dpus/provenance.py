@@ -31,8 +31,8 @@ def environment() -> dict:
 
     Returns:
         ``mindspore_dpus`` (its version), ``source`` (``source_digest``), ``commit``, ``python``,
-        ``packages`` (name -> version, or None), ``platform``, ``cpus`` (cores that this process may
-        use: last digits depend on their number) and ``command``.
+        ``packages`` (name -> version, or None), ``platform``, ``cpu`` (its model) and ``cpus`` (cores
+        that this process may use), on both of which last digits depend, and ``command``.
     """
     return {
         "mindspore_dpus": __version__,
@@ -41,9 +41,17 @@ def environment() -> dict:
         "python": platform.python_version(),
         "packages": versions(PACKAGES),
         "platform": platform.platform(),
+        "cpu": cpu_model(),
         "cpus": len(available_cpus()),
         "command": sys.argv,
     }
+
+
+def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's name; only its architecture where the system does not say it (Linux on ARM)."""
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
 
 
 def source_digest(package: Path = PACKAGE) -> str:

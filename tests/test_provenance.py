@@ -3,13 +3,14 @@
 import hashlib
 import json
 import os
+import platform
 import shutil
 import subprocess
 
 import pytest
 
 from mindspore_dpus import __version__, provenance
-from mindspore_dpus.provenance import commit, environment, source_digest
+from mindspore_dpus.provenance import commit, cpu_model, environment, source_digest
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not here")
 
@@ -35,7 +36,24 @@ def test_the_environment_names_program_libraries_and_cores():
     assert all(found["packages"].values()), found["packages"]
     assert {"mindspore", "numba", "numpy"} <= set(found["packages"])
     assert found["cpus"] == len(os.sched_getaffinity(0))
+    assert found["cpu"] == cpu_model()
     json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "model"),
+    [
+        ("processor\t: 0\nmodel name\t: One: fast\n\nprocessor\t: 1\nmodel name\t: Two\n", "One: fast"),
+        ("processor\t: 0\nCPU part\t: 0xd0c\n", "aarch64"),
+        (None, "aarch64"),
+    ],
+)
+def test_the_cpu_is_named_or_at_least_its_architecture(tmp_path, monkeypatch, cpuinfo, model):
+    monkeypatch.setattr(platform, "processor", lambda: "")
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    if cpuinfo is not None:
+        (tmp_path / "cpuinfo").write_text(cpuinfo)
+    assert cpu_model(tmp_path / "cpuinfo") == model
 
 
 def test_the_source_digest_is_of_names_and_contents(tmp_path):
