@@ -69,7 +69,8 @@ def main() -> int:
     experiment.output = args.output or experiment.output
     experiment.seeds = args.seeds or experiment.seeds
     output = tables = Path(experiment.output)
-    if args.split not in (None, experiment.split):
+    own_split = experiment.split
+    if args.split not in (None, own_split):
         experiment.split = args.split
         tables = output / args.split
     cases = reuse(expand(experiment, options), args.reuse)
@@ -86,7 +87,7 @@ def main() -> int:
     output.mkdir(parents=True, exist_ok=True)
     with claimed(output):
         check = partial(check_measures, experiment)
-        status = run_grid(cases, output, experiment.split, args.jobs, chosen=chosen, check=check)
+        status = run_grid(cases, output, own_split, args.jobs, chosen=chosen, check=check)
         write_results(experiment, cases, tables)
     print((tables / "table.md").read_text(encoding="utf-8"))
     if difference := mixed(tables):

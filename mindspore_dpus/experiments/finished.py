@@ -9,6 +9,7 @@ import pandas as pd
 import yaml
 
 from mindspore_dpus.cli import plain
+from mindspore_dpus.config import Config
 from mindspore_dpus.data.samples import class_names, read_table
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.evaluation.by_group import with_groups
@@ -30,7 +31,8 @@ def is_done(case: Case) -> bool:
 
 
 def stored_config(folder: Path) -> dict | None:
-    """The configuration of the run in a folder; None where there is none, or no whole one."""
+    """The configuration of the run in a folder; None where there is none, or no whole one. A key that is
+    newer than the run has its default: what was so before there was the key."""
     stages, config = folder / STAGES_FILE, folder / "config.yaml"
     records = read_json(stages) if stages.exists() and config.exists() else {}
     if "report" not in records:
@@ -38,9 +40,20 @@ def stored_config(folder: Path) -> dict | None:
     if not all((folder / name).exists() for stage in records.values() for name in stage["artefacts"]):
         return None
     try:
-        return yaml.safe_load(config.read_text(encoding="utf-8"))
+        stored = yaml.safe_load(config.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError):
         return None  # Not what a run wrote. The next start of the run writes it anew.
+    return _completed(stored, plain(Config())) if isinstance(stored, dict) else None
+
+
+def _completed(stored: dict, defaults: dict) -> dict:
+    """A section of a configuration with the keys that it lacks."""
+    sections = {
+        key: _completed(stored[key], value)
+        for key, value in defaults.items()
+        if isinstance(value, dict) and isinstance(stored.get(key), dict)
+    }
+    return defaults | stored | sections
 
 
 def result_settings(config: dict) -> dict:

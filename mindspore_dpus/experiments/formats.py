@@ -67,9 +67,12 @@ def number(mean: float, sd: float, percent: bool = False) -> str:
     return " ± ".join(shown if math.isfinite(sd) else shown[:1])
 
 
-def difference(mean: float, low: float, high: float) -> str:
-    """``+0.0360 [+0.0120, +0.0600]``; empty where there is none."""
-    return f"{mean:+.4f} {interval(low, high)}" if math.isfinite(mean) else ""
+def difference(mean: float, low: float, high: float, seeds: int) -> str:
+    """``+0.0360 [+0.0120, +0.0600]``; empty where there is none. The interval of one seed says nothing
+    of others, and the text says so."""
+    if not math.isfinite(mean):
+        return ""
+    return f"{mean:+.4f} {interval(low, high)}{', images only' if seeds == 1 else ''}"
 
 
 def interval(low: float, high: float) -> str:

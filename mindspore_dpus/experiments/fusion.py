@@ -44,6 +44,8 @@ def write_fusion(done: list[Case], split: str, output: Path) -> pd.DataFrame:
         return table
     write_table(table.round(4), output / "fusion.csv")
     readable = over_seeds(table, list(done[0].cell), [f"{m} fused" for m in range(1, most + 1)])
-    readable["gain"] = [difference(*paired_difference(cell)) if cell else "" for cell in pairs.values()]
+    readable["gain"] = [
+        difference(*paired_difference(cell), len(cell)) if cell else "" for cell in pairs.values()
+    ]
     write_readable(readable, output / "fusion")
     return table

@@ -142,6 +142,14 @@ def _check_shapes(path: Path, experiment: Experiment) -> None:
 
 
 def _check_names(path: Path, experiment: Experiment) -> None:
+    settings = {f"axes: {axis}": _keys(values) for axis, values in experiment.axes.items()}
+    for place, keys in (settings | {"common": experiment.common}).items():
+        for key, instead in (
+            ("seed", "seeds of the experiment"),
+            ("output", "output of the experiment"),
+        ):
+            if key in keys:
+                raise UserError(f"{path}: {place} sets {key}, which each run gets from the {instead}")
     for axis in experiment.axes:
         if TAKEN.fullmatch(axis) or is_measure(axis):
             raise UserError(f"{path}: axes: the tables have a column {axis} already; rename the axis")

@@ -142,6 +142,7 @@ def _readable(table: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
 def _difference_in_words(row: dict, reference: dict[str, str]) -> str:
     if all(row[axis] == value for axis, value in reference.items()):
         return "reference"
-    found = difference(*(row[name] for name in ("difference", "difference_low", "difference_high")))
+    numbers = ("difference", "difference_low", "difference_high", "pairs")
+    found = difference(*(row[name] for name in numbers))
     all_of_them = not found or row["pairs"] == row["runs"]
     return found if all_of_them else f"{found} ({row['pairs']:.0f} of {row['runs']} runs)"

@@ -11,7 +11,10 @@ from pathlib import Path
 import yaml
 
 REPOSITORY = Path(__file__).parents[2]
-RESULTS = ("results.csv", "table.csv", "table.md", "table.tex", "figure.svg")
+RESULTS = (
+    *("results.csv", "table.csv", "table.md", "table.tex", "figure.svg"),
+    *("classes.csv", "classes.md", "fusion.csv", "fusion.md", "preserved.csv", "preserved.md"),
+)
 COMMON = {
     "data.image_size": 32,
     "features.pretrained": None,

@@ -95,6 +95,31 @@ def test_the_interval_is_that_of_a_bootstrap_over_images_class_by_class():
     assert (ours_low, ours_high) == pytest.approx((low, high), abs=0.02)
 
 
+def test_the_interval_spans_the_seeds_and_is_as_wide_as_so_few_ask_for():
+    # Whatever images are drawn, one seed finds +0.5 and the other -0.5.
+    labels, units = np.repeat([0, 1], 4), np.arange(8).astype(str)
+    level, perfect = two(np.full(8, 0.5)), two(np.where(labels == 1, 0.9, 0.2))
+    first, second = Pair(labels, perfect, level, units), Pair(labels, level, perfect, units)
+    assert paired_difference([first], n_bootstrap=50) == (0.5, 0.5, 0.5)
+    # Both are drawn, or one of them twice: -0.5, 0 or 0.5, stretched by the root of 2 / (2 - 1).
+    expected = (0, -0.5 * np.sqrt(2), 0.5 * np.sqrt(2))
+    assert paired_difference([first, second], n_bootstrap=200) == pytest.approx(expected)
+
+
+def test_the_variance_over_seeds_is_that_of_a_mean():
+    """Of n differences with the standard deviation s: s / sqrt(n), not what is drawn from n has."""
+    labels, units = np.repeat([0, 1], 20), np.arange(40).astype(str)
+    level = two(np.full(40, 0.5))
+    # All images of a class have one score, so that no draw of images changes an AUC: 0, 0.5 or 1.
+    pairs = [
+        Pair(labels, two(np.where(labels == 1, score, 0.5)), level, units)
+        for score in (0.9, 0.9, 0.5, 0.1, 0.9)
+    ]
+    found = [roc_auc(p.labels, p.one) - 0.5 for p in pairs]
+    _, low, high = paired_difference(pairs, n_bootstrap=4000)
+    assert (high - low) / 3.92 == pytest.approx(np.std(found, ddof=1) / np.sqrt(5), rel=0.15)
+
+
 def test_images_of_a_group_are_drawn_together():
     # In one group the one method is right and the other wrong; in the other group, the other way round.
     labels = np.array([0, 1, 0, 1])

@@ -103,6 +103,8 @@ def test_numbers_and_empty_values_are_values_too(tmp_path):
         ),
         ({"metrics": ["auc", "recall", "auc"]}, "metrics is .*; name each once"),
         ({"common": ["a"]}, "common is .'a'.; it must map keys"),
+        ({"common": {"output": "there"}}, "common sets output, which each run gets from the output"),
+        ({"axes": {"m": {"a": {"seed": 3}}}}, "axes: m sets seed, which each run gets from the seeds"),
         ({"config": 3}, "config is 3; it must be text"),
         ({"seeds": 3}, "seeds is 3; it must be a list of whole numbers"),
         ({"seeds": []}, "seeds is ..; it must be"),

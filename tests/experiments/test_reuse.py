@@ -6,6 +6,7 @@ import shutil
 
 import pandas as pd
 import pytest
+import yaml
 
 from mindspore_dpus.errors import UserError
 from mindspore_dpus.experiments.finished import is_done, stored_config
@@ -82,6 +83,23 @@ def test_a_damaged_run_counts_as_not_done(finished, tmp_path, name, content):
     assert reuse([case], [tmp_path]) == [case]
 
 
+def test_a_key_that_is_newer_than_a_run_has_its_default_there(finished, others, tmp_path):
+    shutil.copytree(finished.cases[0].folder, tmp_path / "old" / "run")
+    path = tmp_path / "old" / "run" / "config.yaml"
+    stored = yaml.safe_load(path.read_text())
+    assert stored["training"].pop("steps") is None
+    del stored["training"]["augment"]["zoom"], stored["audit"]
+    path.write_text(yaml.safe_dump(stored))
+    (found,) = [case for case in reuse(others, [tmp_path / "old"]) if case.reused]
+    assert found.name == finished.cases[0].name
+    # Other values of such a key are other settings.
+    changed = dataclasses.replace(
+        others[0].config, training=dataclasses.replace(others[0].config.training, steps=9)
+    )
+    case = dataclasses.replace(others[0], config=changed)
+    assert reuse([case], [tmp_path / "old"]) == [case]
+
+
 def test_a_start_with_other_settings_that_ends_halfway_is_not_done(finished, tmp_path, monkeypatch):
     shutil.copytree(finished.cases[0].folder, tmp_path / "run")
     before = finished.cases[0].config
@@ -155,6 +173,8 @@ def test_the_same_runs_are_shown_on_another_split(finished, castings, tmp_path):
     write_results(
         dataclasses.replace(finished.experiment, split="val"), finished.cases, tmp_path / "val"
     )
+    # The grid's own table of runs stays as it is.
+    assert "test_auc" in pd.read_csv(tmp_path / "grid" / "status.csv")
     for name in RESULTS:
         assert (tmp_path / "grid" / "val" / name).read_bytes() == (tmp_path / "val" / name).read_bytes()
         # Those of the experiment's own split are not written over.

@@ -101,14 +101,14 @@ def test_what_is_missing_changes_no_order_and_is_no_reference(finished, tmp_path
     table = write_results(experiment, cases, tmp_path)
     lines = (tmp_path / "table.md").read_text().splitlines()
     assert lines[2].startswith("| 0 | Under-sample | 1 | ")
-    assert lines[2].endswith("] |")
+    assert lines[2].endswith("], images only |")
     assert lines[3].endswith(" | reference |")
     assert lines[4].startswith("| 1 | Under-sample | 1 | ")
     assert lines[4].endswith(" |  |")
     assert table["pairs"].tolist()[::2] == [1, 0]
     table = write_results(finished.experiment, without(finished.cases, "ours-seed1"), tmp_path)
     assert table["pairs"].tolist()[0] == 1
-    assert "] (1 of 2 runs) |" in (tmp_path / "table.md").read_text()
+    assert "], images only (1 of 2 runs) |" in (tmp_path / "table.md").read_text()
 
 
 def test_of_other_images_there_is_no_difference(finished, tmp_path):
