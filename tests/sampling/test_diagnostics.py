@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import chisquare, energy_distance
 from sklearn.datasets import make_blobs
 from sklearn.metrics import silhouette_score
-from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.metrics.pairwise import euclidean_distances, rbf_kernel
 
 from mindspore_dpus.sampling import diagnostics
 from mindspore_dpus.sampling.diagnostics import (
@@ -50,7 +50,7 @@ def test_mmd_equals_scikit_learns_kernel():
     features = np.random.default_rng(0).normal(size=(60, 3))
     subset = np.arange(0, 60, 4)
     distances = FeatureDistances(features)
-    gamma = 0.5 / distances.width**2
+    gamma = 0.5 / np.median(euclidean_distances(features)) ** 2
     part = features[subset]
     expected = (
         rbf_kernel(part, part, gamma).mean()
@@ -96,6 +96,14 @@ def test_drawn_subsets_are_nearer_than_random_ones():
     assert table["true_share_deviation"].equals(table["share_deviation"])
     assert table["silhouette"].tolist() == [group_quality(features, truth)] * 25
     assert table["agreement"].tolist() == [1.0] * 25
+
+
+def test_random_draws_hold_no_sample_twice():
+    # So a draw of all samples is the class itself.
+    features, labels = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 3
+    table = diagnose(features, labels, {"00": np.arange(30)}, n_random=3)
+    for name in ("share_deviation", "chi_squared", "energy", "mmd"):
+        assert table[name].tolist() == pytest.approx([0] * 4, abs=1e-12)
 
 
 def test_agreement_is_measured_where_the_truth_is_known():
