@@ -110,7 +110,7 @@ def test_a_grid_killed_between_two_epochs_of_a_member_ends_with_the_same_weights
     command = (write_experiment(tmp_path, **keys), f"--data.root={castings}")
     with on_cpus(1):
         process = start(*command)
-        wait_until((member / "last.safetensors").exists, process)
+        wait_until((member / "history.csv").exists, process)  # Written last of an epoch.
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         assert_gone(process.pid)
