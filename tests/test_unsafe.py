@@ -24,6 +24,10 @@ NEVER = {
 # File and call -> why it is safe.
 ALLOWED = {
     ("mindspore_dpus/processes.py", "pickle.loads"): "of what this process has pickled on the same line",
+    (
+        "mindspore_dpus/models/machine_code.py",
+        "pickle.load",
+    ): "of what the process that started this one for it has pickled",
 }
 # Safe only with this argument.
 ONLY_WITH = {"torch.load": ("weights_only", True)}
