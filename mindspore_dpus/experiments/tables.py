@@ -3,26 +3,19 @@
 import itertools
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.evaluation import grid_plots
 from mindspore_dpus.experiments.details import write_details
-from mindspore_dpus.experiments.differences import Pair, paired_difference
-from mindspore_dpus.experiments.finished import Fused, fused_output, is_done, measures
-from mindspore_dpus.experiments.formats import (
-    as_text,
-    difference,
-    interval,
-    means,
-    rounded,
-    write_readable,
-)
+from mindspore_dpus.experiments.finished import is_done, measures
+from mindspore_dpus.experiments.formats import as_text, means, rounded, write_readable
 from mindspore_dpus.experiments.fusion import write_fusion
 from mindspore_dpus.experiments.grid import Case, Experiment
 from mindspore_dpus.experiments.groups import write_groups
 from mindspore_dpus.experiments.made_with import write_made_with
+from mindspore_dpus.experiments.pairing import compare, compared, compared_over_groups, paired_runs
+from mindspore_dpus.experiments.pooled import write_pooled
 from mindspore_dpus.experiments.preserved import write_preserved
 from mindspore_dpus.experiments.show import write_displays
 from mindspore_dpus.run import write_text
@@ -36,15 +29,13 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
         cases: its runs; those that are not done are left out.
         output: where to: ``results.csv`` (a row a run), ``table.csv``, ``table.md``, ``table.tex``
             (mean and standard deviation over the seeds), ``figure.svg``, ``write_details``,
-            ``write_groups``, ``write_fusion``, ``write_preserved``, ``write_made_with``,
-            ``write_displays``.
+            ``write_groups``, ``write_fusion``, ``write_preserved``, ``write_pooled``,
+            ``write_made_with``, ``write_displays``.
 
     Returns:
         The table: a row a cell; ``split``; ``runs``; for each metric ``<metric>_mean`` and ``_sd``
-        (over the seeds); and, with a reference, ``pairs`` (seeds that both have finished, with the same
-        images), ``difference``, ``difference_low``, ``difference_high`` of the AUC (interval over seeds
-        and images), and, where all images have a group, ``group_difference_low``,
-        ``group_difference_high`` (over seeds and groups).
+        (over the seeds); and, with a reference, what ``compare`` says of the seeds that both have
+        finished, with the same images.
     """
     # In the grid's order, whatever is missing of a seed.
     cells = list(dict.fromkeys(tuple(case.cell.values()) for case in cases))
@@ -56,6 +47,7 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
     write_groups(done, split, output)
     write_fusion(done, split, output)
     write_preserved(done, output)
+    write_pooled(experiment, done, output)
     write_made_with(done, output)
     table = means(results, axes, metrics)
     if len(table):
@@ -90,35 +82,7 @@ def check_measures(experiment: Experiment, case: Case) -> None:
 def _difference(cell: dict[str, str], experiment: Experiment, done: list[Case]) -> dict:
     """AUC of a cell minus that of its reference: mean over shared seeds, and bootstrap intervals."""
     other = cell | experiment.reference
-    if other == cell:
-        return {}
-    own = {case.seed: case for case in done if case.cell == cell}
-    reference = {case.seed: case for case in done if case.cell == other}
-    split = experiment.split
-    pairs = [
-        (fused_output(own[seed], split), fused_output(reference[seed], split))
-        for seed in sorted(set(own) & set(reference))
-    ]
-    # Of other images (an axis that changes the split), there is no paired difference.
-    pairs = [(one, other) for one, other in pairs if _same_images(one, other)]
-    found = {"pairs": len(pairs)}
-    if not pairs:
-        return found
-    mean, low, high = paired_difference([_pair(one, other, one.paths) for one, other in pairs])
-    found |= {"difference": mean, "difference_low": low, "difference_high": high}
-    if all((one.groups != "").all() for one, _ in pairs):
-        by_group = [_pair(one, other, one.groups) for one, other in pairs]
-        _, low, high = paired_difference(by_group, stratified=False)
-        found |= {"group_difference_low": low, "group_difference_high": high}
-    return found
-
-
-def _same_images(one: Fused, other: Fused) -> bool:
-    return np.array_equal(one.paths, other.paths) and np.array_equal(one.labels, other.labels)
-
-
-def _pair(one: Fused, other: Fused, units: np.ndarray) -> Pair:
-    return Pair(one.labels, one.probabilities, other.probabilities, units)
+    return {} if other == cell else compare(paired_runs(cell, other, done, experiment.split))
 
 
 def _readable(table: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
@@ -134,15 +98,13 @@ def _readable(table: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
             _difference_in_words(row, experiment.reference) for row in table.to_dict("records")
         ]
     if "group_difference_low" in table:
-        limits = table[["group_difference_low", "group_difference_high"]].to_numpy()
-        readable["over groups"] = [interval(*pair) if np.isfinite(pair).all() else "" for pair in limits]
+        readable["over groups"] = [compared_over_groups(row) for row in table.to_dict("records")]
     return readable
 
 
 def _difference_in_words(row: dict, reference: dict[str, str]) -> str:
     if all(row[axis] == value for axis, value in reference.items()):
         return "reference"
-    numbers = ("difference", "difference_low", "difference_high", "pairs")
-    found = difference(*(row[name] for name in numbers))
+    found = compared(row)
     all_of_them = not found or row["pairs"] == row["runs"]
     return found if all_of_them else f"{found} ({row['pairs']:.0f} of {row['runs']} runs)"
