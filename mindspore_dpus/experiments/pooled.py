@@ -27,11 +27,8 @@ def write_pooled(experiment: Experiment, done: list[Case], output: Path) -> pd.D
         ``split``, and what ``compare`` says over all values of the x-axis that both have finished.
     """
     x, reference = experiment.x, experiment.reference
-    if x is None or not reference or x in reference:
-        forget(output / "pooled")
-        return pd.DataFrame()
     rows = []
-    for others in _cells_without(x, done):
+    for others in _cells_without(x, done) if x and reference and x not in reference else []:
         if others | reference == others:
             continue
         pairs = [
