@@ -27,12 +27,15 @@ class Table:
         where: axis -> the value or values that it shows; an axis of one value gets no column.
         metrics: its columns; None: the experiment's.
         percent: those of them that are shown in per cent.
+        across: an axis whose values are the columns, instead of metrics; the first metric is shown, and
+            the other axes are the rows. A cell with fewer runs than the fullest one says how many.
         fold: so many parts side by side.
     """
 
     where: Where = field(default_factory=dict)
     metrics: list[str] | None = None
     percent: list[str] = field(default_factory=list)
+    across: str | None = None
     fold: int = 1
 
 
@@ -118,6 +121,12 @@ def _check(place: str, display: Table | Figure, axes: dict[str, dict]) -> None:
     if isinstance(display, Table):
         _check_measures(place, "metrics", display.metrics or [])
         _check_measures(place, "percent", display.percent)
+        if display.across is not None:
+            display.across = _axis(place, "across", display.across, axes)
+            if len(display.metrics or [""]) > 1:
+                raise UserError(f"{place}: across shows one metric, and metrics names more")
+            if len(axes) < 2:
+                raise UserError(f"{place}: across needs another axis, for the rows")
         if type(display.fold) is not int or display.fold < 1:
             raise UserError(f"{place}: fold is {display.fold!r}; it must be a whole number from 1 up")
         return
@@ -132,9 +141,13 @@ def _check(place: str, display: Table | Figure, axes: dict[str, dict]) -> None:
     if display.best is not None and str(display.best) not in METRICS:
         raise UserError(f"{place}: best is {display.best!r}; it must be {', '.join(METRICS)}")
     if display.kind == "lines":
-        if str(display.x) not in axes:
-            raise UserError(f"{place}: x names the axis {display.x!r}, which the axes do not have")
-        display.x = str(display.x)
+        display.x = _axis(place, "x", display.x, axes)
+
+
+def _axis(place: str, key: str, name: object, axes: dict[str, dict]) -> str:
+    if str(name) not in axes:
+        raise UserError(f"{place}: {key} names the axis {name!r}, which the axes do not have")
+    return str(name)
 
 
 def _check_measures(place: str, key: str, names: Sequence[str]) -> None:

@@ -10,30 +10,36 @@ from mindspore_dpus.evaluation.by_group import within_groups_auc
 from mindspore_dpus.evaluation.metrics import roc_auc
 from mindspore_dpus.experiments.finished import Fused, fused_output
 from mindspore_dpus.experiments.formats import forget, over_seeds, write_readable
-from mindspore_dpus.experiments.grid import Case
+from mindspore_dpus.experiments.grid import Case, Experiment
 
 ALL, WITHIN = "all images", "within groups"
 # Groups that a page has room for.
 MOST = 12
 
 
-def write_groups(done: list[Case], split: str, output: Path) -> pd.DataFrame:
-    """Write ``groups.csv``, ``.md`` and ``.tex``, where the images have groups.
+def write_groups(experiment: Experiment, done: list[Case], output: Path) -> pd.DataFrame:
+    """Write ``groups.csv``, ``.md`` and ``.tex``, where the images have groups; and, where the figure
+    has an x-axis, ``pooled_groups.md`` and ``.tex``: the same over all values of that axis.
 
     Args:
-        done: finished runs.
-        split: whose predictions.
+        experiment: the grid.
+        done: its finished runs.
         output: the experiment's folder.
 
     Returns:
         The table of ``groups.csv``: the axes, ``seed``, ``split``, and the AUC of ``all images``,
         ``within groups`` (pairs of the same group), and of each ``group <name>`` that holds every
-        class, the largest first. The other two have means and standard deviations over the seeds, of
+        class, the largest first. The others have means and standard deviations over the runs, of
         ``MOST`` groups.
     """
+    split, x = experiment.split, experiment.x
+    axes = list(experiment.axes)
+    others = [axis for axis in axes if axis != x]
+    pooled = output / "pooled_groups"
     fused = [fused_output(case, split) for case in done]
     if not done or not all((one.groups != "").any() for one in fused):
         forget(output / "groups")
+        forget(pooled)
         return pd.DataFrame()
     table = pd.DataFrame(
         [
@@ -42,10 +48,15 @@ def write_groups(done: list[Case], split: str, output: Path) -> pd.DataFrame:
         ]
     )
     write_table(table.round(4), output / "groups.csv")
-    axes = list(done[0].cell)
     shown = table.columns[len(axes) + 2 :][: 2 + MOST].tolist()
-    readable = over_seeds(table, axes, shown)
-    write_readable(readable, output / "groups")
+    write_readable(over_seeds(table, axes, shown), output / "groups")
+    if x and others:
+        runs = table.groupby(others, sort=False).size().astype(str).tolist()
+        readable = over_seeds(table, others, shown)
+        readable.insert(len(others), "runs", runs)
+        write_readable(readable, pooled)
+    else:
+        forget(pooled)
     return table
 
 

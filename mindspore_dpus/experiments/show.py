@@ -1,5 +1,6 @@
 """Results of a grid -> the tables and figures that its file names."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -49,14 +50,43 @@ def _where(cases: list[Case], where: dict[str, list[str]]) -> list[Case]:
 def _table(experiment: Experiment, table: Table, cases: list[Case]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Numbers for other programs, and text as the paper prints it."""
     metrics, axes = table.metrics or experiment.metrics, list(experiment.axes)
+    metrics = metrics[:1] if table.across else metrics
     values = means(finished.measures(cases, experiment.split, metrics), axes, metrics)
     shown = [axis for axis in axes if len(table.where.get(axis, ())) != 1]
+    if table.across:
+        return rounded(values), folded(_across(experiment, table, values), table.fold)
     text = values[shown].astype(str)
     for metric in metrics:
         percent = metric in table.percent
         title = grid_plots.metric_title(metric, experiment.split) + (" / %" if percent else "")
         text[title] = as_text(values, metric, percent)
     return rounded(values), folded(text, table.fold)
+
+
+def _across(experiment: Experiment, table: Table, values: pd.DataFrame) -> pd.DataFrame:
+    """A row for each combination of the other axes, a column for each value of the axis."""
+    metric, most = (table.metrics or experiment.metrics)[0], values["runs"].max()
+    percent, axis = metric in table.percent, table.across
+    texts = [
+        text if not text or runs == most else f"{text} ({runs})"
+        for text, runs in zip(as_text(values, metric, percent), values["runs"], strict=True)
+    ]
+    rows = [name for name in experiment.axes if name != axis]
+    keys = [tuple(row[name] for name in rows) for row in values.to_dict("records")]
+    cells = dict(zip(zip(keys, values[axis], strict=True), texts, strict=True))
+    columns = [value for value in experiment.axes[axis] if value in set(values[axis])]
+    title = grid_plots.metric_title(metric, experiment.split) + (" / %" if percent else "")
+    head = [*rows[:-1], f"{rows[-1]}: {title} by {axis}"]
+    # In the order of the axes: of a part of the grid, the first runs may be missing.
+    combinations = itertools.product(*(experiment.axes[name] for name in rows))
+    return pd.DataFrame(
+        [
+            [*key, *(cells.get((key, value), "") for value in columns)]
+            for key in combinations
+            if key in keys
+        ],
+        columns=[*head, *columns],
+    )
 
 
 def _figure(experiment: Experiment, figure: Figure, cases: list[Case]) -> str:

@@ -44,7 +44,7 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
     results = measures(done, split, metrics).reindex(columns=[*axes, "seed", "split", *metrics])
     write_table(results, output / "results.csv")
     write_details(done, split, output)
-    write_groups(done, split, output)
+    write_groups(experiment, done, output)
     write_fusion(done, split, output)
     write_preserved(done, output)
     write_pooled(experiment, done, output)

@@ -93,6 +93,31 @@ def test_a_table_has_means_over_the_seeds(tmp_path, cases):
     ]
 
 
+def test_a_table_across_an_axis_has_its_values_as_columns(tmp_path, cases):
+    tables = {
+        "seconds": {"across": "network", "metrics": ["training_seconds"]},
+        "accuracy": {"across": "depth", "percent": ["accuracy"], "where": {"network": "big"}},
+        "f1": {"across": "depth", "metrics": ["f1:b"]},
+    }
+    files = shown(tmp_path, cases[1:], tables=tables)
+    # In the order of the axes, though the run of 20 is missing; the cell of one run says so.
+    assert files["tables/seconds.md"].splitlines() == [
+        "| depth: training seconds by network | big | small |",
+        "| --- | --- | --- |",
+        "| 20 |  | 13.0 ± 1.4 |",
+        "| 50 | 20.0 (1) | 4.0000 (1) |",
+    ]
+    assert files["tables/accuracy.md"].splitlines() == [
+        "| network: test accuracy / % by depth | 50 |",
+        "| --- | --- |",
+        "| big | 50.00 |",
+    ]
+    # What no run has is empty, without a number of runs.
+    assert files["tables/f1.md"].splitlines()[2:] == ["| big |  |  |", "| small |  |  |"]
+    values = pd.read_csv(tmp_path / "out" / "tables" / "seconds.csv")
+    assert values.columns.tolist()[:3] == ["network", "depth", "runs"]
+
+
 def test_folding_fills_up_the_last_part():
     table = pd.DataFrame({"a": list("12345")})
     parts = folded(table, 3).to_numpy().tolist()
@@ -191,9 +216,22 @@ def test_measures_of_a_run(cases, tmp_path):
             {"figures": {"a": {"kind": "curves", "best": "recall:b"}}},
             "a: best is 'recall:b'; it must be",
         ),
+        ({"tables": {"a": {"across": "share"}}}, "a: across names the axis 'share', which the axes"),
+        (
+            {"tables": {"a": {"across": "depth", "metrics": ["auc", "f1:b"]}}},
+            "a: across shows one metric, and metrics names more",
+        ),
         ({"figures": {"a": {"kind": "lines"}}}, "a: x names the axis None, which the axes"),
     ],
 )
 def test_a_display_that_makes_no_sense_is_named(tmp_path, displays, message):
     with pytest.raises(UserError, match=f"experiment.yaml: .*{message}"):
         experiment(tmp_path, **displays)
+
+
+def test_a_table_across_the_only_axis_has_no_rows(tmp_path):
+    path = write_experiment(
+        tmp_path, axes={"depth": {20: None}}, reference={}, tables={"a": {"across": "depth"}}
+    )
+    with pytest.raises(UserError, match="tables: a: across needs another axis, for the rows"):
+        load_experiment(path)

@@ -1,14 +1,17 @@
 """AUC of groups and within them, over a grid."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from mindspore_dpus.config import Config
 from mindspore_dpus.data.samples import write_table
-from mindspore_dpus.experiments.grid import Case
+from mindspore_dpus.experiments.grid import Case, Experiment
 from mindspore_dpus.experiments.groups import MOST, write_groups
 
+EXPERIMENT = Experiment("grid", "base.yaml", {"method": {"A": {}, "B": {}}})
 LABELS = ["defect", "normal", "defect", "normal", "normal", "normal"]
 GROUPS = ["01", "01", "1", "1", "1", "pure"]
 
@@ -32,7 +35,7 @@ def test_every_run_has_its_areas(tmp_path):
         finished(tmp_path, "A", 1, [0.1, 0.2, 0.9, 0.8, 0.7, 0.3]),
         finished(tmp_path, "B", 0, [0.2, 0.1, 0.9, 0.8, 0.7, 0.3]),
     ]
-    table = write_groups(cases, "test", tmp_path)
+    table = write_groups(EXPERIMENT, cases, tmp_path)
     stored = pd.read_csv(tmp_path / "groups.csv")
     pd.testing.assert_frame_equal(stored, table.round(4))
     assert stored.columns.tolist() == [
@@ -55,7 +58,7 @@ def test_a_page_has_room_for_the_largest_groups(tmp_path):
     groups = [f"g{i:02d}" for i in range(MOST + 3) for _ in range(2)] + ["g14", "g14"]
     labels = ["defect", "normal"] * (MOST + 4)
     case = finished(tmp_path, "A", 0, np.linspace(0, 1, len(labels)), groups, labels)
-    write_groups([case], "test", tmp_path)
+    write_groups(EXPERIMENT, [case], tmp_path)
     shown = (tmp_path / "groups.md").read_text().splitlines()[0].split(" | ")
     assert shown[3:] == ["group g14", *(f"group g{i:02d}" for i in range(MOST - 2)), "group g10 |"]
     assert len(pd.read_csv(tmp_path / "groups.csv").columns) == 5 + MOST + 3
@@ -64,21 +67,49 @@ def test_a_page_has_room_for_the_largest_groups(tmp_path):
 @pytest.mark.parametrize("cases", [0, 1])
 def test_without_groups_there_is_no_table(tmp_path, cases):
     made = [finished(tmp_path, "A", i, [0.5] * 6, [""] * 6) for i in range(cases)]
-    assert write_groups(made, "test", tmp_path).empty
+    assert write_groups(EXPERIMENT, made, tmp_path).empty
     assert not list(tmp_path.glob("groups.*"))
 
 
 def test_without_any_groups_there_is_no_table(tmp_path):
     (tmp_path / "groups.md").write_text("of other data")
     case = finished(tmp_path, "A", 0, [0.2, 0.1, 0.9, 0.8, 0.95, 0.3], [""] * 6)
-    assert write_groups([case], "test", tmp_path).empty
+    assert write_groups(EXPERIMENT, [case], tmp_path).empty
     assert not list(tmp_path.glob("groups.*"))
 
 
 def test_images_without_a_group_are_none(tmp_path):
     groups = ["a", "a", "", "", "", ""]
-    table = write_groups(
-        [finished(tmp_path, "A", 0, [0.2, 0.1, 0.9, 0.8, 0.95, 0.3], groups)], "test", tmp_path
-    )
+    case = finished(tmp_path, "A", 0, [0.2, 0.1, 0.9, 0.8, 0.95, 0.3], groups)
+    table = write_groups(EXPERIMENT, [case], tmp_path)
     assert table.columns.tolist()[3:] == ["all images", "within groups", "group a"]
     assert table["within groups"].tolist() == [1.0]
+
+
+def test_over_an_axis_runs_are_one_row(tmp_path):
+    axes = {"share": {"1": {}, "1/2": {}}, **EXPERIMENT.axes}
+    experiment = dataclasses.replace(EXPERIMENT, axes=axes, x="share")
+    runs = {
+        ("1", "A"): [0.2, 0.1, 0.9, 0.8, 0.95, 0.3],
+        ("1/2", "A"): [0.1, 0.2, 0.9, 0.8, 0.7, 0.3],
+        ("1", "B"): [0.2, 0.1, 0.9, 0.8, 0.7, 0.3],
+    }
+    cases = []
+    for i, ((share, method), scores) in enumerate(runs.items()):
+        case = finished(tmp_path, method, i, scores)
+        cases.append(dataclasses.replace(case, cell={"share": share, "method": method}))
+    write_groups(experiment, cases, tmp_path)
+    assert (tmp_path / "pooled_groups.md").read_text().splitlines() == [
+        "| method | runs | all images | within groups | group 1 | group 01 |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| A | 2 | 0.5000 ± 0.0000 | 0.6667 ± 0.0000 | 0.7500 ± 0.3536 | 0.5000 ± 0.7071 |",
+        "| B | 1 | 0.6250 | 1.0000 | 1.0000 | 1.0000 |",
+    ]
+    assert (tmp_path / "groups.md").read_text().startswith("| share | method | all images |")
+    assert (tmp_path / "pooled_groups.tex").exists()
+    # Without that axis, or without another one, there is nothing to pool.
+    write_groups(dataclasses.replace(experiment, x=None), cases, tmp_path)
+    assert not list(tmp_path.glob("pooled_groups.*"))
+    alone = [dataclasses.replace(case, cell={"share": case.cell["share"]}) for case in cases]
+    write_groups(dataclasses.replace(experiment, axes={"share": axes["share"]}), alone, tmp_path)
+    assert not list(tmp_path.glob("pooled_groups.*"))
