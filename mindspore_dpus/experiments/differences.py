@@ -44,6 +44,11 @@ def paired_difference(
     they were drawn for (Efron and Tibshirani 1993, section 5.3), so what they add is stretched by the
     root of n / (n - 1). With one seed, the interval is over units alone: it says nothing of other seeds.
 
+    Of simulated networks (``covered`` in the tests, 300 repeats) whose true AUCs have a standard
+    deviation of 0.04, it holds the true difference in 94 (two or three seeds) to 98 %: their noise on
+    single images is in both draws (Owen 2007). At 0.10 it is too narrow: 78 % (two), 84 % (three),
+    91 % (ten).
+
     Args:
         pairs: one for each seed.
         stratified: draw as many units of every class as there are; each must be of one class.
