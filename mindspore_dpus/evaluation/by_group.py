@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mindspore_dpus.data.samples import read_table, write_table
-from mindspore_dpus.evaluation.metrics import roc_auc
+from mindspore_dpus.evaluation.metrics import class_scores, roc_auc
 
 
 def has_groups(samples: pd.DataFrame) -> bool:
@@ -32,18 +32,19 @@ def within_groups_auc(labels: np.ndarray, probabilities: np.ndarray, groups: np.
         0..1; more than two classes: mean over the classes, one against the rest. nan where no group
         holds a class and another.
     """
+    from sklearn.metrics import roc_auc_score
+
     n_classes = probabilities.shape[1]
     rows_of = {name: rows for name, rows in pd.Series(groups).groupby(groups).indices.items() if name}
     areas = []
     for c in [1] if n_classes == 2 else range(n_classes):
-        ours, scores = labels == c, probabilities[:, c]
+        ours, scores = labels == c, class_scores(probabilities, c)
         right = n_pairs = 0.0
         for here in rows_of.values():
             positive = int(ours[here].sum())
             pairs = positive * (len(here) - positive)
             if pairs:
-                two = np.stack([1 - scores[here], scores[here]], axis=1)
-                right += pairs * roc_auc(ours[here].astype(int), two)
+                right += pairs * roc_auc_score(ours[here], scores[here])
                 n_pairs += pairs
         areas.append(right / n_pairs if n_pairs else math.nan)
     return float(np.mean(areas))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mindspore_dpus.evaluation.by_group import within_groups_auc
 from mindspore_dpus.evaluation.metrics import class_scores, roc_auc
 
 BOOTSTRAPS = 1000
@@ -21,17 +22,25 @@ class Pair:
         other: (N, C) those of the other; or (M, N, C) of M networks, whose mean AUC is compared with.
         units: (N,) names of what is drawn as one: the image, or its group. Images of other seeds with
             the same name are the same image, or of the same group.
+        groups: (N,) names, for ``within_groups_auc``; None: AUC of all images.
     """
 
     labels: np.ndarray
     one: np.ndarray
     other: np.ndarray
     units: np.ndarray
+    groups: np.ndarray | None = None
 
     @property
     def others(self) -> np.ndarray:
         """(M, N, C), with one network M = 1."""
         return self.other.reshape(-1, *self.one.shape)
+
+    def auc(self, probabilities: np.ndarray) -> float:
+        """Of all images, or within groups."""
+        if self.groups is None:
+            return roc_auc(self.labels, probabilities)
+        return within_groups_auc(self.labels, probabilities, self.groups)
 
 
 def paired_difference(
@@ -51,7 +60,8 @@ def paired_difference(
 
     Args:
         pairs: one for each seed.
-        stratified: draw as many units of every class as there are; each must be of one class.
+        stratified: draw as many units of every class (within groups: of every class in every group) as
+            there are; each must be of one class (and group).
         n_bootstrap: replicates. One that lacks a class (not stratified) has no AUC, and no say.
         random_state: seed.
 
@@ -59,27 +69,22 @@ def paired_difference(
         Mean, low, high; nan where the images lack a class.
     """
     rng = np.random.default_rng(random_state)
-    mean = np.mean(
-        [
-            roc_auc(p.labels, p.one) - np.mean([roc_auc(p.labels, other) for other in p.others])
-            for p in pairs
-        ]
-    )
+    mean = np.mean([p.auc(p.one) - np.mean([p.auc(other) for other in p.others]) for p in pairs])
     if np.isnan(mean):
         return (np.nan,) * 3
     units, first, place = np.unique(
         np.concatenate([p.units for p in pairs]), return_index=True, return_inverse=True
     )
     places = np.split(place, np.cumsum([len(p.units) for p in pairs])[:-1])
-    strata = np.concatenate([p.labels for p in pairs])[first] if stratified else np.zeros(len(units))
+    strata = np.concatenate([_strata(p) for p in pairs])[first] if stratified else np.zeros(len(units))
     differences = np.empty((n_bootstrap, len(pairs)))
     for start in range(0, n_bootstrap, CHUNK):
         rows = slice(start, min(start + CHUNK, n_bootstrap))
         counts = _draw_counts(strata, rows.stop - start, rng)
         for i, (pair, here) in enumerate(zip(pairs, places, strict=True)):
             drawn = counts[:, here]
-            one = replicated_auc(pair.labels, pair.one, drawn)
-            others = [replicated_auc(pair.labels, other, drawn) for other in pair.others]
+            one = replicated_auc(pair.labels, pair.one, drawn, pair.groups)
+            others = [replicated_auc(pair.labels, other, drawn, pair.groups) for other in pair.others]
             differences[rows, i] = one - np.mean(others, axis=0)
     n = len(pairs)
     seeds = rng.integers(n, size=differences.shape)
@@ -91,6 +96,12 @@ def paired_difference(
     return float(mean), float(low), float(high)
 
 
+def _strata(pair: Pair) -> np.ndarray:
+    """(N,) names of what is drawn apart."""
+    groups = [""] * len(pair.labels) if pair.groups is None else pair.groups
+    return np.array([f"{label} {group}" for label, group in zip(pair.labels, groups, strict=True)])
+
+
 def _draw_counts(strata: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """(n, U): how often each replicate has drawn each unit, as many of every stratum as there are."""
     counts = np.empty((n, len(strata)), dtype=np.int64)
@@ -100,32 +111,52 @@ def _draw_counts(strata: np.ndarray, n: int, rng: np.random.Generator) -> np.nda
     return counts
 
 
-def replicated_auc(labels: np.ndarray, probabilities: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """``roc_auc`` of many replicates at once: images are sorted once, not in each of them.
+def replicated_auc(
+    labels: np.ndarray, probabilities: np.ndarray, counts: np.ndarray, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """``roc_auc``, or ``within_groups_auc``, of many replicates at once: images are sorted once, not in
+    each of them.
 
     Args:
         labels: (N,) class indices.
         probabilities: (N, C).
         counts: (B, N) how often each replicate holds each image.
+        groups: (N,) names: count only pairs of the same one; empty: in no pair. None: all pairs.
 
     Returns:
         (B,); more than two classes: mean over the classes, one against the rest. nan where a replicate
         lacks a class.
     """
     n_classes = probabilities.shape[1]
+    group = _group_numbers(groups, len(labels))
     areas = []
     for c in [1] if n_classes == 2 else range(n_classes):
         scores = class_scores(probabilities, c)
-        order = np.argsort(scores, kind="stable")
-        scores = scores[order]
-        first = np.flatnonzero(np.r_[True, scores[1:] != scores[:-1]])
+        order = np.lexsort((scores, group))
+        scores, blocks = scores[order], group[order]
+        new_group = np.r_[True, blocks[1:] != blocks[:-1]]
+        first = np.flatnonzero(new_group | np.r_[True, scores[1:] != scores[:-1]])
         ours = labels[order] == c
         positive, negative = (
             np.add.reduceat(counts[:, order] * chosen, first, axis=1) for chosen in (ours, ~ours)
         )
+        starts = np.flatnonzero(new_group[first])
+        all_positive, all_negative = (np.add.reduceat(n, starts, axis=1) for n in (positive, negative))
         # Pairs of a positive and a negative in the right order; among equal scores, half of them.
-        below = np.cumsum(negative, axis=1) - negative / 2
-        n_pairs = positive.sum(axis=1) * negative.sum(axis=1)
+        before = np.cumsum(all_negative, axis=1) - all_negative
+        sizes = np.diff(np.r_[starts, len(first)])
+        below = np.cumsum(negative, axis=1) - negative / 2 - np.repeat(before, sizes, axis=1)
+        n_pairs = (all_positive * all_negative).sum(axis=1)
         with np.errstate(invalid="ignore"):
             areas.append((positive * below).sum(axis=1) / n_pairs)
     return np.mean(areas, axis=0)
+
+
+def _group_numbers(groups: np.ndarray | None, n: int) -> np.ndarray:
+    """(N,) integers; an image without a group has one of its own."""
+    if groups is None:
+        return np.zeros(n, dtype=np.int64)
+    numbers = np.unique(groups, return_inverse=True)[1]
+    alone = groups == ""
+    numbers[alone] = n + np.flatnonzero(alone)
+    return numbers

@@ -1,6 +1,9 @@
 """Runs of two methods side by side: with the same seed, on the same images."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 
 from mindspore_dpus.experiments.differences import Pair, paired_difference
 from mindspore_dpus.experiments.finished import Fused, fused_output
@@ -36,14 +39,23 @@ def compare(pairs: list[tuple[Fused, Fused]]) -> dict:
 
     Returns:
         ``pairs``, how many; and, of one or more, their mean ``difference``, ``difference_low`` and
-        ``difference_high`` (interval over pairs and images), and, where all images have a group,
-        ``group_difference_low`` and ``group_difference_high`` (over pairs and groups).
+        ``difference_high`` (interval over pairs and images). Where images have groups, the same of
+        ``within_groups_auc``: ``within_difference``, ``_low`` and ``_high``; where all have, the
+        interval over pairs and groups: ``group_difference_low`` and ``group_difference_high``.
     """
     found = {"pairs": len(pairs)}
     if not pairs:
         return found
     mean, low, high = paired_difference([_pair(one, other, one.paths) for one, other in pairs])
     found |= {"difference": mean, "difference_low": low, "difference_high": high}
+    if all((one.groups != "").any() for one, _ in pairs):
+        within = [replace(_pair(one, other, one.paths), groups=one.groups) for one, other in pairs]
+        mean, low, high = paired_difference(within)
+        found |= {
+            "within_difference": mean,
+            "within_difference_low": low,
+            "within_difference_high": high,
+        }
     if all((one.groups != "").all() for one, _ in pairs):
         by_group = [_pair(one, other, one.groups) for one, other in pairs]
         _, low, high = paired_difference(by_group, stratified=False)
@@ -51,16 +63,23 @@ def compare(pairs: list[tuple[Fused, Fused]]) -> dict:
     return found
 
 
-def compared(row: dict) -> str:
-    """What ``compare`` found of images, for people; empty where there are no pairs."""
-    numbers = ("difference", "difference_low", "difference_high", "pairs")
+def compared(row: dict, of: str = "") -> str:
+    """What ``compare`` found of images, for people; empty where there are no pairs. ``of``: ``within_``
+    for pairs of images of the same group."""
+    numbers = (f"{of}difference", f"{of}difference_low", f"{of}difference_high", "pairs")
     return difference(*(row[name] for name in numbers))
 
 
-def compared_over_groups(row: dict) -> str:
-    """The interval over groups that ``compare`` found; empty where there is none."""
-    limits = [row["group_difference_low"], row["group_difference_high"]]
-    return interval(*limits) if np.isfinite(limits).all() else ""
+def compared_by_group(table: pd.DataFrame) -> dict[str, list[str]]:
+    """Columns of text for a table of what ``compare`` found, where images have groups: the interval
+    ``over groups``, and the difference of AUC ``within groups``."""
+    columns, rows = {}, table.to_dict("records")
+    if "group_difference_low" in table:
+        limits = [(row["group_difference_low"], row["group_difference_high"]) for row in rows]
+        columns["over groups"] = [interval(*both) if np.isfinite(both).all() else "" for both in limits]
+    if "within_difference" in table and table["within_difference"].notna().any():
+        columns["within groups"] = [compared(row, "within_") for row in rows]
+    return columns
 
 
 def _same_images(one: Fused, other: Fused) -> bool:

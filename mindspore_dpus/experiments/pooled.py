@@ -7,7 +7,7 @@ import pandas as pd
 from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.experiments.formats import forget, rounded, write_readable
 from mindspore_dpus.experiments.grid import Case, Experiment
-from mindspore_dpus.experiments.pairing import compare, compared, compared_over_groups, paired_runs
+from mindspore_dpus.experiments.pairing import compare, compared, compared_by_group, paired_runs
 
 
 def write_pooled(experiment: Experiment, done: list[Case], output: Path) -> pd.DataFrame:
@@ -47,11 +47,9 @@ def write_pooled(experiment: Experiment, done: list[Case], output: Path) -> pd.D
     write_table(rounded(table), output / "pooled.csv")
     axes = [axis for axis in experiment.axes if axis != x]
     readable = table[[*axes, "pairs"]].astype(str)
-    records = table.to_dict("records")
-    readable[f"{experiment.split} AUC difference"] = [compared(row) for row in records]
-    if "group_difference_low" in table:
-        readable["over groups"] = [compared_over_groups(row) for row in records]
-    write_readable(readable, output / "pooled")
+    title = f"{experiment.split} AUC difference"
+    readable[title] = [compared(row) for row in table.to_dict("records")]
+    write_readable(readable.assign(**compared_by_group(table)), output / "pooled")
     return table
 
 

@@ -14,7 +14,7 @@ from mindspore_dpus.experiments.fusion import write_fusion
 from mindspore_dpus.experiments.grid import Case, Experiment
 from mindspore_dpus.experiments.groups import write_groups
 from mindspore_dpus.experiments.made_with import write_made_with
-from mindspore_dpus.experiments.pairing import compare, compared, compared_over_groups, paired_runs
+from mindspore_dpus.experiments.pairing import compare, compared, compared_by_group, paired_runs
 from mindspore_dpus.experiments.pooled import write_pooled
 from mindspore_dpus.experiments.preserved import write_preserved
 from mindspore_dpus.experiments.show import write_displays
@@ -97,9 +97,7 @@ def _readable(table: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
         readable[f"{split} AUC difference"] = [
             _difference_in_words(row, experiment.reference) for row in table.to_dict("records")
         ]
-    if "group_difference_low" in table:
-        readable["over groups"] = [compared_over_groups(row) for row in table.to_dict("records")]
-    return readable
+    return readable.assign(**compared_by_group(table))
 
 
 def _difference_in_words(row: dict, reference: dict[str, str]) -> str:
