@@ -20,8 +20,9 @@ def within_groups_auc(labels: np.ndarray, probabilities: np.ndarray, groups: np.
     """``roc_auc`` over pairs of the same group only.
 
     Of all pairs of an image of a class and another image *of the same group*, the share that the scores
-    put in the right order (equal scores: half). Scores that shift from group to group lower the AUC of
-    all images together, but not this one. It is the Mann-Whitney statistic of each group, added up.
+    put in the right order (equal scores: half). How scores differ from group to group, which lowers the
+    AUC of all images together, or raises it where classes are not equally frequent in all groups, does
+    not count. It is the Mann-Whitney statistic of each group, added up: groups of many pairs dominate.
 
     Args:
         labels: (N,) class indices.

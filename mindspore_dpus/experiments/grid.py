@@ -25,6 +25,7 @@ TAKEN = re.compile(
     r"seed|split|runs|pairs|(group_|within_)?difference(_low|_high)?|.+_(mean|sd)"
     r"|class|support|f1|gain|\d+ fused|largest group|.+ random"
     r"|(true_)?share_deviation|energy|mmd|all images|within groups|group .+"
+    r"|interval over groups|difference within groups"
 )
 
 

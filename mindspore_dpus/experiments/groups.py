@@ -19,7 +19,8 @@ MOST = 12
 
 def write_groups(experiment: Experiment, done: list[Case], output: Path) -> pd.DataFrame:
     """Write ``groups.csv``, ``.md`` and ``.tex``, where the images have groups; and, where the figure
-    has an x-axis, ``pooled_groups.md`` and ``.tex``: the same over all values of that axis.
+    has an x-axis, ``pooled_groups.md`` and ``.tex``: the same over all values of that axis, of those
+    seeds and values that every row has finished (± is over both).
 
     Args:
         experiment: the grid.
@@ -50,14 +51,21 @@ def write_groups(experiment: Experiment, done: list[Case], output: Path) -> pd.D
     write_table(table.round(4), output / "groups.csv")
     shown = table.columns[len(axes) + 2 :][: 2 + MOST].tolist()
     write_readable(over_seeds(table, axes, shown), output / "groups")
-    if x and others:
-        runs = table.groupby(others, sort=False).size().astype(str).tolist()
-        readable = over_seeds(table, others, shown)
+    common = _common(table, others, [x, "seed"]) if x and others else table[:0]
+    if len(common):
+        readable = over_seeds(common, others, shown)
+        runs = common.groupby(others, sort=False).size().astype(str).tolist()
         readable.insert(len(others), "runs", runs)
         write_readable(readable, pooled)
     else:
         forget(pooled)
     return table
+
+
+def _common(table: pd.DataFrame, rows: list[str], runs: list[str]) -> pd.DataFrame:
+    """The part of a table in which all ``rows`` have the same ``runs``."""
+    n_rows = len(table[rows].drop_duplicates())
+    return table[table.groupby(runs)["split"].transform("size") == n_rows]
 
 
 def _areas(fused: Fused) -> dict[str, float]:

@@ -39,9 +39,10 @@ def compare(pairs: list[tuple[Fused, Fused]]) -> dict:
 
     Returns:
         ``pairs``, how many; and, of one or more, their mean ``difference``, ``difference_low`` and
-        ``difference_high`` (interval over pairs and images). Where images have groups, the same of
-        ``within_groups_auc``: ``within_difference``, ``_low`` and ``_high``; where all have, the
-        interval over pairs and groups: ``group_difference_low`` and ``group_difference_high``.
+        ``difference_high`` (interval over pairs and images). Where images of all pairs have groups, the
+        same of ``within_groups_auc``: ``within_difference``, ``_low`` and ``_high`` (nan where one pair
+        has no group of two classes); where all images have, the interval over pairs and groups of the
+        first: ``group_difference_low`` and ``group_difference_high``.
     """
     found = {"pairs": len(pairs)}
     if not pairs:
@@ -71,14 +72,16 @@ def compared(row: dict, of: str = "") -> str:
 
 
 def compared_by_group(table: pd.DataFrame) -> dict[str, list[str]]:
-    """Columns of text for a table of what ``compare`` found, where images have groups: the interval
-    ``over groups``, and the difference of AUC ``within groups``."""
+    """Columns of text for a table of what ``compare`` found, where images have groups: the interval of
+    the AUC difference over groups, and the difference of AUC within groups, with one over images."""
     columns, rows = {}, table.to_dict("records")
     if "group_difference_low" in table:
         limits = [(row["group_difference_low"], row["group_difference_high"]) for row in rows]
-        columns["over groups"] = [interval(*both) if np.isfinite(both).all() else "" for both in limits]
+        columns["interval over groups"] = [
+            interval(*both) if np.isfinite(both).all() else "" for both in limits
+        ]
     if "within_difference" in table and table["within_difference"].notna().any():
-        columns["within groups"] = [compared(row, "within_") for row in rows]
+        columns["difference within groups"] = [compared(row, "within_") for row in rows]
     return columns
 
 

@@ -51,10 +51,13 @@ def _table(experiment: Experiment, table: Table, cases: list[Case]) -> tuple[pd.
     """Numbers for other programs, and text as the paper prints it."""
     metrics, axes = table.metrics or experiment.metrics, list(experiment.axes)
     metrics = metrics[:1] if table.across else metrics
-    values = means(finished.measures(cases, experiment.split, metrics), axes, metrics)
+    measured = finished.measures(cases, experiment.split, metrics)
+    values = means(measured, axes, metrics)
     shown = [axis for axis in axes if len(table.where.get(axis, ())) != 1]
     if table.across:
-        return rounded(values), folded(_across(experiment, table, values), table.fold)
+        # A run whose metric is undefined is no run of the mean.
+        values["runs"] = measured.groupby(axes, sort=False)[metrics[0]].count().tolist()
+        return rounded(values), folded(_across(experiment, table, values, shown), table.fold)
     text = values[shown].astype(str)
     for metric in metrics:
         percent = metric in table.percent
@@ -63,7 +66,9 @@ def _table(experiment: Experiment, table: Table, cases: list[Case]) -> tuple[pd.
     return rounded(values), folded(text, table.fold)
 
 
-def _across(experiment: Experiment, table: Table, values: pd.DataFrame) -> pd.DataFrame:
+def _across(
+    experiment: Experiment, table: Table, values: pd.DataFrame, shown: list[str]
+) -> pd.DataFrame:
     """A row for each combination of the other axes, a column for each value of the axis."""
     metric, most = (table.metrics or experiment.metrics)[0], values["runs"].max()
     percent, axis = metric in table.percent, table.across
@@ -71,7 +76,7 @@ def _across(experiment: Experiment, table: Table, values: pd.DataFrame) -> pd.Da
         text if not text or runs == most else f"{text} ({runs})"
         for text, runs in zip(as_text(values, metric, percent), values["runs"], strict=True)
     ]
-    rows = [name for name in experiment.axes if name != axis]
+    rows = [name for name in shown if name != axis] or [n for n in experiment.axes if n != axis]
     keys = [tuple(row[name] for name in rows) for row in values.to_dict("records")]
     cells = dict(zip(zip(keys, values[axis], strict=True), texts, strict=True))
     columns = [value for value in experiment.axes[axis] if value in set(values[axis])]

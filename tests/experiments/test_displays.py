@@ -112,6 +112,13 @@ def test_a_table_across_an_axis_has_its_values_as_columns(tmp_path, cases):
         "| --- | --- |",
         "| big | 50.00 |",
     ]
+    # An axis of one value has no column, unless there is no other.
+    tables = {"a": {"across": "depth", "metrics": ["accuracy"], "where": {"network": "small"}}}
+    files = shown(tmp_path, cases, tables=tables)
+    assert files["tables/a.md"].splitlines()[2] == "| small | 0.3750 ± 0.1768 | 0.1250 (1) |"
+    tables["a"]["where"] = {"depth": "50"}
+    files = shown(tmp_path, cases, tables=tables)
+    assert files["tables/a.md"].splitlines()[2] == "| big | 0.5000 |"
     # What no run has is empty, without a number of runs.
     assert files["tables/f1.md"].splitlines()[2:] == ["| big |  |  |", "| small |  |  |"]
     values = pd.read_csv(tmp_path / "out" / "tables" / "seconds.csv")

@@ -93,18 +93,28 @@ def test_over_an_axis_runs_are_one_row(tmp_path):
         ("1", "A"): [0.2, 0.1, 0.9, 0.8, 0.95, 0.3],
         ("1/2", "A"): [0.1, 0.2, 0.9, 0.8, 0.7, 0.3],
         ("1", "B"): [0.2, 0.1, 0.9, 0.8, 0.7, 0.3],
+        ("1/2", "B"): [0.2, 0.1, 0.9, 0.8, 0.95, 0.3],
     }
     cases = []
-    for i, ((share, method), scores) in enumerate(runs.items()):
-        case = finished(tmp_path, method, i, scores)
+    for (share, method), scores in runs.items():
+        case = finished(tmp_path / share.replace("/", "_"), method, 0, scores)
         cases.append(dataclasses.replace(case, cell={"share": share, "method": method}))
     write_groups(experiment, cases, tmp_path)
     assert (tmp_path / "pooled_groups.md").read_text().splitlines() == [
         "| method | runs | all images | within groups | group 1 | group 01 |",
         "| --- | --- | --- | --- | --- | --- |",
         "| A | 2 | 0.5000 ± 0.0000 | 0.6667 ± 0.0000 | 0.7500 ± 0.3536 | 0.5000 ± 0.7071 |",
+        "| B | 2 | 0.5625 ± 0.0884 | 0.8333 ± 0.2357 | 0.7500 ± 0.3536 | 1.0000 ± 0.0000 |",
+    ]
+    # What not every row has finished is in none.
+    write_groups(experiment, cases[:3], tmp_path)
+    assert (tmp_path / "pooled_groups.md").read_text().splitlines()[2:] == [
+        "| A | 1 | 0.5000 | 0.6667 | 0.5000 | 1.0000 |",
         "| B | 1 | 0.6250 | 1.0000 | 1.0000 | 1.0000 |",
     ]
+    write_groups(experiment, cases[1:3], tmp_path)
+    assert not list(tmp_path.glob("pooled_groups.*"))
+    write_groups(experiment, cases, tmp_path)
     assert (tmp_path / "groups.md").read_text().startswith("| share | method | all images |")
     assert (tmp_path / "pooled_groups.tex").exists()
     # Without that axis, or without another one, there is nothing to pool.

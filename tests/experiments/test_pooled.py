@@ -1,6 +1,7 @@
 """Differences over all values of an axis."""
 
 import dataclasses
+import shutil
 
 import pandas as pd
 import pytest
@@ -35,6 +36,31 @@ def test_pooled_over_an_axis_is_what_is_pooled_over_seeds(finished, shares, tmp_
     assert lines[0] == "| method | pairs | test AUC difference |"
     assert lines[2].startswith("| Under-sample | 2 | ")
     assert len(lines) == 3
+
+
+def test_where_images_have_groups_the_tables_say_what_is_so_within_them(shares, tmp_path):
+    experiment, cases = shares
+    grouped = []
+    for case in cases:
+        config = dataclasses.replace(case.config, output=str(tmp_path / f"{case.name}-{case.seed}"))
+        shutil.copytree(case.folder, config.output, dirs_exist_ok=True)
+        path = tmp_path / f"{case.name}-{case.seed}" / "samples.csv"
+        samples = pd.read_csv(path, keep_default_na=False)
+        samples["group"] = [f"part {i % 2}" for i in range(len(samples))]
+        samples.to_csv(path, index=False)
+        grouped.append(dataclasses.replace(case, config=config))
+    write_results(experiment, grouped, tmp_path / "grid")
+    ending = "| test AUC difference | interval over groups | difference within groups |"
+    for name in ("table.md", "pooled.md"):
+        lines = (tmp_path / "grid" / name).read_text().splitlines()
+        assert lines[0].endswith(ending), name
+        assert lines[2].count("], images only |") == 2 - 2 * (name == "pooled.md"), name
+    (row,) = pd.read_csv(tmp_path / "grid" / "pooled.csv").to_dict("records")
+    areas = pd.read_csv(tmp_path / "grid" / "groups.csv").groupby("method")["within groups"].mean()
+    expected = areas["Under-sample"] - areas["Ours"]
+    assert row["within_difference"] == pytest.approx(expected, abs=2e-4)
+    lines = (tmp_path / "grid" / "pooled_groups.md").read_text().splitlines()
+    assert [line.split(" | ")[:2] for line in lines[2:]] == [["| Under-sample", "2"], ["| Ours", "2"]]
 
 
 def test_runs_without_a_partner_are_left_out(shares, tmp_path):
