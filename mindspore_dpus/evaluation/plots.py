@@ -1,6 +1,7 @@
 """Figures of the report, each as an SVG string. No MindSpore here."""
 
 import io
+import math
 
 import matplotlib
 import numpy as np
@@ -15,6 +16,10 @@ from mindspore_dpus.sampling.strategies import BASELINE
 FUSED = "fused"
 COLOURS = {FUSED: "#0b5cad", BASELINE: "#c4342d"}
 MEMBER_COLOUR = "#9aa7b4"
+# So many groups have a colour of their own each, and a line in the legend.
+MOST_NAMED = 10
+# So many groups have their number below their bar.
+MOST_TICKS = 20
 
 
 def to_svg(figure: Figure) -> str:
@@ -193,7 +198,8 @@ def group_shares(whole: pd.Series, subsets: pd.DataFrame) -> str:
         whole: group -> share of the class.
         subsets: a row a member, a column a group: share of the member's drawn images.
     """
-    figure, (axis,) = plain_axes(width=max(4.6, 0.7 * len(whole)), height=3.0)
+    # Of two hundred groups, a page would show nothing if each had its room.
+    figure, (axis,) = plain_axes(width=max(4.6, 0.7 * min(len(whole), MOST_TICKS)), height=3.0)
     places = np.arange(len(whole))
     axis.bar(places, whole, color="#cfd8e3", width=0.7, label="all images of the class")
     for i, (_, row) in enumerate(subsets.iterrows()):
@@ -206,7 +212,8 @@ def group_shares(whole: pd.Series, subsets: pd.DataFrame) -> str:
             markersize=4,
             label="each subset" if i == 0 else None,
         )
-    axis.set_xticks(places, [str(g) for g in whole.index])
+    every = math.ceil(len(whole) / MOST_TICKS)
+    axis.set_xticks(places[::every], [str(g) for g in whole.index[::every]])
     axis.set(xlabel="group", ylabel="share", ylim=(0, None))
     axis.legend(frameon=False, fontsize=8)
     return to_svg(figure)
@@ -235,15 +242,22 @@ def embedding(places: pd.DataFrame, drawn: np.ndarray) -> str:
     """A class in the plane, coloured by group, with one subset's samples ringed.
 
     Args:
-        places: columns ``x``, ``y``, ``group``.
+        places: columns ``x``, ``y``, ``group`` (a number).
         drawn: (len(places),) bool, true for samples of the subset.
     """
     figure, (axis,) = plain_axes(width=5.6, height=4.6)
     axis.grid(False)
     axis.set_xticks([])
     axis.set_yticks([])
-    for i, (group, part) in enumerate(places.groupby("group")):
-        axis.scatter(part["x"], part["y"], s=7, color=f"C{i % 10}", label=str(group), linewidths=0)
+    named = places["group"].nunique() <= MOST_NAMED
+    if named:
+        for i, (group, part) in enumerate(places.groupby("group")):
+            axis.scatter(part["x"], part["y"], s=7, color=f"C{i}", label=str(group), linewidths=0)
+    else:
+        points = axis.scatter(
+            places["x"], places["y"], s=7, c=places["group"], cmap="turbo", linewidths=0
+        )
+        figure.colorbar(points, ax=axis, label="group")
     chosen = places[drawn]
     axis.scatter(
         chosen["x"],
@@ -254,7 +268,8 @@ def embedding(places: pd.DataFrame, drawn: np.ndarray) -> str:
         linewidths=0.6,
         label="drawn",
     )
-    axis.legend(frameon=False, fontsize=8, title="group", loc="center left", bbox_to_anchor=(1, 0.5))
+    place = {"title": "group", "loc": "center left", "bbox_to_anchor": (1, 0.5)} if named else {}
+    axis.legend(frameon=False, fontsize=8, **place)
     return to_svg(figure)
 
 

@@ -45,6 +45,7 @@ POD = {
 }
 FUSION = pd.DataFrame({"members": [1, 2], "auc_mean": [0.7, 0.75], "auc_sd": [0.1, ""]})
 SHARES = pd.Series([0.5, 0.3, 0.2], index=[0, 1, 2])
+PLACES = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0], "y": [0.0, 1.0, 0.0, 1.0]})
 FIGURES = {
     "curves": (
         lambda: plots.curves(
@@ -87,6 +88,20 @@ FIGURES = {
     "group_shares": (
         lambda: plots.group_shares(SHARES, pd.DataFrame([SHARES, SHARES], index=["00", "01"])),
         ["group", "each subset", "all images of the class", "2"],
+    ),
+    "group_shares_of_many": (
+        lambda: plots.group_shares(
+            pd.Series(np.full(200, 0.005)), pd.DataFrame(np.full((2, 200), 0.005))
+        ),
+        ["group", "each subset", "0", "10", "190"],
+    ),
+    "embedding": (
+        lambda: plots.embedding(PLACES.assign(group=[3, 3, 7, 7]), np.array([True, False, True, False])),
+        ["group", "3", "7", "drawn"],
+    ),
+    "embedding_of_many_groups": (
+        lambda: plots.embedding(pd.concat([PLACES] * 5).assign(group=range(20)), np.arange(20) < 2),
+        ["group", "0.0", "17.5", "drawn"],
     ),
     "confusion": (
         lambda: plots.confusion(
@@ -201,3 +216,23 @@ def test_values_stand_in_the_grids_order_whatever_is_missing():
     order = [str(k) for k in dict.fromkeys(GRID["K"])]
     shown = [t for t in texts(grid_plots.grid(table, ["method", "K"], "K", order=["1", *order]))]
     assert [t for t in shown if t in ("1", *order)] == order
+
+
+def test_the_map_colours_images_by_group_and_rings_the_drawn():
+    drawn = np.array([True, False, True, False])
+    svg = plots.embedding(PLACES.assign(group=[3, 3, 3, 7]), drawn)
+    marks = re.findall(r'<use xlink:href="[^"]*" x="([0-9.]+)" y="[^"]*" style="([^"]*)"', svg)
+    x = {"#1f77b4": [], "#ff7f0e": [], "none": []}
+    for place, style in marks:
+        x[re.search(r"fill: ([^;]*)", style)[1]].append(float(place))
+    # The last mark of each group is the legend's.
+    assert (len(x["#1f77b4"]), len(x["#ff7f0e"])) == (3 + 1, 1 + 1)
+    assert x["none"][:2] == [x["#1f77b4"][0], x["#1f77b4"][2]]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["embedding_of_many_groups", "group_shares_of_many"])
+def test_many_groups_fit_on_a_page(name):
+    width, height = map(float, ET.fromstring(FIGURES[name][0]()).attrib["viewBox"].split()[2:])
+    assert width < 1100
+    assert height < 400
