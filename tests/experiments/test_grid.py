@@ -16,7 +16,7 @@ SHIPPED = {
     "proportion": 4,
     "subsets": 4,
     "table2": 2 * 9,
-    "training": 5 * 6,
+    "training": 5 * 10,
 }
 
 
