@@ -107,10 +107,16 @@ def as_text(table: pd.DataFrame, column: str, percent: bool = False) -> list[str
     return ["" if math.isnan(mean) else number(mean, sd, percent) for mean, sd in pairs]
 
 
-def over_seeds(table: pd.DataFrame, keys: list[str], columns: list[str]) -> pd.DataFrame:
-    """``means`` as text, without the number of runs."""
+def over_seeds(
+    table: pd.DataFrame, keys: list[str], columns: list[str], runs: bool = False
+) -> pd.DataFrame:
+    """``means`` as text; ``runs``: with their number."""
     values = means(table, keys, columns)
-    return values[keys].astype(str).assign(**{name: as_text(values, name) for name in columns})
+    return (
+        values[[*keys, "runs"] if runs else keys]
+        .astype(str)
+        .assign(**{name: as_text(values, name) for name in columns})
+    )
 
 
 def rounded(table: pd.DataFrame) -> pd.DataFrame:

@@ -53,10 +53,7 @@ def write_groups(experiment: Experiment, done: list[Case], output: Path) -> pd.D
     write_readable(over_seeds(table, axes, shown), output / "groups")
     common = _common(table, others, [x, "seed"]) if x and others else table[:0]
     if len(common):
-        readable = over_seeds(common, others, shown)
-        runs = common.groupby(others, sort=False).size().astype(str).tolist()
-        readable.insert(len(others), "runs", runs)
-        write_readable(readable, pooled)
+        write_readable(over_seeds(common, others, shown, runs=True), pooled)
     else:
         forget(pooled)
     return table

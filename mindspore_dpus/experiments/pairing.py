@@ -1,7 +1,5 @@
 """Runs of two methods side by side: with the same seed, on the same images."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 
@@ -50,7 +48,7 @@ def compare(pairs: list[tuple[Fused, Fused]]) -> dict:
     mean, low, high = paired_difference([_pair(one, other, one.paths) for one, other in pairs])
     found |= {"difference": mean, "difference_low": low, "difference_high": high}
     if all((one.groups != "").any() for one, _ in pairs):
-        within = [replace(_pair(one, other, one.paths), groups=one.groups) for one, other in pairs]
+        within = [_pair(one, other, one.paths, one.groups) for one, other in pairs]
         mean, low, high = paired_difference(within)
         found |= {
             "within_difference": mean,
@@ -89,5 +87,5 @@ def _same_images(one: Fused, other: Fused) -> bool:
     return np.array_equal(one.paths, other.paths) and np.array_equal(one.labels, other.labels)
 
 
-def _pair(one: Fused, other: Fused, units: np.ndarray) -> Pair:
-    return Pair(one.labels, one.probabilities, other.probabilities, units)
+def _pair(one: Fused, other: Fused, units: np.ndarray, groups: np.ndarray | None = None) -> Pair:
+    return Pair(one.labels, one.probabilities, other.probabilities, units, groups)

@@ -60,10 +60,12 @@ def _table(experiment: Experiment, table: Table, cases: list[Case]) -> tuple[pd.
         return rounded(values), folded(_across(experiment, table, values, shown), table.fold)
     text = values[shown].astype(str)
     for metric in metrics:
-        percent = metric in table.percent
-        title = grid_plots.metric_title(metric, experiment.split) + (" / %" if percent else "")
-        text[title] = as_text(values, metric, percent)
+        text[_title(metric, table, experiment.split)] = as_text(values, metric, metric in table.percent)
     return rounded(values), folded(text, table.fold)
+
+
+def _title(metric: str, table: Table, split: str) -> str:
+    return grid_plots.metric_title(metric, split) + (" / %" if metric in table.percent else "")
 
 
 def _across(
@@ -71,17 +73,16 @@ def _across(
 ) -> pd.DataFrame:
     """A row for each combination of the other axes, a column for each value of the axis."""
     metric, most = (table.metrics or experiment.metrics)[0], values["runs"].max()
-    percent, axis = metric in table.percent, table.across
+    axis, numbers = table.across, as_text(values, metric, metric in table.percent)
     texts = [
         text if not text or runs == most else f"{text} ({runs})"
-        for text, runs in zip(as_text(values, metric, percent), values["runs"], strict=True)
+        for text, runs in zip(numbers, values["runs"], strict=True)
     ]
     rows = [name for name in shown if name != axis] or [n for n in experiment.axes if n != axis]
     keys = [tuple(row[name] for name in rows) for row in values.to_dict("records")]
     cells = dict(zip(zip(keys, values[axis], strict=True), texts, strict=True))
     columns = [value for value in experiment.axes[axis] if value in set(values[axis])]
-    title = grid_plots.metric_title(metric, experiment.split) + (" / %" if percent else "")
-    head = [*rows[:-1], f"{rows[-1]}: {title} by {axis}"]
+    head = [*rows[:-1], f"{rows[-1]}: {_title(metric, table, experiment.split)} by {axis}"]
     # In the order of the axes: of a part of the grid, the first runs may be missing.
     combinations = itertools.product(*(experiment.axes[name] for name in rows))
     return pd.DataFrame(
