@@ -31,7 +31,7 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     packages=find_packages(include=["mindspore_dpus", "mindspore_dpus.*"]),
-    package_data={"mindspore_dpus.evaluation": ["templates/*.j2"]},
+    package_data={"mindspore_dpus.report": ["templates/*.j2"]},
     python_requires=">=3.11",
     install_requires=[
         # From 2.9 on, convolutions on CPU fall back to reference loops: 100 times slower.

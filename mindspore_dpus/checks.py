@@ -3,7 +3,7 @@
 import math
 
 from mindspore_dpus.config import Config, DecisionConfig, TrainingConfig
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.errors import UserError
 
 
 def check_config(config: Config) -> None:

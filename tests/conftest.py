@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from mindspore_dpus.config import SimulateConfig
-from mindspore_dpus.data.simulate import simulate
+from mindspore_dpus.data.simulate.radiographs import simulate
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,9 @@ Exit code 0: no errors (perhaps warnings); 1: errors, such as equal images in tw
 
 import sys
 
-from mindspore_dpus.cli import parse_audit
-from mindspore_dpus.errors import one_line_errors
-from mindspore_dpus.stages.audit import audit_folder, audit_lines
+from mindspore_dpus.core.configuration import parse_audit
+from mindspore_dpus.core.errors import one_line_errors
+from mindspore_dpus.systems.classification.auditing import audit_folder, audit_lines
 
 
 @one_line_errors

@@ -14,13 +14,14 @@ import platform
 import sys
 from pathlib import Path
 
-from mindspore_dpus.benchmarks.parts import PARTS, Settings, all_work, plan
-from mindspore_dpus.benchmarks.results import Line, Summary, busy, number, ratio, summarise, table
-from mindspore_dpus.benchmarks.runner import installed, measure
-from mindspore_dpus.errors import UserError, one_line_errors
-from mindspore_dpus.options import TARGETS, OneLineParser
-from mindspore_dpus.processes import available_cpus
-from mindspore_dpus.run import versions, write_json
+from benchmarking.parts import PARTS, Settings, all_work, plan
+from benchmarking.results import Line, Summary, busy, number, ratio, summarise, table
+from benchmarking.runner import installed, measure
+
+from mindspore_dpus.cli.options import TARGETS, OneLineParser
+from mindspore_dpus.core.errors import UserError, one_line_errors
+from mindspore_dpus.core.processes import available_cpus
+from mindspore_dpus.core.run_folder import versions, write_json
 
 PACKAGES = ("mindspore", "torch", "onnxruntime", "numpy", "numba", "scikit-learn", "opencv-python")
 

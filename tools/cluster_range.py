@@ -7,11 +7,11 @@ how far draws from K groups are from all images of their class, and that over th
 
 import sys
 
-from mindspore_dpus.cli import parse_config
+from mindspore_dpus.core.configuration import parse_config
+from mindspore_dpus.core.errors import one_line_errors
 from mindspore_dpus.data.samples import read_table
-from mindspore_dpus.errors import one_line_errors
 from mindspore_dpus.experiments.formats import markdown
-from mindspore_dpus.pipeline import compare_clusters
+from mindspore_dpus.systems.classification.system import compare_clusters
 
 
 @one_line_errors

@@ -6,10 +6,10 @@ python tools/convert_weights.py --backbone resnet18 SOURCE weights/resnet18_imag
 import sys
 from pathlib import Path
 
-from mindspore_dpus.errors import one_line_errors
+from mindspore_dpus.cli.options import OneLineParser
+from mindspore_dpus.core.errors import one_line_errors
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.weights import get_state, load_weights
-from mindspore_dpus.options import OneLineParser
 from mindspore_dpus.training.checkpoint import save_checkpoint
 
 

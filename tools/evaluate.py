@@ -6,10 +6,10 @@ python tools/evaluate.py --run runs/castings_mobilenet_v2 --data.root FOLDER
 import sys
 from pathlib import Path
 
+from mindspore_dpus.cli.options import OneLineParser
+from mindspore_dpus.core.errors import one_line_errors
 from mindspore_dpus.deploy.rule import add_rule_options, read_rule
-from mindspore_dpus.errors import one_line_errors
-from mindspore_dpus.finished_run import evaluate
-from mindspore_dpus.options import OneLineParser
+from mindspore_dpus.systems.classification.finished import evaluate
 
 
 @one_line_errors

@@ -11,7 +11,9 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from mindspore_dpus.errors import one_line_errors
+from mindspore_dpus.cli.options import OneLineParser
+from mindspore_dpus.core.errors import one_line_errors
+from mindspore_dpus.core.run_folder import claimed
 from mindspore_dpus.experiments.estimate import duration, estimate_seconds
 from mindspore_dpus.experiments.finished import is_done
 from mindspore_dpus.experiments.grid import SPLITS, choose, expand, load_experiment
@@ -19,8 +21,6 @@ from mindspore_dpus.experiments.made_with import mixed
 from mindspore_dpus.experiments.reuse import reuse
 from mindspore_dpus.experiments.runner import check_jobs, run_grid
 from mindspore_dpus.experiments.tables import check_measures, write_results
-from mindspore_dpus.options import OneLineParser
-from mindspore_dpus.run import claimed
 
 
 @one_line_errors

@@ -8,11 +8,11 @@ Nothing is written unless the graph gives the run's scores on real images, to 0.
 import sys
 from pathlib import Path
 
+from mindspore_dpus.cli.options import OneLineParser
+from mindspore_dpus.core.errors import one_line_errors
 from mindspore_dpus.deploy.bundle import json_path
 from mindspore_dpus.deploy.rule import add_decision_option, read_decision
-from mindspore_dpus.errors import one_line_errors
-from mindspore_dpus.finished_run import export
-from mindspore_dpus.options import OneLineParser
+from mindspore_dpus.systems.classification.finished import export
 
 
 @one_line_errors

@@ -11,18 +11,19 @@ import argparse
 import sys
 from pathlib import Path
 
-from mindspore_dpus.benchmarks.growth import (
+from benchmarking.growth import (
     AXES,
     Sizes,
     exponents,
     measure_growth,
     plot,
 )
+
+from mindspore_dpus.cli.options import TARGETS, OneLineParser
+from mindspore_dpus.core.errors import UserError, one_line_errors
+from mindspore_dpus.core.run_folder import write_text
 from mindspore_dpus.data.samples import write_table
-from mindspore_dpus.errors import UserError, one_line_errors
 from mindspore_dpus.experiments.formats import markdown
-from mindspore_dpus.options import TARGETS, OneLineParser
-from mindspore_dpus.run import write_text
 
 DEFAULT = ["images=500,1000,2000,4000", "groups=2,5,10,20", "subsets=1,3,6,12", "pixels=32,64,128,224"]
 

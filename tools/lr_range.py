@@ -6,9 +6,9 @@ Fills the run folder up to lr_range.csv and lr_range.svg. Any key can follow, as
 import sys
 from pathlib import Path
 
-from mindspore_dpus.cli import parse_config
-from mindspore_dpus.errors import one_line_errors
-from mindspore_dpus.pipeline import find_learning_rate
+from mindspore_dpus.core.configuration import parse_config
+from mindspore_dpus.core.errors import one_line_errors
+from mindspore_dpus.systems.classification.system import find_learning_rate
 
 
 @one_line_errors

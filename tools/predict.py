@@ -12,14 +12,14 @@ import functools
 import sys
 from pathlib import Path
 
-from mindspore_dpus.data.inputs import expand_paths
+from mindspore_dpus.cli.options import OneLineParser
+from mindspore_dpus.core.errors import UserError, one_line_errors
+from mindspore_dpus.data.images.inputs import expand_paths
 from mindspore_dpus.deploy import OnnxPredictor, Scorer
 from mindspore_dpus.deploy.batch import predict_files
 from mindspore_dpus.deploy.results import FORMATS, format_of
 from mindspore_dpus.deploy.rule import add_rule_options, go_by, read_rule, rule_lines
 from mindspore_dpus.deploy.watch import watch
-from mindspore_dpus.errors import UserError, one_line_errors
-from mindspore_dpus.options import OneLineParser
 
 
 def load_scorer(args) -> Scorer:
@@ -32,7 +32,7 @@ def load_scorer(args) -> Scorer:
         raise UserError("--threads is for --model")
     # Imported late: a graph needs nothing of it, and a PC on the line has nothing of it.
     try:
-        from mindspore_dpus import finished_run
+        from mindspore_dpus.systems.classification import finished as finished_run
     except ModuleNotFoundError as error:
         raise UserError(
             f"--run needs {error.name}, which is not installed here: use --model with a graph of "
@@ -100,7 +100,7 @@ def main() -> int:
     else:
         summary = predict_files(scorer, files, args.output, args.format, args.batch)
         if args.heatmaps:
-            from mindspore_dpus import finished_run
+            from mindspore_dpus.systems.classification import finished as finished_run
 
             kind = args.format or format_of(args.output)
             shown = finished_run.write_heatmaps(scorer, args.output, kind, args.heatmaps, files)

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from mindspore_dpus.cli import parse_simulate
-from mindspore_dpus.data.simulate import simulate
-from mindspore_dpus.errors import one_line_errors
+from mindspore_dpus.core.configuration import parse_simulate
+from mindspore_dpus.core.errors import one_line_errors
+from mindspore_dpus.data.simulate.radiographs import simulate
 
 
 @one_line_errors

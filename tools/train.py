@@ -2,10 +2,10 @@
 
 import sys
 
-from mindspore_dpus.cli import parse_config
-from mindspore_dpus.errors import one_line_errors
-from mindspore_dpus.pipeline import leading, train
-from mindspore_dpus.terminal import summary
+from mindspore_dpus.cli.terminal import summary
+from mindspore_dpus.core.configuration import parse_config
+from mindspore_dpus.core.errors import one_line_errors
+from mindspore_dpus.systems.classification.system import leading, train
 
 
 @one_line_errors

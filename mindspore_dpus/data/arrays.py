@@ -8,7 +8,7 @@ from typing import IO
 
 import numpy as np
 
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.errors import UserError
 
 # Bytes that are written at once.
 BLOCK = 2**24

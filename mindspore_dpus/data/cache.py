@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mindspore_dpus.bars import bar
-from mindspore_dpus.data.decoded import ImageError
-from mindspore_dpus.data.images import ImageSpec, load_prepared
+from mindspore_dpus.core.bars import bar
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.processes import in_threads
+from mindspore_dpus.core.run_folder import digest
+from mindspore_dpus.data.images.decoded import ImageError
+from mindspore_dpus.data.images.preparing import ImageSpec, load_prepared
 from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.data.shards import fill_shards, is_filled
-from mindspore_dpus.errors import UserError
-from mindspore_dpus.processes import in_threads
-from mindspore_dpus.run import digest
 
 # Bytes of a file: what is in memory before it is written, and what a killed process decodes again.
 PART = 2**27

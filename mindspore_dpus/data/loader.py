@@ -8,9 +8,9 @@ import mindspore.dataset as ds
 import numpy as np
 
 from mindspore_dpus.config import AugmentConfig
-from mindspore_dpus.data.augment import augment
-from mindspore_dpus.device import restore_interrupt
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.device import restore_interrupt
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.images.augment import augment
 
 # ImageNet's statistics for images in 0..1. Grey images use their means over the channels: a stem whose
 # kernels are summed over the input channels then sees exactly what the original stem sees of the grey

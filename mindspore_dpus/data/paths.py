@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
-from mindspore_dpus.data.frames import split_frame
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.images.frames import split_frame
 
 
 def refuse_outside(paths: Iterable[str], root: Path, manifest: Path) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 import pandas as pd
 
 from mindspore_dpus.config import DataConfig
-from mindspore_dpus.data.frames import expand_frames
-from mindspore_dpus.data.inputs import image_files, is_image
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.run_folder import atomic
+from mindspore_dpus.data.images.frames import expand_frames
+from mindspore_dpus.data.images.inputs import image_files, is_image
+from mindspore_dpus.data.images.reading import EXTENSIONS
 from mindspore_dpus.data.paths import refuse_outside
-from mindspore_dpus.data.reading import EXTENSIONS
-from mindspore_dpus.errors import UserError
-from mindspore_dpus.run import atomic
 
 COLUMNS = ["path", "label", "split", "group"]
 SPLITS = ("train", "val", "test")

@@ -7,8 +7,8 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from mindspore_dpus.config import SplitConfig
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.samples import UNUSED
-from mindspore_dpus.errors import UserError
 
 
 def assign_splits(

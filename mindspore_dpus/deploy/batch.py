@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mindspore_dpus.data.frames import split_frame
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.images.frames import split_frame
 from mindspore_dpus.deploy.results import ResultFile, format_of
 from mindspore_dpus.deploy.rule import rule_mark
 from mindspore_dpus.deploy.scoring import Scorer, columns, row_name, score_files, to_look_at
-from mindspore_dpus.errors import UserError
 
 
 @dataclass

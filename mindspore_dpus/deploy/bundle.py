@@ -3,10 +3,10 @@
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from mindspore_dpus.data.images import ImageSpec
-from mindspore_dpus.errors import UserError
-from mindspore_dpus.evaluation.decision import Decision
-from mindspore_dpus.run import read_json, write_json
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.run_folder import read_json, write_json
+from mindspore_dpus.data.images.preparing import ImageSpec
+from mindspore_dpus.decision.decision import Decision
 
 FORMAT = 1
 

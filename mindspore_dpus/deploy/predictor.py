@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mindspore_dpus.data.images import ImageSpec
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.run_folder import file_hash
+from mindspore_dpus.data.images.preparing import ImageSpec
 from mindspore_dpus.deploy.bundle import Bundle, json_path
-from mindspore_dpus.errors import UserError
-from mindspore_dpus.run import file_hash
 
 
 class OnnxPredictor:

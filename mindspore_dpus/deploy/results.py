@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.errors import UserError
 
 FORMATS = ("csv", "jsonl")
 # Of the rows found, what somebody who goes on must know.

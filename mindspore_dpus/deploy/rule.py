@@ -4,10 +4,10 @@ import argparse
 import hashlib
 from pathlib import Path
 
-from mindspore_dpus.data.tiles import POOLS, Tiles
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.images.tiles import POOLS, Tiles
+from mindspore_dpus.decision.decision import Decision
 from mindspore_dpus.deploy.scoring import Scorer
-from mindspore_dpus.errors import UserError
-from mindspore_dpus.evaluation.decision import Decision
 
 
 def add_decision_option(parser: argparse.ArgumentParser) -> None:

@@ -9,11 +9,11 @@ from typing import Protocol
 
 import numpy as np
 
-from mindspore_dpus.data.frames import name_frames
-from mindspore_dpus.data.images import ImageSpec, load_prepared
-from mindspore_dpus.data.tiles import Tiles, load_tiles, pool_scores
-from mindspore_dpus.evaluation.decision import Decision
-from mindspore_dpus.evaluation.metrics import predicted_classes
+from mindspore_dpus.data.images.frames import name_frames
+from mindspore_dpus.data.images.preparing import ImageSpec, load_prepared
+from mindspore_dpus.data.images.tiles import Tiles, load_tiles, pool_scores
+from mindspore_dpus.decision.decision import Decision
+from mindspore_dpus.metrics.classification import predicted_classes
 
 TILE_COLUMNS = ["tile_x", "tile_y", "tile_width", "tile_height", "tiles"]
 

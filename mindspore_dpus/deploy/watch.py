@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mindspore_dpus.data.reading import EXTENSIONS
+from mindspore_dpus.core.errors import UserError, terminated_by_signal
+from mindspore_dpus.data.images.reading import EXTENSIONS
 from mindspore_dpus.deploy.batch import Summary
 from mindspore_dpus.deploy.results import ResultFile, format_of
 from mindspore_dpus.deploy.rule import rule_mark
@@ -25,7 +26,6 @@ from mindspore_dpus.deploy.scoring import (
     score_loaded,
     to_look_at,
 )
-from mindspore_dpus.errors import UserError, terminated_by_signal
 
 # Of a row: the file's time of change, how many frames it has, and by which model and rule it was scored.
 OWN_COLUMNS = ["modified", "frames", "rule"]

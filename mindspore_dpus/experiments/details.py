@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mindspore_dpus.core.run_folder import read_json, write_text
 from mindspore_dpus.data.samples import write_table
-from mindspore_dpus.evaluation import plots
-from mindspore_dpus.evaluation.metrics import CLASS_METRICS
 from mindspore_dpus.experiments.formats import forget, over_seeds, write_readable
 from mindspore_dpus.experiments.grid import Case
-from mindspore_dpus.run import read_json, write_text
+from mindspore_dpus.metrics.classification import CLASS_METRICS
+from mindspore_dpus.report import plots
 
 
 def write_details(done: list[Case], split: str, output: Path) -> pd.DataFrame:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mindspore_dpus.evaluation.by_group import within_groups_auc
-from mindspore_dpus.evaluation.metrics import class_scores, roc_auc
+from mindspore_dpus.metrics.by_group import within_groups_auc
+from mindspore_dpus.metrics.classification import class_scores, roc_auc
 
 BOOTSTRAPS = 1000
 # Replicates at once: their counts need memory for each image.

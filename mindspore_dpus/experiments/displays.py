@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
-from mindspore_dpus.errors import UserError
-from mindspore_dpus.evaluation.metrics import (
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.metrics.classification import (
     CLASS_METRICS,
     METRICS,
     MULTI_CLASS_METRICS,

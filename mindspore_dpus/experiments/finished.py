@@ -8,18 +8,18 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from mindspore_dpus.cli import plain
 from mindspore_dpus.config import Config
+from mindspore_dpus.core.configuration import plain
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.run_folder import STAGES_FILE, read_json
 from mindspore_dpus.data.samples import class_names, read_table
-from mindspore_dpus.errors import UserError
-from mindspore_dpus.evaluation.by_group import with_groups
-from mindspore_dpus.evaluation.fusion_curve import of_members
-from mindspore_dpus.evaluation.plots import FUSED
-from mindspore_dpus.evaluation.predictions import read_predictions
 from mindspore_dpus.experiments.grid import Case
-from mindspore_dpus.run import STAGES_FILE, read_json
+from mindspore_dpus.metrics.by_group import with_groups
+from mindspore_dpus.metrics.fusion_curve import of_members
+from mindspore_dpus.metrics.predictions import read_predictions
+from mindspore_dpus.report.plots import FUSED
 from mindspore_dpus.sampling.strategies import BASELINE
-from mindspore_dpus.stages.prepare import PLACES
+from mindspore_dpus.systems.classification.prepare import PLACES
 from mindspore_dpus.training.lr_range import suggest_rate
 
 

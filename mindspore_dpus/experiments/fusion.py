@@ -5,11 +5,11 @@ from pathlib import Path
 import pandas as pd
 
 from mindspore_dpus.data.samples import write_table
-from mindspore_dpus.evaluation.fusion_curve import fusion_curve
 from mindspore_dpus.experiments.differences import Pair, paired_difference
 from mindspore_dpus.experiments.finished import fused_output
 from mindspore_dpus.experiments.formats import difference, forget, over_seeds, write_readable
 from mindspore_dpus.experiments.grid import Case
+from mindspore_dpus.metrics.fusion_curve import fusion_curve
 
 
 def write_fusion(done: list[Case], split: str, output: Path) -> pd.DataFrame:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import yaml
 
-from mindspore_dpus.cli import parse_config
 from mindspore_dpus.config import Config
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.configuration import parse_config
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.experiments.displays import (
     Figure,
     Table,

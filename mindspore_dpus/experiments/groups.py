@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from mindspore_dpus.data.samples import write_table
-from mindspore_dpus.evaluation.by_group import within_groups_auc
-from mindspore_dpus.evaluation.metrics import roc_auc
 from mindspore_dpus.experiments.finished import Fused, fused_output
 from mindspore_dpus.experiments.formats import forget, over_seeds, write_readable
 from mindspore_dpus.experiments.grid import Case, Experiment
+from mindspore_dpus.metrics.by_group import within_groups_auc
+from mindspore_dpus.metrics.classification import roc_auc
 
 ALL, WITHIN = "all images", "within groups"
 # Groups that a page has room for.

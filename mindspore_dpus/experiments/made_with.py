@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from mindspore_dpus.core.run_folder import read_json
 from mindspore_dpus.data.samples import read_table, write_table
 from mindspore_dpus.experiments.grid import Case
-from mindspore_dpus.run import read_json
 
 FILE = "made_with.csv"
 # What of a row tells no two programs apart: two commits may have equal sources.

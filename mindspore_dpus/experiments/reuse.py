@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindspore_dpus.cli import plain
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.configuration import plain
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.experiments.finished import is_done, result_settings, stored_config
 from mindspore_dpus.experiments.grid import Case
 

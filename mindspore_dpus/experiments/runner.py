@@ -9,12 +9,12 @@ from pathlib import Path
 import pandas as pd
 
 from mindspore_dpus.config import Config
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.processes import Task, available_cpus, side_by_side
 from mindspore_dpus.experiments.estimate import duration, estimate_seconds
 from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.experiments.status import DONE, RUNNING, TODO, Status
-from mindspore_dpus.pipeline import train
-from mindspore_dpus.processes import Task, available_cpus, side_by_side
+from mindspore_dpus.systems.classification.system import train
 
 
 def check_jobs(jobs: int) -> None:

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.run_folder import read_json, write_text
 from mindspore_dpus.data.samples import write_table
-from mindspore_dpus.errors import UserError
-from mindspore_dpus.evaluation import grid_plots
 from mindspore_dpus.experiments import finished
 from mindspore_dpus.experiments.displays import Figure, Table
 from mindspore_dpus.experiments.formats import as_text, folded, forget, means, rounded, write_readable
 from mindspore_dpus.experiments.grid import Case, Experiment
-from mindspore_dpus.run import read_json, write_text
+from mindspore_dpus.report import grid_plots
 
 
 def write_displays(experiment: Experiment, done: list[Case], output: Path) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from mindspore_dpus.core.run_folder import write_text
 from mindspore_dpus.data.samples import write_table
-from mindspore_dpus.evaluation import grid_plots
 from mindspore_dpus.experiments.details import write_details
 from mindspore_dpus.experiments.finished import is_done, measures
 from mindspore_dpus.experiments.formats import as_text, means, rounded, write_readable
@@ -18,7 +18,7 @@ from mindspore_dpus.experiments.pairing import compare, compared, compared_by_gr
 from mindspore_dpus.experiments.pooled import write_pooled
 from mindspore_dpus.experiments.preserved import write_preserved
 from mindspore_dpus.experiments.show import write_displays
-from mindspore_dpus.run import write_text
+from mindspore_dpus.report import grid_plots
 
 
 def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd.DataFrame:

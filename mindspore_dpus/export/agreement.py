@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.errors import UserError
 
 LIMIT = 1e-4
 BATCHES = (1, 3, 16)

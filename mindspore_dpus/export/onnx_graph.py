@@ -17,7 +17,7 @@ import onnx
 from mindspore import Tensor, nn
 from onnx import TensorProto, compose, helper, numpy_helper
 
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.export.graph import Members
 
 # Of the file: older programs refuse a newer one. ONNX Runtime reads it since 1.10.

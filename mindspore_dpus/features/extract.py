@@ -3,10 +3,10 @@
 import numpy as np
 from mindspore import nn
 
-from mindspore_dpus.bars import bar
+from mindspore_dpus.core.bars import bar
+from mindspore_dpus.core.device import Device
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.loader import BatchSource, batches
-from mindspore_dpus.device import Device
-from mindspore_dpus.errors import UserError
 from mindspore_dpus.models.weights import classifier_name
 
 

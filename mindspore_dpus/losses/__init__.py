@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mindspore import nn
 
 from mindspore_dpus.config import LossConfig
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.losses.cross_entropy import CrossEntropy, inverse_frequency_weights
 from mindspore_dpus.losses.focal import Focal
 from mindspore_dpus.losses.seesaw import Seesaw

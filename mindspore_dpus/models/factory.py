@@ -11,8 +11,8 @@ import numpy as np
 from mindspore import Tensor, nn
 from mindspore.nn.utils import no_init_parameters
 
-from mindspore_dpus.device import Device
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.device import Device
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.models.dropout import use_seeded_dropout
 from mindspore_dpus.models.mobilenet_v2 import MobileNetV2
 from mindspore_dpus.models.plain import alexnet, vgg16, vgg19_bn
@@ -94,7 +94,7 @@ def create_model(
         use_seeded_dropout(net, device.rank, device.n_devices)
     if device is not None and device.fast_kernels:
         # Imported late: numba takes a second, and other devices do not need it.
-        from mindspore_dpus.models.kernels import use_fast_kernels
+        from mindspore_dpus.models.kernels.install import use_fast_kernels
 
         use_fast_kernels(net)
     # After our own, which see one device's part of a batch.

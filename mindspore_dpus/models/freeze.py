@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from mindspore import nn
 
 from mindspore_dpus.config import ModelConfig
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.models.weights import classifier_name
 
 

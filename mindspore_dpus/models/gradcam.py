@@ -4,7 +4,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.models.freeze import set_train
 
 # A map of the last layers at the sizes that these networks were made for (224 pixels, stride 32).

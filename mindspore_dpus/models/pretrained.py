@@ -9,8 +9,8 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindspore_dpus.errors import UserError
-from mindspore_dpus.run import file_hash
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.run_folder import file_hash
 
 # mindcv's names of the networks that we define ourselves: whose published weights to take.
 MINDCV_NAMES = {"mobilenet_v2": "mobilenet_v2_100"}

@@ -12,7 +12,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.errors import UserError
 
 BATCH_NORM_SUFFIXES = {
     "weight": "gamma",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mindspore_dpus.config import TrainingConfig
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.errors import UserError
 
 
 class Diverged(Exception):

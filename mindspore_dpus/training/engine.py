@@ -3,7 +3,7 @@
 from mindspore import nn
 
 from mindspore_dpus.config import TrainingConfig
-from mindspore_dpus.device import Device
+from mindspore_dpus.core.device import Device
 from mindspore_dpus.models.weights import assign
 from mindspore_dpus.training.optimizers import create_optimizer
 from mindspore_dpus.training.step import create_step

@@ -6,8 +6,8 @@ import numpy as np
 from mindspore import nn
 
 from mindspore_dpus.config import Config
-from mindspore_dpus.device import Device
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.device import Device
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.weights import set_state
 from mindspore_dpus.training.checkpoint import load_checkpoint

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 from mindspore import Tensor
 
-from mindspore_dpus.bars import bar
-from mindspore_dpus.data.images import ImageSpec, scale_to_unit
+from mindspore_dpus.core.bars import bar
+from mindspore_dpus.core.run_folder import atomic
+from mindspore_dpus.data.images.preparing import ImageSpec, scale_to_unit
+from mindspore_dpus.data.images.reading import read_image
 from mindspore_dpus.data.loader import normalise
-from mindspore_dpus.data.reading import read_image
-from mindspore_dpus.evaluation.overlays import overlay, peak, shrunk, to_heatmap
 from mindspore_dpus.models.gradcam import GradCam
-from mindspore_dpus.run import atomic
+from mindspore_dpus.report.overlays import overlay, peak, shrunk, to_heatmap
 from mindspore_dpus.sampling.strategies import BASELINE
 from mindspore_dpus.training.ensemble import Ensemble
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mindspore_dpus.config import LrRangeConfig
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.errors import UserError
 
 # The smoothed loss looks back over so large a share of the steps.
 WINDOW = 0.5

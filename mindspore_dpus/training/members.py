@@ -12,16 +12,16 @@ import numpy as np
 import pandas as pd
 from mindspore import nn
 
-from mindspore_dpus.cluster import Needs, connect, disconnect, on_cluster
 from mindspore_dpus.config import Config, TrainingConfig
+from mindspore_dpus.core.cluster import Needs, connect, disconnect, on_cluster
+from mindspore_dpus.core.device import Device, configure
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.processes import Task, side_by_side
 from mindspore_dpus.data.shards import open_shards
-from mindspore_dpus.device import Device, configure
-from mindspore_dpus.errors import UserError
 from mindspore_dpus.losses import create_loss
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import Phase, phases
 from mindspore_dpus.models.weights import get_state
-from mindspore_dpus.processes import Task, side_by_side
 from mindspore_dpus.training.lr_range import range_test
 from mindspore_dpus.training.parallel import call
 from mindspore_dpus.training.progress import Progress

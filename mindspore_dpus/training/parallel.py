@@ -15,9 +15,9 @@ import numpy as np
 from mindspore import Tensor, ops
 
 from mindspore_dpus.config import Config
-from mindspore_dpus.device import Device, configure
-from mindspore_dpus.errors import UserError
-from mindspore_dpus.run import read_json, write_json
+from mindspore_dpus.core.device import Device, configure
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.run_folder import read_json, write_json
 
 CALL = ".call.tmp"
 PAUSE = 0.2

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from mindspore_dpus.bars import tqdm
+from mindspore_dpus.core.bars import tqdm
 
 
 class Progress:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
-from mindspore_dpus.device import Device
+from mindspore_dpus.core.device import Device
 
 # Keeps small gradients above float16's smallest number.
 LOSS_SCALE = 1024.0

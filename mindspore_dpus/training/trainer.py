@@ -12,10 +12,10 @@ import pandas as pd
 from mindspore import Parameter, nn
 
 from mindspore_dpus.config import AugmentConfig, TrainingConfig
+from mindspore_dpus.core.device import Device
 from mindspore_dpus.data.loader import BatchSource, batches, training_source
 from mindspore_dpus.data.samples import write_table
-from mindspore_dpus.device import Device
-from mindspore_dpus.evaluation.metrics import log_loss, roc_auc
+from mindspore_dpus.metrics.classification import log_loss, roc_auc
 from mindspore_dpus.models.dropout import seed_dropout
 from mindspore_dpus.models.freeze import Phase, frozen_start, layers, set_frozen, set_train
 from mindspore_dpus.models.weights import assign, get_state, set_state

@@ -5,9 +5,9 @@ import errno
 import numpy as np
 import pytest
 
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data import arrays
 from mindspore_dpus.data.arrays import load_arrays, open_array, save_array, save_arrays
-from mindspore_dpus.errors import UserError
 
 ARRAYS = {
     "numbers": np.arange(35, dtype=np.float32).reshape(7, 5),

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data import cache
 from mindspore_dpus.data.cache import build_cache, cache_path
-from mindspore_dpus.data.images import ImageSpec, load_prepared
+from mindspore_dpus.data.hashing import fingerprint
+from mindspore_dpus.data.images.preparing import ImageSpec, load_prepared
 from mindspore_dpus.data.shards import open_shards
-from mindspore_dpus.errors import UserError
-from mindspore_dpus.hashing import fingerprint
 
 SPEC = ImageSpec(size=16)
 OTHER = {

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mindspore_dpus.config import AugmentConfig
-from mindspore_dpus.data.augment import augment
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.images.augment import augment
 from mindspore_dpus.data.loader import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -13,7 +14,6 @@ from mindspore_dpus.data.loader import (
     normalise,
     training_source,
 )
-from mindspore_dpus.errors import UserError
 
 EVERYTHING = AugmentConfig(
     horizontal_flip=True, vertical_flip=True, rotation=20.0, brightness=0.1, contrast=0.2

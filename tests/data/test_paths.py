@@ -3,8 +3,8 @@
 import pytest
 
 from mindspore_dpus.config import DataConfig
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.samples import find_samples
-from mindspore_dpus.errors import UserError
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.config import DataConfig
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.samples import (
     COLUMNS,
     class_names,
@@ -13,7 +14,6 @@ from mindspore_dpus.data.samples import (
     scan_folders,
     write_table,
 )
-from mindspore_dpus.errors import UserError
 
 
 def make_files(root, *names):

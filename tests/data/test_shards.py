@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.arrays import save_array
 from mindspore_dpus.data.shards import Shards, fill_shards, is_filled, open_shards
-from mindspore_dpus.errors import UserError
 
 ARRAY = np.arange(11 * 6, dtype=np.int16).reshape(11, 2, 3)
 

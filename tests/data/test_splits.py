@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.config import SplitConfig
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.splits import as_number, assign_splits, hold_out, make_imbalance
-from mindspore_dpus.errors import UserError
 
 TWENTY_EACH = SplitConfig(val_size=20, test_size=20)
 

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mindspore_dpus.data.images import ImageSpec
+from mindspore_dpus.core.run_folder import file_hash
+from mindspore_dpus.data.images.preparing import ImageSpec
 from mindspore_dpus.deploy.bundle import Bundle
-from mindspore_dpus.run import file_hash
 
 # In a process of its own: MindSpore cannot be imported any more once onnx has loaded protobuf.
 MAKE = """

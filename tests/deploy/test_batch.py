@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mindspore_dpus.data.images import ImageSpec
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.images.preparing import ImageSpec
+from mindspore_dpus.decision.decision import Decision
+from mindspore_dpus.decision.probability import Proportion
 from mindspore_dpus.deploy import OnnxPredictor, score_files
 from mindspore_dpus.deploy.batch import _already_done, predict_files
 from mindspore_dpus.deploy.bundle import Bundle
 from mindspore_dpus.deploy.scoring import columns
-from mindspore_dpus.errors import UserError
-from mindspore_dpus.evaluation.decision import Decision
-from mindspore_dpus.evaluation.probability import Proportion
 from tests.deploy.conftest import expected_scores, write_grey
 
 

@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.deploy import OnnxPredictor
 from mindspore_dpus.deploy.bundle import Bundle, json_path
-from mindspore_dpus.errors import UserError
 from tests.deploy.conftest import expected_scores
 
 

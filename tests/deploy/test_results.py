@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.deploy.results import ResultFile, format_of
-from mindspore_dpus.errors import UserError
 
 COLUMNS = ["path", "error", "predicted", "score"]
 ROWS = [

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mindspore_dpus.data.images import ImageSpec
-from mindspore_dpus.data.tiles import Tiles
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.images.preparing import ImageSpec
+from mindspore_dpus.data.images.tiles import Tiles
 from mindspore_dpus.deploy import OnnxPredictor
 from mindspore_dpus.deploy.results import ResultFile
 from mindspore_dpus.deploy.rule import go_by
 from mindspore_dpus.deploy.scoring import load
 from mindspore_dpus.deploy.watch import PATIENCE, FolderWatch, _done, modified_text, watch
-from mindspore_dpus.errors import UserError
 from tests.deploy.conftest import expected_scores, write_grey
 
 REPOSITORY = Path(__file__).parents[2]

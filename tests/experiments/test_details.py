@@ -4,10 +4,10 @@ import pandas as pd
 from sklearn.metrics import precision_recall_fscore_support
 
 from mindspore_dpus.config import Config
-from mindspore_dpus.evaluation.predictions import compute_metrics
+from mindspore_dpus.core.run_folder import write_json
 from mindspore_dpus.experiments.details import write_details
 from mindspore_dpus.experiments.grid import Case
-from mindspore_dpus.run import write_json
+from mindspore_dpus.metrics.predictions import compute_metrics
 
 CLASSES = ["glass", "metal", "trash"]
 TRUE = ["glass", "glass", "metal", "metal", "metal", "trash"]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from mindspore_dpus.evaluation.metrics import roc_auc
 from mindspore_dpus.experiments.differences import Pair, paired_difference, replicated_auc
+from mindspore_dpus.metrics.classification import roc_auc
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

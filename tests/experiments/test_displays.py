@@ -4,12 +4,12 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.config import Config
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.run_folder import write_json
 from mindspore_dpus.experiments.finished import history, measured
 from mindspore_dpus.experiments.formats import folded, number
 from mindspore_dpus.experiments.grid import Case, load_experiment
 from mindspore_dpus.experiments.show import write_displays
-from mindspore_dpus.run import write_json
 from tests.experiments.grids import write_experiment
 
 # network, depth, seed -> accuracy on validation and on test, seconds.

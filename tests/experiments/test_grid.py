@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.experiments.grid import choose, expand, load_experiment
 from tests.experiments.grids import AXES, REPOSITORY, write_experiment
 

@@ -3,9 +3,9 @@
 import pandas as pd
 
 from mindspore_dpus.config import Config
+from mindspore_dpus.core.run_folder import write_json
 from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.experiments.made_with import mixed, write_made_with
-from mindspore_dpus.run import write_json
 
 
 def finished(folder, seed, packages=None, **environment):

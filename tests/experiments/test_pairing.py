@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mindspore_dpus.evaluation.by_group import within_groups_auc
-from mindspore_dpus.evaluation.plots import FUSED
 from mindspore_dpus.experiments.differences import Pair, paired_difference, replicated_auc
 from mindspore_dpus.experiments.finished import Fused
 from mindspore_dpus.experiments.pairing import compare, compared, compared_by_group
+from mindspore_dpus.metrics.by_group import within_groups_auc
+from mindspore_dpus.report.plots import FUSED
 
 
 def fused(scores, labels, groups):

@@ -8,17 +8,17 @@ import pandas as pd
 import pytest
 import yaml
 
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.run_folder import read_json, write_json
 from mindspore_dpus.experiments.finished import is_done, stored_config
 from mindspore_dpus.experiments.grid import expand, load_experiment
 from mindspore_dpus.experiments.reuse import reuse
 from mindspore_dpus.experiments.runner import run_grid
 from mindspore_dpus.experiments.tables import write_results
-from mindspore_dpus.pipeline import train
-from mindspore_dpus.run import read_json, write_json
-from mindspore_dpus.stages import audit
+from mindspore_dpus.systems.classification import auditing as audit
+from mindspore_dpus.systems.classification.system import train
 from tests.experiments.grids import RESULTS, on_cpus, write_experiment
-from tests.test_tools import tool
+from tests.tools.test_tools import tool
 
 
 @pytest.fixture

@@ -13,14 +13,14 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.run_folder import claimed
 from mindspore_dpus.experiments import estimate
 from mindspore_dpus.experiments.estimate import estimate_seconds
 from mindspore_dpus.experiments.finished import seconds
 from mindspore_dpus.experiments.grid import expand, load_experiment
 from mindspore_dpus.experiments.runner import check_jobs, run_grid
 from mindspore_dpus.experiments.tables import write_results
-from mindspore_dpus.run import claimed
 from tests.experiments.grids import (
     COMMON,
     RESULTS,
@@ -30,7 +30,7 @@ from tests.experiments.grids import (
     wait_until,
     write_experiment,
 )
-from tests.test_tools import assert_one_line, tool
+from tests.tools.test_tools import assert_one_line, tool
 
 COLUMNS = ["run", "status", "minutes", "test_auc", "message"]
 needs_two_cpus = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs")

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import precision_score, recall_score, roc_auc_score
 
-from mindspore_dpus.cli import dump_config
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.configuration import dump_config
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.experiments.displays import Table
 from mindspore_dpus.experiments.finished import is_done
 from mindspore_dpus.experiments.formats import rounded

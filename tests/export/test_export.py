@@ -8,10 +8,10 @@ import pytest
 from mindspore import Tensor, nn
 
 from mindspore_dpus.config import DeviceConfig
-from mindspore_dpus.data.images import ImageSpec
+from mindspore_dpus.core.device import configure
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.images.preparing import ImageSpec
 from mindspore_dpus.data.loader import normalise
-from mindspore_dpus.device import configure
-from mindspore_dpus.errors import UserError
 from mindspore_dpus.export.agreement import check_agreement
 from mindspore_dpus.export.graph import Members
 from mindspore_dpus.export.mindir import read_mindir, write_mindir

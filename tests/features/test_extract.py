@@ -5,9 +5,9 @@ import pytest
 from mindspore import Tensor, nn
 
 from mindspore_dpus.config import DeviceConfig
+from mindspore_dpus.core.device import configure
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.loader import normalise
-from mindspore_dpus.device import configure
-from mindspore_dpus.errors import UserError
 from mindspore_dpus.features.extract import extract, feature_layer, needed_parameters
 from mindspore_dpus.models.factory import create_model
 

@@ -16,21 +16,21 @@ import numpy as np
 import yaml
 from safetensors.numpy import save
 
-from mindspore_dpus.cli import dump_config, parse_config
 from mindspore_dpus.config import Config, DataConfig
+from mindspore_dpus.core.configuration import dump_config, parse_config
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.data.arrays import load_arrays, open_array
-from mindspore_dpus.data.frames import count_frames, split_frame
-from mindspore_dpus.data.images import ImageSpec, load_prepared
-from mindspore_dpus.data.inputs import expand_paths
+from mindspore_dpus.data.images.frames import count_frames, split_frame
+from mindspore_dpus.data.images.inputs import expand_paths
+from mindspore_dpus.data.images.preparing import ImageSpec, load_prepared
 from mindspore_dpus.data.samples import find_samples
+from mindspore_dpus.decision.decision import Decision
 from mindspore_dpus.deploy.bundle import Bundle
 from mindspore_dpus.deploy.results import ResultFile
-from mindspore_dpus.errors import UserError
-from mindspore_dpus.evaluation.decision import Decision
-from mindspore_dpus.run import RunFolder
-from mindspore_dpus.stages.prepare import read_samples
+from mindspore_dpus.systems.classification.prepare import read_samples
 from mindspore_dpus.training.checkpoint import load_checkpoint, save_checkpoint
-from tests.evaluation.test_decision import decided
+from tests.decision.test_decision import decided
 
 # An image is decoded and resized within these, so memory stays small whatever a header says.
 PIXELS = 1 << 20

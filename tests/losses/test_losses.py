@@ -8,7 +8,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss
 
 from mindspore_dpus.config import LossConfig
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.losses import create_loss
 from mindspore_dpus.losses.cross_entropy import CrossEntropy, inverse_frequency_weights
 from mindspore_dpus.losses.focal import Focal

@@ -1,9 +1,8 @@
 """The independent reference: the benchmark's torch networks, their batch norms no identities."""
 
 import torch
+from benchmarking.torch_nets import create_net
 from torch import nn
-
-from mindspore_dpus.benchmarks.torch_nets import create_net
 
 
 def create(backbone: str, num_classes: int) -> nn.Module:

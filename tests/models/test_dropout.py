@@ -5,7 +5,7 @@ import pytest
 from mindspore import Tensor, nn
 
 from mindspore_dpus.config import DeviceConfig
-from mindspore_dpus.device import configure
+from mindspore_dpus.core.device import configure
 from mindspore_dpus.models.dropout import seed_dropout, use_seeded_dropout
 from mindspore_dpus.models.factory import create_model
 

@@ -11,10 +11,10 @@ import yaml
 from mindspore import Tensor
 
 from mindspore_dpus.config import DeviceConfig, LossConfig, ModelConfig, TrainingConfig
-from mindspore_dpus.data.images import ImageSpec
+from mindspore_dpus.core.device import configure
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.images.preparing import ImageSpec
 from mindspore_dpus.data.loader import normalise
-from mindspore_dpus.device import configure
-from mindspore_dpus.errors import UserError
 from mindspore_dpus.export.graph import Members
 from mindspore_dpus.export.mindir import read_mindir, write_mindir
 from mindspore_dpus.losses import create_loss

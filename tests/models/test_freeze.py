@@ -5,7 +5,7 @@ import pytest
 from mindspore import Tensor, nn
 
 from mindspore_dpus.config import ModelConfig
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import Phase, frozen_start, layers, phases, set_frozen, set_train
 

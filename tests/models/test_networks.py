@@ -8,7 +8,7 @@ import pytest
 from mindspore import Tensor
 from safetensors.numpy import save_file
 
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.pretrained import MINDCV_NAMES
 from mindspore_dpus.models.weights import (

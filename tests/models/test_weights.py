@@ -11,7 +11,7 @@ import pytest
 from mindspore import Tensor, nn
 from safetensors.numpy import load_file, save_file
 
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.pretrained import check_download, fetch, find_weights, obtain
 from mindspore_dpus.models.weights import (

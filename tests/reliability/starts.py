@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from mindspore_dpus.config import SimulateConfig
-from mindspore_dpus.data.simulate import simulate
+from mindspore_dpus.data.simulate.radiographs import simulate
 from mindspore_dpus.training.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).parents[2]

@@ -7,13 +7,14 @@ from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
 from mindspore_dpus.config import Config
+from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.data.samples import read_table, write_table
 from mindspore_dpus.features.whiten import whiten
-from mindspore_dpus.run import RunFolder
 from mindspore_dpus.sampling import DistributionPreservingUnderSampler, strategies
-from mindspore_dpus.stages import diagnostics, subsets
-from mindspore_dpus.stages.diagnostics import make_diagnostics
-from mindspore_dpus.stages.subsets import drawn_rows, make_subsets, read_subsets
+from mindspore_dpus.systems.classification import diagnose as diagnostics
+from mindspore_dpus.systems.classification import subsets
+from mindspore_dpus.systems.classification.diagnose import make_diagnostics
+from mindspore_dpus.systems.classification.subsets import drawn_rows, make_subsets, read_subsets
 
 
 def table_of(labels, splits=None):

@@ -10,8 +10,8 @@ import pytest
 from mindspore import nn
 
 from mindspore_dpus.config import DeviceConfig, LossConfig, TrainingConfig
-from mindspore_dpus.device import configure
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.device import configure
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.losses import create_loss
 from mindspore_dpus.models.weights import get_state
 from mindspore_dpus.training.checkpoint import load_checkpoint

@@ -6,13 +6,13 @@ import pytest
 from mindspore import Tensor
 
 from mindspore_dpus.config import Config, DataConfig, ModelConfig
-from mindspore_dpus.data.images import ImageSpec, load_prepared
+from mindspore_dpus.core.device import Device
+from mindspore_dpus.data.images.preparing import ImageSpec, load_prepared
 from mindspore_dpus.data.loader import normalise
-from mindspore_dpus.device import Device
-from mindspore_dpus.evaluation.overlays import overlay, peak, to_heatmap
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.gradcam import GradCam, NoMapError
 from mindspore_dpus.models.weights import get_state
+from mindspore_dpus.report.overlays import overlay, peak, to_heatmap
 from mindspore_dpus.training import heatmaps as module
 from mindspore_dpus.training.checkpoint import save_checkpoint
 from mindspore_dpus.training.ensemble import Ensemble

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.config import LrRangeConfig
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.training.lr_range import range_test, smooth, suggest_rate
 
 CONFIG = LrRangeConfig(low=1e-6, high=1.0, steps=61)

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.config import Config, DeviceConfig, LossConfig, ModelConfig, TrainingConfig
+from mindspore_dpus.core.device import Device
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.processes import Task, available_cpus, side_by_side
 from mindspore_dpus.data.shards import fill_shards
-from mindspore_dpus.device import Device
-from mindspore_dpus.errors import UserError
 from mindspore_dpus.losses import create_loss
-from mindspore_dpus.processes import Task, available_cpus, side_by_side
 from mindspore_dpus.training import members
 from mindspore_dpus.training.checkpoint import load_checkpoint
 from mindspore_dpus.training.members import Recipe, train_ensemble

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.config import DeviceConfig
-from mindspore_dpus.device import configure
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.device import configure
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.training.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).parents[2]

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.config import Config, DeviceConfig, ModelConfig, TrainingConfig
+from mindspore_dpus.core.device import Device
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.processes import Task, side_by_side
 from mindspore_dpus.data.shards import fill_shards
-from mindspore_dpus.device import Device
-from mindspore_dpus.errors import UserError
-from mindspore_dpus.processes import Task, side_by_side
 from mindspore_dpus.training.checkpoint import load_checkpoint
 from mindspore_dpus.training.members import Job, Recipe, _train_apart, train_ensemble
 from tests.training.test_members import limited_to, without_times

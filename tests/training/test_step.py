@@ -6,7 +6,7 @@ import pytest
 from mindspore import Parameter, Tensor, nn
 
 from mindspore_dpus.config import DeviceConfig
-from mindspore_dpus.device import configure
+from mindspore_dpus.core.device import configure
 from mindspore_dpus.training.step import create_step
 
 

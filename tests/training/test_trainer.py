@@ -9,8 +9,8 @@ import pytest
 from mindspore import nn
 
 from mindspore_dpus.config import AugmentConfig, DeviceConfig, LossConfig, ModelConfig, TrainingConfig
-from mindspore_dpus.device import configure
-from mindspore_dpus.errors import UserError
+from mindspore_dpus.core.device import configure
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.losses import create_loss
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import layers, phases

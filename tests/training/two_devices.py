@@ -10,7 +10,7 @@ import numpy as np
 from mindspore import nn
 
 from mindspore_dpus.config import AugmentConfig, DeviceConfig, LossConfig, TrainingConfig
-from mindspore_dpus.device import configure
+from mindspore_dpus.core.device import configure
 from mindspore_dpus.losses import create_loss
 from mindspore_dpus.models.dropout import use_seeded_dropout
 from mindspore_dpus.models.sync_norm import use_sync_norms

@@ -1,0 +1,1 @@
+"""What every system stands on: the run folder, stages, configuration, device, processes, errors."""

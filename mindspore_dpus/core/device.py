@@ -1,0 +1,185 @@
+"""The only place that touches device, threads, execution mode and MindSpore's version."""
+
+import atexit
+import ctypes
+import gc
+import os
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+
+import mindspore as ms
+from mindspore import communication
+from mindspore.communication import GlobalComm
+from packaging.version import Version
+
+from mindspore_dpus.config import DeviceConfig
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.processes import available_cpus
+
+# From 2.9 on, the bundled oneDNN computes plain convolutions by its reference loops: a hundred times
+# slower on CPU. Other devices have kernels of their own.
+FIRST_SLOW_ON_CPU = Version("2.9")
+# Of malloc.h: how many blocks may be mapped one by one, and how much freed memory is kept.
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+# What devices talk to each other through.
+BACKENDS = {"Ascend": "hccl", "GPU": "nccl", "CPU": "mccl"}
+
+
+@dataclass(frozen=True)
+class Device:
+    """What was chosen.
+
+    Args:
+        target: ``CPU``, ``GPU`` or ``Ascend``.
+        jit: whether the training step is compiled to a graph.
+        idle_main_thread: whether ``yield_to_workers`` does anything.
+        amp_level: mixed precision, ``O0`` to ``O3``.
+        fast_kernels: whether a network uses the loops of ``models.loops``.
+        processes: how many members are trained side by side.
+        frozen_cache: bytes of frozen layers' outputs that a member may keep in memory.
+        rank: this device's place among those that train one member together.
+        n_devices: how many they are.
+    """
+
+    target: str
+    jit: bool
+    idle_main_thread: bool
+    amp_level: str = "O0"
+    fast_kernels: bool = False
+    processes: int = 1
+    frozen_cache: int = 0
+    rank: int = 0
+    n_devices: int = 1
+
+    def yield_to_workers(self) -> None:
+        """Call after the first step: let this thread run only when no core is wanted by others.
+
+        MindSpore's main thread spins while its workers compute, and on few cores it takes one of them
+        away. Worker threads inherit their priority at birth, so they must exist by now. Does nothing
+        where the system does not allow it.
+        """
+        if self.idle_main_thread:
+            try:
+                os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+            except (AttributeError, PermissionError):
+                pass
+
+
+def configure(config: DeviceConfig) -> Device:
+    """Choose and set up the device; call once, before the first tensor.
+
+    Args:
+        config: target, card, execution mode.
+
+    Returns:
+        What was chosen.
+
+    Raises:
+        UserError: the device is not there, or MindSpore's version is unusable on it.
+    """
+    target = config.target
+    if target == "auto":
+        target = next((t for t in ("Ascend", "GPU") if ms.hal.is_available(t)), "CPU")
+    check_version(target, ms.__version__)
+    if target != "CPU" and not ms.hal.is_available(target):
+        raise UserError(
+            f"device.target: MindSpore {ms.__version__} finds no {target} here; install its driver and "
+            "the matching MindSpore, or use --device.target CPU"
+        )
+    on_cpu = target == "CPU"
+    # msrun gives each process a card.
+    number = () if config.data_parallel else (0 if on_cpu else config.device_id,)
+    try:
+        ms.set_device(target, *number)
+    except RuntimeError:
+        pass  # Set before in this process: MindSpore allows that once.
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    if on_cpu:
+        # Without it, threads that wait for each other spin: 1.2 times as slow, 2.5 times where two
+        # processes share the machine.
+        ms.runtime.launch_blocking()
+        _keep_freed_memory()
+    if on_cpu and config.amp_level != "O0":
+        raise UserError("device.amp_level: mixed precision needs Ascend or GPU; on CPU use O0")
+    rank, n_devices = _join(target) if config.data_parallel else (0, 1)
+    jit = not on_cpu if config.jit is None else config.jit
+    return Device(
+        target,
+        jit,
+        on_cpu and config.idle_main_thread,
+        config.amp_level,
+        # Compiled graphs cannot call it.
+        on_cpu and not jit and config.fast_kernels,
+        (config.processes or len(available_cpus())) if on_cpu and n_devices == 1 else 1,
+        config.frozen_cache_mb * 2**20,
+        rank,
+        n_devices,
+    )
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library use large blocks again. As it is, it gives each back to the system, which clears
+    every page of the next one: a third of the time of our own loops at 224 pixels."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return  # Another C library than glibc.
+    mallopt(M_MMAP_MAX, 0)
+    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def _join(target: str) -> tuple[int, int]:
+    """Meet the other devices that msrun has started; this one's place, and how many they are.
+
+    Raises:
+        UserError: msrun has not started this process.
+    """
+    if "MS_ROLE" not in os.environ:
+        raise UserError(
+            "device.data_parallel: start it with msrun, which starts a process for each device: msrun "
+            "--worker_num=N --local_worker_num=N tools/train.py ... (docs/scaling.md)"
+        )
+    if not GlobalComm.INITED:
+        # msrun runs a scheduler from the same command; it stays in here until the others have ended.
+        communication.init(BACKENDS[target])
+    return communication.get_rank(), communication.get_group_size()
+
+
+def check_version(target: str, version: str) -> None:
+    """Refuse combinations known to be broken or unbearably slow.
+
+    Raises:
+        UserError: says what to install.
+    """
+    if target == "CPU" and Version(version) >= FIRST_SLOW_ON_CPU:
+        raise UserError(
+            f"MindSpore {version} computes convolutions on CPU 100 times slower than 2.8: "
+            "pip install 'mindspore>=2.7,<2.9'"
+        )
+
+
+def restore_interrupt() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt again: MindSpore's data pipeline takes the signal over, and
+    then ends the process without a word."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _collect_cells() -> None:
+    """Collect the networks while MindSpore is whole.
+
+    Cells that die with the interpreter print a page of ``Exception ignored in Cell.__del__``.
+    """
+    gc.collect()
+    show = sys.unraisablehook
+
+    def show_all_but_cells(unraisable) -> None:
+        if "Cell.__del__" not in getattr(unraisable.object, "__qualname__", ""):
+            show(unraisable)
+
+    sys.unraisablehook = show_all_but_cells
+
+
+atexit.register(_collect_cells)

@@ -1,0 +1,257 @@
+"""Work done side by side: a process for each task, each on its own share of the cores; or threads."""
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+
+from mindspore_dpus.core.errors import UserError
+
+CONTEXT = multiprocessing.get_context("spawn")
+# Calls that wait for threads at a time.
+QUEUED = 4096
+
+
+@dataclass(frozen=True)
+class Task:
+    """A call for another process.
+
+    Args:
+        name: what an error message calls it.
+        function: importable by its name; called with the arguments and, last, a function that sends a
+            value back while it runs.
+        arguments: what pickle can carry.
+    """
+
+    name: str
+    function: Callable[..., None]
+    arguments: tuple
+
+    def call(self) -> bytes:
+        """Function and arguments for another process: whoever passes them on need not import them."""
+        return pickle.dumps((self.function, self.arguments))
+
+
+class ProcessDied(UserError):
+    """A task's process was killed or ended by itself: nothing says that it would do so again."""
+
+
+def available_cpus() -> list[int]:
+    """The cores that this process may use."""
+    return sorted(os.sched_getaffinity(0))
+
+
+def cpu_shares(n_processes: int) -> list[list[int]]:
+    """Deal the available cores to processes; more processes than cores have one each, in turn.
+
+    All get equally many, even if some cores are left over: MindSpore's rounding depends on how many it
+    has, and a result must not depend on which share was free.
+    """
+    cpus = available_cpus()
+    each = len(cpus) // n_processes
+    if each == 0:
+        return [[cpus[i % len(cpus)]] for i in range(n_processes)]
+    return [cpus[i * each : (i + 1) * each] for i in range(n_processes)]
+
+
+def in_threads(function: Callable, items: Iterable) -> Iterator:
+    """``map`` in as many threads as there are cores, for work that lets others run meanwhile.
+
+    An executor's own ``map`` makes a future of every item before the first result: 1.5 GB for a million.
+    """
+    items = iter(items)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        while queued := list(islice(items, QUEUED)):
+            yield from pool.map(function, queued)
+
+
+def side_by_side(
+    tasks: list[Task], n_processes: int, on_message: Callable[[int, object], None]
+) -> Iterator[tuple[int, Exception | None]]:
+    """Run every task in a process of its own, ``n_processes`` at a time.
+
+    A process is bound to its cores before it starts, so that the libraries in it count only those.
+    Ctrl-C and SIGTERM do not reach it. Leaving the loop, also by an error or by these, kills the tasks
+    that still run; and they die with this process. As always with new Python processes, each imports the
+    main script, which must start nothing unless ``__name__ == "__main__"``.
+
+    Args:
+        tasks: in the order in which they start.
+        n_processes: how many run at a time, at least 1. Each has its share of the cores, also where the
+            tasks are fewer: their number must not change what one of them computes.
+        on_message: called with a task's index and each value that it sends.
+
+    Yields:
+        For each task when it ends, its index and its error, or None. ``UserError`` and ``OSError`` come
+        as they were raised; a task whose process was killed ends in a ``UserError``, every other
+        exception in a ``RuntimeError`` that holds its traceback.
+    """
+    waiting = deque(enumerate(tasks))
+    shares = cpu_shares(n_processes)
+    running: dict[Connection, _Running] = {}
+    try:
+        while waiting or running:
+            while waiting and shares:
+                index, task = waiting.popleft()
+                one = _Running(index, task.name, task.call(), shares.pop(0))
+                # From here on it will be ended, even if Ctrl-C comes while it starts.
+                running[one.connection] = one
+                one.start()
+            for connection in wait(list(running)):
+                one = running[connection]
+                ended, value = one.receive()
+                if not ended:
+                    on_message(one.index, value)
+                    continue
+                del running[connection]
+                shares.append(one.cpus)
+                yield one.index, value
+    finally:
+        _stop(list(running.values()))
+
+
+def apart(name: str, call: bytes, cpus: list[int]) -> Iterator[tuple[bool, object]]:
+    """Run one task as ``side_by_side`` does, on these cores.
+
+    Args:
+        name: of the task.
+        call: ``Task.call()``.
+        cpus: cores of this machine.
+
+    Yields:
+        (False, value) for each value that it sends; last (True, its error or None).
+    """
+    one = _Running(0, name, call, cpus)
+    try:
+        one.start()
+        ended = False
+        while not ended:
+            ended, value = one.receive()
+            yield ended, value
+    finally:
+        _stop([one])
+
+
+class _Running:
+    """A task that is under way.
+
+    Args:
+        index: its place.
+        name: what an error message calls it.
+        call: what to do.
+        cpus: where.
+
+    Attributes:
+        connection: ready to be read when the task has sent something or has ended, however it ended.
+    """
+
+    def __init__(self, index: int, name: str, call: bytes, cpus: list[int]) -> None:
+        self.index = index
+        self.call = call
+        self.cpus = cpus
+        self.connection, self._theirs = CONTEXT.Pipe()
+        self.process = CONTEXT.Process(target=_run, args=(self._theirs,), name=name)
+
+    def start(self) -> None:
+        with _inherited(self.cpus):
+            self.process.start()
+        self._theirs.close()  # Else the end of the process would not end the connection.
+        # The task follows instead of being an argument: start() would wait for ever for a process that
+        # died before it had read large arguments.
+        with suppress(ConnectionError):
+            self.connection.send_bytes(self.call)
+
+    def receive(self) -> tuple[bool, object]:
+        """Whether the task has ended; if so, with which error or None, if not, a value that it sent."""
+        try:
+            ended, value = self.connection.recv()
+        except (EOFError, OSError):  # It died, perhaps in the middle of a message.
+            self.process.join()
+            return True, self._death()
+        if ended:
+            self.process.join()
+        return ended, value
+
+    def _death(self) -> "ProcessDied":
+        code = self.process.exitcode
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return ProcessDied(
+            f"{self.process.name}: its process {how}; if memory ran out, run fewer side by side "
+            "(--device.processes, --jobs). Start the same command again to go on"
+        )
+
+
+def _stop(running: list[_Running]) -> None:
+    """End these processes, and wait until they have ended.
+
+    They are killed: an exception, such as a signal could raise in them, MindSpore would meet with pages
+    of output.
+    """
+    processes = [one.process for one in running if one.process.pid is not None]
+    for process in processes:
+        process.kill()
+    for process in processes:
+        process.join()
+
+
+@contextmanager
+def _inherited(cpus: list[int]) -> Iterator[None]:
+    """What this thread starts meanwhile has these cores and as many threads from its first instruction
+    on: libraries count them while they are loaded. And Ctrl-C and SIGTERM, which may be sent to a whole
+    group of processes, do not reach it."""
+    before = os.sched_getaffinity(0)
+    names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
+    variables = {name: os.environ.get(name) for name in names}
+    # Python's own helper process: when it is started, it lets both through again.
+    resource_tracker.ensure_running()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        os.sched_setaffinity(0, cpus)
+        os.environ.update(dict.fromkeys(names, str(len(cpus))))
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+        for name, value in variables.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _run(connection: Connection) -> None:
+    """In the other process."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    error = None
+    try:
+        function, arguments = connection.recv()
+        function(*arguments, lambda value: connection.send((False, value)))
+    except Exception as raised:
+        error = _for_sending(raised)
+    with suppress(ConnectionError):  # Nobody listens any more.
+        connection.send((True, error))
+
+
+def _for_sending(error: Exception) -> Exception:
+    """The error itself where it concerns the user and survives the journey, else its traceback."""
+    if isinstance(error, UserError | OSError):
+        with suppress(Exception):
+            pickle.loads(pickle.dumps(error))
+            return error
+    text = "".join(traceback.format_exception(error))
+    return RuntimeError(f"in another process:\n{text}")
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)

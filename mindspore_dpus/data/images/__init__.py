@@ -1,0 +1,1 @@
+"""From image files to arrays: reading, what values mean, resizing, tiles, augmentation."""

@@ -1,0 +1,148 @@
+"""What the numbers in a DICOM file stand for (PS3.3, C.11.1 and C.11.2).
+
+The order is the standard's: stored values, modality table or rescale, then, where it is asked for, the
+file's own table or window of the values of interest (VOI). MONOCHROME1 comes last, as
+``Decoded.inverted``: it is left to whoever turns values to grey.
+
+The steps are written out here because pydicom's functions take eight bytes a pixel several times over,
+know no functional groups of multi-frame files, and let the indices of 8-bit tables wrap around.
+"""
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mindspore_dpus.data.images.decoded import Decoded, ImageError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+Change = Callable[[np.ndarray], np.ndarray]
+BLOCK = 1 << 20
+
+
+def give_meaning(header: "Dataset", index: int, stored: np.ndarray, use_voi: bool) -> Decoded:
+    """Stored values of one grey frame, turned to what the header says that they stand for.
+
+    Args:
+        header: the elements of the file that concern pixels.
+        index: of the frame, from 0.
+        stored: (H, W), integer or floating point.
+        use_voi: apply the VOI table or window where there is one: the first, and the table where there
+            are both. Values are then 0 (black) to 1 (white), float32.
+
+    Returns:
+        The frame. Without a VOI, its limits are what ``BitsStored`` can hold, after the rescale, or what
+        the modality table can give; floating point has none.
+
+    Raises:
+        ImageError: a table or window that cannot be applied.
+    """
+    inverted = header.PhotometricInterpretation == "MONOCHROME1"
+    modality, limits, bits = _modality(header, index, stored)
+    voi = _voi(header, index) if use_voi else None
+    if voi:
+        values = _blockwise(stored, lambda block: voi(modality(block) if modality else block))
+        return Decoded(values, (0.0, 1.0), None, inverted)
+    values = _blockwise(stored, modality) if modality else stored
+    return Decoded(values, limits, bits, inverted)
+
+
+def _blockwise(stored: np.ndarray, change: Change) -> np.ndarray:
+    """A change of (H, W) values in float64, kept as float32; block by block, for the memory's sake."""
+    values = np.empty(stored.shape, np.float32)
+    rows = max(1, BLOCK // stored.shape[1])
+    for first in range(0, len(stored), rows):
+        values[first : first + rows] = change(stored[first : first + rows].astype(np.float64))
+    return values
+
+
+def _modality(
+    header: "Dataset", index: int, stored: np.ndarray
+) -> tuple[Change | None, tuple[float, float] | None, int | None]:
+    """Modality table or rescale (C.11.1), None where there is none; the limits of what it gives, and
+    their depth; both None for floating point."""
+    limits, bits = None, None
+    if stored.dtype.kind in "iu":
+        bits = int(header.BitsStored)
+        low = -(1 << bits - 1) if header.PixelRepresentation else 0
+        limits = float(low), float(low + (1 << bits) - 1)
+    section = _section(header, index, "PixelValueTransformationSequence")
+    if section.get("ModalityLUTSequence"):
+        table, bits = _table(section.ModalityLUTSequence[0], header)
+        return table, (0.0, float((1 << bits) - 1)), bits
+    if section.get("RescaleSlope") is None or section.get("RescaleIntercept") is None:
+        return None, limits, bits
+    slope, intercept = float(section.RescaleSlope), float(section.RescaleIntercept)
+    if not math.isfinite(intercept) or not math.isfinite(slope) or slope == 0:
+        raise ImageError(f"has the Rescale Slope {slope} and Rescale Intercept {intercept}")
+    if (slope, intercept) == (1, 0):
+        return None, limits, bits
+    if limits:
+        low, high = sorted(value * slope + intercept for value in limits)
+        limits = low, high
+    return (lambda values: values * slope + intercept), limits, bits
+
+
+def _voi(header: "Dataset", index: int) -> Change | None:
+    """VOI table or window (C.11.2), as a change of values to 0..1; None where the file has neither."""
+    section = _section(header, index, "FrameVOILUTSequence")
+    tables = section.get("VOILUTSequence")
+    if tables and "LUTData" in tables[0]:
+        table, bits = _table(tables[0], header)
+        return lambda values: table(values) / ((1 << bits) - 1)
+    centre, width = _first(section.get("WindowCenter")), _first(section.get("WindowWidth"))
+    if centre is None or width is None:
+        return None
+    function = (section.get("VOILUTFunction") or "LINEAR").upper()
+    smallest = 1 if function == "LINEAR" else np.finfo(float).tiny
+    if not (smallest <= width < math.inf and math.isfinite(centre)):
+        raise ImageError(f"has the {function} window {centre} (centre), {width} (width)")
+    if function == "SIGMOID":
+        # 1 / (1 + exp(-x)), without its overflow.
+        return lambda values: 0.5 + 0.5 * np.tanh(2 * (values - centre) / width)
+    if function not in ("LINEAR", "LINEAR_EXACT"):
+        raise ImageError(f"has a window of the unknown function {function}")
+    if function == "LINEAR":
+        centre, width = centre - 0.5, width - 1
+    low = centre - width / 2
+    if width == 0:
+        return lambda values: (values > low).astype(float)
+    return lambda values: np.clip((values - low) / width, 0, 1)
+
+
+def _section(header: "Dataset", index: int, name: str) -> "Dataset":
+    """Where a frame's settings stand: its own functional group, that of all frames, or the header."""
+    own = (header.get("PerFrameFunctionalGroupsSequence") or [])[index : index + 1]
+    shared = (header.get("SharedFunctionalGroupsSequence") or [])[:1]
+    for group in (*own, *shared):
+        if group.get(name):
+            return group.get(name)[0]
+    return header
+
+
+def _first(value: object) -> float | None:
+    """The first of several values; None where there is none."""
+    values = [] if value is None else np.atleast_1d(np.array(value, dtype=float))
+    return float(values[0]) if len(values) else None
+
+
+def _table(item: "Dataset", header: "Dataset") -> tuple[Change, int]:
+    """A look-up table: values beyond its ends get its first or last entry. With its entries' depth."""
+    number, first, bits = (int(value) for value in item.LUTDescriptor)
+    number = number or 1 << 16
+    data = item.LUTData
+    if isinstance(data, bytes):
+        order = "<" if header.file_meta.TransferSyntaxUID.is_little_endian else ">"
+        data = np.frombuffer(data, f"{order}u2" if len(data) >= 2 * number else np.uint8)
+    entries = np.atleast_1d(np.asarray(data, dtype=np.float64))[:number]
+    if len(entries) < number or not 1 <= bits <= 16:
+        raise ImageError(f"has a look-up table of {bits} bits with {len(entries)} of {number} entries")
+
+    def look_up(values: np.ndarray) -> np.ndarray:
+        places = np.clip(np.floor(values) - first, 0, number - 1)
+        return entries[places.astype(np.intp)]
+
+    return look_up, bits

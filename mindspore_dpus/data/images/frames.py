@@ -1,0 +1,98 @@
+"""Files of several frames: ``scan.dcm#3`` is the third frame of ``scan.dcm``.
+
+A multi-frame DICOM or multi-page TIFF file gives a row a frame. Frames are counted from 1, as in the
+DICOM standard and in viewers. A file of one frame goes by its plain name.
+"""
+
+import os
+import re
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.images.decoded import ImageError
+from mindspore_dpus.data.images.dicom import count_dicom_frames
+from mindspore_dpus.data.images.headers import file_kind, tiff_pages
+
+if TYPE_CHECKING:  # A PC on the line has no pandas.
+    import pandas as pd
+
+_FRAME = re.compile(r"(.+)#([1-9]\d{0,8})", re.DOTALL)
+# Looking into a file takes time; these hold one image each.
+_SINGLE = {".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm", ".pnm"}
+
+
+def split_frame(path: str | Path) -> tuple[Path, int | None]:
+    """The file that a name means, and the frame, from 1; None where the name gives none.
+
+    A file whose own name ends in such a number is meant by it.
+    """
+    match = _FRAME.fullmatch(str(path))
+    if match is None or os.path.isfile(path):  # noqa: PTH113 - too long a name is none
+        return Path(path), None
+    return Path(match[1]), int(match[2])
+
+
+def count_frames(path: str | Path) -> int:
+    """How many frames a file holds: by its content; 1 where it cannot be read (whoever decodes it says
+    why)."""
+    if Path(path).suffix.lower() in _SINGLE:
+        return 1
+    try:
+        if not Path(path).is_file():
+            return 1
+        with open(path, "rb") as file:
+            kind = file_kind(file)
+            if kind == "tiff":
+                return len(tiff_pages(file))
+        return count_dicom_frames(Path(path)) if kind == "dicom" else 1
+    except (ImageError, OSError, ValueError):
+        return 1
+
+
+def name_frames(path: str, root: Path) -> list[str]:
+    """A name for each frame of a file: its own where it has one frame, or where the name gives one.
+
+    Args:
+        path: relative to ``root``, as the names returned.
+        root: a folder.
+
+    Raises:
+        UserError: the name cannot stand in a table.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{path!r}: the name is not UTF-8, which tables need; rename it") from None
+    file, frame = split_frame(root / path)
+    number = 1 if frame is not None else count_frames(file)
+    return [path] if number == 1 else [f"{path}#{i}" for i in range(1, number + 1)]
+
+
+def expand_frames(table: "pd.DataFrame", root: Path) -> "pd.DataFrame":
+    """A row a frame: files of several frames become as many rows, alike in all but the path.
+
+    Args:
+        table: a sample table, paths relative to ``root``.
+        root: the data root.
+
+    Returns:
+        The table. Frames of one file are of one group, unless the table names another: a split never
+        separates the views of one part.
+
+    Raises:
+        UserError: a frame is named more than once.
+    """
+    names = [name_frames(path, root) for path in table["path"]]
+    rows = np.repeat(np.arange(len(table)), [len(found) for found in names])
+    table = table.iloc[rows].assign(path=list(chain.from_iterable(names))).reset_index(drop=True)
+    repeated = table["path"][table["path"].duplicated()]
+    if len(repeated):
+        raise UserError(f"data.manifest: {repeated.iloc[0]} is named more than once")
+    for i, (path, group) in enumerate(zip(table["path"], table["group"], strict=True)):
+        if not group and split_frame(root / path)[1] is not None:
+            table.loc[i, "group"] = path.rpartition("#")[0]
+    return table

@@ -1,0 +1,153 @@
+"""One decoded frame -> one array of fixed size, the same way in training and prediction."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mindspore_dpus.config import DataConfig
+from mindspore_dpus.data.images.decoded import Decoded, ImageError
+from mindspore_dpus.data.images.reading import read_image
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """How an image becomes an array: everything that changes its pixels, and the size that is refused.
+
+    Args:
+        size: height and width in pixels.
+        channels: 1 (grey) or 3 (RGB).
+        bits: 8 or 16 bits per pixel of the result.
+        value_range: ``file``, ``dtype``, ``minmax``, ``percentiles`` or ``window``: what becomes black
+            and white.
+        percentiles: for ``percentiles``, in percent.
+        window: for ``window``, in stored values (DICOM: after its rescale).
+        max_pixels: height times width of the largest frame that is decoded.
+    """
+
+    size: int = 224
+    channels: int = 1
+    bits: int = 8
+    value_range: str = "file"
+    percentiles: tuple[float, float] = (0.5, 99.5)
+    window: tuple[float, float] = (0.0, 4095.0)
+    max_pixels: int = DataConfig.max_pixels
+
+    @classmethod
+    def from_config(cls, config: DataConfig) -> "ImageSpec":
+        """The image keys of a data configuration."""
+        return cls(
+            config.image_size,
+            config.channels,
+            config.bits,
+            config.value_range,
+            tuple(config.percentiles),
+            tuple(config.window),
+            config.max_pixels,
+        )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width, channels of a prepared image."""
+        return self.size, self.size, self.channels
+
+    @property
+    def dtype(self) -> np.dtype:
+        """uint8 or uint16."""
+        return np.dtype(np.uint8 if self.bits == 8 else np.uint16)
+
+
+def scale_to_unit(image: Decoded, spec: ImageSpec) -> np.ndarray:
+    """Map values to 0 (black) .. 1 (white) by the declared value range.
+
+    Args:
+        image: as ``read_image`` returns it.
+        spec: names the value range.
+
+    Returns:
+        float32 of the same shape; values outside a window or percentiles are cut at 0 and 1. An image
+        of one single value becomes 0 under ``minmax`` and ``percentiles``. Where low values are white,
+        the result is turned round, last of all.
+
+    Raises:
+        ImageError: ``file`` or ``dtype`` was asked for an image without a range of its own.
+    """
+    if spec.value_range in ("file", "dtype"):
+        if image.limits is None:
+            raise ImageError(
+                "floating-point pixels have no fixed range: "
+                "set data.value_range to minmax, percentiles or window"
+            )
+        low, high = image.limits
+    elif spec.value_range == "minmax":
+        low, high = float(image.values.min()), float(image.values.max())
+    elif spec.value_range == "percentiles":
+        low, high = np.percentile(image.values, spec.percentiles).tolist()
+    else:
+        low, high = spec.window
+    # In place: a large radiograph is a gigabyte as it is.
+    unit = np.subtract(image.values, low, dtype=np.float32)
+    unit /= max(high - low, np.finfo(np.float32).tiny)
+    np.clip(unit, 0.0, 1.0, out=unit)
+    return np.subtract(1.0, unit, out=unit) if image.inverted else unit
+
+
+def to_unit(image: Decoded, spec: ImageSpec) -> np.ndarray:
+    """Scale one decoded frame and convert it to grey or RGB.
+
+    Args:
+        image: as ``read_image`` returns it.
+        spec: how.
+
+    Returns:
+        (H, W) float32 with one channel, else (H, W, 3); 0 is black, 1 is white.
+
+    Raises:
+        ImageError: the image is deeper than ``spec.bits`` and no value range says how to map it.
+    """
+    own_range = spec.value_range in ("file", "dtype")
+    if own_range and image.bits is not None and image.bits > spec.bits:
+        advice = "set data.bits 16 (and data.value_range, if the detector fills only a part of them)"
+        if image.bits > 16:
+            advice = "set data.value_range to minmax, percentiles or window"
+        raise ImageError(f"{image.bits} bits per pixel, but data.bits is {spec.bits}: {advice}")
+    if image.values.dtype.kind == "f" and not np.isfinite(image.values).all():
+        raise ImageError("some pixels are not numbers (nan or infinite)")
+    unit = scale_to_unit(image, spec)
+    if spec.channels == 1 and unit.ndim == 3:
+        return cv2.cvtColor(unit, cv2.COLOR_RGB2GRAY)
+    if spec.channels == 3 and unit.ndim == 2:
+        return cv2.cvtColor(unit, cv2.COLOR_GRAY2RGB)
+    return unit
+
+
+def fit(unit: np.ndarray, spec: ImageSpec) -> np.ndarray:
+    """Resize and quantise what ``to_unit`` returns: (size, size, channels) uint8 or uint16."""
+    shrinks = max(unit.shape[:2]) > spec.size
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    unit = cv2.resize(unit, (spec.size, spec.size), interpolation=interpolation)
+    levels = np.iinfo(spec.dtype).max
+    return np.rint(unit * levels).astype(spec.dtype).reshape(spec.shape)
+
+
+def load_unit(path: str | Path, spec: ImageSpec) -> np.ndarray:
+    """``read_image`` and ``to_unit``; every error names the file.
+
+    Raises:
+        ImageError: see both.
+    """
+    image = read_image(path, spec.value_range == "file", spec.max_pixels)
+    try:
+        return to_unit(image, spec)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from None
+
+
+def load_prepared(path: str | Path, spec: ImageSpec) -> np.ndarray:
+    """One frame of a file, ready for a network: (size, size, channels) uint8 or uint16.
+
+    Raises:
+        ImageError: see ``read_image`` and ``to_unit``; the message names the file.
+    """
+    return fit(load_unit(path, spec), spec)

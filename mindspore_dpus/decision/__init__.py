@@ -1,0 +1,1 @@
+"""From scores to decisions: thresholds, calibration, costs, probability of detection."""

@@ -1,0 +1,1 @@
+"""Metrics as pure functions of labels and scores, and their intervals. No MindSpore here."""

@@ -1,0 +1,562 @@
+"""Every key is documented, checked, and survives the way from YAML to a Config and back."""
+
+import ast
+import dataclasses
+import inspect
+import json
+import types
+import typing
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mindspore_dpus import config as config_module
+from mindspore_dpus.checks import check_config
+from mindspore_dpus.cli.options import OneLineParser
+from mindspore_dpus.config import Config, DataConfig, SimulateConfig
+from mindspore_dpus.core.configuration import (
+    config_parser,
+    dump_config,
+    load_config,
+    parse_config,
+    parse_simulate,
+    plain,
+)
+from mindspore_dpus.core.errors import UserError
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+# Others are experiments.
+RUNS = [path for path in sorted(CONFIGS.rglob("*.yaml")) if "\naxes:" not in path.read_text()]
+
+
+def leaves(section=Config, prefix=""):
+    """(dotted key, dataclass, name, type) of every key that is no section."""
+    for name, kind in typing.get_type_hints(section).items():
+        if dataclasses.is_dataclass(kind):
+            yield from leaves(kind, f"{prefix}{name}.")
+        else:
+            yield prefix + name, section, name, kind
+
+
+def members(kind):
+    """The plain types of a union or tuple; Literals are none of them."""
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) in (typing.Union, tuple):
+        return {member for part in typing.get_args(kind) for member in members(part)}
+    return {kind}
+
+
+def field_docs():
+    """(class name, field name) -> the string below the field in the source."""
+    docs = {}
+    for node in ast.parse(inspect.getsource(config_module)).body:
+        if isinstance(node, ast.ClassDef):
+            for field, text in zip(node.body, node.body[1:], strict=False):
+                if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+                    docs[node.name, field.target.id] = ast.literal_eval(text.value)
+    return docs
+
+
+def squeezed(text):
+    return "".join(text.split())
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a YAML file and return its name."""
+
+    def write(text, name="given.yaml"):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return str(tmp_path / name)
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def help_text():
+    return config_parser("A description.").format_help()
+
+
+@pytest.mark.parametrize(("key", "section", "name"), [leaf[:3] for leaf in leaves()])
+def test_every_key_is_documented_in_help(help_text, key, section, name):
+    doc = field_docs()[section.__name__, name]
+    assert len(doc.split()) >= 3
+    assert f"--{key}" in help_text
+    assert squeezed(doc.rstrip(".")) in squeezed(help_text)
+
+
+def test_every_section_is_documented_in_help(help_text):
+    for kind in typing.get_type_hints(Config).values():
+        if dataclasses.is_dataclass(kind):
+            assert squeezed(kind.__doc__.rstrip(".")) in squeezed(help_text)
+    assert "A description." in help_text
+
+
+def test_the_defaults_are_those_of_the_dataclasses():
+    expected = Config()
+    expected.data.root = "images"
+    assert parse_config(["--data.root", "images"]) == expected
+
+
+def test_nothing_of_one_call_is_left_for_the_next(write):
+    given = write("training: {epochs: 7, augment: {rotation: 3}}\nsampling: {n_subsets: 2}\n")
+    first = parse_config([f"--config={given}", "--data.root=x"])
+    first.model.weights_dirs.append("y")
+    with pytest.raises(UserError, match="training.epochs is many"):
+        parse_config([f"--config={given}", "--seed=5", "--training.epochs=many"])
+    assert parse_config(["--data.root=z"]) == Config(data=DataConfig(root="z"))
+
+
+def test_the_command_line_goes_before_the_file_and_the_file_before_the_defaults(write):
+    first = write("seed: 1\ntraining: {epochs: 3, batch_size: 8}\ndata: {root: images}\n", "first.yaml")
+    second = write("training: {epochs: 4, weight_decay: 0.5}\n", "second.yaml")
+    config = parse_config(
+        ["--config", first, "--config", second, "--training.augment.rotation", "5", "--seed", "2"]
+    )
+    assert (config.seed, config.data.root) == (2, "images")
+    training = config.training
+    assert (training.epochs, training.batch_size, training.weight_decay) == (4, 8, 0.5)
+    assert (training.augment.rotation, training.learning_rate) == (5.0, 1e-3)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--data.root", "images"],
+        [
+            "--data.root=images with spaces/\u00fc: x",
+            "--data.window=[-5,1e3]",
+            "--data.value_range=window",
+            "--features.n_components=null",
+            "--features.layer=layer3",
+            "--sampling.n_clusters=auto",
+            "--sampling.proportion=0.25",
+            "--model.weights_dirs=[a,b]",
+            "--model.pretrained=null",
+            "--device.jit=true",
+            "--training.augment.horizontal_flip=true",
+            "--data.positive=yes",
+            "--data.majority=007",
+        ],
+        ["--data.simulate.enabled=true", "--data.simulate.train=[9,3]", "--data.simulate.bits=16"],
+    ],
+    ids=["defaults", "own images", "simulated"],
+)
+def test_a_dumped_configuration_loads_equal(tmp_path, args):
+    config = parse_config(args)
+    path = tmp_path / "config.yaml"
+    path.write_text(dump_config(config), encoding="utf-8")
+    assert load_config(path) == config
+    assert list(yaml.safe_load(dump_config(config))) == [f.name for f in dataclasses.fields(Config)]
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
+def test_the_shipped_configurations_parse(path):
+    data = yaml.safe_load(path.read_text()).get("data", {})
+    needs_root = not data.get("simulate", {}).get("enabled") and "root" not in data
+    config = parse_config(["--config", str(path), *(["--data.root", "images"] if needs_root else [])])
+    assert isinstance(config, Config)
+
+
+def test_configurations_are_shipped():
+    names = {path.relative_to(CONFIGS).as_posix() for path in RUNS}
+    assert names >= {"quickstart.yaml", "castings/mobilenet_v2.yaml", "castings/resnet18.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("epoch: 3", "epoch"),
+        ("training: {epoch: 3}", "epoch"),
+        ("training: {augment: {flip: true}}", "flip"),
+        ("training: {epochs: 3.5}", r"training\.epochs"),
+        ("training: {epochs: many}", r"training\.epochs"),
+        ("training: {augment: {rotation: far}}", r"training\.augment\.rotation"),
+        ("data: {channels: 2}", r"data\.channels"),
+        ("data: {value_range: auto}", r"data\.value_range"),
+        ("data: {window: [1, 2, 3]}", r"data\.window"),
+        ("data: {positive: 1}", r"data\.positive"),
+        ("sampling: {proportion: some}", r"sampling\.proportion"),
+        ("sampling: {baseline: 2}", r"sampling\.baseline"),
+        ("model: {weights_dirs: weights}", r"model\.weights_dirs"),
+        ("seed: null", "seed"),
+        ("output: null", "output"),
+        ("data: {channels: null}", r"data\.channels"),
+        ("training: 5", "training"),
+        ("training: {augment: 5}", r"training\.augment"),
+        ("sampling: []", "sampling"),
+    ],
+)
+def test_unknown_keys_and_wrong_types_are_named(write, text, name):
+    with pytest.raises(UserError, match=rf"(?s)configuration: .*{name}"):
+        parse_config(["--config", write(text), "--data.root", "images"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: {bits: 12}", "data.bits is 12; it must be 8 or 16"),
+        ("training: {epochs: x}", "training.epochs is x; it must be int"),
+        ("training: {epochs: 3.5}", "training.epochs is 3.5; it must be int"),
+        ("training: {epochs: ''}", "training.epochs is empty; it must be int"),
+        ("training: {epochs: 'a\n\n b'}", "training.epochs is a b; it must be int"),
+        (
+            "training: {augment: {rotation: far}}",
+            "training.augment.rotation is far; it must be float",
+        ),
+        (
+            "data: {value_range: auto}",
+            "data.value_range is auto; it must be file, dtype, minmax, percentiles or window",
+        ),
+        ("data: {window: [1, 2, 3]}", "data.window is [1, 2, 3]; it must be [float, float]"),
+        ("data: {positive: 1}", "data.positive is 1; it must be text in quotes"),
+        ("data: {simulate: {bits: 9}}", "data.simulate.bits is 9; it must be 8 or 16"),
+        ("sampling: {n_clusters: 2.5}", "sampling.n_clusters is 2.5; it must be int or auto"),
+        ("sampling: {proportion: some}", "sampling.proportion is some; it must be float or auto"),
+        ("sampling: {baseline: 2}", "sampling.baseline is 2; it must be true or false"),
+        ("features: {n_components: a}", "features.n_components is a; it must be int or null"),
+        ("model: {weights_dirs: w}", "model.weights_dirs is w; it must be [text in quotes, ...]"),
+        ("loss: {class_weights: 3}", "loss.class_weights is 3; it must be [float, ...] or null"),
+        ("device: {jit: 3}", "device.jit is 3; it must be true, false or null"),
+    ],
+)
+def test_wrong_types_are_said_in_our_words(write, text, message):
+    with pytest.raises(UserError) as caught:
+        parse_config(["--config", write(text), "--data.root", "images"])
+    assert str(caught.value) == f"configuration: {message}"
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--data.bits=12"], "data.bits is 12; it must be 8 or 16"),
+        (["--sampling.proportion=some"], "sampling.proportion is some; it must be float or auto"),
+        (["--sampling.n_clusters=true"], "sampling.n_clusters is true; it must be int or auto"),
+        (['--sampling={"n_clusters": "x"}'], "sampling.n_clusters is x; it must be int or auto"),
+    ],
+)
+def test_options_of_wrong_types_are_said_in_our_words(args, message):
+    with pytest.raises(UserError) as caught:
+        parse_config(args)
+    assert str(caught.value) == f"configuration: {message}"
+
+
+@pytest.mark.parametrize("text", ["training: {epochs", "training: {epoch: 3}", "- 1"])
+def test_other_messages_of_the_parser_are_one_line(write, text):
+    with pytest.raises(UserError) as caught:
+        parse_config(["--config", write(text)])
+    assert str(caught.value).startswith("configuration: ")
+    assert str(caught.value).endswith(" (--help lists every key)")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: " + 30_000 * "[" + 30_000 * "]", "nested too deeply"),
+        ("data: 3", "data is 3; it must be a table of keys"),
+        ("seed: " + 5000 * "9", "limit .4300 digits"),
+        ("x: &a [1, 2]\ndata: {classes: *a}", r"aliases \(\*name\) are not read"),
+        ("data: {classes: [" + 40_000 * "x," + "]}", "longer than 65536"),
+        ("seed: !!python/object/apply:os.getpid []", "could not determine a constructor"),
+    ],
+    ids=["deep", "section", "digits", "alias", "long", "tag"],
+)
+def test_what_would_hang_or_run_code_is_one_line(write, text, message):
+    with pytest.raises(UserError, match=f"^configuration: .*{message}") as caught:
+        parse_config(["--config", write(text), "--data.root", "images"])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--data=hostile.Any",
+        '--data={"class_path": "hostile.Any"}',
+        "--training.augment=hostile.Any",
+        "--config=FOLDER/config.yaml",
+    ],
+)
+def test_nothing_is_imported_because_a_value_names_it(tmp_path, monkeypatch, option):
+    (tmp_path / "hostile.py").write_text("raise SystemExit('imported')")
+    (tmp_path / "config.yaml").write_text("data: {class_path: hostile.Any}")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match="^configuration: .*not allowed"):
+        parse_config(["--data.root=images", option.replace("FOLDER", str(tmp_path))])
+
+
+@pytest.mark.parametrize("option", ["--training.epoch", "--nonsense"])
+def test_unknown_options_are_named(option):
+    with pytest.raises(UserError, match=f"configuration: .*{option} .*--help lists every key"):
+        parse_config(["--data.root", "images", option, "3"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "does not exist"),
+        (b"training: {epochs", "parsing"),
+        (b"- 1\n", "config"),
+        (b"", "config"),
+        (b"\xff\xfe\x00binary", "given"),
+    ],
+    ids=["missing", "torn", "list", "empty", "binary"],
+)
+def test_an_unreadable_file_is_named(tmp_path, content, message):
+    path = tmp_path / "given.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    for read in (lambda: load_config(path), lambda: parse_config(["--config", str(path)])):
+        with pytest.raises(UserError, match=message):
+            read()
+
+
+def number_keys(*kinds):
+    """(key, how many numbers it takes) of the keys with such a type."""
+    return [
+        (key, len(typing.get_args(kind)) if typing.get_origin(kind) is tuple else 0)
+        for key, _, _, kind in leaves()
+        if members(kind) & set(kinds)
+    ]
+
+
+def check_with(key, value):
+    config = Config()
+    config.data.root = "images"
+    *sections, name = key.split(".")
+    section = config
+    for part in sections:
+        section = getattr(section, part)
+    setattr(section, name, value)
+    check_config(config)
+
+
+@pytest.mark.parametrize(("key", "length"), number_keys(int, float))
+def test_negative_numbers_are_refused_wherever_a_number_is_taken(key, length):
+    with pytest.raises(UserError, match=f"configuration: {key} is "):
+        check_with(key, (-1,) * length if length else -1)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize(("key", "length"), number_keys(float))
+def test_nan_and_infinity_are_refused_wherever_a_number_is_taken(key, length, value):
+    with pytest.raises(UserError, match=f"configuration: {key} is "):
+        check_with(key, (0.0,) * (length - 1) + (value,) if length else value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seed", 2**32),
+        ("data.image_size", 15),
+        ("data.max_pixels", 0),
+        ("data.max_pixels", 2**30 + 1),
+        ("data.percentiles", (0, 101)),
+        ("data.percentiles", (50, 50)),
+        ("data.window", (10, 10)),
+        ("data.window", (10, 5)),
+        ("data.simulate.train", (0, 5)),
+        ("data.simulate.size", 15),
+        ("data.simulate.proportions", (0, 1, 1)),
+        ("data.simulate.flaw_size", (0.1, 0.6)),
+        ("data.simulate.flaw_size", (0.2, 0.1)),
+        ("data.simulate.flaw_contrast", (0.1, 1.1)),
+        ("data.simulate.flaw_contrast", (0.5, 0.2)),
+        ("data.simulate.photons", 0),
+        ("data.simulate.scatter", 1),
+        ("split.val_size", 0),
+        ("split.test_size", 0),
+        ("split.minority_fraction", 0),
+        ("split.minority_fraction", 1.1),
+        ("features.n_components", 0),
+        ("features.batch_size", 0),
+        ("sampling.n_clusters", 0),
+        ("sampling.proportion", 0),
+        ("sampling.proportion", 1.5),
+        ("sampling.n_subsets", 0),
+        ("loss.label_smoothing", 1),
+        ("training.epochs", 0),
+        ("training.batch_size", 1),
+        ("training.patience", 0),
+        ("training.learning_rate", 0),
+        ("training.augment.rotation", 181),
+        ("training.lr_range.steps", 9),
+        ("sampling.cluster_range", [5, 0]),
+        ("model.unfreeze_every", 0),
+        ("model.unfreeze_parts", 0),
+        ("data.classes", ["a"]),
+        ("training.augment.crop", 0),
+        ("training.augment.shear", 90),
+        ("training.augment.shift", 1),
+        ("training.augment.warp", 0.5),
+        ("training.augment.hue", 0.6),
+        ("training.augment.saturation", 1.1),
+        ("training.augment.brightness", 1),
+        ("training.augment.contrast", 1),
+        ("evaluation.threshold", 1.1),
+        ("evaluation.confidence", 0),
+        ("evaluation.confidence", 1),
+        ("decision.recall", 0),
+        ("decision.recall", 1),
+        ("decision.cost_miss", 0),
+        ("decision.cost_false_call", 0),
+        ("decision.threshold", 1.1),
+        ("decision.defect_rate", 0),
+        ("decision.defect_rate", 1),
+    ],
+)
+def test_values_out_of_range_are_named(key, value):
+    with pytest.raises(UserError, match=f"configuration: {key} is "):
+        check_with(key, value)
+
+
+@pytest.mark.parametrize(
+    ("args", "keys"),
+    [
+        ([], ["data.root"]),
+        (["--data.simulate.enabled=true", "--data.root=x"], ["data.simulate.enabled", "data.root"]),
+        (["--data.simulate.enabled=true", "--data.manifest=x"], ["data.simulate.enabled"]),
+        (
+            ["--data.root=x", "--data.positive=a", "--data.majority=a"],
+            ["data.positive", "data.majority"],
+        ),
+        (
+            ["--data.root=x", "--sampling.baseline=true", "--sampling.strategy=none"],
+            ["sampling.baseline", "strategy"],
+        ),
+        (
+            ["--data.root=x", "--split.val_size=0.6", "--split.test_size=0.5"],
+            ["split.val_size is 0.6", "split.test_size is 0.5", "below 1"],
+        ),
+        (["--data.root=x", "--split.val_size=0.5", "--split.test_size=0.5"], ["their sum"]),
+        (["--data.root=x", "--decision.rule=cost"], ["decision.rule cost needs decision.cost_miss"]),
+        (
+            ["--data.root=x", "--decision.rule=cost", "--decision.cost_miss=9"],
+            ["decision.rule cost needs decision.cost_false_call"],
+        ),
+        (["--data.root=x", "--decision.rule=fixed"], ["decision.rule fixed needs decision.threshold"]),
+        (
+            ["--data.root=x", "--decision.threshold=0.4"],
+            ["decision.threshold", "decision.rule to fixed"],
+        ),
+        (
+            ["--data.root=x", "--decision.rule=f1", "--decision.recall=0.9"],
+            ["decision.recall has no effect", "f1", "recall or assured_recall"],
+        ),
+        (["--data.root=x", "--decision.cost_miss=9"], ["decision.cost_miss", "decision.rule to cost"]),
+        (["--data.root=x", "--decision.size_columns=[]"], ["decision.size_columns is []"]),
+        (
+            ["--data.root=x", "--device.data_parallel=true", "--loss.name=seesaw"],
+            ["device.data_parallel", "loss.name seesaw", "cross_entropy or focal"],
+        ),
+        (
+            ["--data.root=x", "--decision.defect_rate=0.1", "--loss.name=focal"],
+            ["decision.defect_rate", "loss.name focal", "decision.calibration"],
+        ),
+        (
+            ["--data.root=x", "--decision.defect_rate=0.1", "--loss.label_smoothing=0.1"],
+            ["decision.defect_rate", "loss.label_smoothing", "decision.calibration"],
+        ),
+        (
+            ["--data.root=x", "--model.fine_tuning=gradual", "--training.epochs=4"],
+            ["training.epochs is 4", "gradual", "model.unfreeze_every", "model.unfreeze_parts"],
+        ),
+        (
+            ["--data.root=x", "--model.fine_tuning=gradual", "--training.steps=900"],
+            ["gradual goes by epochs", "training.epochs instead of training.steps"],
+        ),
+        (["--data.root=x", "--training.steps=0"], ["training.steps is 0", "at least 1, or null"]),
+        (
+            ["--data.root=x", "--training.lr_range.low=0.1", "--training.lr_range.high=0.1"],
+            ["training.lr_range.low is 0.1", "high is 0.1"],
+        ),
+        (["--data.root=x", "--training.augment.hue=0.1"], ["training.augment.hue", "data.channels 1"]),
+        (["--data.root=x", "--training.augment.saturation=0.1"], ["saturation", "data.channels 1"]),
+    ],
+)
+def test_impossible_combinations_name_their_keys(args, keys):
+    with pytest.raises(UserError, match="configuration: ") as caught:
+        parse_config(args)
+    assert [key for key in keys if key not in str(caught.value)] == []
+
+
+@pytest.mark.parametrize(("given", "value"), [("auto", "auto"), ("7", 7), ("1", 1)])
+def test_the_number_of_groups_is_a_number_or_auto(given, value):
+    assert parse_config(["--data.root=x", f"--sampling.n_clusters={given}"]).sampling.n_clusters == value
+
+
+def test_numbers_of_images_are_no_shares():
+    config = parse_config(["--data.root=x", "--split.val_size=0.6", "--split.test_size=50"])
+    assert (config.split.val_size, config.split.test_size) == (0.6, 50)
+
+
+EFFECTS = [
+    ("--loss.class_weights=[1,2]", "loss.name", "cross_entropy", "weighted_cross_entropy or focal"),
+    ("--loss.class_weights=[1,2]", "loss.name", "seesaw", "weighted_cross_entropy or focal"),
+    ("--loss.label_smoothing=0.1", "loss.name", "focal", "cross_entropy or weighted_cross_entropy"),
+    ("--loss.label_smoothing=0.1", "loss.name", "seesaw", "cross_entropy or weighted_cross_entropy"),
+    *(
+        ("--sampling.draw=covering", "sampling.strategy", strategy, "dpus")
+        for strategy in ("random_under", "random_over", "none")
+    ),
+    ("--model.freeze_layers=3", "model.fine_tuning", "shallow", "deep or gradual"),
+    ("--training.ray_cpus=2", "training.executor", "local", "ray"),
+    ("--device.data_parallel=true", "training.executor", "ray", "local"),
+    *(
+        (option, key, value, other)
+        for option in ("--device.processes=2", "--device.device_id=1")
+        for key, value, other in (
+            ("training.executor", "ray", "local"),
+            ("device.data_parallel", "true", "false"),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("option", "key", "value", "others"), EFFECTS)
+def test_settings_without_effect_are_refused_with_what_they_need(option, key, value, others):
+    with pytest.raises(UserError) as caught:
+        parse_config(["--data.root=x", option, f"--{key}={value}"])
+    given = option[2:].split("=")[0] + (" covering" if "draw" in option else "")
+    assert str(caught.value) == (
+        f"configuration: {given} has no effect with {key} {value}; "
+        f"leave it out, or set {key} to {others}"
+    )
+    for other in others.split(" or "):
+        parse_config(["--data.root=x", option, f"--{key}={other}"])
+
+
+def test_simulate_takes_the_keys_of_its_section():
+    given = parse_simulate(["--output", "here", "--seed", "4", "--train=[9,3]", "--bits=16"])
+    assert given == (SimulateConfig(enabled=True, train=(9, 3), bits=16), "here", 4)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([], "output"),
+        (["--output", "here", "--scater", "0.1"], "--scater"),
+        (["--output", "here", "--size", "big"], "size"),
+        (["--output", "here", "--size", "8"], "size is 8; it must be at least 16"),
+        (["--output", "here", "--enabled", "false"], "--enabled"),
+        (["--output", "here", "--seed", "-1"], "seed is -1"),
+        (["--output", "here", "--bits", "12"], "configuration: bits is 12; it must be 8 or 16$"),
+        (["--output", "here", "--seed", "x"], "configuration: seed is x; it must be int$"),
+        (["--output", "here", "--size", "null"], "configuration: size is None; it must be int$"),
+    ],
+)
+def test_simulate_refuses_what_it_cannot_use(args, message):
+    with pytest.raises(UserError, match=message):
+        parse_simulate(args)
+
+
+def test_plain_values_are_what_json_gives_back():
+    assert plain([(1, 2), SimulateConfig(train=(3, 4))])[0] == [1, 2]
+    assert json.loads(json.dumps(plain(Config()))) == plain(Config())
+
+
+def test_a_small_parser_raises_instead_of_leaving():
+    parser = OneLineParser(description="x")
+    parser.add_argument("--run", required=True)
+    with pytest.raises(UserError, match=r"--run \(--help lists the options\)"):
+        parser.parse_args([])

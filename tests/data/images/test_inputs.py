@@ -1,0 +1,89 @@
+"""What a person types, and the files that are meant."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.images.inputs import expand_paths, read_paths
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Images and other files below the current folder."""
+    for name in ("b.png", "a.JPG", "deep/c.tif", "deep/er/d.png", "notes.txt", "[1].png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "deep/list.csv").write_text("label,path\nx,er/d.png\ny,../b.png\n")
+    (tmp_path / "nothing.csv").write_text("path\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("inputs", "expected"),
+    [
+        (["b.png"], ["b.png"]),
+        (["missing.png"], ["missing.png"]),
+        (["."], ["[1].png", "a.JPG", "b.png", "deep/c.tif", "deep/er/d.png"]),
+        (["deep"], ["deep/c.tif", "deep/er/d.png"]),
+        (["*.png"], ["[1].png", "b.png"]),
+        (["**/*.png"], ["[1].png", "b.png", "deep/er/d.png"]),
+        (["[1].png"], ["[1].png"]),
+        (["[ab].png"], ["b.png"]),
+        (["deep/list.csv"], ["deep/er/d.png", "deep/../b.png"]),
+        (["deep/er", "b.png", "deep", "b.png"], ["deep/er/d.png", "b.png", "deep/c.tif"]),
+    ],
+)
+def test_inputs_are_expanded_in_order_each_file_once(folder, inputs, expected):
+    assert expand_paths(inputs) == [Path(name) for name in expected]
+
+
+@pytest.mark.parametrize("text", ["empty", "*.bmp", "nothing.csv"])
+def test_an_input_without_images_is_named(folder, text):
+    with pytest.raises(UserError) as caught:
+        expand_paths(["b.png", text])
+    assert str(caught.value).startswith(f"{text}: no images there (.png, ")
+
+
+def test_a_csv_that_is_none_is_named(folder):
+    with pytest.raises(UserError, match=r"missing\.csv does not exist"):
+        expand_paths(["missing.csv"])
+
+
+def test_paths_are_read_from_a_csv_as_excel_writes_it(tmp_path):
+    file = tmp_path / "list.csv"
+    file.write_bytes('\ufeffpath,note\r\n"b, c.png",1\r\na.png,2\r\n'.encode())
+    assert read_paths(file) == ["b, c.png", "a.png"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"file\na.png\n", "has no column 'path'"),
+        (b"", "has no column 'path'"),
+        (b"path,note\na.png,1\n,2\n", "line 3 has an empty path"),
+        (b"path\na.png,1\n", "line 2 has more cells than the header"),
+        (b"path\n\xff\xfe.png\n", "is not a CSV table"),
+    ],
+)
+def test_a_csv_without_usable_paths_is_named(tmp_path, content, words):
+    (tmp_path / "list.csv").write_bytes(content)
+    with pytest.raises(UserError, match=f"list.csv {words}"):
+        read_paths(tmp_path / "list.csv")
+
+
+def test_names_that_no_table_can_hold_do_not_stop_the_others(tmp_path):
+    strange, good = tmp_path / os.fsdecode(b"\xff.png"), tmp_path / "a.png"
+    for file in (strange, good):
+        file.write_bytes(b"x")
+    long = f"{tmp_path}/{300 * 'x'}.dcm#3"
+    assert expand_paths([str(tmp_path), long]) == [good, strange, Path(long)]
+
+
+def test_a_frame_of_a_file_whose_name_looks_like_a_pattern(tmp_path):
+    file = tmp_path / "scan[1].tif"
+    file.write_bytes(b"x")
+    assert expand_paths([f"{file}#2"]) == [Path(f"{file}#2")]

@@ -1,0 +1,146 @@
+"""Machine code for our loops: where it comes from, and how one gets out of it."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mindspore_dpus.core.errors import Terminated
+from mindspore_dpus.models.kernels.loops import (
+    depthwise_forward,
+    depthwise_gradients,
+    filter_channels,
+    filter_channels_gradients,
+    normalise,
+    normalise_gradients,
+)
+from mindspore_dpus.models.kernels.machine_code import interruptible
+
+PLANES = np.ones((64, 16, 64, 64), np.float32)
+CHANNELS = PLANES.swapaxes(0, 1).copy()
+ONES, KERNELS = np.ones(16, np.float32), np.ones((16, 1, 3, 3), np.float32)
+CALLS = {
+    normalise: (PLANES, ONES, ONES, 1e-5),
+    normalise_gradients: (PLANES, ONES, ONES, ONES, PLANES),
+    depthwise_forward: (PLANES, KERNELS, 1),
+    depthwise_gradients: (PLANES, KERNELS, PLANES, 1),
+    filter_channels: (CHANNELS, ONES, ONES, 1e-5, KERNELS, 1, ONES, ONES, 1e-5),
+    filter_channels_gradients: (
+        *(CHANNELS, ONES, ONES, KERNELS, 1, ONES, ONES),
+        *(CHANNELS, np.ones((6, 16), np.float32), CHANNELS),
+    ),
+}
+
+
+@pytest.mark.parametrize("kernel", CALLS, ids=lambda kernel: kernel.__name__)
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, Terminated])
+def test_a_signal_that_comes_while_machine_code_runs_is_raised_as_it_is(kernel, interruption):
+    def interrupt(*_) -> None:
+        raise interruption
+
+    def work() -> None:
+        while True:
+            kernel(*CALLS[kernel])
+
+    kernel(*CALLS[kernel])  # compiled before the clock runs
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.002)
+    try:
+        with pytest.raises(KeyboardInterrupt) as raised:
+            work()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert raised.type is interruption
+
+
+def test_another_fault_of_numba_stays_what_it_is():
+    def broken() -> None:
+        raise SystemError("numba") from ValueError("not ours")
+
+    with pytest.raises(SystemError, match="numba"):
+        interruptible(broken)()
+
+
+DIGESTS = """
+import hashlib
+import sys
+import numpy as np
+from mindspore_dpus.models.kernels.install import loops
+
+random = np.random.default_rng(0)
+x = random.standard_normal((4, 16, 12, 12)).astype(np.float32)
+weight = random.standard_normal((4, 1, 3, 3)).astype(np.float32)
+gamma, beta = random.random((2, 4)).astype(np.float32)
+outputs = [*loops.filter_channels(x, gamma, beta, 1e-5, weight, 1, gamma, beta, 1e-5)]
+y, filtered, statistics = outputs
+outputs += loops.filter_channels_gradients(
+    x, gamma, beta, weight, 1, gamma, beta, filtered, statistics, 0.3 * y
+)
+planes = np.ascontiguousarray(x.swapaxes(0, 1))
+y, mean, inverse, _ = loops.normalise(planes, gamma, beta, 1e-5)
+outputs += [y, *loops.normalise_gradients(planes, gamma, mean, inverse, 0.7 * y)]
+y = loops.depthwise_forward(planes, weight, 1)
+outputs += [y, *loops.depthwise_gradients(planes, weight, y, 1)]
+print([hashlib.sha256(output.tobytes()).hexdigest()[:8] for output in outputs])
+print("mindspore" in sys.modules)
+"""
+
+
+def in_a_process_of_its_own(program, cache):
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"NUMBA_CACHE_DIR": str(cache)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_first_start_after_an_installation_computes_the_bits_of_the_later_ones(tmp_path):
+    first, later = (in_a_process_of_its_own(DIGESTS, tmp_path) for _ in range(2))
+    assert len(list(tmp_path.rglob("loops.[!_]*.nbc"))) == 6
+    assert first.stdout == later.stdout
+    assert later.stdout.endswith("False\n")
+    assert not first.stderr
+
+
+NO_OTHER_PROCESS = """
+import sys
+import numpy as np
+from mindspore_dpus.models.kernels.install import loops
+
+sys.executable = {executable!r}
+x = np.ones((1, 1, 3, 3), np.float32)
+print(loops.depthwise_forward(x, x, 1).tolist())
+"""
+
+
+@pytest.mark.parametrize(
+    ("executable", "reason"),
+    [("/bin/false", "exit status 1"), ("/no/such/program", "No such file or directory")],
+)
+def test_where_no_other_process_can_compile_this_one_does_and_says_so(tmp_path, executable, reason):
+    ended = in_a_process_of_its_own(NO_OTHER_PROCESS.format(executable=executable), tmp_path)
+    assert ended.stdout == "[[[[4.0, 6.0, 4.0], [6.0, 9.0, 6.0], [4.0, 6.0, 4.0]]]]\n"
+    assert "depthwise_forward could not be compiled in a process of its own" in ended.stderr
+    assert reason in ended.stderr
+
+
+NO_FOLDER = "from numba.core import caching; caching.CacheImpl._locator_classes = []"
+
+
+@pytest.mark.parametrize(
+    ("variable", "before"), [("NUMBA_DISABLE_JIT", ""), ("NO_FOLDER_TO_WRITE", NO_FOLDER)]
+)
+def test_needs_neither_compiler_nor_folder(tmp_path, monkeypatch, variable, before):
+    """As plain Python, for a debugger; and where nothing can be written."""
+    monkeypatch.setenv(variable, "1")
+    program = before + NO_OTHER_PROCESS.format(executable="/bin/false")
+    ended = in_a_process_of_its_own(program, tmp_path)
+    assert ended.stdout == "[[[[4.0, 6.0, 4.0], [6.0, 9.0, 6.0], [4.0, 6.0, 4.0]]]]\n"
+    assert not ended.stderr
+    assert not list(tmp_path.rglob("*"))

@@ -1,0 +1,277 @@
+"""The product's own work, through the functions that a run calls.
+
+Every function prepares one piece of work; its first argument is an empty folder that it may use.
+MindSpore is imported where it is used: the memory of what does not need it is measured without it.
+"""
+
+import shutil
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+
+from benchmarking.inputs import (
+    LEARNING_RATE,
+    NUM_CLASSES,
+    TrainingWork,
+    castings,
+    feature_vectors,
+    grey_images,
+    layer_kind,
+    training_batch,
+    training_files,
+)
+from benchmarking.runner import Prepared
+from mindspore_dpus.config import AugmentConfig, Config, DeviceConfig, LossConfig, TrainingConfig
+from mindspore_dpus.core.processes import Task, side_by_side
+
+
+def step(
+    folder: Path,
+    backbone: str,
+    batch_size: int,
+    image_size: int,
+    target: str,
+    fast_kernels: bool = True,
+) -> Prepared:
+    """One step of a member's training."""
+    import mindspore as ms
+    from mindspore import Tensor
+
+    from mindspore_dpus.core.device import configure
+    from mindspore_dpus.losses import create_loss
+    from mindspore_dpus.models.factory import create_model
+    from mindspore_dpus.models.freeze import set_train
+    from mindspore_dpus.training.optimizers import create_optimizer
+    from mindspore_dpus.training.step import create_step
+
+    device = configure(DeviceConfig(target=target, fast_kernels=fast_kernels))
+    net = create_model(backbone, NUM_CLASSES, in_channels=1, device=device)
+    optimizer = create_optimizer(net, TrainingConfig(learning_rate=LEARNING_RATE))
+    loss = create_loss(LossConfig(), [batch_size // 2, batch_size - batch_size // 2])
+    train_step = create_step(net, loss, optimizer, device)
+    images, labels = (Tensor(array) for array in training_batch(batch_size, image_size))
+    set_train(net, True)
+
+    def call() -> None:
+        train_step(images, labels)
+        # On CPU every operation is waited for (device.configure), and this is not supported.
+        if device.target != "CPU":
+            ms.runtime.synchronize()
+        device.yield_to_workers()
+
+    return Prepared(call, batch_size)
+
+
+def layers(
+    folder: Path, backbone: str, kind: str, batch_size: int, image_size: int, target: str
+) -> Prepared:
+    """All layers of one kind, forward and back, one after the other: a part of a step."""
+    import mindspore as ms
+    from mindspore import Tensor, ops
+
+    from mindspore_dpus.core.device import configure
+    from mindspore_dpus.models.factory import create_model
+
+    device = configure(DeviceConfig(target=target))
+    net = create_model(backbone, NUM_CLASSES, in_channels=1, device=device)
+    met = met_layers(net, kind, Tensor(training_batch(batch_size, image_size)[0]))
+    net.set_train()
+    back = ops.GradOperation(get_all=True, get_by_list=True, sens_param=True)
+    works = [
+        (back(cell, ms.ParameterTuple(cell.trainable_params())), x.copy(), ops.ones_like(out))
+        for cell, x, out in met
+    ]
+
+    def call() -> None:
+        for work, x, gradient in works:
+            work(x, gradient)
+
+    return Prepared(call, batch_size)
+
+
+def met_layers(net, kind: str, images) -> list[tuple]:
+    """The layers of one kind that a batch meets on its way through a network, each with its input and
+    output. Not in training, where MobileNetV2's blocks run as one (``models.hidden_layers``)."""
+    met = []
+    hooks = [
+        cell.register_forward_hook(lambda cell, inputs, out: met.append((cell, inputs[0], out)))
+        for _, cell in net.cells_and_names()
+        if layer_kind(cell) == kind
+    ]
+    net.set_train(False)
+    net(images)
+    for hook in hooks:
+        hook.remove()
+    return met
+
+
+def features(
+    folder: Path, backbone: str, n_images: int, batch_size: int, image_size: int, target: str
+) -> Prepared:
+    """The features that the majority class is grouped by."""
+    from mindspore_dpus.core.device import configure
+    from mindspore_dpus.features.extract import extract, feature_layer
+    from mindspore_dpus.models.factory import create_model
+
+    device = configure(DeviceConfig(target=target))
+    net = create_model(backbone, NUM_CLASSES, in_channels=1, device=device)
+    layer = feature_layer(net, None)
+    images, rows = grey_images(n_images, image_size), np.arange(n_images)
+    return Prepared(lambda: extract(net, layer, images, rows, batch_size, device), n_images)
+
+
+def fused(
+    folder: Path, backbone: str, members: int, n_images: int, image_size: int, target: str
+) -> Prepared:
+    """The fused output of an ensemble, from prepared images."""
+    from mindspore_dpus.core.device import configure
+    from mindspore_dpus.models.factory import create_model
+    from mindspore_dpus.models.weights import get_state
+    from mindspore_dpus.systems.classification.learn import with_fused
+    from mindspore_dpus.training.checkpoint import save_checkpoint
+    from mindspore_dpus.training.ensemble import Ensemble
+
+    config = Config()
+    config.model.backbone, config.data.channels = backbone, 1
+    device = configure(DeviceConfig(target=target))
+    names = [f"{i:02d}" for i in range(members)]
+    for i, name in enumerate(names):
+        net = create_model(backbone, NUM_CLASSES, in_channels=1, seed=i)
+        save_checkpoint(folder / name / "best.safetensors", get_state(net), {"key": "benchmark"})
+        del net
+    ensemble = Ensemble(config, NUM_CLASSES, names, folder, "benchmark", device)
+    images, rows = grey_images(n_images, image_size), np.arange(n_images)
+    return Prepared(lambda: with_fused(ensemble.predict(images, rows)), n_images)
+
+
+def graph(folder: Path, backbone: str, members: int, n_images: int, image_size: int) -> Prepared:
+    """The same through the exported graph, as on the line's PC: without MindSpore in the process."""
+    from mindspore_dpus.deploy.predictor import OnnxPredictor
+
+    path = folder / "model.onnx"
+    task = Task("export", _export, (path, backbone, members, image_size))
+    for _, error in side_by_side([task], 1, lambda *_: None):
+        if error is not None:
+            raise error
+    predictor, images = OnnxPredictor(path), grey_images(n_images, image_size)
+    size = predictor.batch_size
+
+    def call() -> None:
+        for first in range(0, n_images, size):
+            predictor.predict(images[first : first + size])
+
+    return Prepared(call, n_images)
+
+
+def _export(path: Path, backbone: str, members: int, image_size: int, send: Callable) -> None:
+    from mindspore_dpus.core.device import configure
+    from mindspore_dpus.core.run_folder import file_hash
+    from mindspore_dpus.data.images.preparing import ImageSpec
+    from mindspore_dpus.deploy.bundle import Bundle
+    from mindspore_dpus.export.graph import Members
+    from mindspore_dpus.export.onnx_graph import write_onnx
+    from mindspore_dpus.models.factory import create_model
+
+    configure(DeviceConfig(target="CPU"))
+    nets = {
+        f"{i:02d}": create_model(backbone, NUM_CLASSES, in_channels=1, seed=i) for i in range(members)
+    }
+    spec = ImageSpec(image_size)
+    write_onnx(Members(nets, spec, NUM_CLASSES), path)
+    classes = [str(i) for i in range(NUM_CLASSES)]
+    made = file_hash(path), "onnx", spec, classes, classes[0], 0.5, None, list(nets), {}, {}
+    Bundle(*made).save(path)
+
+
+def cold(folder: Path, n_images: int, image_size: int) -> Prepared:
+    """Image files, twice as large as the network wants them, into the image cache."""
+    from mindspore_dpus.data.cache import build_cache
+    from mindspore_dpus.data.images.preparing import ImageSpec
+
+    root = folder / "castings"
+    files = castings(root, n_images, 2 * image_size)
+    cache = folder / "cache"
+
+    def call() -> None:
+        shutil.rmtree(cache, ignore_errors=True)
+        build_cache(files, root, ImageSpec(image_size), cache, folder / "unreadable.csv")
+
+    return Prepared(call, n_images)
+
+
+def cached(folder: Path, n_images: int, batch_size: int, image_size: int) -> Prepared:
+    """An epoch's batches from the image cache."""
+    from mindspore_dpus.data.loader import batches, training_source
+    from mindspore_dpus.data.shards import fill_shards, open_shards
+
+    made = grey_images(n_images, image_size)
+    fill_shards(folder / "cache", n_images, n_images, made.__getitem__)
+    images = open_shards(folder / "cache")
+    rows, labels = np.arange(n_images), np.zeros(n_images, np.int32)
+
+    def call() -> None:
+        source = training_source(images, rows, labels, batch_size, AugmentConfig(), [0])
+        for _ in batches(source):
+            pass
+
+    return Prepared(call, n_images // batch_size * batch_size)
+
+
+def sampler(folder: Path, samples: int) -> Prepared:
+    """Groups and subsets of so many majority samples."""
+    from mindspore_dpus.sampling import DistributionPreservingUnderSampler
+
+    vectors, labels = feature_vectors(samples)
+
+    def call() -> None:
+        DistributionPreservingUnderSampler(random_state=0).fit_resample(vectors, labels)
+
+    # Nothing is compiled, and at a million samples a call takes minutes.
+    return Prepared(call, samples, warm_up=1)
+
+
+def training(folder: Path, backbone: str, image_size: int, target: str) -> Prepared:
+    """A whole run: from files to metrics, and the report."""
+    work = TrainingWork(backbone, image_size)
+    config = Config()
+    config.data.root = str(training_files(folder / "castings", work))
+    config.data.image_size, config.data.channels = image_size, 1
+    config.features.pretrained = config.model.pretrained = None
+    config.features.n_components = work.n_components
+    config.sampling.n_clusters, config.sampling.n_subsets = work.n_clusters, work.n_subsets
+    config.model.backbone = backbone
+    config.training.epochs, config.training.batch_size = work.epochs, work.batch_size
+    config.training.learning_rate = work.learning_rate
+    # The peer has no intervals.
+    config.evaluation.n_bootstrap = 0
+    config.device.target = target
+    return _run(folder, config, work.presented)
+
+
+def run(folder: Path, config: str, target: str) -> Prepared:
+    """Whatever a configuration file says, from its data to the report."""
+    from mindspore_dpus.core.configuration import load_config
+
+    loaded = load_config(Path(config))
+    loaded.device.target = target
+    return _run(folder, loaded, 1)
+
+
+def _run(folder: Path, config: Config, items: int) -> Prepared:
+    from mindspore_dpus.core.processes import available_cpus
+    from mindspore_dpus.systems.classification.system import train
+
+    numbers = count()
+    members = config.sampling.n_subsets + config.sampling.baseline
+    on_cpu = config.device.target in ("auto", "CPU")
+    children = min(len(available_cpus()), members) if on_cpu else 0
+
+    def call() -> None:
+        # Another folder, and another cache, each time: nothing is there already.
+        own = folder / f"runs-{next(numbers)}"
+        config.output, config.data.cache_dir = str(own / "run"), None
+        train(config, report=lambda line: None)
+
+    return Prepared(call, items, warm_up=0, children=children)

@@ -1,0 +1,204 @@
+"""What is measured: the parts of the benchmark, their lines, and ratios between lines."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarking.inputs import FORWARD_BATCH
+from benchmarking.results import IMAGES_PER_SECOND, SECONDS
+from benchmarking.runner import Work
+
+BACKBONES = ("resnet18", "mobilenet_v2")
+KINDS = {
+    "resnet18": ("convolutions", "norms"),
+    "mobilenet_v2": ("convolutions", "depthwise", "norms"),
+}
+MEMBERS = 5
+# A whole forward batch, so that the last one is no smaller than the others.
+FORWARD_IMAGES = 2 * FORWARD_BATCH
+COLD_IMAGES = 64
+# So many that starting the pipeline, once an epoch, weighs as little as in an epoch.
+CACHED_IMAGES = 1024
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user chose.
+
+    Args:
+        image_size: height and width in pixels.
+        batch_size: images in a training step.
+        samples: majority samples of each sampler line.
+        target: the device (``device.target``).
+        with_torch: whether the same work is done in torch.
+        with_onnx: whether a graph can be exported and run.
+    """
+
+    image_size: int
+    batch_size: int
+    samples: tuple[int, ...]
+    target: str
+    with_torch: bool
+    with_onnx: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table before it is measured.
+
+    Args:
+        part: the part that it belongs to.
+        name: what it says.
+        unit: of its numbers.
+        ours: the product's work.
+        torch: torch's, or None.
+    """
+
+    part: str
+    name: str
+    unit: str
+    ours: Work
+    torch: Work | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The speed of one of our pieces of work as a multiple of another's."""
+
+    name: str
+    ours: Work
+    than: Work
+
+
+def _row(
+    part: str,
+    name: str,
+    settings: Settings,
+    function: str,
+    options: dict,
+    own: dict | None = None,
+    processes: int = 1,
+) -> Row:
+    """A line in images/s; ``own`` are options that torch does not have."""
+    ours = Work("ours", function, tuple((options | (own or {})).items()), processes)
+    torch = Work("torch", function, tuple(options.items()), processes) if settings.with_torch else None
+    return Row(part, name, IMAGES_PER_SECOND, ours, torch)
+
+
+def _step_row(part: str, name: str, backbone: str, s: Settings, processes: int = 1, **own) -> Row:
+    options = {"backbone": backbone, "batch_size": s.batch_size, "image_size": s.image_size}
+    return _row(part, name, s, "step", options, {"target": s.target} | own, processes)
+
+
+def _step(s: Settings) -> tuple[list[Row], list[Comparison]]:
+    rows = [_step_row("step", f"training step, {name}", name, s) for name in BACKBONES]
+    slow = [
+        _step_row("step", f"training step, {name}, plain", name, s, fast_kernels=False)
+        for name in BACKBONES
+    ]
+    return rows + slow, [
+        Comparison(f"fast_kernels / plain, {name}", fast.ours, plain.ours)
+        for name, fast, plain in zip(BACKBONES, rows, slow, strict=True)
+    ]
+
+
+def _layers(s: Settings) -> tuple[list[Row], list[Comparison]]:
+    rows = []
+    for backbone, kinds in KINDS.items():
+        for kind in kinds:
+            options = {"backbone": backbone, "kind": kind, "batch_size": s.batch_size}
+            options |= {"image_size": s.image_size}
+            own = {"target": s.target}
+            rows.append(_row("layers", f"{kind} of a step, {backbone}", s, "layers", options, own))
+    return rows, []
+
+
+def _extract(s: Settings) -> tuple[list[Row], list[Comparison]]:
+    options = {"backbone": "resnet18", "n_images": FORWARD_IMAGES, "batch_size": FORWARD_BATCH}
+    options |= {"image_size": s.image_size}
+    return [_row("extract", "features, resnet18", s, "features", options, {"target": s.target})], []
+
+
+def _fuse(s: Settings) -> tuple[list[Row], list[Comparison]]:
+    options = {"backbone": "mobilenet_v2", "members": MEMBERS, "n_images": FORWARD_IMAGES}
+    options |= {"image_size": s.image_size}
+    name = f"fused prediction, {MEMBERS} x mobilenet_v2"
+    row = _row("fuse", name, s, "fused", options, {"target": s.target})
+    if not s.with_onnx:
+        return [row], []
+    graph = Work("ours", "graph", tuple(options.items()))
+    exported = Row("fuse", f"{name}, exported", IMAGES_PER_SECOND, graph, row.torch)
+    return [row, exported], [Comparison("exported graph / MindSpore", graph, row.ours)]
+
+
+def _input(s: Settings) -> tuple[list[Row], list[Comparison]]:
+    cold = Work("ours", "cold", (("n_images", COLD_IMAGES), ("image_size", s.image_size)))
+    # torch has no decoder of its own here: both sides would measure OpenCV.
+    cold_row = Row("input", "input, cold (files)", IMAGES_PER_SECOND, cold)
+    options = {"n_images": max(CACHED_IMAGES, s.batch_size), "batch_size": s.batch_size}
+    options |= {"image_size": s.image_size}
+    cached_row = _row("input", "input, cached", s, "cached", options)
+    consumer = _step_row("input", "", "mobilenet_v2", s).ours
+    step = "training step, mobilenet_v2"
+    return [cold_row, cached_row], [
+        Comparison(f"input, cold / {step}", cold, consumer),
+        Comparison(f"input, cached / {step}", cached_row.ours, consumer),
+    ]
+
+
+def _sampler(s: Settings) -> tuple[list[Row], list[Comparison]]:
+    return [
+        Row("sampler", f"sampler, {n} samples", SECONDS, Work("ours", "sampler", (("samples", n),)))
+        for n in s.samples
+    ], []
+
+
+def _members(s: Settings) -> tuple[list[Row], list[Comparison]]:
+    rows, comparisons = [], []
+    for name in BACKBONES:
+        turn = _step_row("members", f"members in turn, {name}", name, s)
+        beside = _step_row("members", f"2 members side by side, {name}", name, s, processes=2)
+        rows += [turn, beside]
+        comparisons.append(Comparison(f"side by side / in turn, {name}", beside.ours, turn.ours))
+    return rows, comparisons
+
+
+def _train(s: Settings) -> tuple[list[Row], list[Comparison]]:
+    rows = []
+    for name in BACKBONES:
+        options = {"backbone": name, "image_size": s.image_size}
+        row = _row("train", f"whole training, 3 x {name}", s, "training", options, {"target": s.target})
+        rows.append(row)
+    return rows, []
+
+
+def _quickstart(s: Settings) -> tuple[list[Row], list[Comparison]]:
+    config = str(Path(__file__).parents[2] / "configs" / "quickstart.yaml")
+    work = Work("ours", "run", (("config", config), ("target", s.target)), calls=1)
+    return [Row("quickstart", "the whole quickstart", SECONDS, work)], []
+
+
+PARTS: dict[str, Callable[[Settings], tuple[list[Row], list[Comparison]]]] = {
+    "step": _step,
+    "layers": _layers,
+    "extract": _extract,
+    "fuse": _fuse,
+    "input": _input,
+    "sampler": _sampler,
+    "members": _members,
+    "train": _train,
+    "quickstart": _quickstart,
+}
+
+
+def plan(parts: list[str], settings: Settings) -> tuple[list[Row], list[Comparison]]:
+    """The lines of these parts, and ratios between them, in the order of ``PARTS``."""
+    chosen = [PARTS[name](settings) for name in PARTS if name in parts]
+    return [row for rows, _ in chosen for row in rows], [c for _, some in chosen for c in some]
+
+
+def all_work(rows: list[Row], comparisons: list[Comparison]) -> list[Work]:
+    """Every piece of work, each once, ours and torch's in turn."""
+    works = [work for row in rows for work in (row.ours, row.torch) if work is not None]
+    works += [work for one in comparisons for work in (one.ours, one.than)]
+    return list(dict.fromkeys(works))

@@ -1,0 +1,162 @@
+"""Each piece of work in processes of its own: their memory and their libraries' threads are theirs.
+
+What a process imports before it is measured counts as its memory: no MindSpore and no torch here.
+"""
+
+import importlib
+import importlib.util
+import resource
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarking.results import Sample, deal
+from mindspore_dpus.core.processes import Task, side_by_side
+
+MODULES = {
+    "ours": "benchmarking.ours",
+    "torch": "benchmarking.torch_peer",
+}
+# A busy neighbour or a warm processor then meets both sides, not one of them.
+ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class Work:
+    """A piece of work to measure; equal ones are measured once.
+
+    Args:
+        side: ``ours`` or ``torch``.
+        name: of the function in that side's module which prepares it.
+        options: that function's keyword arguments.
+        processes: how many do it side by side.
+        calls: at most so many are measured: what takes minutes needs no median.
+    """
+
+    side: str
+    name: str
+    options: tuple[tuple[str, object], ...]
+    processes: int = 1
+    calls: int | None = None
+
+    def __str__(self) -> str:
+        options = " ".join(f"{key}={value}" for key, value in self.options)
+        together = f" x {self.processes} processes" if self.processes > 1 else ""
+        return f"{self.side}: {self.name} {options}{together}"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Work that is ready to be measured.
+
+    Args:
+        call: does it once, and returns when it is done.
+        items: images (or vectors) that a call works on.
+        warm_up: calls before the first one that counts. They compile kernels and fill memory pools.
+        children: processes that a call starts side by side: their memory counts.
+    """
+
+    call: Callable[[], None]
+    items: int
+    warm_up: int = 2
+    children: int = 0
+
+
+def installed(*packages: str) -> bool:
+    """Whether all of them are there. Does not import them."""
+    return all(importlib.util.find_spec(name) is not None for name in packages)
+
+
+def measure(
+    works: Iterable[Work], repeats: int, report: Callable[[str], None]
+) -> dict[Work, list[list[Sample]]]:
+    """Measure every piece of work, one after the other, in two rounds.
+
+    Args:
+        works: in the order in which they are measured in each round; equal ones are measured once.
+        repeats: calls that count, of each piece of work in all rounds together.
+        report: called with a line before each measurement.
+
+    Returns:
+        For each piece of work and each round, what its processes measured.
+
+    Raises:
+        UserError: a process was killed, or the device cannot be used.
+    """
+    samples: dict[Work, list[list[Sample]]] = {work: [] for work in works}
+    shares = {work: deal(min(repeats, work.calls or repeats), ROUNDS) for work in samples}
+    for i in range(ROUNDS):
+        for work, rounds in samples.items():
+            if i < len(shares[work]):
+                report(f"round {i + 1}/{len(shares[work])}, {work}")
+                rounds.append(_measure_apart(work, shares[work][i]))
+    return samples
+
+
+def _measure_apart(work: Work, repeats: int) -> list[Sample]:
+    with TemporaryDirectory(prefix="benchmark-") as folder:
+        return run_apart(
+            [
+                Task(str(work), _measure_here, (work, repeats, Path(folder), i))
+                for i in range(work.processes)
+            ]
+        )
+
+
+def run_apart(tasks: list[Task]) -> list:
+    """Run tasks side by side, each in a process of its own; what each of them sent last.
+
+    When it returns or raises, none of them runs any more.
+
+    Raises:
+        UserError: a process was killed, or the device cannot be used.
+    """
+    sent: dict[int, object] = {}
+    with closing(side_by_side(tasks, len(tasks), sent.__setitem__)) as ended:
+        for _, error in ended:
+            if error is not None:
+                raise error
+    return [sent[i] for i in range(len(tasks))]
+
+
+def _measure_here(
+    work: Work, repeats: int, folder: Path, place: int, send: Callable[[Sample], None]
+) -> None:
+    """In the process that is measured."""
+    own = folder / str(place)
+    own.mkdir()
+    prepare = getattr(importlib.import_module(MODULES[work.side]), work.name)
+    prepared = prepare(own, **dict(work.options))
+    for _ in range(prepared.warm_up):
+        prepared.call()
+    # Side by side means all at once: none begins while another still imports or warms up.
+    (own / "ready").touch()
+    while len(list(folder.glob("*/ready"))) < work.processes:
+        time.sleep(0.01)
+    seconds = tuple(timed(prepared.call) for _ in range(repeats))
+    memory = peak_memory_mb()
+    if prepared.children:
+        # The largest one that has ended, taken for each.
+        largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+        memory += prepared.children * largest
+    send(Sample(prepared.items, seconds, memory))
+
+
+def timed(call: Callable[[], None]) -> float:
+    """Seconds that a call takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def peak_memory_mb() -> int:
+    """The most memory that this process ever held."""
+    # Not ru_maxrss where the kernel says better: across the start of a new program Linux keeps the
+    # parent's, so that of a small process would be that of whoever started it.
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) // 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
