@@ -6,15 +6,14 @@ import subprocess
 
 import pytest
 
-from mindspore_dpus.config import SimulateConfig
-from mindspore_dpus.data.simulate.radiographs import simulate
+from mindspore_dpus.data.simulate.radiographs import RadiographSettings, simulate
 
 
 @pytest.fixture(scope="session")
 def castings(tmp_path_factory):
     """A folder of 56 simulated radiographs, 32 x 32 pixels, 8 bits, with its manifest.csv."""
     folder = tmp_path_factory.mktemp("castings")
-    config = SimulateConfig(enabled=True, train=(24, 8), val=(6, 6), test=(6, 6), size=32)
+    config = RadiographSettings(enabled=True, train=(24, 8), val=(6, 6), test=(6, 6), size=32)
     simulate(config, folder, random_state=0)
     return folder
 

@@ -20,8 +20,8 @@ from benchmarking.runner import installed, measure
 
 from mindspore_dpus.cli.options import TARGETS, OneLineParser
 from mindspore_dpus.core.errors import UserError, one_line_errors
+from mindspore_dpus.core.files import versions, write_json
 from mindspore_dpus.core.processes import available_cpus
-from mindspore_dpus.core.run_folder import versions, write_json
 
 PACKAGES = ("mindspore", "torch", "onnxruntime", "numpy", "numba", "scikit-learn", "opencv-python")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.processes import ProcessDied, Task, apart, available_cpus
+from mindspore_dpus.core.processes import ProcessDied, Work, apart, available_cpus
 
 # MindSpore's generated protobuf files are too old for the C implementation that Ray loads.
 VARIABLES = {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"}
@@ -106,7 +106,7 @@ def disconnect() -> None:
 
 
 def on_cluster(
-    tasks: list[Task], address: str, needs: Needs, on_message: Callable[[int, object], None]
+    tasks: list[Work], address: str, needs: Needs, on_message: Callable[[int, object], None]
 ) -> Iterator[tuple[int, Exception | None]]:
     """Run every task in a process of its own on some machine of a Ray cluster, as many as fit at a time.
 

@@ -1,20 +1,23 @@
-"""From YAML files and command-line options to a checked ``Config``, and back to YAML."""
+"""From YAML files and command-line options to the configuration of a system, and back to YAML.
+
+What a configuration is made of is said by its dataclass (``core.settings``); this fills it.
+"""
 
 import dataclasses
 import functools
-import re
-import types
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import jsonargparse
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser
 
-from mindspore_dpus.checks import check_config
-from mindspore_dpus.config import AuditConfig, Config, DataConfig, SimulateConfig
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.settings import plain
+
+Section = TypeVar("Section")
 
 # Nothing is imported because a value names it: importing runs code, and no key of ours takes a class.
 jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True, import_path_denylist=["*"])
@@ -25,7 +28,6 @@ OPENING = (
     *(yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken),
 )
 CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
-SECTIONS = {f.name for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.type)}
 _load_yaml = jsonargparse.get_loader("yaml")
 
 
@@ -41,21 +43,54 @@ def _load_bounded(text: str) -> object:
             raise yaml.YAMLError("aliases (*name) are not read: write the value out")
         depth += isinstance(token, OPENING) - isinstance(token, CLOSING)
         if depth > MAX_DEPTH:
-            raise yaml.YAMLError("a value is nested too deeply; no key has more than two levels")
-    values = _load_yaml(text)
-    for name in SECTIONS & set(values) if isinstance(values, dict) else ():
-        # A later option of that section would wipe it out without a word.
-        if values[name] is not None and not isinstance(values[name], dict):
-            raise yaml.YAMLError(f"{name} is {values[name]!r}; it must be a table of keys")
-    return values
+            raise yaml.YAMLError("a value is nested too deeply; no key has more than three levels")
+    return _load_yaml(text)
 
 
 jsonargparse.set_loader("yaml", _load_bounded, (yaml.YAMLError,))
 
 
+def named_system(args: Sequence[str]) -> str | None:
+    """The system that the options, or a file among them, name: the last one counts.
+
+    Args:
+        args: options of a command line; only ``--system`` and ``--config`` are looked at.
+
+    Raises:
+        UserError: a file that cannot be read, or is not YAML.
+    """
+    named, files = None, []
+    for i, arg in enumerate(args):
+        name, equals, value = arg.partition("=")
+        if not equals:
+            value = args[i + 1] if i + 1 < len(args) else ""
+        if name == "--system":
+            named = value
+        elif name == "--config" and value:
+            files.append(Path(value))
+    for file in files:
+        found = _read(file)
+        if named is None and isinstance(found, dict) and isinstance(found.get("system"), str):
+            named = found["system"]
+    return named
+
+
+def _read(path: Path) -> object:
+    try:
+        return _load_bounded(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"configuration: {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"configuration: {path} is not text") from None
+    except RecursionError:
+        raise UserError(f"configuration: {path}: a value is nested too deeply") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f"configuration: {path} is not YAML: {error}") from None
+
+
 @functools.lru_cache
-def config_parser(description: str | None = None) -> ArgumentParser:
-    """A parser with one option for each key of ``Config``, and ``--config FILE``.
+def config_parser(kind: type, description: str | None = None) -> ArgumentParser:
+    """A parser with one option for each key of a configuration, and ``--config FILE``.
 
     Made once: to read all docstrings takes twice as long as to parse, and grids parse hundreds of times.
     """
@@ -65,173 +100,105 @@ def config_parser(description: str | None = None) -> ArgumentParser:
         action=ActionConfigFile,
         help="YAML file with any of the keys. What comes later wins: give it first.",
     )
-    parser.add_class_arguments(Config)
+    parser.add_class_arguments(kind)
     return parser
 
 
-def parse_config(args: Sequence[str] | None = None, description: str | None = None) -> Config:
+def parse(kind: type[Section], args: Sequence[str] | None, description: str | None = None) -> Section:
     """Read a configuration from the command line.
 
     Args:
-        args: the options; default: ``sys.argv[1:]``.
+        kind: its dataclass.
+        args: the options; None: ``sys.argv[1:]``.
         description: first line of ``--help``.
 
-    Returns:
-        The checked configuration.
-
     Raises:
-        UserError: an unknown key, a wrong type, an unreadable file, an impossible combination.
+        UserError: an unknown key, a wrong type, an unreadable file.
     """
-    parser = config_parser(description)
-    return _build(parser, lambda: parser.parse_args(args))
+    parser = config_parser(kind, description)
+    return _build(kind, parser, lambda: parser.parse_args(args))
 
 
-def load_config(path: Path) -> Config:
-    """Read the ``config.yaml`` of a run folder.
+def parse_file(kind: type[Section], path: Path) -> Section:
+    """Read a configuration from a file.
 
     Raises:
         UserError: the file is missing, is not YAML, or has unknown keys or wrong types.
     """
-    parser = config_parser()
-    return _build(parser, lambda: parser.parse_path(path))
+    parser = config_parser(kind)
+    return _build(kind, parser, lambda: parser.parse_path(path))
 
 
-def parse_simulate(
-    args: Sequence[str] | None = None, description: str | None = None
-) -> tuple[SimulateConfig, str, int]:
-    """Read what ``tools/simulate.py`` is told.
+def parse_sections(
+    sections: dict[str, type],
+    args: Sequence[str] | None,
+    description: str | None = None,
+    options: dict[str, tuple[type, object, str]] | None = None,
+    skip: dict[str, set[str]] | None = None,
+) -> jsonargparse.Namespace:
+    """Read some sections, for a command that needs no whole configuration.
 
-    Returns:
-        The checked keys of ``data.simulate``, the output folder, the seed.
-
-    Raises:
-        UserError: an unknown key, a wrong type, a value out of range.
-    """
-    parser = ArgumentParser(description=description, exit_on_error=False, allow_abbrev=False)
-    parser.add_argument("--output", type=str, required=True, help="Folder to write to.")
-    parser.add_argument("--seed", type=int, default=0, help="Equal seeds give equal files.")
-    parser.add_class_arguments(SimulateConfig, skip={"enabled"})
-    kinds = {"output": str, "seed": int} | typing.get_type_hints(SimulateConfig)
-    values = _parsed(parser, lambda: parser.parse_args(args), kinds)
-    names = [f.name for f in dataclasses.fields(SimulateConfig) if f.name != "enabled"]
-    simulate = SimulateConfig(enabled=True, **{name: values[name] for name in names})
-    config = Config(seed=values["seed"])
-    config.data.simulate = simulate
-    check_config(config)
-    return simulate, values["output"], values["seed"]
-
-
-def parse_audit(
-    args: Sequence[str] | None = None, description: str | None = None
-) -> tuple[DataConfig, AuditConfig, str | None]:
-    """Read what ``tools/audit.py`` is told.
+    Args:
+        sections: prefix (may be empty) -> dataclass.
+        args: the options; None: ``sys.argv[1:]``.
+        description: first line of ``--help``.
+        options: further ones: name -> type, default (``...``: required), help.
+        skip: prefix -> keys that are no options.
 
     Returns:
-        The checked sections ``data`` and ``audit``, and the output folder (or None).
+        The options by their names, and each section under its prefix, or for an empty prefix its keys.
 
     Raises:
-        UserError: an unknown key, a wrong type, a value out of range.
+        UserError: an unknown key or a wrong type.
     """
     parser = ArgumentParser(description=description, exit_on_error=False, allow_abbrev=False)
-    parser.add_argument("--output", type=str | None, default=None, help="Folder for audit.csv.")
-    parser.add_class_arguments(DataConfig, "data", skip={"simulate"})
-    parser.add_class_arguments(AuditConfig, "audit", skip={"enabled"})
-    kinds = {"output": str | None, "data": DataConfig, "audit": AuditConfig}
-    values = _parsed(parser, lambda: parser.parse_args(args), kinds)
-    check_config(Config(data=values["data"], audit=values["audit"]))
-    return values["data"], values["audit"], values["output"]
+    for name, (kind, default, text) in (options or {}).items():
+        more = {"required": True} if default is ... else {"default": default}
+        parser.add_argument(f"--{name}", type=kind, help=text, **more)
+    for prefix, kind in sections.items():
+        skipped = (skip or {}).get(prefix, set())
+        parser.add_class_arguments(kind, prefix or None, skip=skipped)
+    values = _one_line(lambda: parser.parse_args(args))
+    return _one_line(lambda: parser.instantiate(values))
 
 
-def _build(parser: ArgumentParser, parse: Callable) -> Config:
-    values = _parsed(parser, parse, typing.get_type_hints(Config))
-    config = Config(**{f.name: values[f.name] for f in dataclasses.fields(Config)})
-    check_config(config)
-    return config
+def _build(kind: type[Section], parser: ArgumentParser, read: Callable) -> Section:
+    values = _one_line(read)
+    _check_sections(values, kind)
+    values = _one_line(lambda: parser.instantiate(values))
+    return kind(**{f.name: values[f.name] for f in dataclasses.fields(kind)})
 
 
-def _parsed(parser: ArgumentParser, parse: Callable, kinds: dict[str, type]) -> jsonargparse.Namespace:
+def _one_line(read: Callable) -> typing.Any:
+    """What the parser says is wrong, unchanged but on one line."""
     try:
-        values = parse()
-        _check_sections(values, kinds)
-        return parser.instantiate(values)
+        return read()
     except UnicodeDecodeError:
         raise UserError("configuration: the file given with --config is not text") from None
     except RecursionError:
-        raise UserError(
-            "configuration: a value is nested too deeply; no key has more than two levels"
-        ) from None
+        raise UserError("configuration: a value is nested too deeply") from None
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        raise UserError(f"configuration: {_in_our_words(str(error), kinds)}") from None
+        raise UserError(
+            f"configuration: {' '.join(str(error).split())} (--help lists every key)"
+        ) from None
 
 
-def _in_our_words(message: str, kinds: dict[str, type]) -> str:
-    """The parser's message on a value of a wrong type, as we say it; another message on one line."""
-    keys = re.findall(r'Parser key "([^"]+)":', message)
-    value = re.search(r".*(?:Got|Given) value: (.*)", message, re.DOTALL)
-    kind = _kind_of(keys[-1], kinds) if keys else None
-    if value is None or kind is None:
-        return f"{' '.join(message.split())} (--help lists every key)"
-    return f"{keys[-1]} is {' '.join(value[1].split()) or 'empty'}; it must be {_describe(kind)}"
-
-
-def _kind_of(key: str, kinds: dict[str, type]) -> object:
-    """The type of a key such as ``data.bits``; None where there is no such key."""
-    *sections, name = key.split(".")
-    for section in sections:
-        if not dataclasses.is_dataclass(kinds.get(section)):
-            return None
-        kinds = typing.get_type_hints(kinds[section])
-    return kinds.get(name)
-
-
-def _describe(kind: object) -> str:
-    """A type in words: ``float or auto``."""
-    *names, last = _names(kind)
-    return f"{', '.join(names)} or {last}" if names else last
-
-
-def _names(kind: object) -> list[str]:
-    """What a type allows, alternative by alternative."""
-    args = typing.get_args(kind)
-    match typing.get_origin(kind):
-        case typing.Literal:
-            return [str(value) for value in args]
-        case typing.Union | types.UnionType:
-            return [name for part in args for name in _names(part)]
-        case origin if origin is tuple:
-            return [f"[{', '.join(_describe(part) for part in args)}]"]
-        case origin if origin is list:
-            return [f"[{_describe(args[0])}, ...]"]
-    # Text without quotes is a number to YAML where it looks like one.
-    in_words = {bool: ["true", "false"], str: ["text in quotes"], type(None): ["null"]}
-    return in_words.get(kind) or [getattr(kind, "__name__", str(kind))]
-
-
-def _check_sections(values: jsonargparse.Namespace, kinds: dict[str, type], prefix: str = "") -> None:
+def _check_sections(values: jsonargparse.Namespace, kind: type, prefix: str = "") -> None:
     """Refuse what the parser lets pass: a value for a section, and null where it has no sense."""
-    for name, kind in kinds.items():
+    for name, part in typing.get_type_hints(kind).items():
         if name not in values:
             continue
         value = values[name]
-        if dataclasses.is_dataclass(kind):
+        if dataclasses.is_dataclass(part):
             if not isinstance(value, jsonargparse.Namespace):
                 raise UserError(
                     f"configuration: {prefix}{name} is {value!r}; it must be a section of keys"
                 )
-            _check_sections(value, typing.get_type_hints(kind), f"{prefix}{name}.")
-        elif value is None and type(None) not in typing.get_args(kind):
+            _check_sections(value, part, f"{prefix}{name}.")
+        elif value is None and type(None) not in typing.get_args(part):
             raise UserError(f"configuration: {prefix}{name} is null; it needs a value")
 
 
-def dump_config(config: Config) -> str:
+def dump_config(config: object) -> str:
     """The configuration as YAML, every key written out."""
     return yaml.safe_dump(plain(config), sort_keys=False)
-
-
-def plain(value: object) -> object:
-    """Dataclasses and tuples as dicts and lists, for YAML and JSON."""
-    if dataclasses.is_dataclass(value):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return value

@@ -14,7 +14,7 @@ from mindspore import communication
 from mindspore.communication import GlobalComm
 from packaging.version import Version
 
-from mindspore_dpus.config import DeviceConfig
+from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.processes import available_cpus
 
@@ -67,7 +67,7 @@ class Device:
                 pass
 
 
-def configure(config: DeviceConfig) -> Device:
+def configure(config: DeviceSettings) -> Device:
     """Choose and set up the device; call once, before the first tensor.
 
     Args:

@@ -23,7 +23,7 @@ QUEUED = 4096
 
 
 @dataclass(frozen=True)
-class Task:
+class Work:
     """A call for another process.
 
     Args:
@@ -76,7 +76,7 @@ def in_threads(function: Callable, items: Iterable) -> Iterator:
 
 
 def side_by_side(
-    tasks: list[Task], n_processes: int, on_message: Callable[[int, object], None]
+    tasks: list[Work], n_processes: int, on_message: Callable[[int, object], None]
 ) -> Iterator[tuple[int, Exception | None]]:
     """Run every task in a process of its own, ``n_processes`` at a time.
 
@@ -125,7 +125,7 @@ def apart(name: str, call: bytes, cpus: list[int]) -> Iterator[tuple[bool, objec
 
     Args:
         name: of the task.
-        call: ``Task.call()``.
+        call: ``Work.call()``.
         cpus: cores of this machine.
 
     Yields:

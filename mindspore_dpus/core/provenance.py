@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from mindspore_dpus import __version__
+from mindspore_dpus.core.files import file_hash, versions
 from mindspore_dpus.core.processes import available_cpus
-from mindspore_dpus.core.run_folder import file_hash, versions
 
 PACKAGE = Path(__file__).parent
 PACKAGES = (

@@ -2,7 +2,6 @@
 
 import math
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,31 +9,30 @@ import pandas as pd
 
 from mindspore_dpus.core.bars import bar
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.files import digest
 from mindspore_dpus.core.processes import in_threads
-from mindspore_dpus.core.run_folder import digest
-from mindspore_dpus.data.images.decoded import ImageError
-from mindspore_dpus.data.images.preparing import ImageSpec, load_prepared
-from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.core.settings import results
+from mindspore_dpus.core.tables import write_table
+from mindspore_dpus.data.reader import Reader
 from mindspore_dpus.data.shards import fill_shards, is_filled
 
 # Bytes of a file: what is in memory before it is written, and what a killed process decodes again.
 PART = 2**27
 
 
-def cache_path(cache_dir: Path, data_fingerprint: str, spec: ImageSpec) -> Path:
-    """The folder of these images prepared in this way."""
-    keys = {key: value for key, value in asdict(spec).items() if key != "max_pixels"}
-    return cache_dir / f"images-{digest(data_fingerprint, keys)}"
+def cache_path(cache_dir: Path, data_fingerprint: str, reader: Reader) -> Path:
+    """The folder of these samples read in this way."""
+    return cache_dir / f"samples-{digest(data_fingerprint, type(reader).__name__, results(reader))}"
 
 
-def build_cache(table: pd.DataFrame, root: Path, spec: ImageSpec, path: Path, unreadable: Path) -> None:
+def build_cache(table: pd.DataFrame, root: Path, reader: Reader, path: Path, unreadable: Path) -> None:
     """Decode and prepare every image of the table into ``path``, unless they are there.
 
     Args:
         table: the sample table; row i becomes entry i.
         root: the data root.
-        spec: how an image is prepared.
-        path: the folder of the array, (N, size, size, channels) uint8 or uint16.
+        reader: how a sample becomes an array.
+        path: the folder of the array, (N, *reader.shape).
         unreadable: where a table of images that cannot be read (path, error) is left.
 
     Raises:
@@ -47,12 +45,12 @@ def build_cache(table: pd.DataFrame, root: Path, spec: ImageSpec, path: Path, un
     errors = []
 
     def decode(rows: np.ndarray) -> np.ndarray | None:
-        images = np.empty((len(rows), *spec.shape), spec.dtype)
+        images = np.empty((len(rows), *reader.shape), reader.dtype)
 
         def load(i: int) -> str | None:
             try:
-                images[i] = load_prepared(root / names[rows[i]], spec)
-            except ImageError as error:
+                images[i] = reader.load(root / names[rows[i]])
+            except UserError as error:
                 return str(error)
             return None
 
@@ -61,7 +59,7 @@ def build_cache(table: pd.DataFrame, root: Path, spec: ImageSpec, path: Path, un
         errors.extend(found)
         return None if found else images
 
-    rows_per_part = max(1, PART // (math.prod(spec.shape) * np.dtype(spec.dtype).itemsize))
+    rows_per_part = max(1, PART // (math.prod(reader.shape) * np.dtype(reader.dtype).itemsize))
     fill_shards(path, len(names), rows_per_part, decode)
     if errors:
         # Repaired files are other content, and so another cache: nobody will come back to this one.

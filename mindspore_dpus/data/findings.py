@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from mindspore_dpus.config import AuditConfig
 from mindspore_dpus.data.images.measures import Measures
 from mindspore_dpus.data.images.phash import BITS, near_duplicates
 from mindspore_dpus.data.samples import SPLITS, UNUSED
+from mindspore_dpus.data.settings import AuditSettings
 
 COLUMNS = ["kind", "severity", "path", "other", "detail"]
 ERROR, WARNING, NOTE = "error", "warning", "note"
@@ -33,7 +33,7 @@ SEVERITY = {
 Finding = tuple[str, str, str, str]
 
 
-def audit(samples: pd.DataFrame, measures: Measures, config: AuditConfig) -> pd.DataFrame:
+def audit(samples: pd.DataFrame, measures: Measures, config: AuditSettings) -> pd.DataFrame:
     """Look through a data set.
 
     Images whose split is ``unused`` need only be readable. Images without a split are compared as if

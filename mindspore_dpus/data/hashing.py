@@ -8,8 +8,8 @@ import pandas as pd
 
 from mindspore_dpus.core.bars import bar
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.files import atomic, file_hash
 from mindspore_dpus.core.processes import in_threads
-from mindspore_dpus.core.run_folder import atomic, file_hash
 from mindspore_dpus.data.images.frames import split_frame
 
 COLUMNS = ["path", "size", "mtime_ns", "sha256"]

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import mindspore.dataset as ds
 import numpy as np
 
-from mindspore_dpus.config import AugmentConfig
 from mindspore_dpus.core.device import restore_interrupt
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.data.images.augment import augment
+from mindspore_dpus.data.images.augment import AugmentSettings, augment
 
 # ImageNet's statistics for images in 0..1. Grey images use their means over the channels: a stem whose
 # kernels are summed over the input channels then sees exactly what the original stem sees of the grey
@@ -48,7 +47,7 @@ class BatchSource:
     indices: np.ndarray
     labels: np.ndarray
     batch_size: int
-    augment: AugmentConfig | None = None
+    augment: AugmentSettings | None = None
     seed: Sequence[int] = (0,)
     rank: int = 0
     n_devices: int = 1
@@ -100,7 +99,7 @@ def training_source(
     indices: np.ndarray,
     labels: np.ndarray,
     batch_size: int,
-    augment: AugmentConfig,
+    augment: AugmentSettings,
     seed: Sequence[int],
     rank: int = 0,
     n_devices: int = 1,
@@ -130,5 +129,5 @@ def training_source(
             f"device.data_parallel: {len(order)} images cannot be shared by {n_devices} devices"
         )
     order = order[: len(order) // batch_size * batch_size]
-    changes = augment if augment != AugmentConfig() else None
+    changes = augment if augment != AugmentSettings() else None
     return BatchSource(images, indices[order], labels[order], batch_size, changes, seed, rank, n_devices)

@@ -9,22 +9,23 @@ empty). Further columns of a manifest are kept.
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from mindspore_dpus.config import DataConfig
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.run_folder import atomic
+from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.data.images.frames import expand_frames
 from mindspore_dpus.data.images.inputs import image_files, is_image
 from mindspore_dpus.data.images.reading import EXTENSIONS
 from mindspore_dpus.data.paths import refuse_outside
+from mindspore_dpus.data.settings import DataSettings
 
 COLUMNS = ["path", "label", "split", "group"]
 SPLITS = ("train", "val", "test")
 UNUSED = "unused"
 
 
-def find_samples(config: DataConfig, check: bool = True) -> pd.DataFrame:
+def find_samples(config: DataSettings, check: bool = True) -> pd.DataFrame:
     """Collect the samples that the data configuration names.
 
     Args:
@@ -60,7 +61,7 @@ def find_samples(config: DataConfig, check: bool = True) -> pd.DataFrame:
     return table
 
 
-def find_manifest(config: DataConfig) -> Path | None:
+def find_manifest(config: DataSettings) -> Path | None:
     """The manifest that is named, else the one in ``root``; None where folders say the classes."""
     if config.manifest:
         return Path(config.manifest)
@@ -161,7 +162,7 @@ def _read_csv(file: Path, needed: tuple[str, ...]) -> pd.DataFrame:
     return table
 
 
-def check_classes(table: pd.DataFrame, config: DataConfig, source: object) -> None:
+def check_classes(table: pd.DataFrame, config: DataSettings, source: object) -> None:
     """Refuse data with fewer than two classes, or two classes that the configuration does not name.
 
     Raises:
@@ -187,23 +188,17 @@ def class_names(table: pd.DataFrame) -> list[str]:
     return sorted(table["label"].unique())
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV, atomically."""
-    with atomic(path) as temporary:
-        table.to_csv(temporary, index=False)
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV of a run folder; text stays text (an empty cell is an empty string).
+def read_samples(path: Path) -> tuple[pd.DataFrame, list[str], np.ndarray]:
+    """A run's sample table, the class names, and each sample's class index.
 
     Raises:
-        UserError: it is no CSV table.
+        UserError: the table is damaged.
     """
-    text = dict.fromkeys((*COLUMNS, "member", "predicted"), str)
-    try:
-        return pd.read_csv(path, keep_default_na=False, dtype=text)
-    except (ValueError, OverflowError) as error:  # of pandas' own, and of text that is not UTF-8
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"{path} is torn or no CSV table ({reason}); delete it and start the same command again"
-        ) from None
+    table = read_table(path)
+    for name in COLUMNS:
+        if name not in table:
+            raise UserError(
+                f"{path} has lost its column {name!r}; delete it and start the same command again"
+            )
+    classes = class_names(table)
+    return table, classes, table["label"].map(classes.index).to_numpy()

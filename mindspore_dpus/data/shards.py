@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mindspore_dpus.core.run_folder import atomic, exclusive, read_json, write_json
+from mindspore_dpus.core.files import atomic, exclusive, read_json, write_json
 from mindspore_dpus.data.arrays import open_array, save_array, torn
 
 INDEX = "index.json"

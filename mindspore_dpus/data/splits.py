@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
-from mindspore_dpus.config import SplitConfig
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.samples import UNUSED
+from mindspore_dpus.data.settings import SplitSettings
 
 
 def assign_splits(
     table: pd.DataFrame,
-    config: SplitConfig,
+    config: SplitSettings,
     random_state: int,
     contents: Sequence[str] | None = None,
     allow_parted_groups: bool = False,
@@ -27,7 +27,7 @@ def assign_splits(
 
     Args:
         table: the sample table.
-        config: sizes; see ``SplitConfig``.
+        config: sizes; see ``SplitSettings``.
         random_state: seed.
         contents: (N,) equal for samples of equal content, empty where it is not known; None: no two
             samples are copies.

@@ -6,10 +6,10 @@ import warnings
 
 import numpy as np
 
-from mindspore_dpus.config import Config
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.decision.calibration import fit_isotonic, fit_temperature
 from mindspore_dpus.decision.decision import Decision
+from mindspore_dpus.decision.settings import DecisionSettings
 from mindspore_dpus.decision.thresholds import (
     OperatingPoints,
     defects_needed,
@@ -26,7 +26,9 @@ from mindspore_dpus.decision.thresholds import (
 
 
 def decide(
-    config: Config,
+    wanted: DecisionSettings,
+    confidence: float,
+    positive: str,
     is_defect: np.ndarray,
     scores: np.ndarray,
     training_prior: float,
@@ -35,7 +37,9 @@ def decide(
     """Choose the threshold and fit the calibration. All from validation.
 
     Args:
-        config: ``decision``, ``evaluation.confidence``, ``data.positive``.
+        wanted: the section.
+        confidence: of the limits.
+        positive: the class that is looked for.
         is_defect: (N,) bool, with both values.
         scores: (N,) raw fused scores.
         training_prior: share of defects that the scores carry.
@@ -44,9 +48,8 @@ def decide(
     Raises:
         UserError: an assured recall that so few defects cannot support, or no temperature fits.
     """
-    wanted, confidence = config.decision, config.evaluation.confidence
     points = operating_points(is_defect, scores)
-    threshold, rank, trials = _choose(points, config)
+    threshold, rank, trials = _choose(points, wanted, confidence, positive)
     found = int((scores[is_defect] >= threshold).sum())
     temperature = isotonic = None
     if wanted.calibration == "temperature":
@@ -54,7 +57,7 @@ def decide(
     elif wanted.calibration == "isotonic":
         isotonic = fit_isotonic(is_defect, scores)
     return Decision(
-        positive=config.data.positive,
+        positive=positive,
         rule=wanted.rule,
         wanted_recall=wanted.recall if wanted.rule in ("recall", "assured_recall") else None,
         cost_miss=wanted.cost_miss,
@@ -78,10 +81,12 @@ def decide(
     )
 
 
-def _choose(points: OperatingPoints, config: Config) -> tuple[float, int | None, int]:
+def _choose(
+    points: OperatingPoints, wanted: DecisionSettings, confidence: float, positive: str
+) -> tuple[float, int | None, int]:
     """The threshold; the rank that was fixed before looking, if any; and among how many thresholds
     the labels chose: so many limits must hold at once."""
-    wanted, n_defects = config.decision, points.n_defects
+    n_defects = points.n_defects
     prior = wanted.defect_rate or n_defects / (n_defects + points.n_normals)
     match wanted.rule:
         case "fixed":
@@ -89,9 +94,9 @@ def _choose(points: OperatingPoints, config: Config) -> tuple[float, int | None,
         case "recall":
             rank = rank_for_recall(n_defects, wanted.recall)
         case "assured_recall":
-            rank = rank_for_assured_recall(n_defects, wanted.recall, config.evaluation.confidence)
+            rank = rank_for_assured_recall(n_defects, wanted.recall, confidence)
             if rank is None:
-                refuse_assured_recall(config, n_defects)
+                refuse_assured_recall(wanted.recall, confidence, positive, n_defects)
         case "f1":
             return threshold_for_f1(points, prior), None, n_defects
         case "cost":
@@ -107,12 +112,13 @@ def _choose(points: OperatingPoints, config: Config) -> tuple[float, int | None,
     return threshold_for_rank(points, rank), rank, 1
 
 
-def refuse_assured_recall(config: Config, n_defects: int) -> typing.NoReturn:
+def refuse_assured_recall(
+    recall: float, confidence: float, positive: str, n_defects: int
+) -> typing.NoReturn:
     """Say how many defects the wanted recall needs, and which recall these support."""
-    recall, confidence = config.decision.recall, config.evaluation.confidence
     raise UserError(
         f"decision.recall {recall:g} cannot be assured at a confidence of {confidence:g} with "
-        f"{n_defects} {config.data.positive} images in validation: that takes "
+        f"{n_defects} {positive} images in validation: that takes "
         f"{defects_needed(recall, confidence)}, all found. Ask for "
         f"{math.floor(1000 * lower_limit(n_defects, n_defects, confidence)) / 1000:g} or less, "
         "or set decision.rule to recall"

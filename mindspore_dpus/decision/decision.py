@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.run_folder import read_json, write_json
+from mindspore_dpus.core.files import read_json, write_json
 from mindspore_dpus.data.images.tiles import Tiles
 from mindspore_dpus.decision.probability import Proportion, apply_temperature, correct_prior
 

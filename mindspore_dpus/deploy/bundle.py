@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.run_folder import read_json, write_json
-from mindspore_dpus.data.images.preparing import ImageSpec
+from mindspore_dpus.core.files import read_json, write_json
+from mindspore_dpus.data.images.preparing import ImageSettings
 from mindspore_dpus.decision.decision import Decision
 
 FORMAT = 1
@@ -36,7 +36,7 @@ class Bundle:
 
     sha256: str
     kind: str
-    spec: ImageSpec
+    spec: ImageSettings
     classes: list[str]
     positive: str | None
     threshold: float
@@ -73,7 +73,7 @@ class Bundle:
             raise UserError(f"{path} is of format {found}; this version reads {FORMAT}: export again")
         try:
             spec = values["spec"]
-            values["spec"] = ImageSpec(
+            values["spec"] = ImageSettings(
                 **spec | {"percentiles": tuple(spec["percentiles"]), "window": tuple(spec["window"])}
             )
             decision = values["decision"]

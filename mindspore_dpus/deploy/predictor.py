@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.run_folder import file_hash
-from mindspore_dpus.data.images.preparing import ImageSpec
+from mindspore_dpus.core.files import file_hash
+from mindspore_dpus.data.images.preparing import ImageSettings
 from mindspore_dpus.deploy.bundle import Bundle, json_path
 
 
@@ -42,7 +42,7 @@ class OnnxPredictor:
         self._session = _session(model, threads)
 
     @property
-    def spec(self) -> ImageSpec:
+    def spec(self) -> ImageSettings:
         """How a file becomes an input."""
         return self.bundle.spec
 

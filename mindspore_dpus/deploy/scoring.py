@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from mindspore_dpus.data.images.frames import name_frames
-from mindspore_dpus.data.images.preparing import ImageSpec, load_prepared
+from mindspore_dpus.data.images.preparing import ImageSettings, load_prepared
 from mindspore_dpus.data.images.tiles import Tiles, load_tiles, pool_scores
 from mindspore_dpus.decision.decision import Decision
 from mindspore_dpus.metrics.classification import predicted_classes
@@ -53,7 +53,7 @@ class Scorer(Protocol):
         batch_size: images that it likes to score at a time.
     """
 
-    spec: ImageSpec
+    spec: ImageSettings
     classes: list[str]
     positive: int | None
     threshold: float
@@ -106,7 +106,7 @@ def score_files(
             ahead = jobs or None
 
 
-def load(file: str | Path, spec: ImageSpec, tiles: Tiles | None = None) -> Loaded:
+def load(file: str | Path, spec: ImageSettings, tiles: Tiles | None = None) -> Loaded:
     """Read one file.
 
     Returns:
@@ -119,7 +119,7 @@ def load(file: str | Path, spec: ImageSpec, tiles: Tiles | None = None) -> Loade
         return one_line(str(error)) or type(error).__name__
 
 
-def _prepare(name: str, spec: ImageSpec, tiles: Tiles | None) -> Prepared:
+def _prepare(name: str, spec: ImageSettings, tiles: Tiles | None) -> Prepared:
     if tiles is None:
         return Prepared(row_name(name), load_prepared(name, spec)[None])
     boxes, images = load_tiles(name, spec, tiles)

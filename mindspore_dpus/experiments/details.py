@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mindspore_dpus.core.run_folder import read_json, write_text
-from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.core.files import read_json, write_text
+from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.experiments.formats import forget, over_seeds, write_readable
 from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.metrics.classification import CLASS_METRICS

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from mindspore_dpus.config import TrainingConfig
-from mindspore_dpus.data.samples import read_table
+from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.experiments import finished
 from mindspore_dpus.experiments.grid import Case
+from mindspore_dpus.training.settings import TrainingSettings
 
 
 def estimate_seconds(todo: list[Case], done: list[Case], jobs: int = 1) -> float | None:
@@ -73,7 +73,7 @@ def _planned_work(case: Case, counts: pd.Series) -> float:
     return _images_seen(case.config.training, images, sampling.n_subsets + sampling.baseline)
 
 
-def _images_seen(training: TrainingConfig, images: float, members: int) -> float:
+def _images_seen(training: TrainingSettings, images: float, members: int) -> float:
     """Images that all steps show: ``images`` of all members in every epoch, or a batch in every step."""
     if training.steps is None:
         return images * training.epochs

@@ -8,17 +8,19 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from mindspore_dpus.config import Config
 from mindspore_dpus.core.configuration import plain
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.run_folder import STAGES_FILE, read_json
-from mindspore_dpus.data.samples import class_names, read_table
+from mindspore_dpus.core.files import read_json
+from mindspore_dpus.core.run_folder import STAGES_FILE
+from mindspore_dpus.core.tables import read_table
+from mindspore_dpus.data.samples import class_names
 from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.metrics.by_group import with_groups
+from mindspore_dpus.metrics.fusion import BASELINE
 from mindspore_dpus.metrics.fusion_curve import of_members
 from mindspore_dpus.metrics.predictions import read_predictions
 from mindspore_dpus.report.plots import FUSED
-from mindspore_dpus.sampling.strategies import BASELINE
+from mindspore_dpus.systems.classification.configuration import Configuration
 from mindspore_dpus.systems.classification.prepare import PLACES
 from mindspore_dpus.training.lr_range import suggest_rate
 
@@ -43,7 +45,7 @@ def stored_config(folder: Path) -> dict | None:
         stored = yaml.safe_load(config.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError):
         return None  # Not what a run wrote. The next start of the run writes it anew.
-    return _completed(stored, plain(Config())) if isinstance(stored, dict) else None
+    return _completed(stored, plain(Configuration())) if isinstance(stored, dict) else None
 
 
 def _completed(stored: dict, defaults: dict) -> dict:

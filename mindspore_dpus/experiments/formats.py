@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mindspore_dpus.core.run_folder import write_text
+from mindspore_dpus.core.files import write_text
 
 # What stands for a character that LaTeX would take for a command.
 LATEX = str.maketrans(

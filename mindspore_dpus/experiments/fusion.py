@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.experiments.differences import Pair, paired_difference
 from mindspore_dpus.experiments.finished import fused_output
 from mindspore_dpus.experiments.formats import difference, forget, over_seeds, write_readable

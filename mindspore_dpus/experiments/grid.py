@@ -8,7 +8,6 @@ from pathlib import Path
 
 import yaml
 
-from mindspore_dpus.config import Config
 from mindspore_dpus.core.configuration import parse_config
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.experiments.displays import (
@@ -18,6 +17,7 @@ from mindspore_dpus.experiments.displays import (
     measures_in_words,
     read_displays,
 )
+from mindspore_dpus.systems.classification.configuration import Configuration
 
 SPLITS = ("test", "val")
 # Columns that the tables have besides the axes and the metrics.
@@ -76,7 +76,7 @@ class Case:
     name: str
     cell: dict[str, str]
     seed: int
-    config: Config
+    config: Configuration
     reused: bool = False
 
     @property

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.experiments.finished import Fused, fused_output
 from mindspore_dpus.experiments.formats import forget, over_seeds, write_readable
 from mindspore_dpus.experiments.grid import Case, Experiment

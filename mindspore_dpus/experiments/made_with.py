@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from mindspore_dpus.core.run_folder import read_json
-from mindspore_dpus.data.samples import read_table, write_table
+from mindspore_dpus.core.files import read_json
+from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.experiments.grid import Case
 
 FILE = "made_with.csv"

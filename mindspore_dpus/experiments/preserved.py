@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mindspore_dpus.data.samples import read_table, write_table
+from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.experiments.formats import forget, over_seeds, rounded, write_readable
 from mindspore_dpus.experiments.grid import Case
 

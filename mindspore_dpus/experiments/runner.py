@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from mindspore_dpus.config import Config
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.processes import Task, available_cpus, side_by_side
+from mindspore_dpus.core.processes import Work, available_cpus, side_by_side
 from mindspore_dpus.experiments.estimate import duration, estimate_seconds
 from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.experiments.status import DONE, RUNNING, TODO, Status
+from mindspore_dpus.systems.classification.configuration import Configuration
 from mindspore_dpus.systems.classification.system import train
 
 
@@ -69,7 +69,7 @@ def run_grid(
     logs.mkdir(exist_ok=True)
     # A process for each run: its memory is given back, and its crash is not ours.
     own = [case for case in chosen if not case.reused]
-    tasks = [Task(case.name, _run_apart, (case.config, logs / f"{case.name}.log")) for case in own]
+    tasks = [Work(case.name, _run_apart, (case.config, logs / f"{case.name}.log")) for case in own]
     if len(own) < len(chosen):
         report(f"{len(chosen) - len(own)} of {len(chosen)} runs are finished in other experiments")
     names = {case.name for case in own}
@@ -91,7 +91,7 @@ def run_grid(
     return status.table()
 
 
-def _run_apart(config: Config, log: Path, send: Callable[[str], None]) -> None:
+def _run_apart(config: Configuration, log: Path, send: Callable[[str], None]) -> None:
     """Fill a run's folder, in a process of its own: what it and its libraries say goes to a file."""
     with open(log, "a", encoding="utf-8") as file:
         os.dup2(file.fileno(), 1)

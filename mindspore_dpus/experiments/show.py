@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.run_folder import read_json, write_text
-from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.core.files import read_json, write_text
+from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.experiments import finished
 from mindspore_dpus.experiments.displays import Figure, Table
 from mindspore_dpus.experiments.formats import as_text, folded, forget, means, rounded, write_readable

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.experiments import finished
 from mindspore_dpus.experiments.grid import Case
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from mindspore_dpus.core.run_folder import write_text
-from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.core.files import write_text
+from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.experiments.details import write_details
 from mindspore_dpus.experiments.finished import is_done, measures
 from mindspore_dpus.experiments.formats import as_text, means, rounded, write_readable

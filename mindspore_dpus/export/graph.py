@@ -7,7 +7,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
-from mindspore_dpus.data.images.preparing import ImageSpec
+from mindspore_dpus.data.images.preparing import ImageSettings
 from mindspore_dpus.data.loader import IMAGENET_MEAN, IMAGENET_STD
 from mindspore_dpus.models.fold import fold_batch_norms, replace_cell
 
@@ -23,7 +23,7 @@ class Members:
     """
 
     nets: dict[str, nn.Cell]
-    spec: ImageSpec
+    spec: ImageSettings
     n_classes: int
 
     def __post_init__(self) -> None:

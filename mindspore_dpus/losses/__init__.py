@@ -2,34 +2,40 @@
 
 from collections.abc import Sequence
 
-from mindspore import nn
-
-from mindspore_dpus.config import LossConfig
+from mindspore_dpus.core.choices import check_options, load, unknown
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.losses.cross_entropy import CrossEntropy, inverse_frequency_weights
-from mindspore_dpus.losses.focal import Focal
-from mindspore_dpus.losses.seesaw import Seesaw
+from mindspore_dpus.losses.table import LOSSES
+
+__all__ = ["LOSSES", "create_loss"]
 
 
-def create_loss(config: LossConfig, counts: Sequence[int]) -> nn.Cell:
-    """The loss that the configuration names.
+def create_loss(name: str, counts: Sequence[int], **options):
+    """A loss by its name.
 
     Args:
-        config: name and parameters.
-        counts: (C,) training samples of each class: what weights follow unless they are given.
+        name: a row of ``LOSSES``.
+        counts: (C,) training samples of each class.
+        options: see the row.
+
+    Returns:
+        A Cell from logits (N, C) float32 and labels (N,) int32 to a scalar.
 
     Raises:
-        UserError: the number of weights given is not that of the classes.
+        UserError: an unknown name or option, a value out of range, or class weights of another number
+            than the classes.
+
+    Example:
+        >>> from mindspore_dpus.losses import create_loss
+        >>> loss = create_loss("focal", [90, 10], gamma=1.0)
+        >>> loss.gamma
+        1.0
     """
-    n = len(counts)
-    weights = config.class_weights
-    if weights is not None and len(weights) != n:
-        raise UserError(f"loss.class_weights has {len(weights)} numbers for {n} classes")
-    if config.name == "weighted_cross_entropy":
-        weights = inverse_frequency_weights(counts) if weights is None else weights
-        return CrossEntropy(n, config.label_smoothing, weights)
-    if config.name == "focal":
-        return Focal(n, config.focal_gamma, weights)
-    if config.name == "seesaw":
-        return Seesaw(n, config.seesaw_p, config.seesaw_q)
-    return CrossEntropy(n, config.label_smoothing)
+    if name not in LOSSES:
+        raise unknown("loss.name", name, LOSSES)
+    check_options("loss", name, options, LOSSES[name].options)
+    weights = options.get("class_weights")
+    if weights is not None and len(weights) != len(counts):
+        raise UserError(
+            f"loss.options.class_weights has {len(weights)} numbers for {len(counts)} classes"
+        )
+    return load(LOSSES[name].create)(counts, **options)

@@ -35,3 +35,10 @@ class Focal(nn.Cell):
         miss = ((1.0 - onehot) * ops.softmax(logits, axis=1)).sum(axis=1)
         miss = ops.clamp(miss, 1e-12, 1.0)
         return -(self.alpha[labels] * miss**self.gamma * log_p).mean()
+
+
+def create(
+    counts: Sequence[int], gamma: float = 2.0, class_weights: Sequence[float] | None = None
+) -> Focal:
+    """The loss for these classes."""
+    return Focal(len(counts), gamma, class_weights)

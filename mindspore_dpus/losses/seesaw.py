@@ -1,5 +1,7 @@
 """Seesaw loss: re-balances the gradients of large and small classes as training goes."""
 
+from collections.abc import Sequence
+
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
@@ -47,3 +49,8 @@ class Seesaw(nn.Cell):
         # Both vanish for the sample's own class.
         scaled = ops.log_softmax(logits + mitigation + compensation, axis=1)
         return -(onehot * scaled).sum(axis=1).mean()
+
+
+def create(counts: Sequence[int], p: float = 0.8, q: float = 2.0) -> Seesaw:
+    """The loss for these classes."""
+    return Seesaw(len(counts), p, q)

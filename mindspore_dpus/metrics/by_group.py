@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mindspore_dpus.data.samples import read_table, write_table
+from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.metrics.classification import class_scores, roc_auc
 
 

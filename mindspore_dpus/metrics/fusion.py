@@ -2,6 +2,10 @@
 
 import numpy as np
 
+# Names of outputs besides the members': the ensemble's, and of one model that has no part in it.
+FUSED = "fused"
+BASELINE = "baseline"
+
 
 def fuse(probabilities: np.ndarray) -> np.ndarray:
     """Average the members' outputs.
@@ -14,3 +18,13 @@ def fuse(probabilities: np.ndarray) -> np.ndarray:
         probability, so that the threshold of 0.5 means what it says.
     """
     return np.asarray(probabilities).mean(axis=0)
+
+
+def with_fused(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Add the fused output (Eq. 3) before the models' own; the baseline has no part in it.
+
+    Args:
+        outputs: model -> (N, C).
+    """
+    members = [output for name, output in outputs.items() if name != BASELINE]
+    return {FUSED: fuse(np.stack(members))} | outputs

@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from mindspore_dpus.metrics.classification import roc_auc
-from mindspore_dpus.metrics.fusion import fuse
+from mindspore_dpus.metrics.fusion import BASELINE, FUSED, fuse
 from mindspore_dpus.metrics.predictions import read_predictions
-from mindspore_dpus.report.plots import BASELINE, FUSED
 
 # Teams of each size: more change the mean by less than its own error.
 TEAMS = 50

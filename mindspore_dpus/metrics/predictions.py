@@ -6,42 +6,48 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mindspore_dpus.config import Config
-from mindspore_dpus.data.samples import read_table
+from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.metrics.classification import (
     bootstrap_metrics,
     confusion_matrix,
     per_class,
     predicted_classes,
 )
+from mindspore_dpus.metrics.fusion import FUSED
+from mindspore_dpus.metrics.settings import EvaluationSettings
 
 
-def positive_index(classes: list[str], config: Config) -> int | None:
+def positive_index(classes: list[str], positive: str) -> int | None:
     """Index of the positive class where there are two classes."""
-    return classes.index(config.data.positive) if len(classes) == 2 else None
+    return classes.index(positive) if len(classes) == 2 else None
 
 
 def predictions_table(
-    paths: pd.DataFrame, classes: list[str], config: Config, outputs: dict[str, np.ndarray]
+    paths: pd.DataFrame,
+    classes: list[str],
+    positive: str,
+    threshold: float,
+    outputs: dict[str, np.ndarray],
 ) -> pd.DataFrame:
     """A row for each image.
 
     Args:
         paths: the first columns (``path``, and ``label`` where it is known).
         classes: names in the order of the outputs.
-        config: positive class and threshold.
+        positive: the positive of two classes.
+        threshold: score from which a sample is positive.
         outputs: ``fused`` and each model -> (N, C) softmax outputs.
 
     Returns:
         The columns of ``paths``, then ``predicted``, ``score`` (fused probability of the positive class,
         where there are two), and ``<model>:<class>``.
     """
-    positive = positive_index(classes, config)
-    fused = outputs["fused"]
-    predicted = predicted_classes(fused, positive, config.evaluation.threshold)
+    index = positive_index(classes, positive)
+    fused = outputs[FUSED]
+    predicted = predicted_classes(fused, index, threshold)
     columns = {"predicted": [classes[i] for i in predicted]}
-    if positive is not None:
-        columns["score"] = fused[:, positive]
+    if index is not None:
+        columns["score"] = fused[:, index]
     for name, output in outputs.items():
         columns |= {f"{name}:{c}": output[:, i] for i, c in enumerate(classes)}
     return pd.concat([paths.reset_index(drop=True), pd.DataFrame(columns)], axis=1)
@@ -55,12 +61,12 @@ def read_predictions(path: Path, classes: list[str]) -> tuple[np.ndarray, dict[s
     return table["label"].map(classes.index).to_numpy(), outputs
 
 
-def shown_classes(predictions: pd.DataFrame, classes: list[str], config: Config) -> np.ndarray:
+def shown_classes(predictions: pd.DataFrame, classes: list[str], positive: str) -> np.ndarray:
     """The class whose evidence a heatmap shows, (N,) indices: the positive one of two, whatever was
     predicted; of more the predicted one."""
-    positive = positive_index(classes, config)
-    if positive is not None:
-        return np.full(len(predictions), positive)
+    index = positive_index(classes, positive)
+    if index is not None:
+        return np.full(len(predictions), index)
     return predictions["predicted"].map(classes.index).to_numpy(int)
 
 
@@ -71,35 +77,38 @@ def worst_errors(predictions: pd.DataFrame, classes: list[str]) -> dict[str, pd.
     return {label: part for label, part in parts.items() if len(part)}
 
 
-def compute_metrics(path: Path, classes: list[str], config: Config) -> dict:
+def compute_metrics(
+    path: Path, classes: list[str], positive: str, evaluation: EvaluationSettings, seed: int
+) -> dict:
     """Metrics of one prediction file, as JSON values.
 
     Args:
         path: as ``predictions_table`` makes it, with labels.
         classes: names in the order of the outputs.
-        config: positive class, threshold, bootstrap.
+        positive: the positive of two classes.
+        evaluation: threshold and bootstrap.
+        seed: of the bootstrap.
 
     Returns:
         ``classes``; ``counts`` of images a class; ``confusion_matrix`` of the fused predictions;
         ``per_class``: class -> precision, recall, f1 and support of the fused predictions; and
         ``models``: model -> metric -> value and interval. Undefined values are None.
     """
-    positive = positive_index(classes, config)
-    evaluation = config.evaluation
+    index = positive_index(classes, positive)
     labels, outputs = read_predictions(path, classes)
     models = {
         name: bootstrap_metrics(
             labels,
             probabilities,
-            positive,
+            index,
             evaluation.threshold,
             evaluation.n_bootstrap,
             evaluation.confidence,
-            config.seed,
+            seed,
         )
         for name, probabilities in outputs.items()
     }
-    predicted = predicted_classes(outputs["fused"], positive, evaluation.threshold)
+    predicted = predicted_classes(outputs[FUSED], index, evaluation.threshold)
     matrix = confusion_matrix(labels, predicted, len(classes))
     table = per_class(matrix)
     return {

@@ -1,7 +1,7 @@
 """A backbone's name -> a network: ours, else mindcv's."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -49,11 +49,12 @@ def create_model(
     backbone: str,
     num_classes: int,
     in_channels: int = 3,
-    pretrained: Path | None = None,
+    pretrained: str | Path | None = None,
     seed: int = 0,
     allow_fresh: Sequence[str] = (),
     device: Device | None = None,
     random: bool = True,
+    options: Mapping[str, object] | None = None,
 ) -> nn.Cell:
     """Build a network; its classifier is new, as in section 2.3 of the paper.
 
@@ -71,6 +72,7 @@ def create_model(
             norms see all of them. None: nothing of that.
         random: False: parameters are zero, for a network that is filled afterwards. Random numbers
             are nine tenths of the time that our networks take to build.
+        options: what the backbone takes besides, such as {"width": 0.7}.
 
     Returns:
         A Cell from images (N, in_channels, H, W) float32 to logits (N, num_classes) float32.
@@ -81,7 +83,7 @@ def create_model(
     ms.set_seed(seed)
     build = OURS.get(backbone) or partial(_create_mindcv, backbone)
     with nullcontext() if random else no_init_parameters():
-        net = build(num_classes=num_classes, in_channels=in_channels)
+        net = build(num_classes=num_classes, in_channels=in_channels, **(options or {}))
     if random:
         # Cells draw their weights when asked; asking now ties them to the seed.
         net.init_parameters_data()
@@ -89,7 +91,7 @@ def create_model(
         for parameter in net.get_parameters():
             parameter.set_data(Tensor(np.zeros(parameter.shape), parameter.dtype))
     if pretrained is not None:
-        load_weights(net, pretrained, allow_fresh, fresh_classifier=True)
+        load_weights(net, Path(pretrained), allow_fresh, fresh_classifier=True)
     if device is not None and not device.jit:
         use_seeded_dropout(net, device.rank, device.n_devices)
     if device is not None and device.fast_kernels:
@@ -103,7 +105,7 @@ def create_model(
     return net
 
 
-def _create_mindcv(backbone: str, num_classes: int, in_channels: int) -> nn.Cell:
+def _create_mindcv(backbone: str, num_classes: int, in_channels: int, **options) -> nn.Cell:
     # Imported late: mindcv takes a second, and our own networks do not need it.
     import mindcv
 
@@ -114,4 +116,4 @@ def _create_mindcv(backbone: str, num_classes: int, in_channels: int) -> nn.Cell
             f"unknown backbone {backbone!r}: use {', '.join(near) or ', '.join(OURS)}, or another "
             "model name of mindcv"
         )
-    return mindcv.create_model(backbone, num_classes=num_classes, in_channels=in_channels)
+    return mindcv.create_model(backbone, num_classes=num_classes, in_channels=in_channels, **options)

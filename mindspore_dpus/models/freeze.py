@@ -6,8 +6,8 @@ from fnmatch import fnmatchcase
 
 from mindspore import nn
 
-from mindspore_dpus.config import ModelConfig
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.models.settings import ModelSettings
 from mindspore_dpus.models.weights import classifier_name
 
 
@@ -43,7 +43,7 @@ def _matching(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
     return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
-def phases(net: nn.Cell, config: ModelConfig) -> list[Phase]:
+def phases(net: nn.Cell, config: ModelSettings) -> list[Phase]:
     """When which layers are frozen.
 
     Args:

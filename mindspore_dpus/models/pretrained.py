@@ -10,10 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.run_folder import file_hash
+from mindspore_dpus.core.files import file_hash
 
 # mindcv's names of the networks that we define ourselves: whose published weights to take.
 MINDCV_NAMES = {"mobilenet_v2": "mobilenet_v2_100"}
+
+
+def weights_file(
+    pretrained: str | None, backbone: str, weights_dirs: Sequence[str | Path]
+) -> Path | None:
+    """As ``find_weights``; None for random weights."""
+    return None if pretrained is None else find_weights(pretrained, backbone, weights_dirs)
 
 
 def find_weights(pretrained: str, backbone: str, weights_dirs: Sequence[str | Path]) -> Path:

@@ -11,14 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from mindspore_dpus.sampling.strategies import BASELINE
+from mindspore_dpus.metrics.fusion import BASELINE, FUSED
 
-FUSED = "fused"
 COLOURS = {FUSED: "#0b5cad", BASELINE: "#c4342d"}
 MEMBER_COLOUR = "#9aa7b4"
-# So many groups have a colour of their own each, and a line in the legend.
+# So many clusters have a colour of their own each, and a line in the legend.
 MOST_NAMED = 10
-# So many groups have their number below their bar.
+# So many clusters have their number below their bar.
 MOST_TICKS = 20
 
 
@@ -191,14 +190,14 @@ def fusion(tables: dict[str, pd.DataFrame]) -> str:
     return to_svg(figure)
 
 
-def group_shares(whole: pd.Series, subsets: pd.DataFrame) -> str:
-    """Share of each group in the whole class (bars) and in every subset (dots).
+def cluster_shares(whole: pd.Series, subsets: pd.DataFrame) -> str:
+    """Share of each cluster in the whole class (bars) and in every subset (dots).
 
     Args:
-        whole: group -> share of the class.
-        subsets: a row a member, a column a group: share of the member's drawn images.
+        whole: cluster -> share of the class.
+        subsets: a row a member, a column a cluster: share of the member's drawn images.
     """
-    # Of two hundred groups, a page would show nothing if each had its room.
+    # Of two hundred clusters, a page would show nothing if each had its room.
     figure, (axis,) = plain_axes(width=max(4.6, 0.7 * min(len(whole), MOST_TICKS)), height=3.0)
     places = np.arange(len(whole))
     axis.bar(places, whole, color="#cfd8e3", width=0.7, label="all images of the class")
@@ -214,13 +213,13 @@ def group_shares(whole: pd.Series, subsets: pd.DataFrame) -> str:
         )
     every = math.ceil(len(whole) / MOST_TICKS)
     axis.set_xticks(places[::every], [str(g) for g in whole.index[::every]])
-    axis.set(xlabel="group", ylabel="share", ylim=(0, None))
+    axis.set(xlabel="cluster", ylabel="share", ylim=(0, None))
     axis.legend(frameon=False, fontsize=8)
     return to_svg(figure)
 
 
 def cluster_range(table: pd.DataFrame) -> str:
-    """How far draws are from their class, relative to random draws, over the number of groups.
+    """How far draws are from their class, relative to random draws, over the number of clusters.
 
     Args:
         table: as ``sampling.cluster_range`` makes it.
@@ -233,31 +232,33 @@ def cluster_range(table: pd.DataFrame) -> str:
             if name in part:
                 text = f"{plain_text(str(label))}: {names[name]}"
                 axis.plot(part["n_clusters"], part[name], style, color=f"C{i % 10}", label=text)
-    axis.set(xscale="log", xlabel="groups K", ylabel="deviation / that of a random draw", ylim=(0, None))
+    axis.set(
+        xscale="log", xlabel="clusters K", ylabel="deviation / that of a random draw", ylim=(0, None)
+    )
     axis.legend(frameon=False, fontsize=8)
     return to_svg(figure)
 
 
 def embedding(places: pd.DataFrame, drawn: np.ndarray) -> str:
-    """A class in the plane, coloured by group, with one subset's samples ringed.
+    """A class in the plane, coloured by cluster, with one subset's samples ringed.
 
     Args:
-        places: columns ``x``, ``y``, ``group`` (a number).
+        places: columns ``x``, ``y``, ``cluster`` (a number).
         drawn: (len(places),) bool, true for samples of the subset.
     """
     figure, (axis,) = plain_axes(width=5.6, height=4.6)
     axis.grid(False)
     axis.set_xticks([])
     axis.set_yticks([])
-    named = places["group"].nunique() <= MOST_NAMED
+    named = places["cluster"].nunique() <= MOST_NAMED
     if named:
-        for i, (group, part) in enumerate(places.groupby("group")):
-            axis.scatter(part["x"], part["y"], s=7, color=f"C{i}", label=str(group), linewidths=0)
+        for i, (cluster, part) in enumerate(places.groupby("cluster")):
+            axis.scatter(part["x"], part["y"], s=7, color=f"C{i}", label=str(cluster), linewidths=0)
     else:
         points = axis.scatter(
-            places["x"], places["y"], s=7, c=places["group"], cmap="turbo", linewidths=0
+            places["x"], places["y"], s=7, c=places["cluster"], cmap="turbo", linewidths=0
         )
-        figure.colorbar(points, ax=axis, label="group")
+        figure.colorbar(points, ax=axis, label="cluster")
     chosen = places[drawn]
     axis.scatter(
         chosen["x"],
@@ -268,7 +269,7 @@ def embedding(places: pd.DataFrame, drawn: np.ndarray) -> str:
         linewidths=0.6,
         label="drawn",
     )
-    place = {"title": "group", "loc": "center left", "bbox_to_anchor": (1, 0.5)} if named else {}
+    place = {"title": "cluster", "loc": "center left", "bbox_to_anchor": (1, 0.5)} if named else {}
     axis.legend(frameon=False, fontsize=8, **place)
     return to_svg(figure)
 

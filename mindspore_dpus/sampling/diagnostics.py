@@ -1,7 +1,7 @@
 """How far is a subset from the distribution that it stands for? No MindSpore here.
 
 Every measure of a subset is 0 where it mirrors the whole exactly, and is computed for random draws of
-equal size as well, since a small sample is never exact. Two measures are of the groups themselves.
+equal size as well, since a small sample is never exact. Two measures are of the clusters themselves.
 """
 
 import numpy as np
@@ -20,10 +20,10 @@ MIN_EMBEDDED = 4
 
 
 def share_deviation(labels: np.ndarray, subset: np.ndarray) -> float:
-    """Largest difference between a group's share in the subset and in the whole.
+    """Largest difference between a cluster's share in the subset and in the whole.
 
     Args:
-        labels: (N,) group of each sample of the whole.
+        labels: (N,) cluster of each sample of the whole.
         subset: indices into ``labels``.
 
     Returns:
@@ -34,16 +34,16 @@ def share_deviation(labels: np.ndarray, subset: np.ndarray) -> float:
 
 
 def chi_squared(labels: np.ndarray, subset: np.ndarray) -> float:
-    """Pearson's chi-squared of the subset's group counts against those expected from the whole."""
+    """Pearson's chi-squared of the subset's cluster counts against those expected from the whole."""
     whole, part = _counts(labels, subset)
     expected = whole / whole.sum() * part.sum()
     return float(((part - expected) ** 2 / expected).sum())
 
 
 def _counts(labels: np.ndarray, subset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    inverse, groups = pd.factorize(labels, sort=True)
+    inverse, clusters = pd.factorize(labels, sort=True)
     whole = np.bincount(inverse)
-    return whole, np.bincount(inverse[subset], minlength=len(groups))
+    return whole, np.bincount(inverse[subset], minlength=len(clusters))
 
 
 class FeatureDistances:
@@ -91,7 +91,7 @@ def diagnose(
 
     Args:
         features: (N, D) of the class, as they were clustered.
-        labels: (N,) group of each sample.
+        labels: (N,) cluster of each sample.
         subsets: member -> indices into the class.
         truth: (N,) true sub-population of each sample, where it is known (simulated data).
         n_random: random draws to compare with.
@@ -99,12 +99,12 @@ def diagnose(
 
     Returns:
         A row a subset: ``subset`` (member, or random-0 ...), ``kind`` (drawn or random),
-        ``share_deviation``, ``chi_squared``, ``energy``, ``mmd``, ``silhouette`` (``group_quality``, the
-        same in every row) and, with ``truth``, ``agreement`` (``group_agreement``, the same in every
+        ``share_deviation``, ``chi_squared``, ``energy``, ``mmd``, ``silhouette`` (``cluster_quality``, the
+        same in every row) and, with ``truth``, ``agreement`` (``cluster_agreement``, the same in every
         row) and ``true_share_deviation``.
     """
-    quality = group_quality(features, labels, random_state)
-    agreement = None if truth is None else group_agreement(labels, truth)
+    quality = cluster_quality(features, labels, random_state)
+    agreement = None if truth is None else cluster_agreement(labels, truth)
     rng = np.random.default_rng(random_state)
     distances = FeatureDistances(features, random_state)
     size = len(next(iter(subsets.values())))
@@ -130,11 +130,11 @@ def diagnose(
     return pd.DataFrame(rows)
 
 
-def group_agreement(labels: np.ndarray, truth: np.ndarray) -> float:
-    """Adjusted Rand index of the groups against known sub-populations.
+def cluster_agreement(labels: np.ndarray, truth: np.ndarray) -> float:
+    """Adjusted Rand index of the clusters against known sub-populations.
 
     Args:
-        labels: (N,) group of each sample.
+        labels: (N,) cluster of each sample.
         truth: (N,) true sub-population of each sample.
 
     Returns:
@@ -146,16 +146,16 @@ def group_agreement(labels: np.ndarray, truth: np.ndarray) -> float:
     return float(adjusted_rand_score(truth, labels))
 
 
-def group_quality(features: np.ndarray, labels: np.ndarray, random_state: int = 0) -> float:
-    """Mean silhouette of the groups: near 1 they lie well apart, near 0 they are cut out of one cloud.
+def cluster_quality(features: np.ndarray, labels: np.ndarray, random_state: int = 0) -> float:
+    """Mean silhouette of the clusters: near 1 they lie well apart, near 0 they are cut out of one cloud.
 
     Args:
         features: (N, D) of the class, as they were clustered.
-        labels: (N,) group of each sample.
+        labels: (N,) cluster of each sample.
         random_state: seed of the sample that stands for a class above ``MAX_SILHOUETTE``.
 
     Returns:
-        -1..1; nan where there is one group only, or every sample is a group.
+        -1..1; nan where there is one cluster only, or every sample is a cluster.
 
     Source: Rousseeuw 1987.
     """

@@ -1,4 +1,4 @@
-"""Drawing the same share of every group, t times (section 2.2, Eq. 1 and 2).
+"""Drawing the same share of every cluster, t times (section 2.2, Eq. 1 and 2).
 
 The functional core of ``DistributionPreservingUnderSampler``: numpy only.
 """
@@ -11,19 +11,19 @@ import numpy as np
 def systematic_shares(
     sizes: np.ndarray, total: int, n_draws: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Share a number out in proportion to group sizes, for several draws which also add up.
+    """Share a number out in proportion to cluster sizes, for several draws which also add up.
 
-    With the same rounding in every draw, a group whose share is rounded down would never be used up, and
+    With the same rounding in every draw, a cluster whose share is rounded down would never be used up, and
     one whose share is below a half would never be seen. Here each draw places the left-over seats by
-    systematic sampling (Madow 1949), so that every sample of every group is equally likely in it; and
-    the starting points of a cycle's draws are spread evenly, so that in each whole cycle a group has its
+    systematic sampling (Madow 1949), so that every sample of every cluster is equally likely in it; and
+    the starting points of a cycle's draws are spread evenly, so that in each whole cycle a cluster has its
     exact share of the cycle, rounded down or up; each cycle rounds by itself.
 
     Args:
-        sizes: (K,) number of samples of each group.
+        sizes: (K,) number of samples of each cluster.
         total: number of samples in one draw.
         n_draws: number of draws. A cycle is ``ceil(sizes.sum() / total)`` draws.
-        rng: order of the groups and starting point of each cycle.
+        rng: order of the clusters and starting point of each cycle.
 
     Returns:
         (n_draws, K) integers; every row sums to ``total``, every entry is within one of the exact share.
@@ -42,25 +42,25 @@ def systematic_shares(
     return shares
 
 
-def draw_groups(
+def draw_clusters(
     labels: np.ndarray, total: int, n_draws: int, draw: str, rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """Draw the same share of every group, several times; every sample is equally likely in each draw.
+    """Draw the same share of every cluster, several times; every sample is equally likely in each draw.
 
     Args:
-        labels: (N,) group of each sample.
+        labels: (N,) cluster of each sample.
         total: samples in one draw (N_BD of Eq. 2), at most N.
         n_draws: t.
         draw: ``independent``: every draw starts afresh (the paper). ``covering``: the draws walk
-            through a shuffled copy of each group, so every sample is used within
+            through a shuffled copy of each cluster, so every sample is used within
             ``ceil(N / total)`` draws.
         rng: source of randomness.
 
     Returns:
         ``n_draws`` sorted index arrays into ``labels``, without repetition inside one.
     """
-    groups, inverse = np.unique(labels, return_inverse=True)
-    members = [np.flatnonzero(inverse == g) for g in range(len(groups))]
+    clusters, inverse = np.unique(labels, return_inverse=True)
+    members = [np.flatnonzero(inverse == g) for g in range(len(clusters))]
     sizes = np.array([len(m) for m in members])
     if draw == "independent":
         shares = np.concatenate([systematic_shares(sizes, total, 1, rng) for _ in range(n_draws)])
@@ -76,7 +76,7 @@ def draw_groups(
 
 
 def _walk(members: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """Take ``counts`` samples one after the other from a shuffled group, shuffling again at its end."""
+    """Take ``counts`` samples one after the other from a shuffled cluster, shuffling again at its end."""
     taken = []
     queue = rng.permutation(members)
     for n in counts:

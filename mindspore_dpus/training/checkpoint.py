@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.run_folder import atomic
+from mindspore_dpus.core.files import atomic
 
 
 def save_checkpoint(path: Path, arrays: dict[str, np.ndarray], stamp: dict) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mindspore_dpus.config import TrainingConfig
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.training.settings import TrainingSettings
 
 
 class Diverged(Exception):
@@ -61,13 +61,13 @@ def check_outputs(epoch: int, outputs: np.ndarray) -> None:
 
 
 def halve_or_stop(
-    error: Diverged, config: TrainingConfig, halvings: Sequence[str], member: str, kept: str
+    error: Diverged, training: TrainingSettings, halvings: Sequence[str], member: str, kept: str
 ) -> list[str]:
     """Decide what becomes of a member that has diverged.
 
     Args:
         error: how it has.
-        config: ``on_divergence``, ``max_halvings`` and the learning rate.
+        training: ``on_divergence``, ``max_halvings`` and the learning rate.
         halvings: how it had before, once for each halving of its learning rate.
         member: its name.
         kept: what is left of it.
@@ -76,16 +76,16 @@ def halve_or_stop(
         The halvings, this one included.
 
     Raises:
-        UserError: it stops: as ``config`` says, or as no rate would help.
+        UserError: it stops: as ``training`` says, or as no rate would help.
     """
     if error.unmoved:
         raise UserError(
             f"member {member}: {error}, before any weight has moved, so no learning rate would help: "
-            "look at its images and the weights that it starts from, or raise --training.gradient_limit"
+            "look at its images and the weights that it starts from, or raise training.gradient_limit"
         )
-    if config.on_divergence == "halve" and len(halvings) < config.max_halvings:
+    if training.on_divergence == "halve" and len(halvings) < training.max_halvings:
         return [*halvings, str(error)]
-    rate, advice = f"now {config.learning_rate:g}", ", or set --training.on_divergence halve"
-    if config.on_divergence == "halve":
+    rate, advice = f"now {training.learning_rate:g}", ", or set training.on_divergence halve"
+    if training.on_divergence == "halve":
         rate, advice = f"{rate}, halved {len(halvings)} times", ""
-    raise UserError(f"member {member}: {error}; {kept}. Lower --training.learning_rate ({rate}){advice}")
+    raise UserError(f"member {member}: {error}; {kept}. Lower training.learning_rate ({rate}){advice}")

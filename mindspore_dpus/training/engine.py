@@ -2,10 +2,10 @@
 
 from mindspore import nn
 
-from mindspore_dpus.config import TrainingConfig
 from mindspore_dpus.core.device import Device
 from mindspore_dpus.models.weights import assign
 from mindspore_dpus.training.optimizers import create_optimizer
+from mindspore_dpus.training.settings import TrainingSettings
 from mindspore_dpus.training.step import create_step
 
 
@@ -14,18 +14,18 @@ class Engine:
 
     Args:
         net: what the batches go through: a network, or the part of it after its frozen start.
-        loss: (logits, labels) -> scalar.
-        config: names the optimiser and its settings.
+        loss: (outputs, targets) -> scalar.
+        training: names the optimiser and its settings.
         device: execution mode.
 
     Attributes:
-        step: (images, labels) -> loss, logits, norm of the gradients (``create_step``).
+        step: (inputs, *targets) -> loss, outputs, norm of the gradients (``create_step``).
         state: the optimiser's own parameters.
     """
 
-    def __init__(self, net: nn.Cell, loss: nn.Cell, config: TrainingConfig, device: Device) -> None:
+    def __init__(self, net: nn.Cell, loss: nn.Cell, training: TrainingSettings, device: Device) -> None:
         self.net = net
-        self.optimizer = create_optimizer(net, config)
+        self.optimizer = create_optimizer(net, training)
         self.step = create_step(net, loss, self.optimizer, device)
         own = {p.name for p in net.get_parameters()}
         self.state = [p for p in self.optimizer.get_parameters() if p.name not in own]

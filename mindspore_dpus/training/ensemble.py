@@ -1,24 +1,23 @@
-"""Trained members as one: what they say of an image."""
+"""Trained members as one: what they say of a sample."""
 
 from pathlib import Path
 
 import numpy as np
 from mindspore import nn
 
-from mindspore_dpus.config import Config
 from mindspore_dpus.core.device import Device
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.weights import set_state
 from mindspore_dpus.training.checkpoint import load_checkpoint
 from mindspore_dpus.training.inference import predict
+from mindspore_dpus.training.members import Network
 
 
 def load_member(net: nn.Cell, folder: Path, key: str) -> None:
     """Fill a network with a member's best weights.
 
     Raises:
-        UserError: the checkpoint is missing, torn, or belongs to another run.
+        UserError: the checkpoint is missing, damaged, or belongs to another run.
     """
     path = folder / "best.safetensors"
     state, stamp = load_checkpoint(path)
@@ -34,32 +33,26 @@ class Ensemble:
     """The trained members of a run, ready to predict.
 
     Args:
-        config: the run's configuration.
-        num_classes: C.
+        network: how their network is built.
         members: their names.
         folder: members lie in ``folder/<member>``.
         key: what the members belong to.
         device: where they run.
 
+    Attributes:
+        nets: member -> network.
+
     Raises:
-        UserError: a checkpoint is missing, torn, or belongs to another run.
+        UserError: a checkpoint is missing, damaged, or belongs to another run.
     """
 
     def __init__(
-        self,
-        config: Config,
-        num_classes: int,
-        members: list[str],
-        folder: Path,
-        key: str,
-        device: Device,
+        self, network: Network, members: list[str], folder: Path, key: str, device: Device
     ) -> None:
-        self.config = config
         self.device = device
         self.nets = {}
         for name in members:
-            backbone, channels = config.model.backbone, config.data.channels
-            net = create_model(backbone, num_classes, channels, device=device, random=False)
+            net = network.build(device)
             load_member(net, folder / name, key)
             self.nets[name] = net
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from mindspore_dpus.config import LrRangeConfig
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.training.settings import LrRangeSettings
 
 # The smoothed loss looks back over so large a share of the steps.
 WINDOW = 0.5
@@ -22,7 +22,7 @@ SKIPPED = 0.2
 SLOPE = 0.1
 
 
-def range_test(step: Callable[[float], float], config: LrRangeConfig) -> pd.DataFrame:
+def range_test(step: Callable[[float], float], config: LrRangeSettings) -> pd.DataFrame:
     """Let the learning rate grow exponentially, step by step, until the loss explodes.
 
     Args:

@@ -6,19 +6,27 @@ from collections.abc import Sequence
 import mindspore as ms
 from mindspore import Parameter, Tensor, nn, ops
 
-from mindspore_dpus.config import TrainingConfig
+from mindspore_dpus.core.choices import load
+from mindspore_dpus.training.settings import OPTIMIZERS, TrainingSettings
 
 # Up to this length of the second moment's moving average, a step is not adaptive. The paper has 4, where
 # the variance of Adam's rate is unbounded; its authors' code and torch have 5.
 INTRACTABLE = 5.0
 
 
-def create_optimizer(net: nn.Cell, config: TrainingConfig) -> nn.Optimizer:
-    """The optimiser that the configuration names, over a network's trainable parameters."""
-    kind = {"adam": nn.Adam, "radam": RectifiedAdam}[config.optimizer]
-    return kind(
-        net.trainable_params(), learning_rate=config.learning_rate, weight_decay=config.weight_decay
+def create_optimizer(net: nn.Cell, training: TrainingSettings) -> nn.Optimizer:
+    """The optimiser that the section names, over a network's trainable parameters."""
+    return load(OPTIMIZERS[training.optimizer].create)(
+        net.trainable_params(),
+        learning_rate=training.learning_rate,
+        weight_decay=training.weight_decay,
+        **training.optimizer_options,
     )
+
+
+def adam(parameters: Sequence[Parameter], learning_rate: float, weight_decay: float) -> nn.Optimizer:
+    """Kingma and Ba 2015: MindSpore's."""
+    return nn.Adam(parameters, learning_rate=learning_rate, weight_decay=weight_decay)
 
 
 class RectifiedAdam(nn.Optimizer):

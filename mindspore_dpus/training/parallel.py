@@ -14,10 +14,10 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, ops
 
-from mindspore_dpus.config import Config
 from mindspore_dpus.core.device import Device, configure
+from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.run_folder import read_json, write_json
+from mindspore_dpus.core.files import read_json, write_json
 
 CALL = ".call.tmp"
 PAUSE = 0.2
@@ -85,11 +85,15 @@ def call(folder: Path, work: dict | None) -> None:
 
 
 @contextmanager
-def together(config: Config, train: Callable[[dict, Device], None]) -> Iterator[bool]:
+def together(
+    settings: DeviceSettings, batch_size: int, folder: Path, train: Callable[[dict, Device], None]
+) -> Iterator[bool]:
     """Begin and end a command that ``msrun`` has started on every device.
 
     Args:
-        config: of the run.
+        settings: the section on the device.
+        batch_size: shared by the devices.
+        folder: the run's.
         train: what a device that does not lead does with the ``work`` of a ``call``, and its ``Device``.
 
     Yields:
@@ -98,13 +102,13 @@ def together(config: Config, train: Callable[[dict, Device], None]) -> Iterator[
     Raises:
         UserError: the devices are not there, or cannot share a batch equally.
     """
-    device = configure(config.device)
-    if config.training.batch_size % device.n_devices:
+    device = configure(settings)
+    if batch_size % device.n_devices:
         raise UserError(
-            f"training.batch_size is {config.training.batch_size}; with device.data_parallel it is "
+            f"training.batch_size is {batch_size}; with device.data_parallel it is "
             f"shared by {device.n_devices} devices: choose a multiple of {device.n_devices}"
         )
-    path = Path(config.output) / CALL
+    path = folder / CALL
     if device.rank == 0:
         path.unlink(missing_ok=True)  # Of a start that was killed.
     meet(device)
@@ -117,7 +121,7 @@ def together(config: Config, train: Callable[[dict, Device], None]) -> Iterator[
         return
     yield True
     if not path.exists():  # Every member was there already.
-        call(path.parent, None)
+        call(folder, None)
         meet(device)
     path.unlink()
 

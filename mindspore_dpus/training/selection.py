@@ -1,18 +1,20 @@
 """Which epoch of a member is kept, and when it is not worth to go on."""
 
+# Measures of which less is better; of all others, more is.
+LOWEST = {"loss"}
+
 
 def best_epoch(history: list[dict], select_by: str) -> int:
     """Number of the epoch to keep; among equals the first.
 
     Args:
-        history: a row an epoch: ``epoch``, ``val_loss``, ``val_auc``, ``val_accuracy``.
-        select_by: ``auc``, ``accuracy``, ``loss`` or ``last``.
+        history: a row an epoch: ``epoch``, and ``val_<measure>`` for each measure.
+        select_by: a measure, or ``last``.
     """
     if select_by == "last":
         return history[-1]["epoch"]
-    if select_by == "loss":
-        return min(history, key=lambda row: row["val_loss"])["epoch"]
-    return max(history, key=lambda row: row[f"val_{select_by}"])["epoch"]
+    best = min if select_by in LOWEST else max
+    return best(history, key=lambda row: row[f"val_{select_by}"])["epoch"]
 
 
 def is_stale(history: list[dict], select_by: str, patience: int | None, first_epoch: int) -> bool:

@@ -1,49 +1,32 @@
 """Training one member: epochs over its balanced set, the best one kept, every one resumable."""
 
 import itertools
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from mindspore import Parameter, nn
 
-from mindspore_dpus.config import AugmentConfig, TrainingConfig
 from mindspore_dpus.core.device import Device
-from mindspore_dpus.data.loader import BatchSource, batches, training_source
-from mindspore_dpus.data.samples import write_table
-from mindspore_dpus.metrics.classification import log_loss, roc_auc
+from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.models.dropout import seed_dropout
 from mindspore_dpus.models.freeze import Phase, frozen_start, layers, set_frozen, set_train
 from mindspore_dpus.models.weights import assign, get_state, set_state
 from mindspore_dpus.training.checkpoint import load_checkpoint, save_checkpoint
-from mindspore_dpus.training.divergence import Diverged, check_outputs, check_steps, halve_or_stop
+from mindspore_dpus.training.divergence import Diverged, check_steps, halve_or_stop
 from mindspore_dpus.training.engine import Engine
-from mindspore_dpus.training.frozen import Tail, frozen_outputs
-from mindspore_dpus.training.inference import predict
-from mindspore_dpus.training.parallel import add_up, all_parts, check_agreement, meet
-from mindspore_dpus.training.schedules import learning_rate_factor, member_epochs
+from mindspore_dpus.training.frozen import Tail
+from mindspore_dpus.training.parallel import add_up, check_agreement, meet
+from mindspore_dpus.training.schedules import SCHEDULES, member_epochs
 from mindspore_dpus.training.selection import best_epoch, is_stale
+from mindspore_dpus.training.settings import TrainingSettings
+from mindspore_dpus.training.task import Task
 
-
-@dataclass
-class MemberData:
-    """What one member learns from and is selected by.
-
-    Args:
-        images: (N, H, W, C) array of all cached images.
-        labels: (N,) class index of each.
-        train: (M,) rows of the member's balanced set.
-        val: (V,) rows of the validation split.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    train: np.ndarray
-    val: np.ndarray
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -51,9 +34,9 @@ class Trainer:
     """Trains members one after the other with one network and one (compiled) step.
 
     Args:
-        net: images -> logits; its weights are replaced at the start of every member.
-        loss: (logits, labels) -> scalar.
-        config: epochs, batch size, learning rate and so on.
+        net: inputs -> outputs; its weights are replaced at the start of every member.
+        loss: (outputs, targets) -> scalar.
+        training: epochs, batch size, learning rate and so on.
         device: execution mode.
         stamp: written into every checkpoint; a checkpoint with another one is not resumed.
         phases: which layers are frozen when (``models.freeze.phases``). None: those that are frozen now,
@@ -62,7 +45,7 @@ class Trainer:
 
     net: nn.Cell
     loss: nn.Cell
-    config: TrainingConfig
+    training: TrainingSettings
     device: Device
     stamp: dict = field(default_factory=dict)
     phases: Sequence[Phase] | None = None
@@ -72,17 +55,17 @@ class Trainer:
         if self.phases is None:
             self.phases = [Phase(1, frozenset())]
         self.engines: dict[tuple[int, int], Engine] = {}
-        self.epochs = self.config.epochs
+        self.epochs = self.training.epochs
         self.halvings: list[str] = []
         self.fresh_loss = [p.asnumpy().copy() for p in self.loss.get_parameters()]
 
     def fit(
         self,
-        data: MemberData,
+        task: Task,
         start: dict[str, np.ndarray],
         folder: Path,
         seed: list[int],
-        report: Callable[[dict | str], None] = lambda told: None,
+        on_epoch: Callable[[dict], None] = lambda row: None,
     ) -> None:
         """Train one member; leaves ``best`` and ``last.safetensors`` and ``history.csv``.
 
@@ -90,52 +73,58 @@ class Trainer:
         learning rate, when an epoch has diverged (``training.on_divergence``).
 
         Args:
-            data: images and rows.
+            task: what the member learns (``training.task``).
             start: weights to start from (``models.weights.get_state``).
             folder: the member's folder.
             seed: run seed and member: drives order and augmentation.
-            report: called after every epoch with its row of the history, and with a line where anything
-                else is to be told.
+            on_epoch: called after every epoch with its row of the history.
 
         Raises:
             UserError: the training diverged, and the last good epoch stays on disk; or a checkpoint is
-                torn.
+                damaged.
         """
         stamp = self.stamp | {"seed": seed}
-        self.epochs = member_epochs(self.config, len(data.train))
+        t = self.training
+        self.epochs = member_epochs(t.epochs, t.steps, t.batch_size, task.n_samples)
         begin = time.perf_counter()
         meet(self.device)  # The leading one may still be writing what an earlier call has learnt.
-        history = self._resume(folder, stamp, start, data, report)
+        history = self._resume(folder, stamp, start, task)
         check_agreement(len(history), self.device, folder)
         while len(history) < self.epochs and not self._is_stale(history):
             epoch = len(history) + 1
             if epoch > 1 and epoch in (phase.first_epoch for phase in self.phases):
-                self._enter(epoch, data)
+                self._enter(epoch, task)
             try:
                 row = self._run_epoch(epoch, seed)
             except Diverged as error:
                 last = folder / "last.safetensors"
                 kept = f"epoch {epoch - 1} is kept in {last}" if history else "nothing was learnt yet"
-                halvings = halve_or_stop(error, self.config, self.halvings, folder.name, kept)
+                halvings = halve_or_stop(error, self.training, self.halvings, folder.name, kept)
                 # Before the first new epoch, what is on disk is what diverged at once.
                 if error.at_once or not history:
-                    history = self._begin(start, data)
+                    history = self._begin(start, task)
                 else:
-                    history = self._resume(folder, stamp, start, data, report)
+                    history = self._resume(folder, stamp, start, task)
                 self.halvings = halvings
                 back = f"back to epoch {len(history)}" if history else "back to the start"
-                report(f"{error}; {back}, with the learning rate halved to {self._rate:g}")
+                logger.info(
+                    "  %s %s; %s, with the learning rate halved to %g",
+                    folder.name,
+                    error,
+                    back,
+                    self._rate,
+                )
                 continue
             history = [*history, row | {"seconds": time.perf_counter() - begin}]
             begin = time.perf_counter()
             if self.device.rank == 0:
                 self._keep(folder, stamp, history)
-            report(history[-1])
+            on_epoch(history[-1])
 
     def _keep(self, folder: Path, stamp: dict, history: list[dict]) -> None:
         """Write what the last epoch has left."""
         state, epoch = get_state(self.net), history[-1]["epoch"]
-        if best_epoch(history, self.config.select_by) == epoch:
+        if best_epoch(history, self.training.select_by) == epoch:
             save_checkpoint(folder / "best.safetensors", state, stamp | {"epoch": epoch})
         last = stamp | {"epoch": epoch, "history": history, "halvings": self.halvings}
         save_checkpoint(folder / "last.safetensors", state | self._training_state(), last)
@@ -143,23 +132,12 @@ class Trainer:
 
     def _run_epoch(self, epoch: int, seed: list[int]) -> dict:
         """Train for one epoch and validate; its row of the history, but for the time."""
-        train_loss, train_accuracy = self._train_epoch([*seed, epoch])
-        labels = self.data.labels[self.data.val]
-        predict_rows = partial(predict, self.engine.net, self.data.images)
-        probabilities = all_parts(predict_rows, self.data.val, self.device)
-        check_outputs(epoch, probabilities)
-        return {
-            "epoch": epoch,
-            "train_loss": train_loss,
-            "train_accuracy": train_accuracy,
-            "val_loss": log_loss(labels, probabilities),
-            "val_auc": roc_auc(labels, probabilities),
-            "val_accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
-            "halvings": len(self.halvings),
-        }
+        row = {"epoch": epoch} | self._train_epoch([*seed, epoch])
+        row |= self.task.validate(self.engine.net, epoch, self.device)
+        return row | {"halvings": len(self.halvings)}
 
     def _is_stale(self, history: list[dict]) -> bool:
-        select_by, patience = self.config.select_by, self.config.patience
+        select_by, patience = self.training.select_by, self.training.patience
         return is_stale(history, select_by, patience, self.phases[-1].first_epoch)
 
     def _resume(
@@ -167,8 +145,7 @@ class Trainer:
         folder: Path,
         stamp: dict,
         start: dict[str, np.ndarray],
-        data: MemberData,
-        report: Callable[[str], None],
+        task: Task,
     ) -> list[dict]:
         """Set network and optimiser to the last finished epoch, or to the start; its history."""
         last, best = folder / "last.safetensors", folder / "best.safetensors"
@@ -177,7 +154,7 @@ class Trainer:
             if _belongs(found, stamp):
                 if best.exists() and _belongs(load_checkpoint(best)[1], stamp):
                     set_state(self.net, arrays)
-                    self._enter(len(found["history"]), data)
+                    self._enter(len(found["history"]), task)
                     for name, parameter in self._training_parameters():
                         assign(parameter, arrays[name])
                     self.halvings = found["halvings"]
@@ -185,103 +162,91 @@ class Trainer:
                         # The end may have come between the two.
                         _write_history(found["history"], folder)
                     return found["history"]
-                report(f"{best} is missing or of another run: trained from the start again")
+                logger.info("  %s is missing or of another run: trained from the start again", best)
             if self.device.rank == 0:
                 last.unlink()
-        return self._begin(start, data)
+        return self._begin(start, task)
 
-    def _begin(self, start: dict[str, np.ndarray], data: MemberData) -> list[dict]:
+    def _begin(self, start: dict[str, np.ndarray], task: Task) -> list[dict]:
         """Set network, optimiser and loss to the start of a member; its history: none yet."""
         self.halvings = []
         set_state(self.net, start)
         for parameter, value in zip(self.loss.get_parameters(), self.fresh_loss, strict=True):
             assign(parameter, value)
-        self._enter(1, data)
+        self._enter(1, task)
         return []
 
-    def _enter(self, epoch: int, data: MemberData) -> None:
+    def _enter(self, epoch: int, task: Task) -> None:
         """Freeze what is frozen in this epoch, and begin with a fresh optimiser.
 
-        Sets ``engine``, and ``data``: the images, or what the frozen start of the network makes of them.
+        Sets ``engine``, and ``task``: the whole one, or what is behind the frozen start of the network.
         """
         place = max(i for i, phase in enumerate(self.phases) if phase.first_epoch <= epoch)
         set_frozen(self.net, self.phases[place].frozen, self.layers)
         n_cells = frozen_start(self.net)
-        self.data = self._behind(n_cells, data) if n_cells else data
-        n_cells = n_cells if self.data is not data else 0
+        behind = task.behind(self.net, n_cells, self.device.frozen_cache) if n_cells else None
+        self.task = behind or task
+        n_cells = n_cells if behind else 0
         if (place, n_cells) not in self.engines:
             net = Tail(self.net.sequence()[n_cells:]) if n_cells else self.net
-            self.engines[place, n_cells] = Engine(net, self.loss, self.config, self.device)
+            self.engines[place, n_cells] = Engine(net, self.loss, self.training, self.device)
         self.engine = self.engines[place, n_cells]
         self.engine.reset()
 
-    def _behind(self, n_cells: int, data: MemberData) -> MemberData:
-        """The data as the network sees them after its first Cells, if they are fixed and small."""
-        if self.config.augment != AugmentConfig():
-            return data
-        rows = np.union1d(data.train, data.val)
-        outputs = frozen_outputs(self.net, n_cells, data.images, rows, self.device.frozen_cache)
-        if outputs is None:
-            return data
-        train, val = np.searchsorted(rows, data.train), np.searchsorted(rows, data.val)
-        return MemberData(outputs, data.labels[rows], train, val)
-
-    def _source(self, seed: list[int]) -> BatchSource:
-        data = self.data
-        labels, size, augment = data.labels[data.train], self.config.batch_size, self.config.augment
-        place = self.device.rank, self.device.n_devices
-        return training_source(data.images, data.train, labels, size, augment, seed, *place)
-
-    def _train_epoch(self, seed: list[int]) -> tuple[float, float]:
-        """One pass over the balanced set; the mean loss, and the accuracy, of every batch before its
-        step and as augmented."""
-        source = self._source(seed)
+    def _train_epoch(self, seed: list[int]) -> dict[str, float]:
+        """One pass over the balanced set; the mean loss and, where the task has hits, the accuracy, of
+        every batch before its step and as augmented."""
+        n_batches, source = self.task.epoch(seed, self.device)
         seed_dropout(self.net, seed)
         set_train(self.engine.net, True)
-        told, hits = [], []
-        for images, labels in batches(source):
-            self._set_learning_rate(seed[-1], len(told), len(source))
-            loss, logits, norm = self.engine.step(images, labels)
-            told.append((loss, norm))
-            hits.append(logits.argmax(axis=1) == labels)
-            if len(told) == 1:
+        losses, hits = [], []
+        for inputs, *targets in source:
+            self._set_learning_rate(seed[-1], len(losses), n_batches)
+            loss, outputs, norm = self.engine.step(inputs, *targets)
+            losses.append((loss, norm))
+            hits.append(self.task.hits(outputs, targets))
+            if len(losses) == 1:
                 self.device.yield_to_workers()
         # Looked at once an epoch: reading every loss would make host and device wait for each other.
-        accuracy = np.concatenate([hit.asnumpy() for hit in hits]).mean(dtype=np.float64)
-        values = np.array([*([float(v.asnumpy()) for v in step] for step in told), [accuracy, 0]])
+        has_hits = hits[0] is not None
+        accuracy = (
+            np.concatenate([hit.asnumpy() for hit in hits]).mean(dtype=np.float64) if has_hits else 0
+        )
+        values = np.array([*([float(v.asnumpy()) for v in step] for step in losses), [accuracy, 0]])
         # Parts of a batch are equal. Norms are those of the mean gradients, alike on every device.
         means = add_up(values[:, 0], self.device) / self.device.n_devices
-        check_steps(seed[-1], means[:-1], values[:-1, 1], self.config.gradient_limit)
-        return float(means[:-1].mean()), float(means[-1])
+        check_steps(seed[-1], means[:-1], values[:-1, 1], self.training.gradient_limit)
+        row = {"train_loss": float(means[:-1].mean())}
+        return row | ({"train_accuracy": float(means[-1])} if has_hits else {})
 
     @property
     def _rate(self) -> float:
         """The learning rate, halved as often as the member has diverged."""
-        return self.config.learning_rate / 2 ** len(self.halvings)
+        return self.training.learning_rate / 2 ** len(self.halvings)
 
     def _set_learning_rate(self, epoch: int, step: int, steps: int) -> None:
-        config = self.config
-        if step == 0 or config.lr_schedule == "one_cycle":
-            factor = learning_rate_factor(config.lr_schedule, epoch, step, self.epochs, steps)
+        schedule = SCHEDULES[self.training.lr_schedule]
+        if step == 0 or schedule.each_step:
+            factor = schedule.factor(epoch, step, self.epochs, steps)
             assign(self.engine.optimizer.learning_rate, self._rate * factor)
 
     def stepper(
-        self, data: MemberData, start: dict[str, np.ndarray], seed: list[int]
+        self, task: Task, start: dict[str, np.ndarray], seed: list[int]
     ) -> Callable[[float], float]:
         """A training that goes on by one step whenever it is called, at the rate that it is given.
 
         Args:
-            data, start, seed: as for ``fit``.
+            task, start, seed: as for ``fit``.
 
         Returns:
             learning rate -> loss before the step.
         """
-        self._begin(start, data)
+        self._begin(start, task)
         # With all that will be trained: a rate that the classifier alone bears can ruin the rest.
-        self._enter(self.phases[-1].first_epoch, data)
+        self._enter(self.phases[-1].first_epoch, task)
         set_train(self.engine.net, True)
         # Epoch 0: none of those that a member sees.
-        endless = (b for i in itertools.count() for b in batches(self._source([*seed, 0, i])))
+        endless = (b for i in itertools.count() for b in self.task.epoch([*seed, 0, i], self.device)[1])
 
         def step(rate: float) -> float:
             assign(self.engine.optimizer.learning_rate, rate)

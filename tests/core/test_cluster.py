@@ -9,7 +9,7 @@ import pytest
 
 from mindspore_dpus.core.cluster import Needs, claimed_cpus, connect, on_cluster
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.processes import Task, available_cpus
+from mindspore_dpus.core.processes import Work, available_cpus
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def die(counter, times, send):
 
 
 def test_each_task_has_a_core_of_its_own(cluster, tmp_path):
-    tasks = [Task(str(i), describe, (tmp_path / "_",)) for i in range(2)]
+    tasks = [Work(str(i), describe, (tmp_path / "_",)) for i in range(2)]
     messages, errors = run(tasks, cluster.address)
     assert errors == [None, None]
     cores = [cpus for ((cpus, threads),) in messages if threads == "1"]
@@ -69,7 +69,7 @@ def test_each_task_has_a_core_of_its_own(cluster, tmp_path):
 
 
 def test_errors_come_as_they_were_raised_and_do_not_stop_the_others(cluster):
-    tasks = [Task("bad", fail, (UserError("one line"),)), Task("odd", fail, (KeyError("k"),))]
+    tasks = [Work("bad", fail, (UserError("one line"),)), Work("odd", fail, (KeyError("k"),))]
     messages, (bad, odd) = run(tasks, cluster.address)
     assert messages == [["before"], ["before"]]
     assert (type(bad), str(bad)) == (UserError, "one line")
@@ -78,7 +78,7 @@ def test_errors_come_as_they_were_raised_and_do_not_stop_the_others(cluster):
 
 
 def test_a_killed_task_is_started_again_so_often(cluster, tmp_path):
-    tasks = [Task("often", die, (tmp_path / "a", 2)), Task("too often", die, (tmp_path / "b", 3))]
+    tasks = [Work("often", die, (tmp_path / "a", 2)), Work("too often", die, (tmp_path / "b", 3))]
     messages, (often, too_often) = run(tasks, cluster.address, retries=2)
     assert messages == [[3], []]
     assert often is None

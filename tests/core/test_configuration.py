@@ -1,4 +1,4 @@
-"""Every key is documented, checked, and survives the way from YAML to a Config and back."""
+"""Every key is documented, checked, and survives the way from YAML to a Configuration and back."""
 
 import ast
 import dataclasses
@@ -14,7 +14,6 @@ import yaml
 from mindspore_dpus import config as config_module
 from mindspore_dpus.checks import check_config
 from mindspore_dpus.cli.options import OneLineParser
-from mindspore_dpus.config import Config, DataConfig, SimulateConfig
 from mindspore_dpus.core.configuration import (
     config_parser,
     dump_config,
@@ -24,13 +23,16 @@ from mindspore_dpus.core.configuration import (
     plain,
 )
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.settings import DataSettings
+from mindspore_dpus.data.simulate.radiographs import RadiographSettings
+from mindspore_dpus.systems.classification.configuration import Configuration
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 # Others are experiments.
 RUNS = [path for path in sorted(CONFIGS.rglob("*.yaml")) if "\naxes:" not in path.read_text()]
 
 
-def leaves(section=Config, prefix=""):
+def leaves(section=Configuration, prefix=""):
     """(dotted key, dataclass, name, type) of every key that is no section."""
     for name, kind in typing.get_type_hints(section).items():
         if dataclasses.is_dataclass(kind):
@@ -86,14 +88,14 @@ def test_every_key_is_documented_in_help(help_text, key, section, name):
 
 
 def test_every_section_is_documented_in_help(help_text):
-    for kind in typing.get_type_hints(Config).values():
+    for kind in typing.get_type_hints(Configuration).values():
         if dataclasses.is_dataclass(kind):
             assert squeezed(kind.__doc__.rstrip(".")) in squeezed(help_text)
     assert "A description." in help_text
 
 
 def test_the_defaults_are_those_of_the_dataclasses():
-    expected = Config()
+    expected = Configuration()
     expected.data.root = "images"
     assert parse_config(["--data.root", "images"]) == expected
 
@@ -104,7 +106,7 @@ def test_nothing_of_one_call_is_left_for_the_next(write):
     first.model.weights_dirs.append("y")
     with pytest.raises(UserError, match="training.epochs is many"):
         parse_config([f"--config={given}", "--seed=5", "--training.epochs=many"])
-    assert parse_config(["--data.root=z"]) == Config(data=DataConfig(root="z"))
+    assert parse_config(["--data.root=z"]) == Configuration(data=DataSettings(root="z"))
 
 
 def test_the_command_line_goes_before_the_file_and_the_file_before_the_defaults(write):
@@ -147,7 +149,7 @@ def test_a_dumped_configuration_loads_equal(tmp_path, args):
     path = tmp_path / "config.yaml"
     path.write_text(dump_config(config), encoding="utf-8")
     assert load_config(path) == config
-    assert list(yaml.safe_load(dump_config(config))) == [f.name for f in dataclasses.fields(Config)]
+    assert list(yaml.safe_load(dump_config(config))) == [f.name for f in dataclasses.fields(Configuration)]
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
@@ -155,7 +157,7 @@ def test_the_shipped_configurations_parse(path):
     data = yaml.safe_load(path.read_text()).get("data", {})
     needs_root = not data.get("simulate", {}).get("enabled") and "root" not in data
     config = parse_config(["--config", str(path), *(["--data.root", "images"] if needs_root else [])])
-    assert isinstance(config, Config)
+    assert isinstance(config, Configuration)
 
 
 def test_configurations_are_shipped():
@@ -321,7 +323,7 @@ def number_keys(*kinds):
 
 
 def check_with(key, value):
-    config = Config()
+    config = Configuration()
     config.data.root = "images"
     *sections, name = key.split(".")
     section = config
@@ -528,7 +530,7 @@ def test_settings_without_effect_are_refused_with_what_they_need(option, key, va
 
 def test_simulate_takes_the_keys_of_its_section():
     given = parse_simulate(["--output", "here", "--seed", "4", "--train=[9,3]", "--bits=16"])
-    assert given == (SimulateConfig(enabled=True, train=(9, 3), bits=16), "here", 4)
+    assert given == (RadiographSettings(enabled=True, train=(9, 3), bits=16), "here", 4)
 
 
 @pytest.mark.parametrize(
@@ -551,8 +553,8 @@ def test_simulate_refuses_what_it_cannot_use(args, message):
 
 
 def test_plain_values_are_what_json_gives_back():
-    assert plain([(1, 2), SimulateConfig(train=(3, 4))])[0] == [1, 2]
-    assert json.loads(json.dumps(plain(Config()))) == plain(Config())
+    assert plain([(1, 2), RadiographSettings(train=(3, 4))])[0] == [1, 2]
+    assert json.loads(json.dumps(plain(Configuration()))) == plain(Configuration())
 
 
 def test_a_small_parser_raises_instead_of_leaving():

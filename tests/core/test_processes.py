@@ -15,7 +15,7 @@ import pytest
 
 from mindspore_dpus.core import processes
 from mindspore_dpus.core.errors import Terminated, UserError
-from mindspore_dpus.core.processes import Task, available_cpus, cpu_shares, in_threads, side_by_side
+from mindspore_dpus.core.processes import Work, available_cpus, cpu_shares, in_threads, side_by_side
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120.0
@@ -145,7 +145,7 @@ def test_tasks_have_their_cores_and_leave_ours(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
     before = os.sched_getaffinity(0), dict(os.environ), signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    messages, errors = run([Task(f"task {i}", describe, ()) for i in range(3)], n_processes=2)
+    messages, errors = run([Work(f"task {i}", describe, ()) for i in range(3)], n_processes=2)
     assert errors == [None] * 3
     shares = cpu_shares(2)
     for ((cpus, threads, blocked),) in messages:
@@ -159,14 +159,14 @@ def test_tasks_have_their_cores_and_leave_ours(monkeypatch):
 
 @pytest.mark.parametrize("n_processes", [1, 2])
 def test_a_task_has_its_share_of_the_cores_however_few_they_are(n_processes):
-    messages, errors = run([Task("task", describe, ())], n_processes=n_processes)
+    messages, errors = run([Work("task", describe, ())], n_processes=n_processes)
     assert errors == [None]
     assert messages[0][0][0] == cpu_shares(n_processes)[0]
     assert cpu_shares(1) == [available_cpus()]
 
 
 def test_messages_arrive_in_order():
-    messages, errors = run([Task("task", count, (start,)) for start in (0, 1000)])
+    messages, errors = run([Work("task", count, (start,)) for start in (0, 1000)])
     assert errors == [None, None]
     assert messages == [list(range(500)), list(range(1000, 1500))]
 
@@ -191,8 +191,8 @@ KINDS = {
 @pytest.fixture(scope="module")
 def outcomes():
     """name -> (messages, error) of tasks that all end badly, and of one after them."""
-    tasks = [Task(f"task {name}", function, (name,)) for name, function in KINDS.items()]
-    tasks.append(Task("good", say_hello, ("you",)))
+    tasks = [Work(f"task {name}", function, (name,)) for name, function in KINDS.items()]
+    tasks.append(Work("good", say_hello, ("you",)))
     return dict(zip([*KINDS, "good"], zip(*run(tasks), strict=True), strict=True))
 
 
@@ -252,19 +252,19 @@ def test_death_in_the_middle_of_a_message():
         time.sleep(0.5)  # Until the next message fills what lies between us.
         os.kill(pid, signal.SIGKILL)
 
-    ((_, error),) = side_by_side([Task("sender", die_while_sending, ())], 1, kill)
+    ((_, error),) = side_by_side([Work("sender", die_while_sending, ())], 1, kill)
     assert str(error).startswith("sender: its process was killed by signal 9;")
 
 
 def test_death_before_the_task_is_read(monkeypatch):
     monkeypatch.setattr(processes, "_run", never_read)
     # More than fits between two processes.
-    _, (error,) = run([Task("early", say_hello, (bytes(5_000_000),))])
+    _, (error,) = run([Work("early", say_hello, (bytes(5_000_000),))])
     assert str(error).startswith("early: its process ended with exit code 7;")
 
 
 def test_a_task_that_cannot_be_sent_ends_the_others(tmp_path):
-    tasks = [Task("sleeper", sleep, (tmp_path,)), Task("bad", lambda send: None, ())]
+    tasks = [Work("sleeper", sleep, (tmp_path,)), Work("bad", lambda send: None, ())]
     with pytest.raises(Exception, match="pickle"):
         run(tasks)
     assert multiprocessing.active_children() == []
@@ -272,9 +272,9 @@ def test_a_task_that_cannot_be_sent_ends_the_others(tmp_path):
 
 def test_leaving_the_loop_ends_what_runs(tmp_path):
     tasks = [
-        Task("sleeper", sleep, (tmp_path,)),
-        Task("follower", follow, (tmp_path,)),
-        Task("third", say_hello, ("nobody",)),
+        Work("sleeper", sleep, (tmp_path,)),
+        Work("follower", follow, (tmp_path,)),
+        Work("third", say_hello, ("nobody",)),
     ]
     messages = []
     for index, error in side_by_side(tasks, 2, lambda i, value: messages.append((i, value))):
@@ -294,13 +294,13 @@ def test_an_error_at_a_message_ends_what_runs(tmp_path):
         raise KeyError("look")
 
     with pytest.raises(KeyError, match="look"):
-        list(side_by_side([Task("sleeper", sleep, (tmp_path,))], 1, look))
+        list(side_by_side([Work("sleeper", sleep, (tmp_path,))], 1, look))
     assert not is_alive(pids[0])
 
 
 def parent(folder):
     """The main function of another process: two sleepers; prints their process ids."""
-    tasks = [Task(f"sleeper {i}", sleep, (Path(folder),)) for i in range(2)]
+    tasks = [Work(f"sleeper {i}", sleep, (Path(folder),)) for i in range(2)]
 
     def terminate(*_) -> None:
         raise Terminated

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.run_folder import RunFolder, atomic, digest, read_json, write_json, write_text
+from mindspore_dpus.core.files import atomic, digest, read_json, write_json, write_text
+from mindspore_dpus.core.run_folder import RunFolder
 
 
 def names(folder):

@@ -12,10 +12,10 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data import cache
 from mindspore_dpus.data.cache import build_cache, cache_path
 from mindspore_dpus.data.hashing import fingerprint
-from mindspore_dpus.data.images.preparing import ImageSpec, load_prepared
+from mindspore_dpus.data.images.preparing import ImageSettings, load_prepared
 from mindspore_dpus.data.shards import open_shards
 
-SPEC = ImageSpec(size=16)
+SPEC = ImageSettings(size=16)
 OTHER = {
     "size": 17,
     "channels": 3,
@@ -44,7 +44,7 @@ def build(table, tmp_path, spec=SPEC, folder=None):
     return path
 
 
-@pytest.mark.parametrize("spec", [SPEC, ImageSpec(size=8, channels=3, bits=16)])
+@pytest.mark.parametrize("spec", [SPEC, ImageSettings(size=8, channels=3, bits=16)])
 def test_row_i_is_image_i_prepared(table, tmp_path, spec):
     images = open_shards(build(table, tmp_path, spec))
     assert images.dtype == spec.dtype
@@ -118,7 +118,7 @@ def test_a_part_with_a_broken_image_is_never_kept(table, tmp_path, monkeypatch):
     assert sorted(file.name for file in tmp_path.glob("cache/*/*.npy")) == ["00000.npy", "00002.npy"]
 
 
-@pytest.mark.parametrize("field", dataclasses.fields(ImageSpec), ids=lambda field: field.name)
+@pytest.mark.parametrize("field", dataclasses.fields(ImageSettings), ids=lambda field: field.name)
 def test_another_spec_is_another_file_unless_it_changes_no_pixel(tmp_path, field):
     change = OTHER[field.name]
     assert change != getattr(SPEC, field.name)
@@ -138,7 +138,7 @@ def test_a_changed_file_is_another_cache(table, tmp_path):
 
 def test_a_full_disk_is_an_error_not_a_crash(table, tmp_path, small_disk):
     with pytest.raises(OSError, match="No space left") as caught:
-        build(table, tmp_path, ImageSpec(size=128), small_disk)
+        build(table, tmp_path, ImageSettings(size=128), small_disk)
     assert caught.value.errno == errno.ENOSPC
     assert str(small_disk) in caught.value.filename
     assert list(small_disk.glob("*/*.npy")) == []

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from mindspore_dpus.config import AugmentConfig
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.data.images.augment import augment
+from mindspore_dpus.data.images.augment import AugmentSettings, augment
 from mindspore_dpus.data.loader import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -15,7 +14,7 @@ from mindspore_dpus.data.loader import (
     training_source,
 )
 
-EVERYTHING = AugmentConfig(
+EVERYTHING = AugmentSettings(
     horizontal_flip=True, vertical_flip=True, rotation=20.0, brightness=0.1, contrast=0.2
 )
 
@@ -67,7 +66,7 @@ def test_batches_come_complete_and_in_order(images):
 )
 def test_training_batches_are_full_unless_the_set_is_smaller_than_one(images, n, batch_size, sizes):
     indices = np.arange(n) + 1
-    source = training_source(images, indices, indices * 7, batch_size, AugmentConfig(), [0, 0, 0])
+    source = training_source(images, indices, indices * 7, batch_size, AugmentSettings(), [0, 0, 0])
     fed = [source[i] for i in range(len(source))]
     assert [len(labels) for _, labels in fed] == sizes
     chosen = np.concatenate([values(x) for x, _ in fed])
@@ -80,7 +79,7 @@ def test_every_epoch_has_its_own_order_and_equal_seeds_the_same(images):
     indices = np.arange(12)
 
     def order(*seed):
-        source = training_source(images, indices, indices, 4, AugmentConfig(), seed)
+        source = training_source(images, indices, indices, 4, AugmentSettings(), seed)
         return np.concatenate([source[i][1] for i in range(len(source))]).tolist()
 
     orders = [order(0, 0, 1), order(0, 0, 2), order(0, 1, 1), order(1, 0, 1)]
@@ -93,7 +92,7 @@ def test_the_image_left_out_changes_over_the_epochs(images):
     indices = np.arange(9)
     left_out = set()
     for epoch in range(30):
-        source = training_source(images, indices, indices, 4, AugmentConfig(), [0, 0, epoch])
+        source = training_source(images, indices, indices, 4, AugmentSettings(), [0, 0, epoch])
         left_out |= set(range(9)) - set(source[0][1]) - set(source[1][1])
     assert left_out == set(range(9))
 
@@ -124,13 +123,13 @@ def test_equal_images_are_changed_differently():
 @pytest.mark.parametrize(
     ("config", "mirrored"),
     [
-        (AugmentConfig(horizontal_flip=True), [lambda image: image[:, ::-1]]),
-        (AugmentConfig(vertical_flip=True), [lambda image: image[::-1]]),
+        (AugmentSettings(horizontal_flip=True), [lambda image: image[:, ::-1]]),
+        (AugmentSettings(vertical_flip=True), [lambda image: image[::-1]]),
         (
-            AugmentConfig(horizontal_flip=True, vertical_flip=True),
+            AugmentSettings(horizontal_flip=True, vertical_flip=True),
             [lambda image: image[:, ::-1], lambda image: image[::-1], lambda image: image[::-1, ::-1]],
         ),
-        (AugmentConfig(), []),
+        (AugmentSettings(), []),
     ],
     ids=["horizontal", "vertical", "both", "none"],
 )
@@ -146,7 +145,7 @@ def test_flips_are_exact_and_all_of_them_happen(dtype, config, mirrored):
 def test_brightness_is_added_within_its_share_of_the_range(dtype):
     top = np.iinfo(dtype).max
     image = np.full((4, 4, 1), top // 2, dtype)
-    changed = [augment(image, AugmentConfig(brightness=0.2), rng) for rng in rngs(60)]
+    changed = [augment(image, AugmentSettings(brightness=0.2), rng) for rng in rngs(60)]
     assert all(len(np.unique(result)) == 1 for result in changed)
     shifts = np.array([int(result[0, 0, 0]) - top // 2 for result in changed]) / top
     assert np.abs(shifts).max() <= 0.2 + 1 / top
@@ -159,7 +158,7 @@ def test_contrast_scales_about_the_mean_within_its_share(dtype):
     top = np.iinfo(dtype).max
     image = np.array([[0.4, 0.6], [0.6, 0.4]])[..., None]
     image = (image * top).astype(dtype)
-    changed = [augment(image, AugmentConfig(contrast=0.5), rng).astype(float) for rng in rngs(60)]
+    changed = [augment(image, AugmentSettings(contrast=0.5), rng).astype(float) for rng in rngs(60)]
     gains = np.array([result.std() for result in changed]) / image.std()
     assert np.allclose([result.mean() for result in changed], image.mean(), atol=1)
     assert 0.48 < gains.min() < 0.6
@@ -169,7 +168,7 @@ def test_contrast_scales_about_the_mean_within_its_share(dtype):
 def test_values_are_cut_at_the_ends_of_the_range():
     image = np.repeat([[[0], [255]]], 2, axis=0).astype(np.uint8)
     for rng in rngs(20):
-        result = augment(image, AugmentConfig(brightness=0.5), rng)
+        result = augment(image, AugmentSettings(brightness=0.5), rng)
         assert result[0, 0, 0] == 0 or result[0, 1, 0] == 255
 
 
@@ -177,7 +176,7 @@ def test_values_are_cut_at_the_ends_of_the_range():
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_rotation_turns_about_the_centre(channels, dtype):
     image = noise((9, 9, channels), dtype)
-    changed = [augment(image, AugmentConfig(rotation=90.0), rng) for rng in rngs(10)]
+    changed = [augment(image, AugmentSettings(rotation=90.0), rng) for rng in rngs(10)]
     assert {(result.shape, result.dtype) for result in changed} == {(image.shape, image.dtype)}
     assert all(np.array_equal(result[4, 4], image[4, 4]) for result in changed)
     assert len({result.tobytes() for result in changed}) == 10
@@ -188,7 +187,7 @@ def test_rotation_stays_within_its_bound():
     image = np.where(np.abs(y) <= 1, 255, 0).astype(np.uint8)[..., None]
     angles = []
     for rng in rngs(40):
-        turned = augment(image, AugmentConfig(rotation=30.0), rng)[..., 0] * (np.hypot(x, y) < 18)
+        turned = augment(image, AugmentSettings(rotation=30.0), rng)[..., 0] * (np.hypot(x, y) < 18)
         angles.append(np.degrees(np.polyfit(x[turned > 128], y[turned > 128], 1)[0]))
     slope = np.degrees(np.tan(np.radians(30)))
     assert -slope - 1 < min(angles) < -20
@@ -200,7 +199,7 @@ def test_one_more_change_leaves_the_draws_of_the_others(more):
     image = noise((6, 6, 1))
     for seed in range(20):
         alone, both = (
-            augment(image, AugmentConfig(vertical_flip=True, **changes), np.random.default_rng(seed))
+            augment(image, AugmentSettings(vertical_flip=True, **changes), np.random.default_rng(seed))
             for changes in ({}, more)
         )
         # Sorting undoes the horizontal flip, if there is one.
@@ -226,4 +225,4 @@ def test_two_devices_have_the_halves_of_what_one_has(images, n, sizes):
 
 def test_fewer_images_than_devices_are_refused(images):
     with pytest.raises(UserError, match="device.data_parallel: 3 images cannot be shared by 4 devices"):
-        training_source(images, np.arange(3), np.arange(3), 4, AugmentConfig(), [0], 0, 4)
+        training_source(images, np.arange(3), np.arange(3), 4, AugmentSettings(), [0], 0, 4)

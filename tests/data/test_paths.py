@@ -2,9 +2,9 @@
 
 import pytest
 
-from mindspore_dpus.config import DataConfig
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.samples import find_samples
+from mindspore_dpus.data.settings import DataSettings
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def root(tmp_path):
 def read(root, name, **options):
     manifest = root / "manifest.csv"
     manifest.write_text(f"path,label\nin/a.png,normal\n{name},defect\n", encoding="utf-8")
-    return find_samples(DataConfig(root=str(root), **options))["path"].tolist()
+    return find_samples(DataSettings(root=str(root), **options))["path"].tolist()
 
 
 @pytest.mark.parametrize("name", ["link.png", "again/a.png", "..a.png", "in/..b/c.png", "./missing.png"])

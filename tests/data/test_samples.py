@@ -3,17 +3,10 @@
 import pandas as pd
 import pytest
 
-from mindspore_dpus.config import DataConfig
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.data.samples import (
-    COLUMNS,
-    class_names,
-    find_samples,
-    read_manifest,
-    read_table,
-    scan_folders,
-    write_table,
-)
+from mindspore_dpus.core.tables import read_table, write_table
+from mindspore_dpus.data.samples import COLUMNS, class_names, find_samples, read_manifest, scan_folders
+from mindspore_dpus.data.settings import DataSettings
 
 
 def make_files(root, *names):
@@ -159,22 +152,22 @@ def test_a_folder_is_no_manifest(tmp_path):
 
 def test_the_manifest_in_the_root_goes_before_the_folders(tmp_path):
     make_files(tmp_path, "normal/a.png", "defect/b.png")
-    assert len(find_samples(DataConfig(root=str(tmp_path)))) == 2
+    assert len(find_samples(DataSettings(root=str(tmp_path)))) == 2
     make_manifest(tmp_path, "path,label\n1.png,normal\n2.png,defect\n3.png,defect\n")
-    assert len(find_samples(DataConfig(root=str(tmp_path)))) == 3
+    assert len(find_samples(DataSettings(root=str(tmp_path)))) == 3
 
 
 def test_a_manifest_elsewhere_goes_before_the_one_in_the_root(tmp_path):
     make_manifest(tmp_path, "path,label\n1.png,normal\n2.png,defect\n")
     other = tmp_path / "other.csv"
     other.write_text("path,label\n7.png,normal\n8.png,defect\n")
-    table = find_samples(DataConfig(root=str(tmp_path), manifest=str(other)))
+    table = find_samples(DataSettings(root=str(tmp_path), manifest=str(other)))
     assert table["path"].tolist() == ["7.png", "8.png"]
 
 
 def test_a_root_that_is_no_folder_is_named(tmp_path):
     with pytest.raises(UserError, match=r"data\.root: .*nowhere is not a folder"):
-        find_samples(DataConfig(root=str(tmp_path / "nowhere")))
+        find_samples(DataSettings(root=str(tmp_path / "nowhere")))
 
 
 @pytest.mark.parametrize(
@@ -189,7 +182,7 @@ def test_a_root_that_is_no_folder_is_named(tmp_path):
 def test_unfit_classes_are_refused_unless_they_are_not_learnt_from(tmp_path, labels, settings, message):
     rows = "".join(f"{i}.png,{label}\n" for i, label in enumerate(labels))
     make_manifest(tmp_path, "path,label\n" + rows)
-    config = DataConfig(root=str(tmp_path), **settings)
+    config = DataSettings(root=str(tmp_path), **settings)
     with pytest.raises(UserError, match=message):
         find_samples(config)
     assert len(find_samples(config, check=False)) == 2
@@ -197,7 +190,7 @@ def test_unfit_classes_are_refused_unless_they_are_not_learnt_from(tmp_path, lab
 
 def test_three_classes_need_no_positive_one(tmp_path):
     make_manifest(tmp_path, "path,label\n1.png,glass\n2.png,paper\n3.png,can\n")
-    assert class_names(find_samples(DataConfig(root=str(tmp_path)))) == ["can", "glass", "paper"]
+    assert class_names(find_samples(DataSettings(root=str(tmp_path)))) == ["can", "glass", "paper"]
 
 
 @pytest.mark.parametrize("column", ["path", "label", "member", "predicted"])
@@ -209,14 +202,14 @@ def test_text_stays_text_in_the_run_folder(tmp_path, column, text):
 
 def test_only_some_classes(tmp_path):
     make_files(tmp_path, "a/1.png", "b/2.png", "c/3.png", "normal/4.png", "defect/5.png")
-    table = find_samples(DataConfig(root=str(tmp_path), classes=["a", "c", "normal"]))
+    table = find_samples(DataSettings(root=str(tmp_path), classes=["a", "c", "normal"]))
     assert table["path"].tolist() == ["a/1.png", "c/3.png", "normal/4.png"]
     assert table.index.tolist() == [0, 1, 2]
     with pytest.raises(UserError, match=r"data.classes names 'x', but .* a, b, c, defect, normal"):
-        find_samples(DataConfig(root=str(tmp_path), classes=["a", "x"]))
+        find_samples(DataSettings(root=str(tmp_path), classes=["a", "x"]))
     with pytest.raises(UserError, match=r"data.positive is 'defect', but .* 'a' and 'c'"):
-        find_samples(DataConfig(root=str(tmp_path), classes=["a", "c"]))
-    other = DataConfig(root=str(tmp_path), classes=["a", "x"])
+        find_samples(DataSettings(root=str(tmp_path), classes=["a", "c"]))
+    other = DataSettings(root=str(tmp_path), classes=["a", "x"])
     assert find_samples(other, check=False)["label"].tolist() == ["a"]
 
 

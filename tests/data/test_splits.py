@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mindspore_dpus.config import SplitConfig
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.settings import SplitSettings
 from mindspore_dpus.data.splits import as_number, assign_splits, hold_out, make_imbalance
 
-TWENTY_EACH = SplitConfig(val_size=20, test_size=20)
+TWENTY_EACH = SplitSettings(val_size=20, test_size=20)
 
 
 def make_table(normal=160, defect=40, split="", group=""):
@@ -45,25 +45,25 @@ def test_a_size_up_to_one_is_a_share_and_above_a_number(size, number):
 @pytest.mark.parametrize("order", ["val_size", "test_size"])
 def test_a_share_is_one_of_all_images_whatever_the_other_split_takes(order):
     other = {"val_size": "test_size", "test_size": "val_size"}[order]
-    table = assign_splits(make_table(), SplitConfig(**{order: 0.6, other: 0.3}), 0)
+    table = assign_splits(make_table(), SplitSettings(**{order: 0.6, other: 0.3}), 0)
     names = {"val_size": "val", "test_size": "test"}
     assert counts(table) == {names[order]: [96, 24], names[other]: [48, 12], "train": [16, 4]}
 
 
 def test_a_balanced_share_is_one_of_the_smallest_class_whatever_the_other_split_takes():
-    table = assign_splits(make_table(), SplitConfig(val_size=0.5, test_size=0.4, balanced=True), 0)
+    table = assign_splits(make_table(), SplitSettings(val_size=0.5, test_size=0.4, balanced=True), 0)
     assert counts(table) == {"test": [16, 16], "train": [124, 4], "val": [20, 20]}
 
 
 def test_a_share_of_what_is_left_is_no_number_when_the_rest_is_small():
     # 0.6 of 200 is more than the 100 that the test split leaves: an error, not one image.
     with pytest.raises(UserError, match="120 of 100 images cannot be held out"):
-        assign_splits(make_table(), SplitConfig(val_size=0.6, test_size=100), 0)
+        assign_splits(make_table(), SplitSettings(val_size=0.6, test_size=100), 0)
 
 
 @pytest.mark.parametrize(("size", "number"), [(0.2, 8), (5, 5)])
 def test_balanced_splits_hold_equally_many_and_the_rest_is_train(size, number):
-    table = assign_splits(make_table(), SplitConfig(val_size=5, test_size=size, balanced=True), 0)
+    table = assign_splits(make_table(), SplitSettings(val_size=5, test_size=size, balanced=True), 0)
     rest = [160 - 5 - number, 40 - 5 - number]
     assert counts(table) == {"test": [number] * 2, "train": rest, "val": [5, 5]}
 
@@ -74,7 +74,7 @@ def test_equal_seeds_give_equal_splits_and_others_do_not(balanced, group):
     table = make_table(group=group)
 
     def split(seed):
-        return assign_splits(table, SplitConfig(balanced=balanced), seed)["split"].tolist()
+        return assign_splits(table, SplitSettings(balanced=balanced), seed)["split"].tolist()
 
     assert split(3) == split(3)
     assert split(3) != split(4)
@@ -84,7 +84,7 @@ def test_equal_seeds_give_equal_splits_and_others_do_not(balanced, group):
 @pytest.mark.parametrize("balanced", [False, True])
 def test_no_group_is_in_two_splits(seed, balanced):
     group = np.random.default_rng(seed).integers(0, 50, 200).astype(str)
-    table = assign_splits(make_table(group=group), SplitConfig(balanced=balanced), seed)
+    table = assign_splits(make_table(group=group), SplitSettings(balanced=balanced), seed)
     assert set(counts(table)) == {"train", "val", "test"} | ({"unused"} if balanced else set())
     splits = table[table["split"] != "unused"].groupby("group")["split"].nunique()
     assert splits.max() == 1
@@ -101,7 +101,7 @@ def test_balanced_whole_groups_hold_the_number_of_a_rare_class(seed, size):
     # One defect in ten; in whole groups, that is a tenth of the images and half of the split.
     table = make_table(normal=1800, defect=200)
     table["group"] = in_groups_of(size, 2000)
-    table = assign_splits(table, SplitConfig(val_size=50, test_size=50, balanced=True), seed)
+    table = assign_splits(table, SplitSettings(val_size=50, test_size=50, balanced=True), seed)
     found = counts(table)
     assert found["test"] == found["val"] == [50, 50]
     # A group of the last few defects may bring some more.
@@ -156,7 +156,7 @@ def test_a_group_that_is_left_over_is_not_parted():
     # Once either group is the test split, the other is the only one: it is still one.
     table = make_table(group=["a"] * 80 + ["b"] * 80 + ["a"] * 20 + ["b"] * 20)
     with pytest.raises(UserError, match="1 groups cannot be split"):
-        assign_splits(table, SplitConfig(val_size=0.2, test_size=0.5), 0)
+        assign_splits(table, SplitSettings(val_size=0.2, test_size=0.5), 0)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_named_splits_that_part_a_group_are_refused(splits, found):
     for i, split in enumerate(splits):
         named[4 * i], group[4 * i] = split, "casting 7"
     with pytest.raises(UserError) as caught:
-        assign_splits(make_table(split=named, group=group), SplitConfig(), 0)
+        assign_splits(make_table(split=named, group=group), SplitSettings(), 0)
     assert str(caught.value) == (
         f"split: the group 'casting 7' is in {found}; give the whole group one split"
     )
@@ -188,19 +188,19 @@ def test_a_group_may_be_partly_unnamed_train_or_unused(splits):
     for i, split in enumerate(splits):
         named[4 * i], group[4 * i] = split, "casting 7"
     table = make_table(split=named, group=group)
-    result = assign_splits(table, SplitConfig(), 0)
+    result = assign_splits(table, SplitSettings(), 0)
     assert result["split"].tolist() == table["split"].replace("", "train").tolist()
 
 
 def test_named_splits_are_kept():
     names = ["train", "val", "test", "unused"] * 50
     table = make_table(split=names)
-    assert assign_splits(table, SplitConfig(), 0)["split"].tolist() == table["split"].tolist()
+    assert assign_splits(table, SplitSettings(), 0)["split"].tolist() == table["split"].tolist()
 
 
 def test_unnamed_images_are_train_where_the_others_are_named():
     table = make_table(split=["val", "test", "", ""] * 50)
-    result = assign_splits(table, SplitConfig(), 0)
+    result = assign_splits(table, SplitSettings(), 0)
     assert counts(result) == {"test": [40, 10], "train": [80, 20], "val": [40, 10]}
 
 
@@ -221,7 +221,7 @@ def test_a_missing_split_is_taken_from_train_only(named, missing):
 def test_the_table_itself_is_left_alone():
     table = make_table()
     before = table.copy()
-    result = assign_splits(table, SplitConfig(), 0)
+    result = assign_splits(table, SplitSettings(), 0)
     pd.testing.assert_frame_equal(table, before)
     pd.testing.assert_frame_equal(result.drop(columns="split"), before.drop(columns="split"))
 
@@ -241,7 +241,7 @@ def test_imbalance_thins_the_smallest_class_in_nested_subsets():
 def test_imbalance_thins_train_and_nothing_else():
     table = make_table()
     full = assign_splits(table, TWENTY_EACH, 0)
-    thin = assign_splits(table, SplitConfig(val_size=20, test_size=20, minority_fraction=1 / 8), 0)
+    thin = assign_splits(table, SplitSettings(val_size=20, test_size=20, minority_fraction=1 / 8), 0)
     assert counts(thin) == {"test": [16, 4], "train": [128, 4], "unused": [0, 28], "val": [16, 4]}
     changed = full["split"] != thin["split"]
     assert set(full["split"][changed]) == {"train"}
@@ -284,12 +284,12 @@ def test_imbalance_thins_train_and_nothing_else():
 )
 def test_impossible_splits_are_refused(table, config, message):
     with pytest.raises(UserError, match=message):
-        assign_splits(table, SplitConfig(**config), 0)
+        assign_splits(table, SplitSettings(**config), 0)
 
 
 def dealt(table, contents, **options):
     options = {"val_size": 30, "test_size": 30} | options
-    return assign_splits(table, SplitConfig(**options), 0, contents)
+    return assign_splits(table, SplitSettings(**options), 0, contents)
 
 
 @pytest.mark.parametrize("split", ["", "train"])

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mindspore_dpus.core.run_folder import file_hash
-from mindspore_dpus.data.images.preparing import ImageSpec
+from mindspore_dpus.core.files import file_hash
+from mindspore_dpus.data.images.preparing import ImageSettings
 from mindspore_dpus.deploy.bundle import Bundle
 
 # In a process of its own: MindSpore cannot be imported any more once onnx has loaded protobuf.
@@ -69,7 +69,7 @@ def model(tmp_path_factory):
     Bundle(
         sha256=file_hash(path),
         kind="onnx",
-        spec=ImageSpec(size=8),
+        spec=ImageSettings(size=8),
         classes=["defect", "normal"],
         positive="defect",
         threshold=0.5,

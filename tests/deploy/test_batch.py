@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.data.images.preparing import ImageSpec
+from mindspore_dpus.data.images.preparing import ImageSettings
 from mindspore_dpus.decision.decision import Decision
 from mindspore_dpus.decision.probability import Proportion
 from mindspore_dpus.deploy import OnnxPredictor, score_files
@@ -177,7 +177,7 @@ def test_which_files_have_all_their_rows(found, expected, result):
 class Broken:
     """A scorer of three classes whose second image overflows."""
 
-    spec: ImageSpec = field(default_factory=lambda: ImageSpec(size=8))
+    spec: ImageSettings = field(default_factory=lambda: ImageSettings(size=8))
     classes: tuple = ("a", "b", "c")
     positive: int | None = None
     threshold: float = 0.5

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.data.images.preparing import ImageSpec
+from mindspore_dpus.data.images.preparing import ImageSettings
 from mindspore_dpus.data.images.tiles import Tiles
 from mindspore_dpus.deploy import OnnxPredictor
 from mindspore_dpus.deploy.results import ResultFile
@@ -22,7 +22,7 @@ from mindspore_dpus.deploy.watch import PATIENCE, FolderWatch, _done, modified_t
 from tests.deploy.conftest import expected_scores, write_grey
 
 REPOSITORY = Path(__file__).parents[2]
-SPEC = ImageSpec(size=8)
+SPEC = ImageSettings(size=8)
 
 
 def read(file):

@@ -3,13 +3,13 @@
 import pandas as pd
 import pytest
 
-from mindspore_dpus.config import Config
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.run_folder import write_json
+from mindspore_dpus.core.files import write_json
 from mindspore_dpus.experiments.finished import history, measured
 from mindspore_dpus.experiments.formats import folded, number
 from mindspore_dpus.experiments.grid import Case, load_experiment
 from mindspore_dpus.experiments.show import write_displays
+from mindspore_dpus.systems.classification.configuration import Configuration
 from tests.experiments.grids import write_experiment
 
 # network, depth, seed -> accuracy on validation and on test, seconds.
@@ -45,7 +45,7 @@ def finished(folder, network, depth, seed, val, test, seconds):
         for split, value in (("val", val), ("test", test))
     }
     write_json(folder / name / "metrics.json", metrics)
-    config = Config(output=str(folder / name))
+    config = Configuration(output=str(folder / name))
     return Case(name, {"network": network, "depth": depth}, seed, config)
 
 

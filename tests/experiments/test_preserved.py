@@ -3,15 +3,15 @@
 import pandas as pd
 import pytest
 
-from mindspore_dpus.config import Config
-from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.experiments.preserved import write_preserved
+from mindspore_dpus.systems.classification.configuration import Configuration
 
 
 def finished(folder, K, seed, energies=None, labels=("normal",)):
     """The files of a finished run that are read: two draws and two random ones of each class."""
-    case = Case(f"{K}-{seed}", {"K": K}, seed, Config(output=str(folder / f"{K}-{seed}")))
+    case = Case(f"{K}-{seed}", {"K": K}, seed, Configuration(output=str(folder / f"{K}-{seed}")))
     if energies is None:
         return case
     groups = [(f"{i}.png", label, group) for label in labels for i, group in enumerate([0, 0, 0, 1])]

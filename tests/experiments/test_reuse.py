@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.run_folder import read_json, write_json
+from mindspore_dpus.core.files import read_json, write_json
 from mindspore_dpus.experiments.finished import is_done, stored_config
 from mindspore_dpus.experiments.grid import expand, load_experiment
 from mindspore_dpus.experiments.reuse import reuse

@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.run_folder import claimed
+from mindspore_dpus.core.files import claimed
 from mindspore_dpus.experiments import estimate
 from mindspore_dpus.experiments.estimate import estimate_seconds
 from mindspore_dpus.experiments.finished import seconds

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn
 
-from mindspore_dpus.config import DeviceConfig
 from mindspore_dpus.core.device import configure
+from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.data.images.preparing import ImageSpec
+from mindspore_dpus.data.images.preparing import ImageSettings
 from mindspore_dpus.data.loader import normalise
 from mindspore_dpus.export.agreement import check_agreement
 from mindspore_dpus.export.graph import Members
@@ -28,7 +28,7 @@ FUNCTIONS = {
 
 @pytest.fixture(autouse=True, scope="module")
 def device():
-    configure(DeviceConfig(target="CPU"))
+    configure(DeviceSettings(target="CPU"))
 
 
 def softmax(logits):
@@ -55,7 +55,7 @@ def sharpen(net, images):
     ],
 )
 def test_raw_images_in_every_members_probabilities_out(tmp_path, kind, backbone, bits, channels):
-    spec = ImageSpec(size=32, channels=channels, bits=bits)
+    spec = ImageSettings(size=32, channels=channels, bits=bits)
     bright = np.linspace(0.05, 1, 16).reshape(16, 1, 1, 1)  # Noise of one mean looks alike to a network.
     images = (np.random.default_rng(0).random((16, *spec.shape)) * bright * 2**bits).astype(spec.dtype)
     nets = {f"{seed:02d}": create_model(backbone, 3, channels, seed=seed) for seed in range(2)}
@@ -93,7 +93,7 @@ class Unwritable(nn.Cell):
 
 
 def test_a_backbone_that_mindspore_cannot_write_is_one_line(tmp_path):
-    members = Members({"00": Unwritable()}, ImageSpec(size=16), 1)
+    members = Members({"00": Unwritable()}, ImageSettings(size=16), 1)
     with pytest.raises(UserError, match="cannot write this backbone as ONNX: .*HSwish") as caught:
         onnx_graph.write_onnx(members, tmp_path / "model.onnx")
     assert "\n" not in str(caught.value)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn
 
-from mindspore_dpus.config import DeviceConfig
 from mindspore_dpus.core.device import configure
+from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.loader import normalise
 from mindspore_dpus.features.extract import extract, feature_layer, needed_parameters
@@ -14,7 +14,7 @@ from mindspore_dpus.models.factory import create_model
 
 @pytest.fixture(scope="module")
 def device():
-    return configure(DeviceConfig(target="CPU", idle_main_thread=False))
+    return configure(DeviceSettings(target="CPU", idle_main_thread=False))
 
 
 @pytest.fixture(scope="module")

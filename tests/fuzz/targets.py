@@ -14,27 +14,28 @@ from pathlib import Path
 import cv2
 import numpy as np
 import yaml
+from mindspore_dpus.systems.classification.prepare import read_samples
 from safetensors.numpy import save
 
-from mindspore_dpus.config import Config, DataConfig
 from mindspore_dpus.core.configuration import dump_config, parse_config
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.data.arrays import load_arrays, open_array
 from mindspore_dpus.data.images.frames import count_frames, split_frame
 from mindspore_dpus.data.images.inputs import expand_paths
-from mindspore_dpus.data.images.preparing import ImageSpec, load_prepared
+from mindspore_dpus.data.images.preparing import ImageSettings, load_prepared
 from mindspore_dpus.data.samples import find_samples
+from mindspore_dpus.data.settings import DataSettings
 from mindspore_dpus.decision.decision import Decision
 from mindspore_dpus.deploy.bundle import Bundle
 from mindspore_dpus.deploy.results import ResultFile
-from mindspore_dpus.systems.classification.prepare import read_samples
+from mindspore_dpus.systems.classification.configuration import Configuration
 from mindspore_dpus.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.decision.test_decision import decided
 
 # An image is decoded and resized within these, so memory stays small whatever a header says.
 PIXELS = 1 << 20
-SPEC = ImageSpec(size=16, value_range="minmax", max_pixels=PIXELS)
+SPEC = ImageSettings(size=16, value_range="minmax", max_pixels=PIXELS)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def _config(folder: Path, data: bytes) -> None:
 
 
 def _config_seeds(folder: Path) -> list[bytes]:
-    config = Config(data=DataConfig(root="images"))
+    config = Configuration(data=DataSettings(root="images"))
     short = {
         "seed": 3,
         "training": {"epochs": 2, "augment": {"rotation": 5.0}},
@@ -98,7 +99,7 @@ def _options(folder: Path, data: bytes) -> None:
 
 def _manifest(folder: Path, data: bytes) -> None:
     manifest = _write(folder, "manifest.csv", data)
-    table = find_samples(DataConfig(root=str(folder), manifest=str(manifest)), check=False)
+    table = find_samples(DataSettings(root=str(folder), manifest=str(manifest)), check=False)
     inside = folder.resolve()
     for name in table["path"]:
         place = split_frame(folder / name)[0].resolve()
@@ -217,7 +218,7 @@ def _bundle_seeds(folder: Path) -> list[bytes]:
         Bundle(
             sha256="0" * 64,
             kind="onnx",
-            spec=ImageSpec(size=8),
+            spec=ImageSettings(size=8),
             classes=["defect", "normal"],
             positive="defect",
             threshold=decision.threshold,

@@ -7,12 +7,12 @@ from mindspore import Tensor
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss
 
-from mindspore_dpus.config import LossConfig
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.losses import create_loss
 from mindspore_dpus.losses.cross_entropy import CrossEntropy, inverse_frequency_weights
 from mindspore_dpus.losses.focal import Focal
 from mindspore_dpus.losses.seesaw import Seesaw
+from mindspore_dpus.losses.table import LossSettings
 
 WEIGHTS = (0.4, 1.0, 2.5, 0.1)
 
@@ -161,7 +161,7 @@ def test_seesaw_without_exponents_is_cross_entropy(batch):
 
 @pytest.mark.parametrize("name", ["cross_entropy", "weighted_cross_entropy", "focal", "seesaw"])
 def test_every_loss_stays_finite_for_extreme_logits(name):
-    loss = create_loss(LossConfig(name=name), (30, 10))
+    loss = create_loss(LossSettings(name=name), (30, 10))
     logits = np.array([[80.0, -80.0], [80.0, -80.0], [0.0, 0.0]], np.float32)
     labels = np.array([1, 0, 1], np.int32)
     assert np.isfinite(value(loss, logits, labels))
@@ -171,10 +171,10 @@ def test_every_loss_stays_finite_for_extreme_logits(name):
 def test_weights_follow_the_counts_unless_given(batch):
     logits, labels = batch
     counts = (10, 20, 30, 40)
-    loss = create_loss(LossConfig(name="weighted_cross_entropy"), counts)
+    loss = create_loss(LossSettings(name="weighted_cross_entropy"), counts)
     expected = CrossEntropy(4, 0.0, inverse_frequency_weights(counts))
     assert value(loss, logits, labels) == value(expected, logits, labels)
-    given = LossConfig(name="weighted_cross_entropy", class_weights=list(WEIGHTS))
+    given = LossSettings(name="weighted_cross_entropy", class_weights=list(WEIGHTS))
     expected = value(CrossEntropy(4, 0.0, WEIGHTS), logits, labels)
     assert value(create_loss(given, counts), logits, labels) == expected
     with pytest.raises(UserError, match="4 numbers for 2 classes"):
@@ -186,7 +186,7 @@ def test_the_configuration_reaches_the_loss(batch):
     counts = np.bincount(labels, minlength=4)
 
     def configured(**settings):
-        return value(create_loss(LossConfig(**settings), counts), logits, labels)
+        return value(create_loss(LossSettings(**settings), counts), logits, labels)
 
     # The first batch: its own counts are what seesaw has seen.
     expected = seesaw_by_loops(logits, labels, counts, p=0.3, q=1.5)

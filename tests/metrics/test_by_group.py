@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mindspore_dpus.data.samples import read_table, write_table
+from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.metrics.by_group import has_groups, within_groups_auc, write_group_table
 from mindspore_dpus.metrics.classification import roc_auc
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.metrics.fusion_curve import fusion_curve, read_fusion_curve
 
 

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mindspore_dpus.config import Config
-from mindspore_dpus.data.samples import read_table, write_table
+from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.metrics.classification import METRICS, bootstrap_metrics
 from mindspore_dpus.metrics.predictions import (
     compute_metrics,
@@ -17,10 +16,11 @@ from mindspore_dpus.metrics.predictions import (
     shown_classes,
     worst_errors,
 )
+from mindspore_dpus.systems.classification.configuration import Configuration
 
 
 def configured(positive="defect", threshold=0.5, n_bootstrap=20):
-    config = Config(seed=3)
+    config = Configuration(seed=3)
     config.data.positive = positive
     config.evaluation.threshold, config.evaluation.n_bootstrap = threshold, n_bootstrap
     return config

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn
 
-from mindspore_dpus.config import DeviceConfig
 from mindspore_dpus.core.device import configure
+from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.models.dropout import seed_dropout, use_seeded_dropout
 from mindspore_dpus.models.factory import create_model
 
@@ -56,7 +56,7 @@ def test_gradients_go_through_what_is_kept(net):
 
 
 def test_mindcvs_networks_are_repeatable():
-    net = create_model("squeezenet1_0", 3, device=configure(DeviceConfig(target="CPU")))
+    net = create_model("squeezenet1_0", 3, device=configure(DeviceSettings(target="CPU")))
     net.set_train(True)
     images = Tensor(np.random.default_rng(0).normal(size=(2, 3, 64, 64)).astype(np.float32))
     outputs = []

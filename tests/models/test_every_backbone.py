@@ -10,18 +10,21 @@ import pytest
 import yaml
 from mindspore import Tensor
 
-from mindspore_dpus.config import DeviceConfig, LossConfig, ModelConfig, TrainingConfig
 from mindspore_dpus.core.device import configure
+from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.data.images.preparing import ImageSpec
+from mindspore_dpus.data.images.preparing import ImageSettings
 from mindspore_dpus.data.loader import normalise
 from mindspore_dpus.export.graph import Members
 from mindspore_dpus.export.mindir import read_mindir, write_mindir
 from mindspore_dpus.losses import create_loss
+from mindspore_dpus.losses.table import LossSettings
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import phases, set_train
+from mindspore_dpus.models.settings import ModelSettings
 from mindspore_dpus.models.weights import classifier_name
 from mindspore_dpus.training.optimizers import create_optimizer
+from mindspore_dpus.training.settings import TrainingSettings
 from mindspore_dpus.training.step import create_step
 from tests.experiments.grids import REPOSITORY
 
@@ -45,7 +48,7 @@ SIZE, CLASSES = 64, 3
 
 @pytest.fixture(autouse=True, scope="module")
 def device():
-    return configure(DeviceConfig(target="CPU", fast_depthwise=False))
+    return configure(DeviceSettings(target="CPU", fast_depthwise=False))
 
 
 def test_the_configs_name_these_networks():
@@ -77,12 +80,12 @@ def test_takes_mindcvs_names_learns_and_is_exported(backbone, device, tmp_path):
         same = [name for name, p in own.items() if not name.startswith(head)]
         assert all(np.array_equal(own[name].asnumpy(), expected[name]) for name in same)
     for way in ("shallow", "gradual"):
-        phases(net, ModelConfig(backbone=backbone, fine_tuning=way))
+        phases(net, ModelSettings(backbone=backbone, fine_tuning=way))
 
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (4, SIZE, SIZE, 3)).astype(np.uint8), [0, 1, 2, 0]
-    optimizer = create_optimizer(net, TrainingConfig(optimizer="radam", learning_rate=1e-3))
-    step = create_step(net, create_loss(LossConfig(label_smoothing=0.1), (2, 1, 1)), optimizer, device)
+    optimizer = create_optimizer(net, TrainingSettings(optimizer="radam", learning_rate=1e-3))
+    step = create_step(net, create_loss(LossSettings(label_smoothing=0.1), (2, 1, 1)), optimizer, device)
     before = own[f"{head}weight"].asnumpy().copy()
     set_train(net, True)
     loss, logits = step(Tensor(normalise(images)), Tensor(labels, ms.int32))
@@ -92,7 +95,7 @@ def test_takes_mindcvs_names_learns_and_is_exported(backbone, device, tmp_path):
 
     net.set_train(False)
     logits = net(Tensor(normalise(images))).asnumpy()
-    members = Members({"00": net}, ImageSpec(size=SIZE, channels=3), CLASSES)
+    members = Members({"00": net}, ImageSettings(size=SIZE, channels=3), CLASSES)
     shares = ms.ops.softmax(Tensor(logits), axis=1).asnumpy()
     write_mindir(members, tmp_path / "net.mindir")
     fused, _ = read_mindir(tmp_path / "net.mindir")(images)

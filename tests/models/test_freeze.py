@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn
 
-from mindspore_dpus.config import ModelConfig
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import Phase, frozen_start, layers, phases, set_frozen, set_train
+from mindspore_dpus.models.settings import ModelSettings
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +50,12 @@ def test_layers_are_counted_in_the_order_of_the_network(small, mobilenet):
 )
 def test_phases(small, settings, expected):
     names = layers(small)
-    found = phases(small, ModelConfig(**settings))
+    found = phases(small, ModelSettings(**settings))
     assert found == [Phase(epoch, frozenset(names[:n])) for epoch, n in expected]
 
 
 def test_patterns_hold_in_every_phase(small):
-    config = ModelConfig(freeze=["3.*", "5.bias"], fine_tuning="gradual", unfreeze_parts=1)
+    config = ModelSettings(freeze=["3.*", "5.bias"], fine_tuning="gradual", unfreeze_parts=1)
     first, last = phases(small, config)
     assert last.frozen == {"3.gamma", "3.beta", "5.bias"}
     assert first.frozen == {*layers(small)[:6], "5.bias"}
@@ -73,7 +73,7 @@ def test_patterns_hold_in_every_phase(small):
 )
 def test_what_cannot_be_frozen_is_named(mobilenet, settings, message):
     with pytest.raises(UserError, match=message.replace("*", r"\*")):
-        phases(mobilenet, ModelConfig(**settings))
+        phases(mobilenet, ModelSettings(**settings))
 
 
 def test_frozen_batch_norms_stay_in_evaluation_mode(small):

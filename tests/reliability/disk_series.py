@@ -63,7 +63,8 @@ def _mount(disk: Path, options: str) -> None:
 
 
 def _finished(run: Path) -> list[str]:
-    from mindspore_dpus.core.run_folder import STAGES_FILE, read_json
+    from mindspore_dpus.core.files import read_json
+    from mindspore_dpus.core.run_folder import STAGES_FILE
 
     path = run / STAGES_FILE
     return list(read_json(path)) if path.exists() else []

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mindspore_dpus.config import SimulateConfig
-from mindspore_dpus.data.simulate.radiographs import simulate
+from mindspore_dpus.data.simulate.radiographs import RadiographSettings, simulate
 from mindspore_dpus.training.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +43,7 @@ _EPOCH = re.compile(r"  (\w+) epoch (\d+)/")
 
 def make_castings(folder: Path) -> Path:
     """56 simulated radiographs."""
-    config = SimulateConfig(enabled=True, train=(24, 8), val=(6, 6), test=(6, 6), size=32)
+    config = RadiographSettings(enabled=True, train=(24, 8), val=(6, 6), test=(6, 6), size=32)
     simulate(config, folder, random_state=0)
     return folder
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader
 
-from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.metrics.by_group import write_group_table
 from mindspore_dpus.report.sections.groups import MOST, by_group_section
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mindspore_dpus.core.run_folder import write_json, write_text
+from mindspore_dpus.core.files import write_json, write_text
 from mindspore_dpus.decision.assessment import assess
 from mindspore_dpus.report.sections.decision import decision_section
 from tests.decision.test_decision import IS_DEFECT, SCORES, decided

@@ -3,18 +3,18 @@
 import numpy as np
 import pandas as pd
 import pytest
+from mindspore_dpus.systems.classification.diagnose import make_diagnostics
+from mindspore_dpus.systems.classification.subsets import drawn_rows, make_subsets, read_subsets
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
-from mindspore_dpus.config import Config
 from mindspore_dpus.core.run_folder import RunFolder
-from mindspore_dpus.data.samples import read_table, write_table
+from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.features.whiten import whiten
 from mindspore_dpus.sampling import DistributionPreservingUnderSampler, strategies
 from mindspore_dpus.systems.classification import diagnose as diagnostics
 from mindspore_dpus.systems.classification import subsets
-from mindspore_dpus.systems.classification.diagnose import make_diagnostics
-from mindspore_dpus.systems.classification.subsets import drawn_rows, make_subsets, read_subsets
+from mindspore_dpus.systems.classification.configuration import Configuration
 
 
 def table_of(labels, splits=None):
@@ -67,7 +67,7 @@ def test_where_two_classes_are_the_smallest_every_grouped_image_has_features(tmp
     # Two groups in every class that is drawn; a row of zeros would be a third place.
     whitened = np.where(np.arange(19)[:, None] % 2, 5.0, -5.0) + np.linspace(0, 0.1, 19)[:, None]
     run, _ = filled(tmp_path / "run", table, whitened)
-    config = Config()
+    config = Configuration()
     config.sampling.n_clusters = 2
     config.sampling.n_subsets = 1
     make_subsets(run, config)
@@ -91,7 +91,7 @@ def castings_with_truth():
 )
 def test_the_run_says_how_many_groups_it_chose(tmp_path, castings_with_truth, n_clusters, said):
     run, lines = filled(tmp_path / "run", *castings_with_truth)
-    config = Config()
+    config = Configuration()
     config.sampling.n_clusters = n_clusters
     make_subsets(run, config)
     assert lines == ["subsets ...", *said]
@@ -103,7 +103,7 @@ def test_one_group_is_singular_and_every_drawn_class_has_its_line(tmp_path):
     table = table_of(["a"] * 4 + ["b"] * 6 + ["c"] * 9)
     whitened = np.array([0.0] * 10 + [0.0, 9.0, 20.0] * 3)[:, None]
     run, lines = filled(tmp_path / "run", table, whitened)
-    config = Config()
+    config = Configuration()
     config.sampling.n_clusters = "auto"
     make_subsets(run, config)
     assert lines == ["subsets ...", "  b: 1 group", "  c: 3 groups"]
@@ -115,7 +115,7 @@ def test_diagnostics_compare_groups_with_known_sub_populations(
 ):
     table, features = castings_with_truth
     run, _ = filled(tmp_path / "run", table, features)
-    config = Config()
+    config = Configuration()
     config.sampling.n_clusters = n_clusters
     make_subsets(run, config)
     make_diagnostics(run, config)
@@ -129,8 +129,8 @@ def test_diagnostics_compare_groups_with_known_sub_populations(
 def test_diagnostics_of_real_images_have_no_agreement(tmp_path, castings_with_truth):
     table, features = castings_with_truth
     run, _ = filled(tmp_path / "run", table.drop(columns="subpopulation"), features)
-    make_subsets(run, Config())
-    make_diagnostics(run, Config())
+    make_subsets(run, Configuration())
+    make_diagnostics(run, Configuration())
     columns = set(read_table(run / "diagnostics.csv"))
     assert "silhouette" in columns
     assert not {"agreement", "true_share_deviation"} & columns
@@ -151,7 +151,7 @@ def test_a_large_class_is_grouped_and_measured_in_blocks_too(tmp_path, monkeypat
     order = np.random.default_rng(0).permutation(len(table))
     table, features = table.iloc[order].reset_index(drop=True), features[order]
     run, _ = filled(tmp_path / "run", table, features)
-    config = Config()
+    config = Configuration()
     config.sampling.n_clusters = 3
     make_subsets(run, config)
     make_diagnostics(run, config)
@@ -167,7 +167,7 @@ def test_only_results_of_large_classes_count_as_changed(
     for exact_up_to in (50_000, limit):
         monkeypatch.setattr(subsets, "EXACT_UP_TO", exact_up_to)
         run.key = ""
-        make_subsets(run, Config())
+        make_subsets(run, Configuration())
     assert lines == ["subsets ..."] * (1 + again)
 
 
@@ -177,12 +177,12 @@ def test_only_diagnostics_of_large_subsets_count_as_changed(
     tmp_path, monkeypatch, castings_with_truth, limit, again
 ):
     run, lines = filled(tmp_path / "run", *castings_with_truth)
-    make_subsets(run, Config())
+    make_subsets(run, Configuration())
     key = run.key
     for largest in (2000, limit):
         monkeypatch.setattr(diagnostics, "MAX_SUBSET", largest)
         run.key = key
-        make_diagnostics(run, Config())
+        make_diagnostics(run, Configuration())
     assert lines == ["subsets ..."] + ["diagnostics ..."] * (1 + again)
 
 
@@ -217,7 +217,7 @@ def test_features_are_found_by_their_paths(tmp_path):
 def test_no_draw_of_a_run_is_one_of_another_seed(tmp_path):
     """Else the baseline of one seed and a member of the next are one network, and their rows of a table
     are not independent."""
-    config = Config()
+    config = Configuration()
     config.sampling.strategy = "random_under"
     config.sampling.n_subsets = 2
     config.sampling.baseline = True

@@ -6,14 +6,14 @@ import pytest
 from benchmarking.inputs import layer_kind
 from benchmarking.ours import met_layers
 
-from mindspore_dpus.config import DeviceConfig
 from mindspore_dpus.core.device import configure
+from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.models.factory import create_model
 
 
 @pytest.mark.parametrize(("kind", "number"), [("convolutions", 35), ("depthwise", 17), ("norms", 52)])
 def test_all_layers_of_mobilenet_v2_are_met(kind, number):
-    device = configure(DeviceConfig(target="CPU"))
+    device = configure(DeviceSettings(target="CPU"))
     net = create_model("mobilenet_v2", 2, 1, device=device)
     net.set_train()
     met = met_layers(net, kind, ms.Tensor(np.zeros((2, 1, 32, 32), np.float32)))

@@ -9,13 +9,15 @@ import pandas as pd
 import pytest
 from mindspore import nn
 
-from mindspore_dpus.config import DeviceConfig, LossConfig, TrainingConfig
 from mindspore_dpus.core.device import configure
+from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.losses import create_loss
+from mindspore_dpus.losses.table import LossSettings
 from mindspore_dpus.models.weights import get_state
 from mindspore_dpus.training.checkpoint import load_checkpoint
 from mindspore_dpus.training.divergence import Diverged, check_outputs, check_steps, halve_or_stop
+from mindspore_dpus.training.settings import TrainingSettings
 from mindspore_dpus.training.trainer import MemberData, Trainer
 
 SEED = [0, 0]
@@ -27,7 +29,7 @@ COLUMNS = ["epoch", "train_loss", "train_accuracy", "val_loss", "val_auc", "val_
 
 @pytest.fixture(scope="module")
 def device():
-    return configure(DeviceConfig(target="CPU", idle_main_thread=False))
+    return configure(DeviceSettings(target="CPU", idle_main_thread=False))
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +45,8 @@ def trainer(device, **training):
     ms.set_seed(5)
     net = nn.SequentialCell(nn.Flatten(), nn.Dense(64, 4), nn.ReLU(), nn.Dense(4, 2))
     net.init_parameters_data()
-    config = TrainingConfig(**{"epochs": 4, "batch_size": 8, "select_by": "last"} | training)
-    return Trainer(net, create_loss(LossConfig(), (12, 12)), config, device, {"key": "k"})
+    config = TrainingSettings(**{"epochs": 4, "batch_size": 8, "select_by": "last"} | training)
+    return Trainer(net, create_loss(LossSettings(), (12, 12)), config, device, {"key": "k"})
 
 
 def fit(device, data, folder, stop_after=None, **training):
@@ -244,7 +246,7 @@ def test_where_no_rate_would_help_none_is_tried(device, data, tmp_path):
 
 
 def test_halving_is_allowed_so_often_and_no_more():
-    config = TrainingConfig(on_divergence="halve", max_halvings=2)
+    config = TrainingSettings(on_divergence="halve", max_halvings=2)
     halvings = []
     for i in (1, 2):
         halvings = halve_or_stop(Diverged("x"), config, halvings, "00", "kept")

@@ -4,19 +4,21 @@ import cv2
 import numpy as np
 import pytest
 from mindspore import Tensor
+from mindspore_dpus.training.heatmaps import evidence, heatmaps, write_heatmaps
 
-from mindspore_dpus.config import Config, DataConfig, ModelConfig
 from mindspore_dpus.core.device import Device
-from mindspore_dpus.data.images.preparing import ImageSpec, load_prepared
+from mindspore_dpus.data.images.preparing import ImageSettings, load_prepared
 from mindspore_dpus.data.loader import normalise
+from mindspore_dpus.data.settings import DataSettings
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.gradcam import GradCam, NoMapError
+from mindspore_dpus.models.settings import ModelSettings
 from mindspore_dpus.models.weights import get_state
 from mindspore_dpus.report.overlays import overlay, peak, to_heatmap
+from mindspore_dpus.systems.classification.configuration import Configuration
 from mindspore_dpus.training import heatmaps as module
 from mindspore_dpus.training.checkpoint import save_checkpoint
 from mindspore_dpus.training.ensemble import Ensemble
-from mindspore_dpus.training.heatmaps import evidence, heatmaps, write_heatmaps
 
 CLASSES = np.array([0, 1, 1])
 
@@ -30,8 +32,8 @@ def open_ensemble(tmp_path_factory):
         save_checkpoint(folder / name / "best.safetensors", state, {"key": "key"})
 
     def open_members(*names, layer=None):
-        data = DataConfig(image_size=32, bits=16, value_range="window", window=(1000, 5000))
-        config = Config(data=data, model=ModelConfig(backbone="resnet18", pretrained=None))
+        data = DataSettings(image_size=32, bits=16, value_range="window", window=(1000, 5000))
+        config = Configuration(data=data, model=ModelSettings(backbone="resnet18", pretrained=None))
         config.heatmaps.layer = layer
         device = Device("CPU", jit=False, idle_main_thread=False)
         return Ensemble(config, 2, list(names), folder, "key", device)
@@ -58,7 +60,7 @@ def radiographs(tmp_path_factory):
 
 def prepared(ensemble, radiographs):
     folder, paths = radiographs
-    spec = ImageSpec.from_config(ensemble.config.data)
+    spec = ImageSettings.from_config(ensemble.config.data)
     return np.stack([load_prepared(folder / path, spec) for path in paths])
 
 

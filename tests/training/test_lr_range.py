@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mindspore_dpus.config import LrRangeConfig
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.training.lr_range import range_test, smooth, suggest_rate
+from mindspore_dpus.training.settings import LrRangeSettings
 
-CONFIG = LrRangeConfig(low=1e-6, high=1.0, steps=61)
+CONFIG = LrRangeSettings(low=1e-6, high=1.0, steps=61)
 
 
 def sweep(loss, config=CONFIG):
@@ -75,7 +75,7 @@ def test_the_noise_of_the_first_batches_is_no_direction():
         def loss(rate, noise=noise):
             return 1.05 - 0.15 / (1 + (1e-2 / rate) ** 1.5) + max(0.0, rate - 0.3) + next(noise)
 
-        found.append(suggest_rate(sweep(loss, LrRangeConfig())[0]))
+        found.append(suggest_rate(sweep(loss, LrRangeSettings())[0]))
     assert sum(5e-4 < rate < 0.3 for rate in found) >= 19
 
 
@@ -86,7 +86,7 @@ def test_a_loss_that_falls_ever_faster_is_refused():
 
 
 def test_the_smoothed_loss_looks_back_over_half_of_the_steps():
-    table, _ = sweep(lambda rate: 1.0 + rate, LrRangeConfig(low=1e-6, high=1.0, steps=20))
+    table, _ = sweep(lambda rate: 1.0 + rate, LrRangeSettings(low=1e-6, high=1.0, steps=20))
     assert table["smoothed"].to_numpy() == pytest.approx(smooth(table["loss"], 0.9))
 
 

@@ -10,15 +10,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mindspore_dpus.config import Config, DeviceConfig, LossConfig, ModelConfig, TrainingConfig
 from mindspore_dpus.core.device import Device
+from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.processes import Task, available_cpus, side_by_side
+from mindspore_dpus.core.processes import Work, available_cpus, side_by_side
 from mindspore_dpus.data.shards import fill_shards
 from mindspore_dpus.losses import create_loss
+from mindspore_dpus.losses.table import LossSettings
+from mindspore_dpus.models.settings import ModelSettings
+from mindspore_dpus.systems.classification.configuration import Configuration
 from mindspore_dpus.training import members
 from mindspore_dpus.training.checkpoint import load_checkpoint
 from mindspore_dpus.training.members import Recipe, train_ensemble
+from mindspore_dpus.training.settings import TrainingSettings
 
 MEMBERS = ("00", "01")
 EPOCHS = 2
@@ -42,10 +46,10 @@ def images(tmp_path_factory):
 
 def train(images, folder, processes, report, **training):
     settings = {"epochs": EPOCHS, "batch_size": 8, "select_by": "last"} | training
-    config = Config(
-        model=ModelConfig(backbone=BACKBONE, pretrained=None),
-        training=TrainingConfig(**settings),
-        device=DeviceConfig(target="CPU"),
+    config = Configuration(
+        model=ModelSettings(backbone=BACKBONE, pretrained=None),
+        training=TrainingSettings(**settings),
+        device=DeviceSettings(target="CPU"),
     )
     subsets = {name: np.arange(i, 16 + i) for i, name in enumerate(MEMBERS)}
     train_ensemble(
@@ -81,7 +85,7 @@ def limited_to(n_cpus):
 def in_turn(images, tmp_path_factory):
     """Folder and lines of an ensemble that one process has trained, on one core."""
     folder, lines = tmp_path_factory.mktemp("in_turn"), []
-    task = Task("in turn", train_in_turn, (images, folder))
+    task = Work("in turn", train_in_turn, (images, folder))
     with limited_to(1):
         ((_, error),) = side_by_side([task], 1, lambda _, line: lines.append(line))
     if error is not None:
@@ -161,10 +165,10 @@ def test_a_loss_weighs_classes_by_what_each_member_learns_from(images, tmp_path,
         return create_loss(config, counts)
 
     monkeypatch.setattr(members, "create_loss", spy)
-    config = Config(
-        model=ModelConfig(backbone=BACKBONE, pretrained=None),
-        loss=LossConfig(name="weighted_cross_entropy"),
-        training=TrainingConfig(epochs=1, batch_size=8, select_by="last"),
+    config = Configuration(
+        model=ModelSettings(backbone=BACKBONE, pretrained=None),
+        loss=LossSettings(name="weighted_cross_entropy"),
+        training=TrainingSettings(epochs=1, batch_size=8, select_by="last"),
     )
     # Labels alternate: six images of class 0 and two of class 1, then three and five.
     subsets = {

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from mindspore import Parameter, Tensor, nn
 
-from mindspore_dpus.config import TrainingConfig
 from mindspore_dpus.models.weights import assign
 from mindspore_dpus.training.optimizers import RectifiedAdam, create_optimizer
+from mindspore_dpus.training.settings import TrainingSettings
 
 SHAPES = {"weight": (3, 4), "bias": (3,)}
 
@@ -113,7 +113,7 @@ def test_its_state_put_back_goes_on_to_the_bit():
 def test_the_configuration_names_it(name, kind):
     net = nn.Dense(4, 2)
     net.bias.requires_grad = False
-    made = create_optimizer(net, TrainingConfig(optimizer=name, learning_rate=0.5, weight_decay=0.1))
+    made = create_optimizer(net, TrainingSettings(optimizer=name, learning_rate=0.5, weight_decay=0.1))
     assert type(made) is kind
     assert [p.name for p in made.parameters] == ["weight"]
     assert float(made.learning_rate.asnumpy()) == 0.5

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mindspore_dpus.config import DeviceConfig
 from mindspore_dpus.core.device import configure
+from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.training.checkpoint import load_checkpoint
 
@@ -38,7 +38,7 @@ def msrun(folder, *arguments):
 def test_without_msrun_it_says_how_to_start(monkeypatch):
     monkeypatch.delenv("MS_ROLE", raising=False)
     with pytest.raises(UserError, match="device.data_parallel: start it with msrun"):
-        configure(DeviceConfig(target="CPU", data_parallel=True))
+        configure(DeviceSettings(target="CPU", data_parallel=True))
 
 
 def test_two_devices_learn_what_one_learns_from_the_whole_batch(tmp_path):

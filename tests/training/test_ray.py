@@ -4,13 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mindspore_dpus.config import Config, DeviceConfig, ModelConfig, TrainingConfig
 from mindspore_dpus.core.device import Device
+from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.processes import Task, side_by_side
+from mindspore_dpus.core.processes import Work, side_by_side
 from mindspore_dpus.data.shards import fill_shards
+from mindspore_dpus.models.settings import ModelSettings
+from mindspore_dpus.systems.classification.configuration import Configuration
 from mindspore_dpus.training.checkpoint import load_checkpoint
 from mindspore_dpus.training.members import Job, Recipe, _train_apart, train_ensemble
+from mindspore_dpus.training.settings import TrainingSettings
 from tests.training.test_members import limited_to, without_times
 
 EPOCHS = 4
@@ -28,10 +31,10 @@ def images(tmp_path_factory):
 
 
 def train(images, folder, report, **training):
-    config = Config(
-        model=ModelConfig(backbone="mobilenet_v2_035", pretrained=None),
-        training=TrainingConfig(epochs=EPOCHS, batch_size=8, select_by="last", **training),
-        device=DeviceConfig(target="CPU", fast_kernels=False),
+    config = Configuration(
+        model=ModelSettings(backbone="mobilenet_v2_035", pretrained=None),
+        training=TrainingSettings(epochs=EPOCHS, batch_size=8, select_by="last", **training),
+        device=DeviceSettings(target="CPU", fast_kernels=False),
     )
     train_ensemble(
         Recipe(config, 2, None, "key"),
@@ -54,7 +57,7 @@ def test_a_dead_machine_costs_only_its_running_epoch(images, start_cluster, tmp_
     expected, lines, unfinished = [], [], []
     with limited_to(1):
         ((_, error),) = side_by_side(
-            [Task("here", train_here, (images, here))], 1, lambda _, line: expected.append(line)
+            [Work("here", train_here, (images, here))], 1, lambda _, line: expected.append(line)
         )
     assert error is None
     # The head has no core: the member is on the second machine, and then on the third.
@@ -88,4 +91,4 @@ def test_a_machine_that_does_not_see_the_images_says_so(tmp_path):
     nowhere = tmp_path / "nowhere" / "images"
     job = Job("00", [0, 0], nowhere, np.zeros(1), np.zeros(1), np.zeros(1), tmp_path)
     with pytest.raises(UserError, match=r"does not see .*images: with training.executor ray, all mach"):
-        _train_apart(job, Recipe(Config(), 2, None, "key"), print)
+        _train_apart(job, Recipe(Configuration(), 2, None, "key"), print)

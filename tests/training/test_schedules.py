@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from mindspore_dpus.config import TrainingConfig
 from mindspore_dpus.training.schedules import learning_rate_factor, member_epochs
+from mindspore_dpus.training.settings import TrainingSettings
 
 
 def factors(schedule, epochs, steps):
@@ -33,7 +33,7 @@ def factors(schedule, epochs, steps):
     ],
 )
 def test_steps_are_turned_into_the_nearest_epochs(steps, n_images, epochs):
-    assert member_epochs(TrainingConfig(epochs=5, steps=steps, batch_size=16), n_images) == epochs
+    assert member_epochs(TrainingSettings(epochs=5, steps=steps, batch_size=16), n_images) == epochs
 
 
 @pytest.mark.parametrize(("epochs", "steps"), [(4, 5), (7, 3), (50, 46), (1, 8)])

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from mindspore import Parameter, Tensor, nn
 
-from mindspore_dpus.config import DeviceConfig
 from mindspore_dpus.core.device import configure
+from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.training.step import create_step
 
 
@@ -27,7 +27,7 @@ class Same(nn.Cell):
 
 
 def test_the_norm_of_gradients_counts_the_small_ones_of_a_wide_layer():
-    device = configure(DeviceConfig(target="CPU"))
+    device = configure(DeviceSettings(target="CPU"))
     net = Product(4_000_000)
     gradient = np.full(4_000_000, 1e-4, np.float32)
     gradient[0] = 1

@@ -8,16 +8,20 @@ import pandas as pd
 import pytest
 from mindspore import nn
 
-from mindspore_dpus.config import AugmentConfig, DeviceConfig, LossConfig, ModelConfig, TrainingConfig
 from mindspore_dpus.core.device import configure
+from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.images.augment import AugmentSettings
 from mindspore_dpus.losses import create_loss
+from mindspore_dpus.losses.table import LossSettings
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import layers, phases
+from mindspore_dpus.models.settings import ModelSettings
 from mindspore_dpus.models.weights import get_state
 from mindspore_dpus.training.checkpoint import load_checkpoint
 from mindspore_dpus.training.inference import predict
 from mindspore_dpus.training.schedules import learning_rate_factor
+from mindspore_dpus.training.settings import TrainingSettings
 from mindspore_dpus.training.trainer import MemberData, Trainer
 from tests.models.frozen import frozen
 
@@ -26,7 +30,7 @@ SEED = [0, 1]
 
 @pytest.fixture(scope="module")
 def device():
-    return configure(DeviceConfig(target="CPU", idle_main_thread=False))
+    return configure(DeviceSettings(target="CPU", idle_main_thread=False))
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +43,9 @@ def data():
 
 
 def trainer(device, backbone="resnet18", **training):
-    config = TrainingConfig(**{"epochs": 2, "batch_size": 8, "select_by": "last"} | training)
+    config = TrainingSettings(**{"epochs": 2, "batch_size": 8, "select_by": "last"} | training)
     net = create_model(backbone, 2, 1, device=device)
-    return Trainer(net, create_loss(LossConfig(), (12, 12)), config, device, {"key": "k"})
+    return Trainer(net, create_loss(LossSettings(), (12, 12)), config, device, {"key": "k"})
 
 
 def tiny(device, phases=None, stamp=None, loss=None, **training):
@@ -51,10 +55,10 @@ def tiny(device, phases=None, stamp=None, loss=None, **training):
         nn.Flatten(), nn.Dense(32 * 32, 4), nn.ReLU(), nn.Dense(4, 4), nn.Dense(4, 2)
     )
     net.init_parameters_data()
-    config = TrainingConfig(**{"epochs": 2, "batch_size": 8, "select_by": "last"} | training)
+    config = TrainingSettings(**{"epochs": 2, "batch_size": 8, "select_by": "last"} | training)
     return Trainer(
         net,
-        create_loss(loss or LossConfig(), (12, 12)),
+        create_loss(loss or LossSettings(), (12, 12)),
         config,
         device,
         stamp or {"key": "k"},
@@ -116,7 +120,7 @@ def test_a_second_member_of_one_trainer_equals_the_first_of_another(device, data
 
 
 def test_a_resumed_member_equals_an_uninterrupted_one(device, data, tmp_path):
-    training = {"augment": AugmentConfig(horizontal_flip=True, rotation=10)}
+    training = {"augment": AugmentSettings(horizontal_flip=True, rotation=10)}
     fit(trainer(device, epochs=3, **training), data, tmp_path / "whole")
     fit(trainer(device, epochs=1, **training), data, tmp_path / "torn")
     rows = fit(trainer(device, epochs=3, **training), data, tmp_path / "torn")
@@ -125,7 +129,7 @@ def test_a_resumed_member_equals_an_uninterrupted_one(device, data, tmp_path):
 
 
 def test_the_state_of_a_loss_is_kept_and_reset(device, data, tmp_path):
-    loss = LossConfig(name="seesaw")
+    loss = LossSettings(name="seesaw")
     fit_tiny(tiny(device, loss=loss, epochs=2), data, tmp_path / "whole")
     torn = tiny(device, loss=loss, epochs=1)
     fit_tiny(torn, data, tmp_path / "torn")
@@ -163,16 +167,16 @@ def test_the_accuracy_of_training_is_that_of_its_images(device, data, tmp_path):
 
 
 def test_frozen_parameters_and_their_batch_norms_stay(device, data, tmp_path):
-    config = TrainingConfig(epochs=1, batch_size=8)
+    config = TrainingSettings(epochs=1, batch_size=8)
     net = frozen(create_model("resnet18", 2, 1), ["conv1.*", "bn1.*", "layer1.*"])
-    fit(Trainer(net, create_loss(LossConfig(), (12, 12)), config, device, {}), data, tmp_path)
+    fit(Trainer(net, create_loss(LossSettings(), (12, 12)), config, device, {}), data, tmp_path)
     before, after = start(), weights(tmp_path)
     same = {name for name in before if np.array_equal(before[name], after[name])}
     assert same == {n for n in before if n.startswith(("conv1.", "bn1.", "layer1."))}
 
 
 def test_the_range_test_trains_all_that_will_be_trained(device, data):
-    config = ModelConfig(fine_tuning="gradual", unfreeze_parts=2, freeze_layers=2)
+    config = ModelSettings(fine_tuning="gradual", unfreeze_parts=2, freeze_layers=2)
     member = tiny(device)
     member = tiny(device, phases(member.net, config), epochs=3)
     before = get_state(member.net)
@@ -182,7 +186,7 @@ def test_the_range_test_trains_all_that_will_be_trained(device, data):
 
 
 def test_gradual_unfreezing_starts_at_the_classifier(device, data, tmp_path):
-    config = ModelConfig(fine_tuning="gradual", unfreeze_parts=2)
+    config = ModelSettings(fine_tuning="gradual", unfreeze_parts=2)
     member = tiny(device)
     member = tiny(device, phases(member.net, config), epochs=3)
     states = [get_state(member.net)]
@@ -201,7 +205,7 @@ def test_a_member_resumed_before_and_after_unfreezing_equals_an_uninterrupted_on
     device, data, tmp_path
 ):
     plan = phases(
-        tiny(device).net, ModelConfig(fine_tuning="gradual", unfreeze_parts=2, unfreeze_every=2)
+        tiny(device).net, ModelSettings(fine_tuning="gradual", unfreeze_parts=2, unfreeze_every=2)
     )
     whole = tiny(device, plan, epochs=6, optimizer="radam")
     state = get_state(whole.net)
@@ -213,7 +217,7 @@ def test_a_member_resumed_before_and_after_unfreezing_equals_an_uninterrupted_on
 
 def test_patience_does_not_run_before_all_layers_are_trained(device, data, tmp_path):
     plan = phases(
-        tiny(device).net, ModelConfig(fine_tuning="gradual", unfreeze_parts=2, unfreeze_every=3)
+        tiny(device).net, ModelSettings(fine_tuning="gradual", unfreeze_parts=2, unfreeze_every=3)
     )
     member = tiny(device, plan, epochs=12, patience=2, select_by="auc", learning_rate=1e-12)
     member.fit(data, get_state(member.net), tmp_path, SEED)
@@ -224,11 +228,11 @@ def test_patience_does_not_run_before_all_layers_are_trained(device, data, tmp_p
 def test_kept_outputs_of_a_frozen_start_change_nothing_but_the_last_digits(data, tmp_path, backbone):
     results = []
     for megabytes in (64, 0):
-        device = configure(DeviceConfig(target="CPU", frozen_cache_mb=megabytes))
+        device = configure(DeviceSettings(target="CPU", frozen_cache_mb=megabytes))
         net = create_model(backbone, 2, 1, device=device)
-        plan = phases(net, ModelConfig(backbone=backbone, freeze_layers=48))
-        config = TrainingConfig(epochs=1, batch_size=8, select_by="last")
-        member = Trainer(net, create_loss(LossConfig(), (12, 12)), config, device, {}, plan)
+        plan = phases(net, ModelSettings(backbone=backbone, freeze_layers=48))
+        config = TrainingSettings(epochs=1, batch_size=8, select_by="last")
+        member = Trainer(net, create_loss(LossSettings(), (12, 12)), config, device, {}, plan)
         fit(member, data, tmp_path / str(megabytes), backbone)
         assert (member.data is data) == (megabytes == 0)
         results.append(weights(tmp_path / str(megabytes)))
@@ -243,9 +247,9 @@ def test_kept_outputs_of_a_frozen_start_change_nothing_but_the_last_digits(data,
 
 def test_augmented_images_are_not_kept(device, data, tmp_path):
     net = create_model("resnet18", 2, 1, device=device)
-    plan = phases(net, ModelConfig(backbone="resnet18", fine_tuning="shallow"))
-    config = TrainingConfig(epochs=1, batch_size=8, augment=AugmentConfig(horizontal_flip=True))
-    member = Trainer(net, create_loss(LossConfig(), (12, 12)), config, device, {}, plan)
+    plan = phases(net, ModelSettings(backbone="resnet18", fine_tuning="shallow"))
+    config = TrainingSettings(epochs=1, batch_size=8, augment=AugmentSettings(horizontal_flip=True))
+    member = Trainer(net, create_loss(LossSettings(), (12, 12)), config, device, {}, plan)
     fit(member, data, tmp_path)
     assert member.data is data
 
@@ -255,8 +259,8 @@ def test_outputs_that_are_not_numbers_are_named(device, data, tmp_path):
     net = nn.SequentialCell(nn.Flatten(), nn.Dense(32 * 32, 2), nn.BatchNorm1d(2))
     state = get_state(net)
     state["2.moving_variance"][:] = np.nan
-    config = TrainingConfig(epochs=1, batch_size=8)
-    member = Trainer(net, create_loss(LossConfig(), (12, 12)), config, device, {})
+    config = TrainingSettings(epochs=1, batch_size=8)
+    member = Trainer(net, create_loss(LossSettings(), (12, 12)), config, device, {})
     with pytest.raises(UserError, match=r"member 00: the outputs are not numbers after epoch 1;"):
         member.fit(data, state, tmp_path / "00", SEED)
 
@@ -347,14 +351,14 @@ def test_optimizer_and_schedule_go_on_to_the_bit(device, data, tmp_path, optimiz
 
 def test_mixed_precision_is_not_for_the_cpu():
     with pytest.raises(UserError, match="device.amp_level"):
-        configure(DeviceConfig(target="CPU", amp_level="O2"))
+        configure(DeviceSettings(target="CPU", amp_level="O2"))
 
 
 def test_compiled_steps_learn_the_same(data, tmp_path):
     # Compiled steps have MindSpore's own kernels.
     options = {"target": "CPU", "idle_main_thread": False, "fast_kernels": False}
     for name, jit in (("jit", True), ("eager", False)):
-        device = configure(DeviceConfig(jit=jit, **options))
+        device = configure(DeviceSettings(jit=jit, **options))
         fit(trainer(device, epochs=1), data, tmp_path / name)
     jit, eager = (weights(tmp_path / name) for name in ("jit", "eager"))
     for name in eager:

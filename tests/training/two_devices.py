@@ -9,12 +9,15 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn
 
-from mindspore_dpus.config import AugmentConfig, DeviceConfig, LossConfig, TrainingConfig
 from mindspore_dpus.core.device import configure
+from mindspore_dpus.core.device_settings import DeviceSettings
+from mindspore_dpus.data.images.augment import AugmentSettings
 from mindspore_dpus.losses import create_loss
+from mindspore_dpus.losses.table import LossSettings
 from mindspore_dpus.models.dropout import use_seeded_dropout
 from mindspore_dpus.models.sync_norm import use_sync_norms
 from mindspore_dpus.models.weights import get_state
+from mindspore_dpus.training.settings import TrainingSettings
 from mindspore_dpus.training.trainer import MemberData, Trainer
 
 
@@ -40,12 +43,12 @@ def smooth_net(device):
 
 
 def main(folder: Path) -> None:
-    here = configure(DeviceConfig(target="CPU", data_parallel=True))
-    config = TrainingConfig(
+    here = configure(DeviceSettings(target="CPU", data_parallel=True))
+    config = TrainingSettings(
         epochs=4,
         batch_size=8,
         select_by="last",
-        augment=AugmentConfig(horizontal_flip=True, brightness=0.2),
+        augment=AugmentSettings(horizontal_flip=True, brightness=0.2),
     )
     labels = np.tile([0, 1], 16)
     images = np.random.default_rng(0).integers(0, 200, (32, 16, 16, 1))
@@ -61,7 +64,7 @@ def main(folder: Path) -> None:
     def fit(name, device, epochs=config.epochs):
         training = dataclasses.replace(config, epochs=epochs)
         net = smooth_net(device)
-        Trainer(net, create_loss(LossConfig(), (11, 10)), training, device).fit(
+        Trainer(net, create_loss(LossSettings(), (11, 10)), training, device).fit(
             data, start, folder / name, [0, 0]
         )
         return net

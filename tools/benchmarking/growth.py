@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarking.runner import run_apart
-from mindspore_dpus.config import Config
-from mindspore_dpus.core.processes import Task
+from mindspore_dpus.core.processes import Work
 from mindspore_dpus.report.plots import plain_axes, to_svg
+from mindspore_dpus.systems.classification.configuration import Configuration
 
 DEFECTS = 0.1
 COLUMNS = ["axis", "value", "stage", "seconds", "memory_mb", "member_memory_mb"]
@@ -45,9 +45,9 @@ AXES = {
 }
 
 
-def configuration(sizes: Sizes, target: str) -> Config:
+def configuration(sizes: Sizes, target: str) -> Configuration:
     """A run of two epochs with nothing pretrained, and no intervals."""
-    config = Config()
+    config = Configuration()
     simulated = config.data.simulate
     simulated.enabled = True
     simulated.train = (sizes.images, round(DEFECTS * sizes.images))
@@ -103,7 +103,7 @@ def measure_growth(
 def _train_apart(sizes: Sizes, target: str) -> dict[str, dict]:
     """``stages.json`` of a run in a process, and a folder, of its own."""
     with TemporaryDirectory(prefix="growth-") as folder:
-        return run_apart([Task("growth", _train_here, (sizes, target, Path(folder)))])[0]
+        return run_apart([Work("growth", _train_here, (sizes, target, Path(folder)))])[0]
 
 
 def _train_here(sizes: Sizes, target: str, folder: Path, send: Callable[[dict], None]) -> None:

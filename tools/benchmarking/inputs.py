@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mindspore_dpus.config import SimulateConfig
-from mindspore_dpus.data.simulate.radiographs import simulate
+from mindspore_dpus.data.simulate.radiographs import RadiographSettings, simulate
 
 NUM_CLASSES = 2
 # Adam's, small enough that random labels do not blow a network up within a benchmark.
@@ -49,7 +48,7 @@ class TrainingWork:
 
 def training_files(folder: Path, work: TrainingWork) -> Path:
     """Write the radiographs of a whole training, and their manifest."""
-    config = SimulateConfig(
+    config = RadiographSettings(
         enabled=True, train=work.train, val=work.val, test=work.test, size=2 * work.image_size
     )
     simulate(config, folder, random_state=0)
@@ -82,7 +81,7 @@ def grey_images(n: int, image_size: int) -> np.ndarray:
 
 def castings(folder: Path, n: int, size: int) -> pd.DataFrame:
     """Write simulated radiographs as files; the table of their paths, relative to the folder."""
-    config = SimulateConfig(enabled=True, train=(n - 1, 1), val=(0, 0), test=(0, 0), size=size)
+    config = RadiographSettings(enabled=True, train=(n - 1, 1), val=(0, 0), test=(0, 0), size=size)
     return pd.read_csv(simulate(config, folder, random_state=0))[["path"]]
 
 

@@ -23,8 +23,12 @@ from benchmarking.inputs import (
     training_files,
 )
 from benchmarking.runner import Prepared
-from mindspore_dpus.config import AugmentConfig, Config, DeviceConfig, LossConfig, TrainingConfig
-from mindspore_dpus.core.processes import Task, side_by_side
+from mindspore_dpus.core.device_settings import DeviceSettings
+from mindspore_dpus.core.processes import Work, side_by_side
+from mindspore_dpus.data.images.augment import AugmentSettings
+from mindspore_dpus.losses.table import LossSettings
+from mindspore_dpus.systems.classification.configuration import Configuration
+from mindspore_dpus.training.settings import TrainingSettings
 
 
 def step(
@@ -46,10 +50,10 @@ def step(
     from mindspore_dpus.training.optimizers import create_optimizer
     from mindspore_dpus.training.step import create_step
 
-    device = configure(DeviceConfig(target=target, fast_kernels=fast_kernels))
+    device = configure(DeviceSettings(target=target, fast_kernels=fast_kernels))
     net = create_model(backbone, NUM_CLASSES, in_channels=1, device=device)
-    optimizer = create_optimizer(net, TrainingConfig(learning_rate=LEARNING_RATE))
-    loss = create_loss(LossConfig(), [batch_size // 2, batch_size - batch_size // 2])
+    optimizer = create_optimizer(net, TrainingSettings(learning_rate=LEARNING_RATE))
+    loss = create_loss(LossSettings(), [batch_size // 2, batch_size - batch_size // 2])
     train_step = create_step(net, loss, optimizer, device)
     images, labels = (Tensor(array) for array in training_batch(batch_size, image_size))
     set_train(net, True)
@@ -74,7 +78,7 @@ def layers(
     from mindspore_dpus.core.device import configure
     from mindspore_dpus.models.factory import create_model
 
-    device = configure(DeviceConfig(target=target))
+    device = configure(DeviceSettings(target=target))
     net = create_model(backbone, NUM_CLASSES, in_channels=1, device=device)
     met = met_layers(net, kind, Tensor(training_batch(batch_size, image_size)[0]))
     net.set_train()
@@ -115,7 +119,7 @@ def features(
     from mindspore_dpus.features.extract import extract, feature_layer
     from mindspore_dpus.models.factory import create_model
 
-    device = configure(DeviceConfig(target=target))
+    device = configure(DeviceSettings(target=target))
     net = create_model(backbone, NUM_CLASSES, in_channels=1, device=device)
     layer = feature_layer(net, None)
     images, rows = grey_images(n_images, image_size), np.arange(n_images)
@@ -126,16 +130,17 @@ def fused(
     folder: Path, backbone: str, members: int, n_images: int, image_size: int, target: str
 ) -> Prepared:
     """The fused output of an ensemble, from prepared images."""
+    from mindspore_dpus.systems.classification.learn import with_fused
+
     from mindspore_dpus.core.device import configure
     from mindspore_dpus.models.factory import create_model
     from mindspore_dpus.models.weights import get_state
-    from mindspore_dpus.systems.classification.learn import with_fused
     from mindspore_dpus.training.checkpoint import save_checkpoint
     from mindspore_dpus.training.ensemble import Ensemble
 
-    config = Config()
+    config = Configuration()
     config.model.backbone, config.data.channels = backbone, 1
-    device = configure(DeviceConfig(target=target))
+    device = configure(DeviceSettings(target=target))
     names = [f"{i:02d}" for i in range(members)]
     for i, name in enumerate(names):
         net = create_model(backbone, NUM_CLASSES, in_channels=1, seed=i)
@@ -151,7 +156,7 @@ def graph(folder: Path, backbone: str, members: int, n_images: int, image_size: 
     from mindspore_dpus.deploy.predictor import OnnxPredictor
 
     path = folder / "model.onnx"
-    task = Task("export", _export, (path, backbone, members, image_size))
+    task = Work("export", _export, (path, backbone, members, image_size))
     for _, error in side_by_side([task], 1, lambda *_: None):
         if error is not None:
             raise error
@@ -167,18 +172,18 @@ def graph(folder: Path, backbone: str, members: int, n_images: int, image_size: 
 
 def _export(path: Path, backbone: str, members: int, image_size: int, send: Callable) -> None:
     from mindspore_dpus.core.device import configure
-    from mindspore_dpus.core.run_folder import file_hash
-    from mindspore_dpus.data.images.preparing import ImageSpec
+    from mindspore_dpus.core.files import file_hash
+    from mindspore_dpus.data.images.preparing import ImageSettings
     from mindspore_dpus.deploy.bundle import Bundle
     from mindspore_dpus.export.graph import Members
     from mindspore_dpus.export.onnx_graph import write_onnx
     from mindspore_dpus.models.factory import create_model
 
-    configure(DeviceConfig(target="CPU"))
+    configure(DeviceSettings(target="CPU"))
     nets = {
         f"{i:02d}": create_model(backbone, NUM_CLASSES, in_channels=1, seed=i) for i in range(members)
     }
-    spec = ImageSpec(image_size)
+    spec = ImageSettings(image_size)
     write_onnx(Members(nets, spec, NUM_CLASSES), path)
     classes = [str(i) for i in range(NUM_CLASSES)]
     made = file_hash(path), "onnx", spec, classes, classes[0], 0.5, None, list(nets), {}, {}
@@ -188,7 +193,7 @@ def _export(path: Path, backbone: str, members: int, image_size: int, send: Call
 def cold(folder: Path, n_images: int, image_size: int) -> Prepared:
     """Image files, twice as large as the network wants them, into the image cache."""
     from mindspore_dpus.data.cache import build_cache
-    from mindspore_dpus.data.images.preparing import ImageSpec
+    from mindspore_dpus.data.images.preparing import ImageSettings
 
     root = folder / "castings"
     files = castings(root, n_images, 2 * image_size)
@@ -196,7 +201,7 @@ def cold(folder: Path, n_images: int, image_size: int) -> Prepared:
 
     def call() -> None:
         shutil.rmtree(cache, ignore_errors=True)
-        build_cache(files, root, ImageSpec(image_size), cache, folder / "unreadable.csv")
+        build_cache(files, root, ImageSettings(image_size), cache, folder / "unreadable.csv")
 
     return Prepared(call, n_images)
 
@@ -212,7 +217,7 @@ def cached(folder: Path, n_images: int, batch_size: int, image_size: int) -> Pre
     rows, labels = np.arange(n_images), np.zeros(n_images, np.int32)
 
     def call() -> None:
-        source = training_source(images, rows, labels, batch_size, AugmentConfig(), [0])
+        source = training_source(images, rows, labels, batch_size, AugmentSettings(), [0])
         for _ in batches(source):
             pass
 
@@ -235,7 +240,7 @@ def sampler(folder: Path, samples: int) -> Prepared:
 def training(folder: Path, backbone: str, image_size: int, target: str) -> Prepared:
     """A whole run: from files to metrics, and the report."""
     work = TrainingWork(backbone, image_size)
-    config = Config()
+    config = Configuration()
     config.data.root = str(training_files(folder / "castings", work))
     config.data.image_size, config.data.channels = image_size, 1
     config.features.pretrained = config.model.pretrained = None
@@ -259,7 +264,7 @@ def run(folder: Path, config: str, target: str) -> Prepared:
     return _run(folder, loaded, 1)
 
 
-def _run(folder: Path, config: Config, items: int) -> Prepared:
+def _run(folder: Path, config: Configuration, items: int) -> Prepared:
     from mindspore_dpus.core.processes import available_cpus
     from mindspore_dpus.systems.classification.system import train
 

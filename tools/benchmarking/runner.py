@@ -14,7 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarking.results import Sample, deal
-from mindspore_dpus.core.processes import Task, side_by_side
+from mindspore_dpus.core.processes import Work as ProcessWork
+from mindspore_dpus.core.processes import side_by_side
 
 MODULES = {
     "ours": "benchmarking.ours",
@@ -100,13 +101,13 @@ def _measure_apart(work: Work, repeats: int) -> list[Sample]:
     with TemporaryDirectory(prefix="benchmark-") as folder:
         return run_apart(
             [
-                Task(str(work), _measure_here, (work, repeats, Path(folder), i))
+                ProcessWork(str(work), _measure_here, (work, repeats, Path(folder), i))
                 for i in range(work.processes)
             ]
         )
 
 
-def run_apart(tasks: list[Task]) -> list:
+def run_apart(tasks: list[Work]) -> list:
     """Run tasks side by side, each in a process of its own; what each of them sent last.
 
     When it returns or raises, none of them runs any more.

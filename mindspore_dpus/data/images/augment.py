@@ -10,15 +10,45 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mindspore_dpus.config import AugmentConfig
+from mindspore_dpus.core.settings import SHARE, at_least, below, between, key
 
 # Sides of a random crop are to each other as 3 to 4 at most (Szegedy et al. 2015, section 6).
 CROP_RATIO = 4 / 3
 
 
 @dataclass(frozen=True)
+class AugmentSettings:
+    """Random changes of the training images. All off, as in the paper, by default."""
+
+    horizontal_flip: bool = False
+    """Mirror left and right, every other time."""
+    vertical_flip: bool = False
+    """Mirror top and bottom, every other time."""
+    rotation: float = key(0.0, between(0, 180))
+    """Rotate by up to so many degrees either way."""
+    crop: float = key(1.0, SHARE)
+    """Cut out a part of at least this share of the area, and enlarge it to the whole; 1: never."""
+    zoom: float = key(0.0, at_least(0))
+    """Enlarge by up to this share, about any point."""
+    shear: float = key(0.0, below(90))
+    """Shear by up to so many degrees, across and down, either way."""
+    shift: float = key(0.0, below(1))
+    """Shift by up to this share of the side, across and down, either way."""
+    warp: float = key(0.0, below(0.5))
+    """Move every corner by up to this share of the side, each way: another perspective."""
+    hue: float = key(0.0, between(0, 0.5))
+    """Turn the colours by up to this share of the colour circle either way (images.channels: 3)."""
+    saturation: float = key(0.0, between(0, 1))
+    """Strengthen or weaken the colours by up to this share (images.channels: 3)."""
+    brightness: float = key(0.0, below(1))
+    """Add up to this share of the value range either way."""
+    contrast: float = key(0.0, below(1))
+    """Scale the contrast by up to this share either way."""
+
+
+@dataclass(frozen=True)
 class Draws:
-    """One image's random numbers; what each is used for is the name of its key in ``AugmentConfig``.
+    """One image's random numbers; what each is used for is the name of its key in ``AugmentSettings``.
 
     Flips are true or false; ``crop`` holds four numbers of [0, 1) (area, ratio of the sides, place
     across, place down), ``zoom`` three (how much, place across, place down); the rest is of [-1, 1):
@@ -48,7 +78,7 @@ class Draws:
         return cls(*flips, *first, crop, zoom, shear, shift, warp, *rng.uniform(-1, 1, 2))
 
 
-def augment(image: np.ndarray, config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
+def augment(image: np.ndarray, config: AugmentSettings, rng: np.random.Generator) -> np.ndarray:
     """Change one training image at random.
 
     Args:
@@ -73,14 +103,14 @@ def augment(image: np.ndarray, config: AugmentConfig, rng: np.random.Generator) 
     return image
 
 
-def moves(config: AugmentConfig) -> bool:
+def moves(config: AugmentSettings) -> bool:
     """Whether any change of position is on that is no flip."""
     return config.crop < 1 or any(
         (config.rotation, config.zoom, config.shear, config.shift, config.warp)
     )
 
 
-def mapping(config: AugmentConfig, draws: Draws, width: int, height: int) -> np.ndarray:
+def mapping(config: AugmentSettings, draws: Draws, width: int, height: int) -> np.ndarray:
     """Where the pixels of an image go: crop, rotation, shear, zoom, shift, warp, in this order.
 
     Args:

@@ -6,6 +6,9 @@ import numpy as np
 
 from mindspore_dpus.core.errors import UserError
 
+# Height times width of the largest image that is decoded, unless another number is given.
+MAX_PIXELS = 300_000_000
+
 
 class ImageError(UserError):
     """An image that cannot be read or used; the message names the file."""

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mindspore_dpus.config import DataConfig
 from mindspore_dpus.core.bars import bar
+from mindspore_dpus.core.files import atomic
 from mindspore_dpus.core.processes import in_threads
-from mindspore_dpus.core.run_folder import atomic
 from mindspore_dpus.data.arrays import load_arrays
-from mindspore_dpus.data.images.decoded import ImageError
+from mindspore_dpus.data.images.decoded import MAX_PIXELS, ImageError
 from mindspore_dpus.data.images.phash import BITS, low_frequencies
 from mindspore_dpus.data.images.reading import read_image
 
@@ -37,9 +36,7 @@ class Measures:
     coefficients: np.ndarray
 
 
-def measure_images(
-    paths: Sequence[str], root: Path, max_pixels: int = DataConfig.max_pixels
-) -> Measures:
+def measure_images(paths: Sequence[str], root: Path, max_pixels: int = MAX_PIXELS) -> Measures:
     """Decode and measure images.
 
     Args:
@@ -70,7 +67,7 @@ NOTHING = {
 }
 
 
-def measure(path: Path, max_pixels: int = DataConfig.max_pixels) -> dict:
+def measure(path: Path, max_pixels: int = MAX_PIXELS) -> dict:
     """One row of ``Measures.table``, and ``coefficients``."""
     try:
         image = read_image(path, use_voi=False, max_pixels=max_pixels).values

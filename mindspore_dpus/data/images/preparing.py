@@ -2,50 +2,37 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 
-from mindspore_dpus.config import DataConfig
-from mindspore_dpus.data.images.decoded import Decoded, ImageError
+from mindspore_dpus.core.settings import at_least, between, check_order, key
+from mindspore_dpus.data.images.decoded import MAX_PIXELS, Decoded, ImageError
 from mindspore_dpus.data.images.reading import read_image
 
 
 @dataclass(frozen=True)
-class ImageSpec:
-    """How an image becomes an array: everything that changes its pixels, and the size that is refused.
+class ImageSettings:
+    """How an image becomes an array: everything that changes its pixels, and the size that is refused."""
 
-    Args:
-        size: height and width in pixels.
-        channels: 1 (grey) or 3 (RGB).
-        bits: 8 or 16 bits per pixel of the result.
-        value_range: ``file``, ``dtype``, ``minmax``, ``percentiles`` or ``window``: what becomes black
-            and white.
-        percentiles: for ``percentiles``, in percent.
-        window: for ``window``, in stored values (DICOM: after its rescale).
-        max_pixels: height times width of the largest frame that is decoded.
-    """
-
-    size: int = 224
-    channels: int = 1
-    bits: int = 8
-    value_range: str = "file"
-    percentiles: tuple[float, float] = (0.5, 99.5)
+    size: int = key(224, at_least(16))
+    """Height and width in pixels to which every image is resized."""
+    channels: Literal[1, 3] = 1
+    """1: grey (colour images are converted); 3: RGB (grey images are repeated)."""
+    bits: Literal[8, 16] = 8
+    """Bits per pixel kept in the image cache. Images deeper than that are refused, not crushed."""
+    value_range: Literal["file", "dtype", "minmax", "percentiles", "window"] = "file"
+    """What becomes black and white. file: what the file says: the window or table of a DICOM file that
+    has one, else as dtype; dtype: the whole range of the file's integer type (DICOM: of its Bits
+    Stored); minmax, percentiles: the image's own; window: fixed values."""
+    percentiles: tuple[float, float] = key((0.5, 99.5), between(0, 100))
+    """Percentiles that become black and white (value_range: percentiles)."""
     window: tuple[float, float] = (0.0, 4095.0)
-    max_pixels: int = DataConfig.max_pixels
-
-    @classmethod
-    def from_config(cls, config: DataConfig) -> "ImageSpec":
-        """The image keys of a data configuration."""
-        return cls(
-            config.image_size,
-            config.channels,
-            config.bits,
-            config.value_range,
-            tuple(config.percentiles),
-            tuple(config.window),
-            config.max_pixels,
-        )
+    """Stored values that become black and white (value_range: window); of DICOM, after its rescale."""
+    max_pixels: int = key(MAX_PIXELS, between(1, 1 << 30, "OpenCV's limit"), changes_results=False)
+    """Height times width of the largest image that is decoded; larger ones are unreadable. Decoding
+    takes six to eight bytes a pixel for 16 bits, in as many threads as there are cores."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -57,8 +44,25 @@ class ImageSpec:
         """uint8 or uint16."""
         return np.dtype(np.uint8 if self.bits == 8 else np.uint16)
 
+    def load(self, path: str | Path) -> np.ndarray:
+        """One prepared image (``data.reader.Reader``).
 
-def scale_to_unit(image: Decoded, spec: ImageSpec) -> np.ndarray:
+        Raises:
+            ImageError: see ``load_prepared``.
+        """
+        return load_prepared(path, self)
+
+
+def check_images(images: ImageSettings) -> None:
+    """Refuse ranges that are upside down.
+
+    Raises:
+        UserError: names the key.
+    """
+    check_order(images, "images", "percentiles", "window")
+
+
+def scale_to_unit(image: Decoded, spec: ImageSettings) -> np.ndarray:
     """Map values to 0 (black) .. 1 (white) by the declared value range.
 
     Args:
@@ -93,7 +97,7 @@ def scale_to_unit(image: Decoded, spec: ImageSpec) -> np.ndarray:
     return np.subtract(1.0, unit, out=unit) if image.inverted else unit
 
 
-def to_unit(image: Decoded, spec: ImageSpec) -> np.ndarray:
+def to_unit(image: Decoded, spec: ImageSettings) -> np.ndarray:
     """Scale one decoded frame and convert it to grey or RGB.
 
     Args:
@@ -122,7 +126,7 @@ def to_unit(image: Decoded, spec: ImageSpec) -> np.ndarray:
     return unit
 
 
-def fit(unit: np.ndarray, spec: ImageSpec) -> np.ndarray:
+def fit(unit: np.ndarray, spec: ImageSettings) -> np.ndarray:
     """Resize and quantise what ``to_unit`` returns: (size, size, channels) uint8 or uint16."""
     shrinks = max(unit.shape[:2]) > spec.size
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -131,7 +135,7 @@ def fit(unit: np.ndarray, spec: ImageSpec) -> np.ndarray:
     return np.rint(unit * levels).astype(spec.dtype).reshape(spec.shape)
 
 
-def load_unit(path: str | Path, spec: ImageSpec) -> np.ndarray:
+def load_unit(path: str | Path, spec: ImageSettings) -> np.ndarray:
     """``read_image`` and ``to_unit``; every error names the file.
 
     Raises:
@@ -144,7 +148,7 @@ def load_unit(path: str | Path, spec: ImageSpec) -> np.ndarray:
         raise ImageError(f"{path}: {error}") from None
 
 
-def load_prepared(path: str | Path, spec: ImageSpec) -> np.ndarray:
+def load_prepared(path: str | Path, spec: ImageSettings) -> np.ndarray:
     """One frame of a file, ready for a network: (size, size, channels) uint8 or uint16.
 
     Raises:

@@ -9,8 +9,7 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 
-from mindspore_dpus.config import DataConfig
-from mindspore_dpus.data.images.decoded import Decoded, ImageError, check_frame, check_size
+from mindspore_dpus.data.images.decoded import MAX_PIXELS, Decoded, ImageError, check_frame, check_size
 from mindspore_dpus.data.images.dicom import read_dicom
 from mindspore_dpus.data.images.frames import split_frame
 from mindspore_dpus.data.images.headers import file_kind, image_size, tiff_pages
@@ -25,9 +24,7 @@ PIXELS_PER_BYTE = 8 * 1032
 BYTES_PER_PIXEL, METADATA_BYTES = 32, 1 << 26
 
 
-def read_image(
-    path: str | Path, use_voi: bool = True, max_pixels: int = DataConfig.max_pixels
-) -> Decoded:
+def read_image(path: str | Path, use_voi: bool = True, max_pixels: int = MAX_PIXELS) -> Decoded:
     """Decode one frame of a file without changing a stored value. Its content counts, not its name.
 
     Args:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from mindspore_dpus.data.images.decoded import ImageError
-from mindspore_dpus.data.images.preparing import ImageSpec, fit, load_unit
+from mindspore_dpus.data.images.preparing import ImageSettings, fit, load_unit
 
 POOLS = ("max", "top_k")
 LARGEST = 16_384
@@ -79,7 +79,7 @@ def _starts(length: int, size: int, step: int) -> list[int]:
     return [*range(0, last, step), last]
 
 
-def load_tiles(path: str | Path, spec: ImageSpec, tiles: Tiles) -> tuple[np.ndarray, np.ndarray]:
+def load_tiles(path: str | Path, spec: ImageSettings, tiles: Tiles) -> tuple[np.ndarray, np.ndarray]:
     """Read one frame and cut it into tiles, each prepared as ``load_prepared`` prepares an image.
 
     What is black and white is decided for the whole frame (its percentiles, not a tile's): equal

@@ -8,18 +8,19 @@ normal image are those of the paper's Figure 1.
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
 import pandas as pd
 
-from mindspore_dpus.config import SimulateConfig
 from mindspore_dpus.core.bars import bar
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.run_folder import atomic
-from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.core.files import atomic
+from mindspore_dpus.core.settings import SHARE, Rule, above, at_least, below, check_order, key
+from mindspore_dpus.core.tables import write_table
 
 SUBPOPULATIONS = ("bright", "rough", "plain")
 FLAWS = ("void", "shrinkage", "inclusion", "crack")
@@ -51,6 +52,52 @@ MU_INCLUSION = 0.47
 # Wall thickness, in mm of aluminium, from which a part of each sub-population is drawn.
 WALL = {"bright": (4.0, 9.0), "rough": (14.0, 22.0), "plain": (24.0, 34.0)}
 
+
+@dataclass(frozen=True)
+class RadiographSettings:
+    """Simulated radiographs in place of a folder of real ones."""
+
+    enabled: bool = False
+    """Make radiographs inside the run folder and use them as data."""
+    train: tuple[int, int] = key((400, 60), at_least(1))
+    """Training images: normal, defect."""
+    val: tuple[int, int] = key((50, 50), at_least(0))
+    """Validation images: normal, defect."""
+    test: tuple[int, int] = key((100, 100), at_least(0))
+    """Test images: normal, defect."""
+    size: int = key(64, at_least(16))
+    """Height and width of an image in pixels."""
+    bits: Literal[8, 16] = 8
+    """Bits per pixel of the written images."""
+    proportions: tuple[float, float, float] = key((0.25, 0.35, 0.4), above(0))
+    """Shares of the three sub-populations of Figure 1: bright, rough (bumps that look like flaws),
+    plain (little detail)."""
+    materials: tuple[Literal[tuple(MATERIALS)], ...] = tuple(MATERIALS)
+    """Materials of the parts, each as likely as the others. Walls are chosen so that all absorb about
+    alike."""
+    flaw_size: tuple[float, float] = key(
+        (0.08, 0.2), Rule("above 0, at most 0.5", lambda v: 0 < v <= 0.5)
+    )
+    """Smallest and largest flaw, as a share of the image's side."""
+    flaw_contrast: tuple[float, float] = key((0.15, 0.5), SHARE)
+    """Thickness that a flaw takes away (or, for an inclusion, adds), as a share of the wall."""
+    photons: float = key(4000.0, above(0))
+    """Mean photon count of an unattenuated pixel: fewer photons, more quantum noise."""
+    scatter: float = key(0.2, below(1))
+    """Share of scattered radiation in the signal."""
+
+
+def check_radiographs(simulate: RadiographSettings) -> None:
+    """Refuse ranges that are upside down, and no material at all.
+
+    Raises:
+        UserError: names the key.
+    """
+    if not simulate.materials:
+        raise UserError("configuration: simulate.materials is []; it must name at least one")
+    check_order(simulate, "simulate", "flaw_size", "flaw_contrast", equal=True)
+
+
 # What an interrupted simulation leaves: no manifest, perhaps a temporary file.
 OURS = re.compile(
     r"(train|val|test)(/(normal|defect)(/(\d{6}|\.\d{6}\.\d+\.tmp)\.png)?)?|\.manifest\.\d+\.tmp\.csv"
@@ -59,7 +106,7 @@ OURS = re.compile(
 
 def radiograph(
     rng: np.random.Generator,
-    config: SimulateConfig,
+    config: RadiographSettings,
     subpopulation: str,
     material: str,
     flaw: str | None,
@@ -96,7 +143,7 @@ def radiograph(
 
 
 def _void_depth(
-    rng: np.random.Generator, config: SimulateConfig, shape: np.ndarray, thickness: np.ndarray
+    rng: np.random.Generator, config: RadiographSettings, shape: np.ndarray, thickness: np.ndarray
 ) -> np.ndarray:
     """How much of the wall is missing in a void of that shape, in mm of the part's material."""
     wall = float(np.median(thickness[shape > 0]))
@@ -160,7 +207,7 @@ def _rough_surface(rng: np.random.Generator, size: int, wall: float) -> np.ndarr
     return wall * rng.uniform(0.03, 0.06) * bumps / bumps.std()
 
 
-def flaw_shape(rng: np.random.Generator, config: SimulateConfig, flaw: str) -> np.ndarray:
+def flaw_shape(rng: np.random.Generator, config: RadiographSettings, flaw: str) -> np.ndarray:
     """Relative depth of a flaw, (size, size) in 0..1, somewhere well inside the image."""
     size = config.size
     diameter = rng.uniform(*config.flaw_size) * size
@@ -204,7 +251,7 @@ def _crack(rng: np.random.Generator, size: int, centre: np.ndarray, length: floa
     return cv2.GaussianBlur(shape, (0, 0), 0.6)
 
 
-def expose(rng: np.random.Generator, attenuation: np.ndarray, config: SimulateConfig) -> np.ndarray:
+def expose(rng: np.random.Generator, attenuation: np.ndarray, config: RadiographSettings) -> np.ndarray:
     """What the detector writes for an attenuation map (mu times thickness, no unit).
 
     Returns:
@@ -222,7 +269,7 @@ def expose(rng: np.random.Generator, attenuation: np.ndarray, config: SimulateCo
     return np.clip(np.rint(grey), 0, top).astype(np.uint8 if config.bits == 8 else np.uint16)
 
 
-def simulate(config: SimulateConfig, folder: Path, random_state: int) -> Path:
+def simulate(config: RadiographSettings, folder: Path, random_state: int) -> Path:
     """Write a data set of simulated radiographs and its manifest.
 
     Args:
@@ -281,7 +328,7 @@ def _refuse_foreign(folder: Path) -> None:
         )
 
 
-def _plan(config: SimulateConfig) -> Iterator[tuple[str, str]]:
+def _plan(config: RadiographSettings) -> Iterator[tuple[str, str]]:
     for split in ("train", "val", "test"):
         for label, count in zip(("normal", "defect"), getattr(config, split), strict=True):
             yield from [(split, label)] * count

@@ -1,50 +1,41 @@
-"""The report's section on the groups of the majority: sizes, examples, and shares in every subset."""
+"""The report's section on the clusters of the majority: sizes, examples, and shares in every subset."""
 
-from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
-from mindspore_dpus.data.samples import read_table
+from mindspore_dpus.core.tables import read_table
+from mindspore_dpus.metrics.fusion import BASELINE
 from mindspore_dpus.report import plots
+from mindspore_dpus.report.classifier_run import ClassifierRun
+from mindspore_dpus.report.page import Section
 
 EXAMPLES = 8
 DIAGNOSTICS = {
-    "share_deviation": "largest difference of a group's share",
+    "share_deviation": "largest difference of a cluster's share",
     "true_share_deviation": "the same for the true sub-populations",
-    "chi_squared": "chi-squared of the group counts",
+    "chi_squared": "chi-squared of the cluster counts",
     "energy": "energy distance in feature space",
     "mmd": "squared MMD in feature space",
-    "silhouette": "mean silhouette of the groups",
-    "agreement": "agreement of the groups with the true sub-populations",
+    "silhouette": "mean silhouette of the clusters",
+    "agreement": "agreement of the clusters with the true sub-populations",
 }
 
 
-def groups_section(
-    run: Path, subsets: pd.DataFrame, thumbnail: Callable[[str], object]
-) -> list[SimpleNamespace]:
-    """What the report shows of each class that is drawn: its groups, examples, shares, diagnostics.
-
-    Args:
-        run: the run folder.
-        subsets: its ``subsets.csv``.
-        thumbnail: makes an example image from a path.
-
-    Returns:
-        The template's values for each such class; none where nothing was grouped.
-    """
-    if not (run / "groups.csv").exists():
-        return []
-    groups = read_table(run / "groups.csv").astype({"group": int})
-    drawn = subsets[subsets["member"] != plots.BASELINE].merge(groups, on="path")
-    measured = read_table(run / "diagnostics.csv")
-    places = read_table(run / "embedding.csv").merge(groups[["path", "group"]], on="path")
+def section(run: ClassifierRun) -> Section | None:
+    """Of each class that is drawn: its clusters, examples, shares, diagnostics; None where nothing was
+    clustered."""
+    if not (run.path / "clusters.csv").exists():
+        return None
+    clusters = read_table(run.path / "clusters.csv").astype({"cluster": int})
+    drawn = run.subsets[run.subsets["member"] != BASELINE].merge(clusters, on="path")
+    measured = read_table(run.path / "diagnostics.csv")
+    places = read_table(run.path / "embedding.csv").merge(clusters[["path", "cluster"]], on="path")
     parts = []
-    for label, table in groups.groupby("label"):
-        whole = table["group"].value_counts(normalize=True).sort_index()
-        counts = drawn[drawn["label"] == label].groupby("member")["group"].value_counts().unstack()
+    for label, table in clusters.groupby("label"):
+        whole = table["cluster"].value_counts(normalize=True).sort_index()
+        counts = drawn[drawn["label"] == label].groupby("member")["cluster"].value_counts().unstack()
         shares = counts.reindex(columns=whole.index).fillna(0.0)
         shares = shares.div(shares.sum(axis=1), axis=0)
         shown = places[places["label"] == label]
@@ -57,19 +48,19 @@ def groups_section(
                 embedding=plots.embedding(shown, shown["path"].isin(first).to_numpy()),
                 total=len(table),
                 deviation=float((shares - whole).abs().to_numpy().max()),
-                figure=plots.group_shares(whole, shares),
-                groups=[
+                figure=plots.cluster_shares(whole, shares),
+                clusters=[
                     SimpleNamespace(
-                        name=group,
+                        name=cluster,
                         size=len(part),
                         share=len(part) / len(table),
-                        images=[thumbnail(path) for path in _spread(part["path"])],
+                        images=[run.thumbnail(path) for path in _spread(part["path"])],
                     )
-                    for group, part in table.groupby("group")
+                    for cluster, part in table.groupby("cluster")
                 ],
             )
         )
-    return parts
+    return Section("clusters.html.j2", {"parts": parts})
 
 
 def _diagnostics(table: pd.DataFrame) -> list[SimpleNamespace]:

@@ -1,12 +1,11 @@
 """The report's section on the decision: what it says in words, tables and figures."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
-from mindspore_dpus.core.run_folder import read_json
-from mindspore_dpus.data.samples import read_table
+from mindspore_dpus.core.files import read_json
+from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.decision.assessment import describe, percent
 from mindspore_dpus.decision.decision import Decision
 from mindspore_dpus.decision.thresholds import (
@@ -16,27 +15,22 @@ from mindspore_dpus.decision.thresholds import (
     threshold_for_rank,
 )
 from mindspore_dpus.report import plots
+from mindspore_dpus.report.classifier_run import ClassifierRun
+from mindspore_dpus.report.page import Section
 
 OTHER_RECALLS = (0.8, 0.9, 0.95, 0.98, 1.0)
 
 
-def decision_section(run: Path) -> SimpleNamespace | None:
-    """What the template shows of a decision.
-
-    Args:
-        run: the run folder.
-
-    Returns:
-        The template's values; None where the run has no decision.
-    """
-    if not (run / "decision.json").exists():
+def section(run: ClassifierRun) -> Section | None:
+    """What the decision says in words, tables and figures; None where the run has none."""
+    if not (run.path / "decision.json").exists():
         return None
-    decision = Decision.load(run / "decision.json")
-    test = read_json(run / "decision_test.json")
-    table = read_table(run / "predictions_val.csv")
+    decision = Decision.load(run.path / "decision.json")
+    test = read_json(run.path / "decision_test.json")
+    table = read_table(run.path / "predictions_val.csv")
     is_defect = (table["label"] == decision.positive).to_numpy()
     pod = test["pod"]
-    return SimpleNamespace(
+    context = SimpleNamespace(
         positive=decision.positive,
         sentences=describe(decision),
         test=_on_test(decision, test),
@@ -47,6 +41,7 @@ def decision_section(run: Path) -> SimpleNamespace | None:
         pod_curve=None if pod is None or "refused" in pod else plots.pod(pod),
         pod_refused=None if pod is None else pod.get("refused"),
     )
+    return Section("decision.html.j2", vars(context))
 
 
 def _on_test(decision: Decision, test: dict) -> str:

@@ -5,17 +5,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mindspore_dpus.config import Config
 from mindspore_dpus.core.run_folder import RunFolder
+from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.data.cache import list_unusable
-from mindspore_dpus.data.images.preparing import ImageSpec
-from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.data.samples import read_samples
 from mindspore_dpus.deploy.scoring import score_files
+from mindspore_dpus.metrics.fusion import BASELINE, with_fused
 from mindspore_dpus.metrics.predictions import positive_index
-from mindspore_dpus.sampling.strategies import BASELINE
-from mindspore_dpus.systems.classification import learn
-from mindspore_dpus.systems.classification.decide import read_decision
-from mindspore_dpus.systems.classification.prepare import read_samples
+from mindspore_dpus.stages.members import ClassifierTraining, load_ensemble
+from mindspore_dpus.systems.classification.configuration import Configuration
+from mindspore_dpus.systems.classification.decision_stage import read_decision
+from mindspore_dpus.systems.classification.samples import source_of
+
+
+def training_of(config: Configuration) -> ClassifierTraining:
+    """The sections that the members of a run depend on."""
+    return ClassifierTraining(config.model, config.loss, config.training, config.device, config.seed)
 
 
 class RunScorer:
@@ -33,18 +38,20 @@ class RunScorer:
     # MindSpore's data pipeline takes its time to start.
     batch_size = 256
 
-    def __init__(self, run: RunFolder, config: Config, baseline: bool = True) -> None:
-        self.ensemble = learn.load_ensemble(run, config)
+    def __init__(self, run: RunFolder, config: Configuration, baseline: bool = True) -> None:
+        self.config = config
+        self.identity = self.members = run.finished("members")["key"]
+        source = source_of(run, config)
+        self.ensemble = load_ensemble(run.path, source, training_of(config), self.members)
         if not baseline:
             self.ensemble.nets.pop(BASELINE, None)
-        _, self.classes, _ = read_samples(run)
-        self.spec = ImageSpec.from_config(config.data)
-        self.positive = positive_index(self.classes, config)
+        _, self.classes, _ = read_samples(run / "samples.csv")
+        self.spec = config.images
+        self.positive = positive_index(self.classes, config.data.positive)
         self.decision = read_decision(run)
         self.threshold = self.decision.threshold if self.decision else config.evaluation.threshold
         self.tiles = self.decision.tiles if self.decision else None
         self.models = ["fused", *self.ensemble.nets]
-        self.identity = self.members = run.finished("members")["key"]
 
     def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Softmax outputs.
@@ -55,7 +62,7 @@ class RunScorer:
         Returns:
             ``fused`` and each model -> (N, classes) float32.
         """
-        return learn.with_fused(self.ensemble.predict(images, np.arange(len(images))))
+        return with_fused(self.ensemble.predict(images, np.arange(len(images))))
 
 
 def score_frames(scorer: RunScorer, paths: pd.Series, root: Path, folder: Path) -> dict[str, np.ndarray]:

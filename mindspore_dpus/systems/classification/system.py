@@ -1,131 +1,135 @@
-"""The story in one screen: from a configuration to a fused, evaluated ensemble, a stage at a time."""
+"""From a configuration to a fused, evaluated ensemble: the stages of a classification run, in order.
 
-import dataclasses
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+samples -> audit -> features -> subsets -> members -> predictions -> metrics -> decision -> report
+"""
+
 from functools import partial
-from pathlib import Path
 
-from mindspore_dpus.config import Config
+from mindspore_dpus import __version__
 from mindspore_dpus.core.run_folder import RunFolder
-from mindspore_dpus.systems.classification import decide, explain, learn, prepare, subsets
-from mindspore_dpus.systems.classification import diagnose as diagnostics
-from mindspore_dpus.systems.classification.auditing import make_audit
+from mindspore_dpus.core.settings import results
+from mindspore_dpus.core.stages import Stage
+from mindspore_dpus.data.images.measures import VERSION as MEASURES_VERSION
+from mindspore_dpus.data.simulate.radiographs import simulate
+from mindspore_dpus.data.source import Source
+from mindspore_dpus.stages.classifier import ClassifierStages
+from mindspore_dpus.systems.classification.audit_stage import make_audit
+from mindspore_dpus.systems.classification.configuration import Configuration, check_configuration
+from mindspore_dpus.systems.classification.decision_stage import (
+    check_decision,
+    decision_artefacts,
+    make_decision,
+)
+from mindspore_dpus.systems.classification.heatmap_stage import HEATMAPS, make_heatmaps
+from mindspore_dpus.systems.classification.report import write_report
+from mindspore_dpus.systems.classification.samples import Found, describe, source_of, write_config
+from mindspore_dpus.systems.classification.scorer import training_of
+from mindspore_dpus.systems.classification.summary import summary
+from mindspore_dpus.systems.classification.together import announce, leading
+
+__all__ = [
+    "Configuration",
+    "check_configuration",
+    "describe",
+    "leading",
+    "stages",
+    "summary",
+    "write_config",
+]
 
 
-def train(config: Config, report: Callable[[str], None] = print) -> RunFolder:
-    """Fill a run folder from left to right; stages that are done for this configuration are skipped.
-
-    On a CPU, members are trained in processes of their own (``device.processes``). Each imports the
-    script that calls this, so that script must do its work under ``if __name__ == "__main__":``.
-
-    Args:
-        config: the checked configuration.
-        report: called with a line for every stage, member and epoch.
-
-    Returns:
-        The finished run folder.
-
-    Raises:
-        UserError: bad data, bad settings, or a member that diverged. Finished stages stay.
-    """
-    run = RunFolder(config.output, report)
-    with run.lock():
-        root = _make_sets(run, config)
-        learn.make_members(run, config, root)
-        learn.make_predictions(run, config, root)
-        learn.make_metrics(run, config)
-        explain.make_heatmaps(run, config, root)
-        decide.make_decision(run, config)
-        learn.make_report(run, root)
-        prepare.write_config(run, config)
-    return run
-
-
-@contextmanager
-def leading(config: Config) -> Iterator[bool]:
-    """Whether this process is to ``train``.
-
-    It is, but for one of several devices that ``msrun`` has started (``device.data_parallel``): that one
-    trains members with the first, and is told False when they are done.
-
-    Raises:
-        UserError: the devices are not there, or cannot share a batch equally.
-    """
-    if not config.device.data_parallel:
-        yield True
-        return
-    from mindspore_dpus.training.members import follow
-    from mindspore_dpus.training.parallel import together
-
-    with together(config, partial(follow, config)) as leads:
-        yield leads
-
-
-def _make_sets(run: RunFolder, config: Config) -> Path:
-    """From the configuration to the members' training sets; the data root."""
-    root = _make_samples(run, config)
-    decide.check_decision(run, config)
-    learn.check_model(run, config)
-    make_audit(run, config, root)
-    if config.sampling.strategy == "dpus":
-        subsets.make_features(run, config, root)
-        subsets.make_subsets(run, config)
-        diagnostics.make_diagnostics(run, config)
-    else:
-        subsets.forget_groups(run)
-        subsets.make_subsets(run, config)
-    return root
-
-
-def _make_samples(run: RunFolder, config: Config) -> Path:
-    """Find the images, and see that the configuration draws some; the data root."""
-    run.before_change = lambda: prepare.write_provenance(run, config)
-    root = prepare.find_root(run, config)
-    prepare.make_samples(run, config, root)
-    subsets.check_draws(run, config)
-    return root
-
-
-def find_learning_rate(config: Config, report: Callable[[str], None] = print) -> tuple[RunFolder, float]:
-    """Fill a run folder up to the learning-rate range test, whatever ``training.learning_rate`` says.
+def stages(config: Configuration, run: RunFolder) -> list[Stage]:
+    """The graph of a run.
 
     Args:
         config: the checked configuration.
-        report: called with a line for every stage.
-
-    Returns:
-        The run folder with ``lr_range.csv`` and ``lr_range.svg``, and the rate that they suggest.
-
-    Raises:
-        UserError: bad data, bad settings, or no rate at which the loss falls.
+        run: the run folder that it will fill.
     """
-    training = dataclasses.replace(config.training, learning_rate="auto")
-    config = dataclasses.replace(config, training=training)
-    run = RunFolder(config.output, report)
-    with run.lock():
-        return run, learn.make_lr_range(run, config, _make_sets(run, config))
+    source = source_of(run, config)
+    graph = _samples(config, run, source)
+    audited = ("audit",) if config.audit.enabled else ()
+    classifier = ClassifierStages(
+        run=run,
+        source=source,
+        features=config.features,
+        sampling=config.sampling,
+        classifier=training_of(config),
+        evaluation=config.evaluation,
+        positive=config.data.positive,
+        majority=config.data.majority,
+        seed=config.seed,
+        after=audited,
+        announce=partial(announce, run),
+    )
+    graph += classifier.stages()
+    heatmaps = ("heatmaps",) if config.heatmaps.report else ()
+    if heatmaps:
+        graph.append(
+            Stage(
+                "heatmaps",
+                lambda key: make_heatmaps(run, config, run.finished("members")["key"]),
+                needs=("samples", "members", "predictions"),
+                settings=results(config.heatmaps),
+                artefacts=(HEATMAPS,),
+            )
+        )
+    graph.append(
+        Stage(
+            "decision",
+            lambda key: make_decision(run, config),
+            needs=("samples", "members", "predictions"),
+            settings=[results(config.decision), config.evaluation.confidence],
+            artefacts=lambda: decision_artefacts(run),
+            check=lambda: check_decision(run, config),
+            check_after=("samples",),
+        )
+    )
+    asked_for = {stage.name for stage in graph if stage.on_request}
+    graph.append(
+        Stage(
+            "report",
+            lambda key: write_report(run.path, source.root, config),
+            needs=tuple(stage.name for stage in graph if stage.name not in asked_for),
+            settings=[__version__],
+            artefacts=("report.html",),
+        )
+    )
+    return graph
 
 
-def compare_clusters(config: Config, report: Callable[[str], None] = print) -> RunFolder:
-    """Fill a run folder up to the features, and see what draws from K groups would preserve.
-
-    Args:
-        config: the checked configuration; the values of K are ``sampling.cluster_range``.
-        report: called with a line for every stage.
-
-    Returns:
-        The run folder with ``cluster_range.csv`` and ``cluster_range.svg``.
-
-    Raises:
-        UserError: bad data or bad settings.
-    """
-    sampling = dataclasses.replace(config.sampling, strategy="dpus")
-    config = dataclasses.replace(config, sampling=sampling)
-    run = RunFolder(config.output, report)
-    with run.lock():
-        root = _make_samples(run, config)
-        make_audit(run, config, root)
-        subsets.make_features(run, config, root)
-        diagnostics.make_cluster_range(run, config)
-    return run
+def _samples(config: Configuration, run: RunFolder, source: Source) -> list[Stage]:
+    """simulate, samples, audit: as far as the configuration wants them."""
+    graph = []
+    simulated = ("simulate",) if config.simulate.enabled else ()
+    if simulated:
+        graph.append(
+            Stage(
+                "simulate",
+                lambda key: simulate(config.simulate, source.root, config.seed),
+                settings=[results(config.simulate), config.seed],
+                artefacts=("data/manifest.csv",),
+            )
+        )
+    found = Found(run, config, source)
+    sections = [results(config.data), results(config.images), results(config.split), config.seed]
+    graph.append(
+        Stage(
+            "samples",
+            found.make,
+            needs=simulated,
+            settings=lambda: [*sections, found.settings()],
+            artefacts=("samples.csv",),
+        )
+    )
+    if config.audit.enabled:
+        graph.append(
+            Stage(
+                "audit",
+                lambda key: make_audit(run.path, source, config.audit),
+                needs=("samples",),
+                settings=results(config.audit),
+                artefacts=("audit.csv",),
+                version=MEASURES_VERSION,
+            )
+        )
+    return graph

@@ -6,8 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
-from mindspore_dpus.config import AugmentConfig
-from mindspore_dpus.data.images.augment import Draws, augment, expose, mapping, move, recolour
+from mindspore_dpus.data.images.augment import (
+    AugmentSettings,
+    Draws,
+    augment,
+    expose,
+    mapping,
+    move,
+    recolour,
+)
 
 WIDTH, HEIGHT = 12, 8
 NOTHING = {
@@ -17,7 +24,7 @@ NOTHING = {
     "shift": np.zeros(2),
     "warp": np.zeros((4, 2)),
 }
-EVERYTHING = AugmentConfig(
+EVERYTHING = AugmentSettings(
     horizontal_flip=True,
     vertical_flip=True,
     rotation=20,
@@ -52,7 +59,7 @@ EDGES = np.array([[-0.5, -0.5], [WIDTH - 0.5, HEIGHT - 0.5]])
 
 def test_a_crop_fills_the_image_with_its_window():
     # A quarter of the area with the image's own ratio, in the right lower corner of what is left.
-    config = AugmentConfig(crop=0.25)
+    config = AugmentSettings(crop=0.25)
     window = np.array([[5.5, 3.5], [11.5, 7.5]])
     found = places(config, window, crop=[0, 0.5, 1, 1])
     np.testing.assert_allclose(found, EDGES, atol=1e-9)
@@ -60,7 +67,7 @@ def test_a_crop_fills_the_image_with_its_window():
 
 def test_a_crop_equals_cutting_and_resizing():
     image = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
-    matrix = mapping(AugmentConfig(crop=0.25), draws(crop=[0, 0.5, 0.5, 0.5]), WIDTH, HEIGHT)
+    matrix = mapping(AugmentSettings(crop=0.25), draws(crop=[0, 0.5, 0.5, 0.5]), WIDTH, HEIGHT)
     expected = cv2.resize(image[2:6, 3:9], (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
     # At its edges, cv2.resize repeats the window's last pixels, where the image goes on.
     inside = np.s_[1:-1, 1:-1]
@@ -71,7 +78,7 @@ def test_crops_lie_inside_and_have_their_area_and_ratio():
     shapes = []
     for seed in range(200):
         drawn = Draws.of(np.random.default_rng(seed))
-        matrix = mapping(AugmentConfig(crop=0.3), drawn, WIDTH, HEIGHT)
+        matrix = mapping(AugmentSettings(crop=0.3), drawn, WIDTH, HEIGHT)
         window = np.linalg.inv(matrix) @ np.column_stack([EDGES, [1, 1]]).T
         (left, right), (top, bottom), _ = window
         assert min(left, top) >= -0.5 - 1e-9
@@ -86,32 +93,32 @@ def test_crops_lie_inside_and_have_their_area_and_ratio():
 
 def test_zoom_enlarges_about_its_point():
     # Twice as large, with the left upper corner fixed.
-    found = places(AugmentConfig(zoom=2), [[-0.5, -0.5], [5.5, 3.5]], zoom=[0.5, 0, 0])
+    found = places(AugmentSettings(zoom=2), [[-0.5, -0.5], [5.5, 3.5]], zoom=[0.5, 0, 0])
     np.testing.assert_allclose(found, EDGES, atol=1e-9)
 
 
 def test_shift_moves_by_a_share_of_the_sides():
     image = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH, 1)
-    config = AugmentConfig(shift=0.5)
+    config = AugmentSettings(shift=0.5)
     moved = move(image, mapping(config, draws(shift=[0.5, -0.25]), WIDTH, HEIGHT))
     assert np.array_equal(moved[:-1, 3:], image[1:, :-3])
     assert np.array_equal(moved[:-1, 2], image[1:, 1])  # mirrored at the edge
 
 
 def test_shear_leans_about_the_centre():
-    found = places(AugmentConfig(shear=45), CORNERS, shear=[1, 0])
+    found = places(AugmentSettings(shear=45), CORNERS, shear=[1, 0])
     leant = np.array([[-3.5, 0], [-3.5, 0], [3.5, 0], [3.5, 0]])
     np.testing.assert_allclose(found, CORNERS + leant, atol=1e-9)
 
 
 def test_rotation_turns_anticlockwise():
-    found = places(AugmentConfig(rotation=90), [[5.5, 0]], rotation=1)
+    found = places(AugmentSettings(rotation=90), [[5.5, 0]], rotation=1)
     np.testing.assert_allclose(found, [[2.0, 3.5]], atol=1e-9)
 
 
 def test_warp_moves_each_corner():
     shares = np.array([[1, 0], [0, 1], [-1, 0], [0.5, -0.5]])
-    found = places(AugmentConfig(warp=0.1), CORNERS, warp=shares)
+    found = places(AugmentSettings(warp=0.1), CORNERS, warp=shares)
     np.testing.assert_allclose(found, CORNERS + 0.1 * shares * (WIDTH, HEIGHT), atol=1e-4)
 
 
@@ -169,4 +176,4 @@ def test_everything_at_once(channels, dtype):
 
 def test_nothing_is_on_by_default():
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
-    assert np.array_equal(augment(image, AugmentConfig(), np.random.default_rng(0)), image)
+    assert np.array_equal(augment(image, AugmentSettings(), np.random.default_rng(0)), image)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mindspore_dpus.data.images.decoded import ImageError
-from mindspore_dpus.data.images.preparing import ImageSpec, load_prepared, scale_to_unit
+from mindspore_dpus.data.images.preparing import ImageSettings, load_prepared, scale_to_unit
 from mindspore_dpus.data.images.reading import read_image
 from tests.data.dicom_files import group, lut, make_dicom, pydicom, write_dicom
 
@@ -26,7 +26,7 @@ def noise(bits, signed=False, shape=(9, 7)):
 
 
 def unit(path, value_range="file", **keys):
-    spec = ImageSpec(value_range=value_range, bits=16, **keys)
+    spec = ImageSettings(value_range=value_range, bits=16, **keys)
     return scale_to_unit(read_image(path, spec.value_range == "file"), spec)
 
 
@@ -170,11 +170,11 @@ def test_twelve_bits_are_not_crushed_to_eight_unless_the_file_says_how(tmp_path)
     stored = noise(12)
     path = write_dicom(tmp_path / "a.dcm", stored, BitsStored=12)
     with pytest.raises(ImageError, match=r"a\.dcm: 12 bits per pixel, but data\.bits is 8"):
-        load_prepared(path, ImageSpec())
+        load_prepared(path, ImageSettings())
     path = write_dicom(tmp_path / "b.dcm", stored, BitsStored=12, **WINDOW)
-    assert load_prepared(path, ImageSpec(size=16)).max() == 255
+    assert load_prepared(path, ImageSettings(size=16)).max() == 255
     with pytest.raises(ImageError, match=r"b\.dcm: 12 bits"):
-        load_prepared(path, ImageSpec(value_range="dtype"))
+        load_prepared(path, ImageSettings(value_range="dtype"))
 
 
 def test_bits_that_are_not_stored_do_not_count(tmp_path):
@@ -191,7 +191,7 @@ def test_floating_point_pixels_are_read_and_have_no_range(tmp_path):
     dataset.save_as(tmp_path / "a.dcm", enforce_file_format=True)
     assert np.array_equal(read_image(tmp_path / "a.dcm").values, values)
     with pytest.raises(ImageError, match=r"a\.dcm: floating-point pixels have no fixed range"):
-        load_prepared(tmp_path / "a.dcm", ImageSpec())
+        load_prepared(tmp_path / "a.dcm", ImageSettings())
 
 
 def test_colour(tmp_path):

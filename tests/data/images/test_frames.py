@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from mindspore_dpus.config import DataConfig
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.images.decoded import ImageError
 from mindspore_dpus.data.images.frames import count_frames, name_frames, split_frame
 from mindspore_dpus.data.images.inputs import expand_paths
 from mindspore_dpus.data.images.reading import read_image
 from mindspore_dpus.data.samples import find_samples
+from mindspore_dpus.data.settings import DataSettings
 
 PAGES = np.random.default_rng(0).integers(0, 2**16, (3, 9, 7)).astype(np.uint16)
 
@@ -125,7 +125,7 @@ def test_folders_give_a_row_a_frame_and_keep_a_file_together(tmp_path):
     write_tiff(tmp_path / "normal/a.tif")
     write_tiff(tmp_path / "normal/b.tif", PAGES[:1])
     write_tiff(tmp_path / "defect/c.tif", PAGES[:2])
-    table = find_samples(DataConfig(root=str(tmp_path)))
+    table = find_samples(DataSettings(root=str(tmp_path)))
     assert table[["path", "label", "group"]].to_numpy().tolist() == [
         ["defect/c.tif#1", "defect", "defect/c.tif"],
         ["defect/c.tif#2", "defect", "defect/c.tif"],
@@ -143,7 +143,7 @@ def test_a_manifest_names_a_file_or_a_frame(tmp_path):
     manifest.write_text(
         "path,label,group,note\na.tif,normal,,x\nb.tif#3,defect,7,y\nb.tif#1,normal,,z\n"
     )
-    table = find_samples(DataConfig(root=str(tmp_path)))
+    table = find_samples(DataSettings(root=str(tmp_path)))
     assert table[["path", "label", "group", "note"]].to_numpy().tolist() == [
         *([f"a.tif#{i}", "normal", "a.tif", "x"] for i in (1, 2, 3)),
         ["b.tif#3", "defect", "7", "y"],
@@ -151,7 +151,7 @@ def test_a_manifest_names_a_file_or_a_frame(tmp_path):
     ]
     manifest.write_text("path,label\na.tif,normal\na.tif#2,defect\n")
     with pytest.raises(UserError, match=r"a\.tif#2 is named more than once"):
-        find_samples(DataConfig(root=str(tmp_path)))
+        find_samples(DataSettings(root=str(tmp_path)))
 
 
 def test_inputs_give_a_row_a_frame(tmp_path, monkeypatch):

@@ -4,11 +4,17 @@ import cv2
 import numpy as np
 import pytest
 
-from mindspore_dpus.config import DataConfig
 from mindspore_dpus.data.images.decoded import Decoded, ImageError
-from mindspore_dpus.data.images.preparing import ImageSpec, fit, load_prepared, scale_to_unit, to_unit
+from mindspore_dpus.data.images.preparing import (
+    ImageSettings,
+    fit,
+    load_prepared,
+    scale_to_unit,
+    to_unit,
+)
 from mindspore_dpus.data.images.reading import EXTENSIONS
 from mindspore_dpus.data.images.reading import read_image as decode
+from mindspore_dpus.data.settings import DataSettings
 
 GREY, COLOUR = (9, 7), (9, 7, 3)
 LOSSLESS = [
@@ -179,28 +185,28 @@ def test_the_content_counts_not_the_extension(tmp_path):
 @pytest.mark.parametrize(
     ("stored", "dtype", "spec", "expected"),
     [
-        ([0, 51, 255], np.uint8, ImageSpec(), [0, 0.2, 1]),
-        ([0, 13107, 65535], np.uint16, ImageSpec(), [0, 0.2, 1]),
-        ([10, 20, 30], np.uint8, ImageSpec(value_range="minmax"), [0, 0.5, 1]),
-        ([-1.0, 0.0, 3.0], np.float32, ImageSpec(value_range="minmax"), [0, 0.25, 1]),
+        ([0, 51, 255], np.uint8, ImageSettings(), [0, 0.2, 1]),
+        ([0, 13107, 65535], np.uint16, ImageSettings(), [0, 0.2, 1]),
+        ([10, 20, 30], np.uint8, ImageSettings(value_range="minmax"), [0, 0.5, 1]),
+        ([-1.0, 0.0, 3.0], np.float32, ImageSettings(value_range="minmax"), [0, 0.25, 1]),
         # The 10th and 90th of 0, 10 ... 100 are 10 and 90.
         (
             list(range(0, 101, 10)),
             np.uint8,
-            ImageSpec(value_range="percentiles", percentiles=(10, 90)),
+            ImageSettings(value_range="percentiles", percentiles=(10, 90)),
             [0, 0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1, 1],
         ),
         # 12 bits of a detector, stored in 16.
-        ([0, 819, 4095, 5000], np.uint16, ImageSpec(value_range="window"), [0, 0.2, 1, 1]),
+        ([0, 819, 4095, 5000], np.uint16, ImageSettings(value_range="window"), [0, 0.2, 1, 1]),
         (
             [0, 1000, 1500, 3000, 65535],
             np.uint16,
-            ImageSpec(value_range="window", window=(1000, 3000)),
+            ImageSettings(value_range="window", window=(1000, 3000)),
             [0, 0, 0.25, 1, 1],
         ),
-        ([7, 7], np.uint8, ImageSpec(value_range="minmax"), [0, 0]),
-        ([7, 7], np.uint16, ImageSpec(value_range="percentiles"), [0, 0]),
-        ([51, 51], np.uint8, ImageSpec(), [0.2, 0.2]),
+        ([7, 7], np.uint8, ImageSettings(value_range="minmax"), [0, 0]),
+        ([7, 7], np.uint16, ImageSettings(value_range="percentiles"), [0, 0]),
+        ([51, 51], np.uint8, ImageSettings(), [0.2, 0.2]),
     ],
 )
 def test_value_ranges(stored, dtype, spec, expected):
@@ -211,7 +217,7 @@ def test_value_ranges(stored, dtype, spec, expected):
 
 def test_a_floating_point_image_has_no_range_of_its_own():
     with pytest.raises(ImageError, match=r"data\.value_range"):
-        scale_to_unit(Decoded.of(np.zeros(GREY, np.float32)), ImageSpec())
+        scale_to_unit(Decoded.of(np.zeros(GREY, np.float32)), ImageSettings())
 
 
 @pytest.mark.parametrize(
@@ -224,31 +230,31 @@ def test_pixels_that_are_no_numbers_are_refused(tmp_path, value, value_range):
     image[3, 3] = value
     path = write(tmp_path / "image.tif", image)
     with pytest.raises(ImageError, match=r"image\.tif"):
-        load_prepared(path, ImageSpec(value_range=value_range))
+        load_prepared(path, ImageSettings(value_range=value_range))
 
 
 def test_sixteen_bits_are_not_crushed_to_eight():
     with pytest.raises(ImageError, match=r"data\.bits is 8: set data\.bits 16"):
-        prepare(noise(GREY, np.uint16), ImageSpec(bits=8))
+        prepare(noise(GREY, np.uint16), ImageSettings(bits=8))
 
 
 def test_sixteen_bits_become_eight_where_a_window_says_how():
     image = np.repeat([[0, 2048, 4095]], 3, axis=0).astype(np.uint16)
-    prepared = prepare(image, ImageSpec(size=3, value_range="window"))
+    prepared = prepare(image, ImageSettings(size=3, value_range="window"))
     assert prepared[..., 0].tolist() == [[0, 128, 255]] * 3
 
 
 @pytest.mark.parametrize(("bits", "side"), [(8, 16), (16, 256)])
 def test_every_level_survives_at_the_same_size(bits, side):
     image = np.arange(side * side).reshape(side, side).astype(f"uint{bits}")
-    prepared = prepare(image, ImageSpec(size=side, bits=bits))
+    prepared = prepare(image, ImageSettings(size=side, bits=bits))
     assert prepared.dtype == image.dtype
     assert np.array_equal(prepared[..., 0], image)
 
 
 def test_eight_bits_fill_sixteen():
     image = np.array([[0, 51], [102, 255]], np.uint8)
-    prepared = prepare(image, ImageSpec(size=2, bits=16))
+    prepared = prepare(image, ImageSettings(size=2, bits=16))
     assert prepared.dtype == np.uint16
     assert prepared[..., 0].tolist() == [[0, 13107], [26214, 65535]]
 
@@ -257,7 +263,7 @@ def test_eight_bits_fill_sixteen():
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("bits", [8, 16])
 def test_the_prepared_image_has_the_declared_shape_and_type(shape, channels, bits):
-    spec = ImageSpec(size=16, channels=channels, bits=bits)
+    spec = ImageSettings(size=16, channels=channels, bits=bits)
     prepared = prepare(noise(shape), spec)
     assert prepared.shape == spec.shape == (16, 16, channels)
     assert prepared.dtype == spec.dtype == np.dtype(f"uint{bits}")
@@ -266,26 +272,26 @@ def test_the_prepared_image_has_the_declared_shape_and_type(shape, channels, bit
 def test_shrinking_averages_and_enlarging_interpolates():
     image = noise((32, 32))
     means = image.reshape(16, 2, 16, 2).mean(axis=(1, 3))
-    assert np.abs(prepare(image, ImageSpec(size=16))[..., 0] - means).max() <= 0.5 + 1e-4
+    assert np.abs(prepare(image, ImageSettings(size=16))[..., 0] - means).max() <= 0.5 + 1e-4
     step = np.repeat([[0, 100]], 2, axis=0).astype(np.uint8)
-    assert prepare(step, ImageSpec(size=4))[0, :, 0].tolist() == [0, 25, 75, 100]
+    assert prepare(step, ImageSettings(size=4))[0, :, 0].tolist() == [0, 25, 75, 100]
 
 
 def test_colour_becomes_luminance():
     pure = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]] * 3, np.uint8)
-    prepared = prepare(pure, ImageSpec(size=3))
+    prepared = prepare(pure, ImageSettings(size=3))
     assert prepared[0, :, 0].tolist() == [round(255 * w) for w in (0.299, 0.587, 0.114)]
 
 
 def test_grey_is_repeated_and_colour_kept_in_three_channels():
     grey, colour = noise((5, 5)), noise((5, 5, 3))
-    spec = ImageSpec(size=5, channels=3)
+    spec = ImageSettings(size=5, channels=3)
     assert np.array_equal(prepare(grey, spec), np.dstack([grey] * 3))
     assert np.array_equal(prepare(colour, spec), colour)
 
 
 def test_loading_is_reading_and_preparing(tmp_path):
-    image, spec = noise((20, 30)), ImageSpec(size=16)
+    image, spec = noise((20, 30)), ImageSettings(size=16)
     path = write(tmp_path / "image.png", image)
     assert np.array_equal(load_prepared(path, spec), prepare(image, spec))
 
@@ -293,13 +299,13 @@ def test_loading_is_reading_and_preparing(tmp_path):
 def test_every_error_of_loading_names_the_file(tmp_path):
     deep = write(tmp_path / "deep.png", noise(GREY, np.uint16))
     with pytest.raises(ImageError, match=r"deep\.png: 16 bits per pixel"):
-        load_prepared(deep, ImageSpec())
+        load_prepared(deep, ImageSettings())
     with pytest.raises(ImageError, match=r"missing\.png does not exist"):
-        load_prepared(tmp_path / "missing.png", ImageSpec())
+        load_prepared(tmp_path / "missing.png", ImageSettings())
 
 
 def test_the_spec_takes_the_keys_of_the_configuration():
-    config = DataConfig(
+    config = DataSettings(
         image_size=48,
         channels=3,
         bits=16,
@@ -307,4 +313,4 @@ def test_the_spec_takes_the_keys_of_the_configuration():
         percentiles=[1, 99],
         window=[5, 10],
     )
-    assert ImageSpec.from_config(config) == ImageSpec(48, 3, 16, "window", (1, 99), (5, 10))
+    assert ImageSettings.from_config(config) == ImageSettings(48, 3, 16, "window", (1, 99), (5, 10))

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mindspore_dpus.data.images.preparing import ImageSpec, load_prepared
+from mindspore_dpus.data.images.preparing import ImageSettings, load_prepared
 from mindspore_dpus.data.images.tiles import Tiles, load_tiles, pool_scores, tile_boxes
 
 
@@ -56,7 +56,7 @@ def test_whole_tiles_without_overlap_come_once():
 @pytest.mark.parametrize("value_range", ["file", "percentiles"])
 def test_one_tile_over_a_square_image_is_the_image(tmp_path, value_range, channels):
     path = write(tmp_path / "a.png", noise((40, 40)))
-    spec = ImageSpec(24, channels, value_range=value_range)
+    spec = ImageSettings(24, channels, value_range=value_range)
     boxes, images = load_tiles(path, spec, Tiles(size=40))
     assert boxes.tolist() == [[0, 0, 40, 40]]
     assert np.array_equal(images[0], load_prepared(path, spec))
@@ -65,7 +65,7 @@ def test_one_tile_over_a_square_image_is_the_image(tmp_path, value_range, channe
 def test_a_tile_is_the_part_of_the_image_at_its_place(tmp_path):
     image = noise((70, 50), np.uint16)
     path = write(tmp_path / "a.png", image)
-    boxes, images = load_tiles(path, ImageSpec(20, bits=16), Tiles(size=20, overlap=0.3))
+    boxes, images = load_tiles(path, ImageSettings(20, bits=16), Tiles(size=20, overlap=0.3))
     assert images.shape == (len(boxes), 20, 20, 1)
     for (x, y, width, height), tile in zip(boxes, images, strict=True):
         assert np.array_equal(tile[..., 0], image[y : y + height, x : x + width])
@@ -74,7 +74,7 @@ def test_a_tile_is_the_part_of_the_image_at_its_place(tmp_path):
 def test_black_and_white_are_those_of_the_whole_frame(tmp_path):
     image = np.repeat(np.array([[0] * 20 + [100] * 20 + [200] * 20], np.uint8), 20, axis=0)
     path = write(tmp_path / "a.png", image)
-    spec = ImageSpec(20, value_range="minmax")
+    spec = ImageSettings(20, value_range="minmax")
     _, images = load_tiles(path, spec, Tiles(size=20, overlap=0))
     assert [set(tile.ravel()) for tile in images] == [{0}, {128}, {255}]
 
@@ -82,7 +82,7 @@ def test_black_and_white_are_those_of_the_whole_frame(tmp_path):
 def test_a_frame_smaller_than_a_tile_is_mirrored_and_keeps_its_scale(tmp_path):
     image = noise((20, 12))
     path = write(tmp_path / "a.png", image)
-    boxes, images = load_tiles(path, ImageSpec(20), Tiles(size=20))
+    boxes, images = load_tiles(path, ImageSettings(20), Tiles(size=20))
     assert boxes.tolist() == [[0, 0, 12, 20]]
     assert np.array_equal(images[0, ..., 0], np.hstack([image, image[:, :3:-1]]))
 

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.checks import check_config
-from mindspore_dpus.config import Config, SimulateConfig
 from mindspore_dpus.core.configuration import parse_config, parse_simulate
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.images.reading import read_image
@@ -18,15 +17,17 @@ from mindspore_dpus.data.simulate.radiographs import (
     FLAWS,
     MATERIALS,
     SUBPOPULATIONS,
+    RadiographSettings,
     expose,
     part,
     radiograph,
     simulate,
 )
+from mindspore_dpus.systems.classification.configuration import Configuration
 
-FEW = SimulateConfig(enabled=True, train=(3, 2), val=(1, 1), test=(1, 1), size=16)
+FEW = RadiographSettings(enabled=True, train=(3, 2), val=(1, 1), test=(1, 1), size=16)
 # As good as no noise, and no scatter: what is left is the part itself.
-CLEAN = SimulateConfig(size=64, bits=16, photons=1e12, scatter=0.0)
+CLEAN = RadiographSettings(size=64, bits=16, photons=1e12, scatter=0.0)
 TOP = 2**16 - 1
 # Per mm at 80 keV, and the wall as a multiple of aluminium's.
 MU = {"magnesium": 0.034, "aluminium": 0.054, "titanium": 0.184}
@@ -182,7 +183,7 @@ def test_the_box_holds_the_flaw_and_nothing_else_changes(flaw, subpopulation, ma
 
 
 def test_sixteen_bits_hold_more_than_eight():
-    config = SimulateConfig(size=32, bits=16)
+    config = RadiographSettings(size=32, bits=16)
     image, _ = radiograph(np.random.default_rng(0), config, "bright", "aluminium", None)
     assert image.dtype == np.uint16
     assert len(np.unique(image)) > 256
@@ -191,7 +192,7 @@ def test_sixteen_bits_hold_more_than_eight():
 
 def test_subpopulations_come_in_their_proportions(tmp_path):
     shares = np.array([0.1, 0.3, 0.6])
-    config = SimulateConfig(train=(200, 0), val=(0, 0), test=(0, 0), size=16, proportions=tuple(shares))
+    config = RadiographSettings(train=(200, 0), val=(0, 0), test=(0, 0), size=16, proportions=tuple(shares))
     table = pd.read_csv(simulate(config, tmp_path, 0))
     counts = table["subpopulation"].value_counts().reindex(SUBPOPULATIONS)
     assert np.all(np.abs(counts - 200 * shares) < 3 * np.sqrt(200 * shares * (1 - shares)))
@@ -251,7 +252,7 @@ def test_the_manifest_names_the_material_that_was_radiographed(tmp_path, slab):
 
 @pytest.mark.parametrize("materials", [list(MU), ["titanium", "magnesium"], ["aluminium"]])
 def test_parts_are_of_the_materials_asked_for_equally_often(tmp_path, materials):
-    config = SimulateConfig(train=(200, 0), val=(0, 0), test=(0, 0), size=16, materials=materials)
+    config = RadiographSettings(train=(200, 0), val=(0, 0), test=(0, 0), size=16, materials=materials)
     table = pd.read_csv(simulate(config, tmp_path, 0))
     counts = table["material"].value_counts()
     assert set(counts.index) == set(materials)
@@ -262,8 +263,8 @@ def test_parts_are_of_the_materials_asked_for_equally_often(tmp_path, materials)
 
 
 def test_the_configuration_offers_the_materials_of_the_simulator():
-    (literal,) = typing.get_args(typing.get_type_hints(SimulateConfig)["materials"])
-    assert list(typing.get_args(literal)) == list(MATERIALS) == SimulateConfig().materials
+    (literal,) = typing.get_args(typing.get_type_hints(RadiographSettings)["materials"])
+    assert list(typing.get_args(literal)) == list(MATERIALS) == RadiographSettings().materials
     assert {name: tuple(material) for name, material in MATERIALS.items()} == {
         name: (MU[name], WALLS[name]) for name in MU
     }
@@ -288,8 +289,8 @@ def test_an_unknown_material_is_refused(value):
 
 
 def test_no_material_at_all_is_refused():
-    config = Config()
-    config.data.simulate = SimulateConfig(enabled=True, materials=[])
+    config = Configuration()
+    config.data.simulate = RadiographSettings(enabled=True, materials=[])
     message = "configuration: data.simulate.materials is []; it must name at least one"
     with pytest.raises(UserError) as caught:
         check_config(config)
@@ -301,7 +302,7 @@ def test_no_material_at_all_is_refused():
 
 @pytest.mark.parametrize("material", MU)
 def test_thin_parts_are_brighter_than_thick_ones(material):
-    config = SimulateConfig(size=32)
+    config = RadiographSettings(size=32)
     bright, rough, plain = (
         np.mean(
             [
@@ -338,7 +339,7 @@ def test_scatter_hides_its_share_of_fine_detail_and_keeps_the_mean():
 
 
 def test_a_full_disk_is_an_error_and_leaves_no_torn_image(tmp_path, small_disk):
-    config = SimulateConfig(train=(20, 8), val=(1, 1), test=(1, 1), size=64)
+    config = RadiographSettings(train=(20, 8), val=(1, 1), test=(1, 1), size=64)
     with pytest.raises(OSError, match=r"disk|space") as caught:
         simulate(config, small_disk / "data", 0)
     assert caught.value.errno == errno.ENOSPC

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn, ops
 
-from mindspore_dpus.config import DeviceConfig
 from mindspore_dpus.core.device import configure
+from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.models import factory
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.kernels.batch_norm import use_fast_batch_norm
@@ -21,7 +21,7 @@ SHAPES = [(2, 3, 4, 5), (1, 2, 7, 7), (5, 1, 1, 1), (3, 4, 1, 2)]
 
 @pytest.fixture(scope="module", autouse=True)
 def device():
-    return configure(DeviceConfig(target="CPU"))
+    return configure(DeviceSettings(target="CPU"))
 
 
 def arrays(shape):
@@ -150,7 +150,7 @@ def test_networks_train_through_it_where_the_device_says_so(backbone, norms, mon
     monkeypatch.setattr(batch_norm, "normalise", counted)
     images = Tensor(np.zeros((2, 1, 32, 32), np.float32))
     for fast in (True, False):
-        device = configure(DeviceConfig(target="CPU", fast_kernels=fast))
+        device = configure(DeviceSettings(target="CPU", fast_kernels=fast))
         net = create_model(backbone, 2, 1, device=device)
         net.set_train(False)
         net(images)

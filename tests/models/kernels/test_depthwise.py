@@ -9,8 +9,8 @@ import pytest
 from mindspore import Tensor, nn, ops
 from scipy.signal import correlate
 
-from mindspore_dpus.config import DeviceConfig
 from mindspore_dpus.core.device import configure
+from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import set_train
 from mindspore_dpus.models.kernels.depthwise import use_fast_depthwise
@@ -28,7 +28,7 @@ every_shape = pytest.mark.parametrize(
 
 @pytest.fixture(scope="module", autouse=True)
 def device():
-    return configure(DeviceConfig(target="CPU"))
+    return configure(DeviceSettings(target="CPU"))
 
 
 @pytest.fixture
@@ -311,7 +311,7 @@ def test_frozen_parameters(patterns):
     ],
 )
 def test_only_eager_steps_on_cpu_use_it(options, expected, calls):
-    device = configure(DeviceConfig(target="CPU", **options))
+    device = configure(DeviceSettings(target="CPU", **options))
     assert device.fast_kernels is expected
     net = create_model("mobilenet_v2_035", 2, 1, device=device)
     net(Tensor(np.zeros((1, 1, 32, 32), np.float32)))

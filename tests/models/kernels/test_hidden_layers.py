@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn, ops
 
-from mindspore_dpus.config import DeviceConfig
 from mindspore_dpus.core.device import configure
+from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.models import sync_norm
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import set_train
@@ -34,7 +34,7 @@ every_block = pytest.mark.parametrize("shape", BLOCKS, ids=str)
 
 @pytest.fixture(scope="module", autouse=True)
 def device():
-    return configure(DeviceConfig(target="CPU"))
+    return configure(DeviceSettings(target="CPU"))
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from mindspore_dpus.systems.classification.auditing import make_audit
+from mindspore_dpus.systems.classification.prepare import make_samples, read_samples
 
-from mindspore_dpus.config import AuditConfig, DataConfig
 from mindspore_dpus.core.configuration import parse_config
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.run_folder import RunFolder
+from mindspore_dpus.data.settings import AuditSettings, DataSettings
 from mindspore_dpus.systems.classification import auditing as stage
-from mindspore_dpus.systems.classification.auditing import make_audit
-from mindspore_dpus.systems.classification.prepare import make_samples, read_samples
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def test_the_limit_of_pixels_holds_here_too(root):
     with pytest.raises(UserError, match=r"is 32 x 32 pixels, more than data.max_pixels \(1000\) allows"):
         run_audit(root, "--data.max_pixels=1000")
     findings = stage.audit_folder(
-        DataConfig(root=str(root), max_pixels=1000), AuditConfig(), output=None
+        DataSettings(root=str(root), max_pixels=1000), AuditSettings(), output=None
     )
     assert (findings["kind"] == "unreadable").sum() == 56
     run_audit(root)

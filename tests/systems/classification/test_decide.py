@@ -6,18 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mindspore_dpus.systems.classification.learn import make_metrics, with_fused
+from mindspore_dpus.systems.classification.prepare import make_samples, read_samples, write_provenance
+from mindspore_dpus.systems.classification.subsets import make_subsets
 
 from mindspore_dpus.core.configuration import parse_config
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.run_folder import RunFolder
-from mindspore_dpus.data.samples import read_table, write_table
+from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.decision.decision import Decision
 from mindspore_dpus.metrics.predictions import predictions_table
 from mindspore_dpus.report.page import write_report
 from mindspore_dpus.systems.classification import decide
-from mindspore_dpus.systems.classification.learn import make_metrics, with_fused
-from mindspore_dpus.systems.classification.prepare import make_samples, read_samples, write_provenance
-from mindspore_dpus.systems.classification.subsets import make_subsets
 
 pytestmark = pytest.mark.filterwarnings("ignore:No artists with labels")
 

@@ -1,0 +1,37 @@
+"""The configuration's section on the device. No MindSpore here."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mindspore_dpus.core.settings import at_least, key
+
+
+@dataclass(frozen=True)
+class DeviceSettings:
+    """What it runs on. Changes speed, and the last digits of a result, never its meaning."""
+
+    target: Literal["auto", "CPU", "GPU", "Ascend"] = "auto"
+    """auto takes Ascend or GPU where MindSpore finds one, else the CPU."""
+    device_id: int = key(0, at_least(0))
+    """Number of the Ascend or GPU card."""
+    jit: bool | None = None
+    """Compile the training step to a graph. Default: on Ascend and GPU, not on CPU."""
+    amp_level: Literal["O0", "O1", "O2", "O3"] = "O0"
+    """Mixed precision of MindSpore (float16, loss scaled by 1024) on Ascend and GPU; O0: float32."""
+    fast_kernels: bool = True
+    """CPU only, not with jit: depthwise 3x3 convolutions and, in training, batch norms and the blocks of
+    our MobileNetV2 in loops of our own (numba). How much faster: docs/performance.md."""
+    processes: int | None = key(None, at_least(1))
+    """CPU only: members trained side by side, each in a process on its own share of the cores. Default:
+    as many as there are cores, but no more than members. Each takes one to two gigabytes. The last
+    digits of a result depend on the number of cores that a member has."""
+    data_parallel: bool = False
+    """Train each member on several devices, each of which has an equal part of every batch. Start it
+    with msrun (docs/scaling.md)."""
+    frozen_cache_mb: int = key(1024, at_least(0))
+    """Outputs of a network's frozen start are computed once, and kept in memory up to this size for each
+    member, where no augmentation is on (our own networks only). 0: never."""
+    idle_main_thread: bool = False
+    """CPU only: give MindSpore's spinning main thread the lowest priority, so that it yields to its
+    workers. About 1.2 times as fast on a machine of one's own; ten times as slow on one whose cores
+    other programs want."""

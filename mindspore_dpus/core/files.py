@@ -1,0 +1,134 @@
+"""Files: written whole or not at all, locked, hashed; JSON."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib import metadata
+from pathlib import Path
+
+from mindspore_dpus.core.errors import UserError
+
+
+@contextmanager
+def exclusive(path: Path, wait: bool) -> Iterator[None]:
+    """Keep other processes out: a lock that ends with the process.
+
+    Args:
+        path: the lock's file; it stays.
+        wait: for the one who holds it.
+
+    Raises:
+        BlockingIOError: it is held, and ``wait`` is false.
+    """
+    # Imported late, as ``resource``: Unix has them, and ``deploy`` should not depend on that.
+    import fcntl
+
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep other processes from filling a folder.
+
+    Raises:
+        UserError: one does already.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(exclusive(folder / ".lock", wait=False))
+        except BlockingIOError:
+            raise UserError(
+                f"{folder} is being filled by another process: wait for it, or choose another folder "
+                "with --output"
+            ) from None
+        yield
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Write a file under a temporary name, flush it to disk, then rename it and flush the folder.
+
+    After a power cut there is the old file or the new one, whole; and a file that was written later is
+    never there without those written before it.
+
+    Args:
+        path: the final name. Its folder is made when missing.
+
+    Yields:
+        The temporary name to write to (it keeps the ending). An exception leaves ``path`` as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "r+b") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        # A full disk is noticed by write(), which does not know the name.
+        error.filename = error.filename or str(path)
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name last: until its folder is on disk, a power cut may take it back."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically (UTF-8)."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a JSON file atomically, indented for people."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path: Path) -> dict:
+    """Read a JSON file.
+
+    Raises:
+        UserError: the file is missing or torn.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: is this a finished run folder?") from None
+    except (ValueError, RecursionError):
+        raise UserError(f"{path} is not readable JSON: delete it and start the run again") from None
+
+
+def digest(*parts: object) -> str:
+    """A short stable hash of values that JSON can hold."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's content, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def versions(packages: Iterable[str]) -> dict[str, str | None]:
+    """Package -> its installed version, or None."""
+    found = {}
+    for name in packages:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found

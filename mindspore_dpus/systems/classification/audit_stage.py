@@ -1,0 +1,113 @@
+"""samples -> audit.csv: what is wrong with the images, before anything is computed from them."""
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.files import digest
+from mindspore_dpus.core.tables import read_table, write_table
+from mindspore_dpus.data.cache import unusable
+from mindspore_dpus.data.findings import ERROR, UNREADABLE, WARNING, audit, describe, summarise
+from mindspore_dpus.data.images.measures import (
+    VERSION,
+    Measures,
+    load_measures,
+    measure_images,
+    save_measures,
+)
+from mindspore_dpus.data.samples import find_samples
+from mindspore_dpus.data.settings import AuditSettings, DataSettings
+from mindspore_dpus.data.source import Source
+
+logger = logging.getLogger(__name__)
+
+
+def make_audit(folder: Path, source: Source, thresholds: AuditSettings) -> None:
+    """``audit.csv``: a row for each finding (``data.findings.audit``); allowed errors are warnings there.
+
+    Args:
+        folder: with ``samples.csv``.
+        source: where the images lie.
+        thresholds: the section.
+
+    Raises:
+        UserError: unreadable images, or leaks between splits that ``audit.allow`` does not name.
+    """
+    samples = read_table(folder / "samples.csv")
+    findings = audit(samples, _measures(source, samples), thresholds)
+    write_table(findings, folder / "audit.csv")
+    summary = summarise(findings)
+    for row in summary[summary["severity"] == WARNING].itertuples():
+        logger.info("  note: %s %s, such as %s", row.number, row.kind, row.example)
+    _stop_at_errors(findings, len(samples), folder / "audit.csv")
+
+
+def audit_folder(
+    data: DataSettings, thresholds: AuditSettings, max_pixels: int, output: str | None
+) -> pd.DataFrame:
+    """Audit a data set as it lies there, without a run.
+
+    Args:
+        data: names the data set. Splits count as far as it names them.
+        thresholds: of the audit.
+        max_pixels: of the largest image that is decoded.
+        output: folder for ``audit.csv``; None: nothing is written.
+
+    Returns:
+        The findings.
+
+    Raises:
+        UserError: no such data set, or a manifest that cannot be used.
+    """
+    samples = find_samples(data, check=False)
+    measures = measure_images(samples["path"], Path(data.root), max_pixels)
+    findings = audit(samples, measures, thresholds)
+    if output is not None:
+        write_table(findings, Path(output, "audit.csv"))
+    return findings
+
+
+def audit_lines(findings: pd.DataFrame) -> list[str]:
+    """Findings for a terminal: the class counts, then a line for each other kind."""
+    lines = findings["detail"][findings["kind"] == "class_count"].tolist()
+    summary = summarise(findings)
+    lines += [
+        f"{row.severity:8}{row.number:6} {row.kind}, such as {row.example}"
+        for row in summary.itertuples()
+    ]
+    return lines if len(summary) else [*lines, "nothing found"]
+
+
+def _measures(source: Source, samples: pd.DataFrame) -> Measures:
+    """Of all images, remembered beside the runs: another seed or split decodes nothing.
+
+    Not where an image cannot be read: what is missing may be a library, or ``images.max_pixels``.
+    """
+    identity = digest(source.fingerprint(samples["path"]), VERSION)
+    path = source.cache / f"measures-{identity}.npz"
+    if path.exists():
+        return load_measures(path)
+    measures = measure_images(samples["path"], source.root, source.reader.max_pixels)
+    if (measures.table["error"] == "").all():
+        save_measures(measures, path)
+    return measures
+
+
+def _stop_at_errors(findings: pd.DataFrame, n_images: int, path: Path) -> None:
+    errors = findings[findings["severity"] == ERROR]
+    if errors.empty:
+        return
+    kind, first = errors["kind"].iloc[0], describe(errors.iloc[0])
+    count = int((errors["kind"] == kind).sum())
+    if kind == UNREADABLE:
+        raise unusable(first, count, n_images, path)
+    numbers = errors["kind"].value_counts(sort=False)
+    others = ", ".join(f"{number} {name}" for name, number in numbers.items() if name != kind)
+    also = f" (also {others})" if others else ""
+    raise UserError(
+        f"audit: {count} {kind}{also}, the first: {first}; all are in {path}. Give them "
+        "one split or one group, remove them, or allow this with "
+        f"audit.allow [{', '.join(numbers.index)}]"
+    )
