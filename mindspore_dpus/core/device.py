@@ -86,7 +86,7 @@ def configure(config: DeviceSettings) -> Device:
     if target != "CPU" and not ms.hal.is_available(target):
         raise UserError(
             f"device.target: MindSpore {ms.__version__} finds no {target} here; install its driver and "
-            "the matching MindSpore, or use --device.target CPU"
+            "the matching MindSpore, or set device.target to CPU"
         )
     on_cpu = target == "CPU"
     # msrun gives each process a card.

@@ -49,9 +49,9 @@ def one_line_errors(command: Callable[[], int | None]) -> Callable[[], int]:
                 sys.stdout = open(os.devnull, "w")  # noqa: SIM115
                 return 0
             if error.errno in _FULL:
-                advice = "free some space or choose another folder with --output"
+                advice = "free some space or choose another output folder"
             elif error.errno in _FORBIDDEN:
-                advice = "ask for the right to use it or choose another folder with --output"
+                advice = "ask for the right to use it or choose another output folder"
             elif error.filename:
                 advice = "choose another place"
             else:

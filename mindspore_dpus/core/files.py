@@ -43,7 +43,7 @@ def claimed(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise UserError(
                 f"{folder} is being filled by another process: wait for it, or choose another folder "
-                "with --output"
+                "for the output"
             ) from None
         yield
 

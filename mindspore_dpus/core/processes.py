@@ -187,7 +187,7 @@ class _Running:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         return ProcessDied(
             f"{self.process.name}: its process {how}; if memory ran out, run fewer side by side "
-            "(--device.processes, --jobs). Start the same command again to go on"
+            "(device.processes; of a grid, its jobs). Start the same command again to go on"
         )
 
 

@@ -179,7 +179,7 @@ def check_classes(table: pd.DataFrame, config: DataSettings, source: object) -> 
             if getattr(config, key) not in classes:
                 raise UserError(
                     f"data.{key} is {getattr(config, key)!r}, but {source} holds the classes "
-                    f"{classes[0]!r} and {classes[1]!r}; set --data.{key}"
+                    f"{classes[0]!r} and {classes[1]!r}; set data.{key}"
                 )
 
 

@@ -125,9 +125,7 @@ class Decision:
         try:
             return cls.from_json(read_json(path))
         except ValueError as error:
-            raise UserError(
-                f"{path}: {error}; delete it and start tools/train.py with this run's settings again"
-            ) from None
+            raise UserError(f"{path}: {error}; delete it and start the run again") from None
 
 
 def _build(kind: type, values: object, place: str) -> object:

@@ -93,7 +93,7 @@ def predict_files(
     mark = hashlib.sha256(repr((rule_mark(scorer), kind, names)).encode()).hexdigest()
     part = output.with_name(f"{output.name}.{mark[:8]}.part")
     if output.is_dir():
-        raise UserError(f"--output {output} is a folder; name a file")
+        raise UserError(f"output {output} is a folder; name a file")
     written = part.stat().st_mtime if part.exists() else 0.0
     summary = Summary()
     bar = _Bar(len(files))

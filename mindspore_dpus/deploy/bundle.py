@@ -85,7 +85,7 @@ class Bundle:
             if not usable or (bundle.positive is not None and bundle.positive not in classes):
                 raise ValueError
         except (KeyError, TypeError, ValueError):
-            raise UserError(f"{path} is not what tools/export.py wrote: export again") from None
+            raise UserError(f"{path} is not what an export writes: export again") from None
         return bundle
 
 

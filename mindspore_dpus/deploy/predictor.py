@@ -26,9 +26,9 @@ class OnnxPredictor:
     def __init__(self, model: str | Path, threads: int | None = None) -> None:
         model = Path(model)
         if not model.is_file():
-            raise UserError(f"{model} does not exist; give the .onnx file of tools/export.py")
+            raise UserError(f"{model} does not exist; give the .onnx file that an export has written")
         if model.suffix != ".onnx":
-            raise UserError(f"{model}: onnxruntime reads .onnx; export with --format onnx")
+            raise UserError(f"{model}: onnxruntime reads .onnx; export it with the format onnx")
         self.bundle = Bundle.load(model)
         if file_hash(model) != self.bundle.sha256:
             raise UserError(

@@ -45,7 +45,7 @@ class ResultFile:
         self.kind = kind
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
-            raise UserError(f"--output {path} is a folder; name a file")
+            raise UserError(f"output {path} is a folder; name a file")
         self._file = open(path, "a+b", buffering=0)  # noqa: SIM115
         try:
             self._lock()
@@ -84,7 +84,7 @@ class ResultFile:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UserError(
-                    f"{self.path} is being written by another process: end it, or name another --output"
+                    f"{self.path} is being written by another process: end it, or name another output"
                 ) from None
 
     def _write(self, text: str) -> None:
@@ -122,7 +122,7 @@ class ResultFile:
         if not fits:
             raise UserError(
                 f"{self.path} line {line} is no row of this table (its columns: "
-                f"{', '.join(self.columns[:4])} ...); name another --output, or move that file away"
+                f"{', '.join(self.columns[:4])} ...); name another output, or move that file away"
             )
 
     def _line(self, cells: list) -> str:

@@ -31,7 +31,7 @@ def go_by(scorer: Scorer, decision: Decision | None, tiles: Tiles | None) -> Non
         if None not in (decision.members, scorer.members) and decision.members != scorer.members:
             raise UserError(
                 "the decision was made for the members of another run: choose one on this run with "
-                "tools/evaluate.py --decide"
+                "the command evaluate --decide"
             )
         if decision.positive != positive:
             raise UserError(
@@ -49,7 +49,7 @@ def rule_lines(scorer: Scorer) -> list[str]:
     return [
         f"note: the threshold {scorer.threshold:.4g} was chosen on {own or 'whole images'}, and what is "
         f"scored now is {scorer.tiles or 'whole images'}: choose one on labelled frames with "
-        "tools/evaluate.py --decide"
+        "the command evaluate --decide"
     ]
 
 

@@ -129,14 +129,14 @@ def watch(
         OSError: the disk is full.
     """
     if not folder.is_dir():
-        raise UserError(f"--watch {folder} is not a folder")
+        raise UserError(f"{folder} is not a folder")
     batch_size = batch_size or scorer.batch_size
     names = [*columns(scorer), *OWN_COLUMNS]
     with ResultFile(output, names, kind or format_of(output)) as results:
         if results.found and results.found[-1]["rule"] != rule_mark(scorer):
             raise UserError(
                 f"{output} was filled by another model, or with another threshold or other tiles: name "
-                "another --output"
+                "another output"
             )
         done = _done(results)
         summary = Summary()

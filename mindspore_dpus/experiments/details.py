@@ -1,5 +1,6 @@
 """What a grid shows of each run besides its row: curves, confusion matrix, classes, range test."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,16 +31,16 @@ def write_details(done: list[Case], split: str, output: Path) -> pd.DataFrame:
     rows = []
     for case in done:
         metrics = read_json(case.folder / "metrics.json")[split]
-        histories = {
-            path.parent.name: pd.read_csv(path)
-            for path in sorted(case.folder.glob("members/*/history.csv"))
-        }
         figures = {
-            "curves": plots.training_curves(histories),
-            "confusion": plots.confusion(np.array(metrics["confusion_matrix"]), metrics["classes"]),
+            "curves": partial(_curves, case.folder),
+            "confusion": partial(
+                plots.confusion, np.array(metrics["confusion_matrix"]), metrics["classes"]
+            ),
         }
-        for name, figure in figures.items():
-            write_text(output / "details" / f"{case.name}-{name}.svg", figure)
+        for name, draw in figures.items():
+            path = output / "details" / f"{case.name}-{name}.svg"
+            if not _is_newer(path, case.folder / "metrics.json"):
+                write_text(path, draw())
         if case.config.training.learning_rate == "auto":
             copy = (case.folder / "lr_range.svg").read_text(encoding="utf-8")
             write_text(output / "details" / f"{case.name}-lr_range.svg", copy)
@@ -56,3 +57,13 @@ def write_details(done: list[Case], split: str, output: Path) -> pd.DataFrame:
     readable["support"] = [f"{n:g}" for n in support]
     write_readable(readable, output / "classes")
     return table
+
+
+def _curves(folder: Path) -> str:
+    paths = sorted(folder.glob("members/*/history.csv"))
+    return plots.training_curves({path.parent.name: pd.read_csv(path) for path in paths})
+
+
+def _is_newer(drawing: Path, source: Path) -> bool:
+    """Whether a figure was drawn after the run that it shows had ended."""
+    return drawing.exists() and drawing.stat().st_mtime_ns >= source.stat().st_mtime_ns

@@ -5,6 +5,7 @@ import pandas as pd
 from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.experiments import finished
 from mindspore_dpus.experiments.grid import Case
+from mindspore_dpus.sampling.settings import STRATEGIES
 from mindspore_dpus.training.settings import TrainingSettings
 
 
@@ -45,7 +46,7 @@ def _seconds_per_image(done: list[Case]) -> dict[tuple | None, float]:
 
 def _network(case: Case) -> tuple:
     """What the time that an image takes depends on most."""
-    return case.config.model.backbone, case.config.data.image_size
+    return case.config.model.backbone, case.config.images.size
 
 
 def duration(seconds: float) -> str:
@@ -65,10 +66,11 @@ def _planned_work(case: Case, counts: pd.Series) -> float:
     others = counts.sum() - counts.min()
     automatic = sampling.proportion == "auto"
     drawn = 1.1 * smallest * (len(counts) - 1) if automatic else sampling.proportion * others
-    member = {
-        "none": smallest + others,
-        "random_over": len(counts) * counts.max(),
-    }.get(sampling.strategy, smallest + drawn)
+    row = STRATEGIES[sampling.strategy]
+    if row.under_samples:
+        member = smallest + drawn
+    else:
+        member = len(counts) * counts.max() if row.reshuffles else smallest + others
     images = member * sampling.n_subsets + (smallest + drawn) * sampling.baseline
     return _images_seen(case.config.training, images, sampling.n_subsets + sampling.baseline)
 

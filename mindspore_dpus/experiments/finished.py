@@ -1,27 +1,25 @@
 """What a run of a grid has left behind."""
 
+import functools
 import math
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import yaml
 
-from mindspore_dpus.core.configuration import plain
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import read_json
 from mindspore_dpus.core.run_folder import STAGES_FILE
+from mindspore_dpus.core.settings import results
 from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.data.samples import class_names
 from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.metrics.by_group import with_groups
-from mindspore_dpus.metrics.fusion import BASELINE
+from mindspore_dpus.metrics.fusion import BASELINE, FUSED
 from mindspore_dpus.metrics.fusion_curve import of_members
 from mindspore_dpus.metrics.predictions import read_predictions
-from mindspore_dpus.report.plots import FUSED
-from mindspore_dpus.systems.classification.configuration import Configuration
-from mindspore_dpus.systems.classification.prepare import PLACES
+from mindspore_dpus.systems import load_config
 from mindspore_dpus.training.lr_range import suggest_rate
 
 
@@ -29,12 +27,11 @@ def is_done(case: Case) -> bool:
     """Whether a case has a report made with its settings. (That its data are the same, only a start
     of the run can tell.)"""
     stored = stored_config(case.folder)
-    return stored is not None and result_settings(stored) == result_settings(plain(case.config))
+    return stored is not None and results(stored) == results(case.config)
 
 
-def stored_config(folder: Path) -> dict | None:
-    """The configuration of the run in a folder; None where there is none, or no whole one. A key that is
-    newer than the run has its default: what was so before there was the key."""
+def stored_config(folder: Path) -> object | None:
+    """The configuration of the run in a folder; None where there is none, or no whole one."""
     stages, config = folder / STAGES_FILE, folder / "config.yaml"
     records = read_json(stages) if stages.exists() and config.exists() else {}
     if "report" not in records:
@@ -42,29 +39,9 @@ def stored_config(folder: Path) -> dict | None:
     if not all((folder / name).exists() for stage in records.values() for name in stage["artefacts"]):
         return None
     try:
-        stored = yaml.safe_load(config.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        return None  # Not what a run wrote. The next start of the run writes it anew.
-    return _completed(stored, plain(Configuration())) if isinstance(stored, dict) else None
-
-
-def _completed(stored: dict, defaults: dict) -> dict:
-    """A section of a configuration with the keys that it lacks."""
-    sections = {
-        key: _completed(stored[key], value)
-        for key, value in defaults.items()
-        if isinstance(value, dict) and isinstance(stored.get(key), dict)
-    }
-    return defaults | stored | sections
-
-
-def result_settings(config: dict) -> dict:
-    """A configuration without what changes no result: places and the device."""
-    sections = {key: value for key, value in config.items() if key not in ("output", "device")}
-    return {
-        key: {k: v for k, v in value.items() if k not in PLACES} if isinstance(value, dict) else value
-        for key, value in sections.items()
-    }
+        return load_config(config)
+    except UserError:
+        return None  # Not what a run of this version wrote. The next start of the run writes it anew.
 
 
 def fused_metric(case: Case, split: str, metric: str) -> float:
@@ -102,9 +79,15 @@ class Fused(NamedTuple):
 
 
 def fused_output(case: Case, split: str) -> Fused:
-    """The fused predictions of a finished run."""
-    samples = read_table(case.folder / "samples.csv")
-    file, classes = case.folder / f"predictions_{split}.csv", class_names(samples)
+    """The fused predictions of a finished run; read once, however many tables show them."""
+    file = case.folder / f"predictions_{split}.csv"
+    return _read_fused(case.folder, split, file.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4096)
+def _read_fused(folder: Path, split: str, changed: int) -> Fused:
+    samples = read_table(folder / "samples.csv")
+    file, classes = folder / f"predictions_{split}.csv", class_names(samples)
     table = with_groups(read_table(file), samples)
     labels, outputs = read_predictions(file, classes)
     return Fused(table["path"].to_numpy(), table["group"].to_numpy(), labels, outputs)

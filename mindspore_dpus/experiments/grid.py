@@ -8,7 +8,6 @@ from pathlib import Path
 
 import yaml
 
-from mindspore_dpus.core.configuration import parse_config
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.experiments.displays import (
     Figure,
@@ -17,13 +16,13 @@ from mindspore_dpus.experiments.displays import (
     measures_in_words,
     read_displays,
 )
-from mindspore_dpus.systems.classification.configuration import Configuration
+from mindspore_dpus.systems import parse_config
 
 SPLITS = ("test", "val")
 # Columns that the tables have besides the axes and the metrics.
 TAKEN = re.compile(
     r"seed|split|runs|pairs|(group_|within_)?difference(_low|_high)?|.+_(mean|sd)"
-    r"|class|support|f1|gain|\d+ fused|largest group|.+ random"
+    r"|class|support|f1|gain|\d+ fused|largest cluster|.+ random"
     r"|(true_)?share_deviation|energy|mmd|all images|within groups|group .+"
     r"|interval over groups|difference within groups"
 )
@@ -76,7 +75,7 @@ class Case:
     name: str
     cell: dict[str, str]
     seed: int
-    config: Configuration
+    config: object
     reused: bool = False
 
     @property
@@ -193,7 +192,7 @@ def choose(experiment: Experiment, cases: Sequence[Case], choices: Sequence[str]
         axis, _, value = choice.partition("=")
         if value not in experiment.axes.get(axis, {}):
             known = [f"{a}={v}" for a, values in experiment.axes.items() for v in values]
-            raise UserError(f"--only {choice}: the grid has no such value; it has {'; '.join(known)}")
+            raise UserError(f"only {choice}: the grid has no such value; it has {'; '.join(known)}")
         kept.setdefault(axis, []).append(value)
     return [case for case in cases if all(case.cell[axis] in values for axis, values in kept.items())]
 
@@ -238,7 +237,7 @@ def expand(experiment: Experiment, options: Sequence[str] = ()) -> list[Case]:
 def _check_options(experiment: Experiment, options: Sequence[str]) -> None:
     given = {option.partition("=")[0].removeprefix("--") for option in options if option[:2] == "--"}
     if "seed" in given:
-        raise UserError("--seed would give all runs one seed; use --seeds")
+        raise UserError("seed would give all runs one seed; name the seeds of the grid instead")
     for axis, values in experiment.axes.items():
         for key, option in itertools.product(_keys(values), sorted(given)):
             if _undoes(key, option):

@@ -13,14 +13,14 @@ MEASURES = ("share_deviation", "true_share_deviation", "energy", "mmd")
 
 
 def write_preserved(done: list[Case], output: Path) -> pd.DataFrame:
-    """Write ``preserved.csv``, ``.md`` and ``.tex``, where some run draws by groups.
+    """Write ``preserved.csv``, ``.md`` and ``.tex``, where some run draws by clusters.
 
     Args:
-        done: finished runs; those that do not draw by groups are left out.
+        done: finished runs; those that do not draw by clusters are left out.
         output: the experiment's folder.
 
     Returns:
-        The table of ``preserved.csv``: the axes, ``seed``, ``largest group`` (the share of its class),
+        The table of ``preserved.csv``: the axes, ``seed``, ``largest cluster`` (the share of its class),
         and of each measure in ``diagnostics.csv`` its mean over the members, the same of random draws as
         large (``<measure> random``), and their ratio (``<measure> / random``). Of several classes drawn
         from, the mean. The other two files have the ratios' mean ± sd over the seeds.
@@ -31,16 +31,16 @@ def write_preserved(done: list[Case], output: Path) -> pd.DataFrame:
         forget(output / "preserved")
         return table
     write_table(rounded(table), output / "preserved.csv")
-    shown = [name for name in table if name == "largest group" or name.endswith("/ random")]
+    shown = [name for name in table if name == "largest cluster" or name.endswith("/ random")]
     write_readable(over_seeds(table, list(done[0].cell), shown), output / "preserved")
     return table
 
 
 def _preserved(case: Case) -> dict:
-    groups = read_table(case.folder / "groups.csv").groupby("label")["group"]
-    largest = groups.apply(lambda group: group.value_counts(normalize=True).max())
+    clusters = read_table(case.folder / "clusters.csv").groupby("label")["cluster"]
+    largest = clusters.apply(lambda cluster: cluster.value_counts(normalize=True).max())
     diagnostics = read_table(case.folder / "diagnostics.csv").groupby("kind")
-    row = {**case.cell, "seed": case.seed, "largest group": largest.mean()}
+    row = {**case.cell, "seed": case.seed, "largest cluster": largest.mean()}
     for name in MEASURES:
         if name in diagnostics.obj:
             means = diagnostics[name].apply(lambda values: values.astype(float).mean())

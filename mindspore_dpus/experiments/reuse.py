@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindspore_dpus.core.configuration import plain
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.experiments.finished import is_done, result_settings, stored_config
+from mindspore_dpus.core.settings import results
+from mindspore_dpus.experiments.finished import is_done, stored_config
 from mindspore_dpus.experiments.grid import Case
 
 
@@ -32,7 +32,7 @@ def reuse(cases: Sequence[Case], folders: Sequence[Path]) -> list[Case]:
 
 def _finished_runs(folder: Path) -> list[tuple[Path, tuple]]:
     if not folder.is_dir():
-        raise UserError(f"--reuse {folder}: there is no such folder; give the output of an experiment")
+        raise UserError(f"reuse {folder}: there is no such folder; give the output of an experiment")
     stored = {path.parent: stored_config(path.parent) for path in sorted(folder.glob("*/config.yaml"))}
     return [(run, _origin(config)) for run, config in stored.items() if config is not None]
 
@@ -40,7 +40,7 @@ def _finished_runs(folder: Path) -> list[tuple[Path, tuple]]:
 def _elsewhere(case: Case, found: list[tuple[Path, tuple]]) -> Case | None:
     if not found or is_done(case):
         return None
-    wanted = _origin(plain(case.config))
+    wanted = _origin(case.config)
     for folder, origin in found:
         if origin == wanted:
             moved = dataclasses.replace(case.config, output=str(folder))
@@ -48,9 +48,9 @@ def _elsewhere(case: Case, found: list[tuple[Path, tuple]]) -> Case | None:
     return None
 
 
-def _origin(config: dict) -> tuple[dict, dict[str, Path | None]]:
-    """What a result comes from: settings, and where the images lie (all that tells the data without a
+def _origin(config) -> tuple[dict, dict[str, Path | None]]:
+    """What a result comes from: settings, and where the data lie (all that tells the data without a
     start of the run)."""
-    data = config["data"]
-    places = {key: Path(data[key]).resolve() if data[key] else None for key in ("root", "manifest")}
-    return result_settings(config), places
+    given = {name: getattr(config.data, name) for name in ("root", "manifest")}
+    places = {name: Path(value).resolve() if value else None for name, value in given.items()}
+    return results(config), places

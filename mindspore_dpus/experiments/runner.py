@@ -1,5 +1,6 @@
 """Running a grid: some runs side by side, finished ones only checked, failed ones passed over."""
 
+import logging
 import os
 import traceback
 from collections.abc import Callable
@@ -13,8 +14,9 @@ from mindspore_dpus.core.processes import Work, available_cpus, side_by_side
 from mindspore_dpus.experiments.estimate import duration, estimate_seconds
 from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.experiments.status import DONE, RUNNING, TODO, Status
-from mindspore_dpus.systems.classification.configuration import Configuration
-from mindspore_dpus.systems.classification.system import train
+from mindspore_dpus.systems import train
+
+logger = logging.getLogger(__name__)
 
 
 def check_jobs(jobs: int) -> None:
@@ -25,7 +27,7 @@ def check_jobs(jobs: int) -> None:
     """
     n_cpus = len(available_cpus())
     if not 1 <= jobs <= n_cpus:
-        raise UserError(f"--jobs is {jobs}; it must be between 1 and {n_cpus}, the number of CPUs")
+        raise UserError(f"jobs is {jobs}; it must be between 1 and {n_cpus}, the number of CPUs")
 
 
 def run_grid(
@@ -33,7 +35,6 @@ def run_grid(
     output: Path,
     split: str = "test",
     jobs: int = 1,
-    report: Callable[[str], None] = print,
     chosen: list[Case] | None = None,
     check: Callable[[Case], None] = lambda case: None,
 ) -> pd.DataFrame:
@@ -49,7 +50,6 @@ def run_grid(
         split: whose AUC the status shows.
         jobs: runs side by side, each on its own equal share of the CPUs. MindSpore's rounding depends
             on how many CPUs it has: equal results need equal shares.
-        report: called with a line for every run that ends.
         chosen: those of the grid that are to be run; None: all.
         check: called with every run that has been finished. What it raises ends the grid: better with
             the first run than with the last.
@@ -71,7 +71,9 @@ def run_grid(
     own = [case for case in chosen if not case.reused]
     tasks = [Work(case.name, _run_apart, (case.config, logs / f"{case.name}.log")) for case in own]
     if len(own) < len(chosen):
-        report(f"{len(chosen) - len(own)} of {len(chosen)} runs are finished in other experiments")
+        logger.info(
+            "%s", f"{len(chosen) - len(own)} of {len(chosen)} runs are finished in other experiments"
+        )
     names = {case.name for case in own}
     ended = 0
     try:
@@ -85,24 +87,35 @@ def run_grid(
                 left = f"{len(own) - ended} left"
                 if seconds := estimate_seconds(ahead, status.having(DONE), jobs):
                     left += f", about {duration(seconds)}"
-                report(f"[{ended}/{len(own)}] {status.line(own[i])}; {left}")
+                logger.info("%s", f"[{ended}/{len(own)}] {status.line(own[i])}; {left}")
     finally:
         status.interrupt()
     return status.table()
 
 
-def _run_apart(config: Configuration, log: Path, send: Callable[[str], None]) -> None:
+class _Lines(logging.Handler):
+    """What a run logs: into its own log file, which is this process's output, and to the grid."""
+
+    def __init__(self, send: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self.send = send
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = record.getMessage()
+        print(line, flush=True)
+        self.send(line)
+
+
+def _run_apart(config: object, log: Path, send: Callable[[str], None]) -> None:
     """Fill a run's folder, in a process of its own: what it and its libraries say goes to a file."""
     with open(log, "a", encoding="utf-8") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-
-    def report(line: str) -> None:
-        print(line, flush=True)
-        send(line)
-
+    logger = logging.getLogger("mindspore_dpus")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(_Lines(send))
     try:
-        train(config, report)
+        train(config)
     except UserError:
         raise
     except Exception:

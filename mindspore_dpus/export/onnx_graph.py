@@ -114,5 +114,5 @@ def _export_member(net: nn.Cell, shape: tuple[int, ...]) -> onnx.ModelProto:
 def _unfit(error: Exception) -> UserError:
     return UserError(
         f"MindSpore {ms.__version__} cannot write this backbone as ONNX: {str(error).splitlines()[0]} "
-        "Use --format mindir, or train resnet18, resnet34 or a mobilenet_v2"
+        "Use the format mindir, or train resnet18, resnet34 or a mobilenet_v2"
     )

@@ -22,18 +22,18 @@ def boxed(table: pd.DataFrame) -> pd.DataFrame:
     missing = [name for name in BOX if name not in table]
     if missing:
         raise UserError(
-            f"--localisation: the manifest has no column {missing[0]!r}; it needs {', '.join(BOX)}: the "
+            f"localisation: the manifest has no column {missing[0]!r}; it needs {', '.join(BOX)}: the "
             "box of a flaw in pixels of its image, empty where there is none"
         )
     rows = table[(table[BOX].notna() & (table[BOX] != "")).any(axis=1)].copy()
     if rows.empty:
-        raise UserError("--localisation: no image of this split has a box")
+        raise UserError("localisation: no image of this split has a box")
     numbers = rows[BOX].apply(pd.to_numeric, errors="coerce")
     bad = ~np.isfinite(numbers).all(axis=1) | (numbers["box_w"] <= 0) | (numbers["box_h"] <= 0)
     if bad.any():
         row = rows[bad].iloc[0]
         values = ", ".join(f"{name} {row[name]!r}" for name in BOX)
-        raise UserError(f"--localisation: the box of {row['path']} is no box: {values}")
+        raise UserError(f"localisation: the box of {row['path']} is no box: {values}")
     rows[BOX] = numbers
     return rows
 

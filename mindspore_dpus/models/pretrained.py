@@ -70,7 +70,7 @@ def _download(backbone: str, folder: Path) -> Path:
             f"no ImageNet weights of {backbone} in {folder}, and {url} cannot be reached "
             f"({getattr(error, 'reason', error)}){kept}: start again with a network, or download it "
             f"elsewhere and put it there as {target.name}, or name a folder with "
-            "--model.weights_dirs or a file with --model.pretrained / --features.pretrained"
+            "model.weights_dirs, or a file with model.pretrained or features.pretrained"
         ) from None
     return target
 

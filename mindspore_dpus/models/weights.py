@@ -194,8 +194,8 @@ def load_weights(
     if found:
         raise UserError(
             f"{path} does not fit the backbone. {'; '.join(found)}. Take another checkpoint; let "
-            "missing ones start at random with --model.allow_fresh '[\"layer4.*\"]'; or, for features, "
-            "choose an earlier --features.layer"
+            "missing ones start at random with model.allow_fresh [layer4.*]; or, for features, "
+            "choose an earlier features.layer"
         )
     for name in fits:
         assign(own[name], parameters[name])

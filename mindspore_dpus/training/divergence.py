@@ -45,7 +45,7 @@ def check_steps(epoch: int, losses: np.ndarray, norms: np.ndarray, limit: float 
     else:
         what = f"the norm of the gradients is {norms[step]:.4g}"
         if np.isfinite(norms[step]):
-            what += f", above --training.gradient_limit {limit:g},"
+            what += f", above training.gradient_limit {limit:g},"
     at_once = step == 0
     raise Diverged(f"{what} in epoch {epoch}, step {step + 1}", at_once, at_once and epoch == 1)
 

@@ -70,7 +70,7 @@ def check_agreement(number: int, device: Device, folder: Path) -> None:
     if (add_up(numbers, device) != number).any():
         raise UserError(
             f"{folder}: the devices do not see the same files there; with device.data_parallel, all "
-            "machines must share the folders of --output and --data.cache_dir"
+            "machines must share the folders of output and data.cache_dir"
         )
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from mindspore_dpus.checks import check_config
 
 from mindspore_dpus import config as config_module
-from mindspore_dpus.checks import check_config
 from mindspore_dpus.cli.options import OneLineParser
 from mindspore_dpus.core.configuration import (
     config_parser,
@@ -25,7 +25,7 @@ from mindspore_dpus.core.configuration import (
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.settings import DataSettings
 from mindspore_dpus.data.simulate.radiographs import RadiographSettings
-from mindspore_dpus.systems.classification.configuration import Configuration
+from tests.support import configuration
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 # Others are experiments.
@@ -95,7 +95,7 @@ def test_every_section_is_documented_in_help(help_text):
 
 
 def test_the_defaults_are_those_of_the_dataclasses():
-    expected = Configuration()
+    expected = configuration()
     expected.data.root = "images"
     assert parse_config(["--data.root", "images"]) == expected
 
@@ -106,7 +106,7 @@ def test_nothing_of_one_call_is_left_for_the_next(write):
     first.model.weights_dirs.append("y")
     with pytest.raises(UserError, match="training.epochs is many"):
         parse_config([f"--config={given}", "--seed=5", "--training.epochs=many"])
-    assert parse_config(["--data.root=z"]) == Configuration(data=DataSettings(root="z"))
+    assert parse_config(["--data.root=z"]) == configuration(data=DataSettings(root="z"))
 
 
 def test_the_command_line_goes_before_the_file_and_the_file_before_the_defaults(write):
@@ -140,7 +140,7 @@ def test_the_command_line_goes_before_the_file_and_the_file_before_the_defaults(
             "--data.positive=yes",
             "--data.majority=007",
         ],
-        ["--data.simulate.enabled=true", "--data.simulate.train=[9,3]", "--data.simulate.bits=16"],
+        ["--simulate.enabled=true", "--simulate.train=[9,3]", "--simulate.bits=16"],
     ],
     ids=["defaults", "own images", "simulated"],
 )
@@ -149,7 +149,9 @@ def test_a_dumped_configuration_loads_equal(tmp_path, args):
     path = tmp_path / "config.yaml"
     path.write_text(dump_config(config), encoding="utf-8")
     assert load_config(path) == config
-    assert list(yaml.safe_load(dump_config(config))) == [f.name for f in dataclasses.fields(Configuration)]
+    assert list(yaml.safe_load(dump_config(config))) == [
+        f.name for f in dataclasses.fields(Configuration)
+    ]
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
@@ -197,7 +199,7 @@ def test_unknown_keys_and_wrong_types_are_named(write, text, name):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("data: {bits: 12}", "data.bits is 12; it must be 8 or 16"),
+        ("data: {bits: 12}", "images.bits is 12; it must be 8 or 16"),
         ("training: {epochs: x}", "training.epochs is x; it must be int"),
         ("training: {epochs: 3.5}", "training.epochs is 3.5; it must be int"),
         ("training: {epochs: ''}", "training.epochs is empty; it must be int"),
@@ -208,17 +210,17 @@ def test_unknown_keys_and_wrong_types_are_named(write, text, name):
         ),
         (
             "data: {value_range: auto}",
-            "data.value_range is auto; it must be file, dtype, minmax, percentiles or window",
+            "images.value_range is auto; it must be file, dtype, minmax, percentiles or window",
         ),
-        ("data: {window: [1, 2, 3]}", "data.window is [1, 2, 3]; it must be [float, float]"),
+        ("data: {window: [1, 2, 3]}", "images.window is [1, 2, 3]; it must be [float, float]"),
         ("data: {positive: 1}", "data.positive is 1; it must be text in quotes"),
-        ("data: {simulate: {bits: 9}}", "data.simulate.bits is 9; it must be 8 or 16"),
+        ("data: {simulate: {bits: 9}}", "simulate.bits is 9; it must be 8 or 16"),
         ("sampling: {n_clusters: 2.5}", "sampling.n_clusters is 2.5; it must be int or auto"),
         ("sampling: {proportion: some}", "sampling.proportion is some; it must be float or auto"),
         ("sampling: {baseline: 2}", "sampling.baseline is 2; it must be true or false"),
         ("features: {n_components: a}", "features.n_components is a; it must be int or null"),
         ("model: {weights_dirs: w}", "model.weights_dirs is w; it must be [text in quotes, ...]"),
-        ("loss: {class_weights: 3}", "loss.class_weights is 3; it must be [float, ...] or null"),
+        ("loss: {class_weights: 3}", "loss.options.class_weights is 3; it must be [float, ...] or null"),
         ("device: {jit: 3}", "device.jit is 3; it must be true, false or null"),
     ],
 )
@@ -231,7 +233,7 @@ def test_wrong_types_are_said_in_our_words(write, text, message):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--data.bits=12"], "data.bits is 12; it must be 8 or 16"),
+        (["--data.bits=12"], "images.bits is 12; it must be 8 or 16"),
         (["--sampling.proportion=some"], "sampling.proportion is some; it must be float or auto"),
         (["--sampling.n_clusters=true"], "sampling.n_clusters is true; it must be int or auto"),
         (['--sampling={"n_clusters": "x"}'], "sampling.n_clusters is x; it must be int or auto"),
@@ -323,7 +325,7 @@ def number_keys(*kinds):
 
 
 def check_with(key, value):
-    config = Configuration()
+    config = configuration()
     config.data.root = "images"
     *sections, name = key.split(".")
     section = config
@@ -350,22 +352,22 @@ def test_nan_and_infinity_are_refused_wherever_a_number_is_taken(key, length, va
     ("key", "value"),
     [
         ("seed", 2**32),
-        ("data.image_size", 15),
-        ("data.max_pixels", 0),
-        ("data.max_pixels", 2**30 + 1),
-        ("data.percentiles", (0, 101)),
-        ("data.percentiles", (50, 50)),
-        ("data.window", (10, 10)),
-        ("data.window", (10, 5)),
-        ("data.simulate.train", (0, 5)),
-        ("data.simulate.size", 15),
-        ("data.simulate.proportions", (0, 1, 1)),
-        ("data.simulate.flaw_size", (0.1, 0.6)),
-        ("data.simulate.flaw_size", (0.2, 0.1)),
-        ("data.simulate.flaw_contrast", (0.1, 1.1)),
-        ("data.simulate.flaw_contrast", (0.5, 0.2)),
-        ("data.simulate.photons", 0),
-        ("data.simulate.scatter", 1),
+        ("images.size", 15),
+        ("images.max_pixels", 0),
+        ("images.max_pixels", 2**30 + 1),
+        ("images.percentiles", (0, 101)),
+        ("images.percentiles", (50, 50)),
+        ("images.window", (10, 10)),
+        ("images.window", (10, 5)),
+        ("simulate.train", (0, 5)),
+        ("simulate.size", 15),
+        ("simulate.proportions", (0, 1, 1)),
+        ("simulate.flaw_size", (0.1, 0.6)),
+        ("simulate.flaw_size", (0.2, 0.1)),
+        ("simulate.flaw_contrast", (0.1, 1.1)),
+        ("simulate.flaw_contrast", (0.5, 0.2)),
+        ("simulate.photons", 0),
+        ("simulate.scatter", 1),
         ("split.val_size", 0),
         ("split.test_size", 0),
         ("split.minority_fraction", 0),
@@ -376,7 +378,7 @@ def test_nan_and_infinity_are_refused_wherever_a_number_is_taken(key, length, va
         ("sampling.proportion", 0),
         ("sampling.proportion", 1.5),
         ("sampling.n_subsets", 0),
-        ("loss.label_smoothing", 1),
+        ("loss.options.label_smoothing", 1),
         ("training.epochs", 0),
         ("training.batch_size", 1),
         ("training.patience", 0),
@@ -416,8 +418,8 @@ def test_values_out_of_range_are_named(key, value):
     ("args", "keys"),
     [
         ([], ["data.root"]),
-        (["--data.simulate.enabled=true", "--data.root=x"], ["data.simulate.enabled", "data.root"]),
-        (["--data.simulate.enabled=true", "--data.manifest=x"], ["data.simulate.enabled"]),
+        (["--simulate.enabled=true", "--data.root=x"], ["simulate.enabled", "data.root"]),
+        (["--simulate.enabled=true", "--data.manifest=x"], ["simulate.enabled"]),
         (
             ["--data.root=x", "--data.positive=a", "--data.majority=a"],
             ["data.positive", "data.majority"],
@@ -456,8 +458,8 @@ def test_values_out_of_range_are_named(key, value):
             ["decision.defect_rate", "loss.name focal", "decision.calibration"],
         ),
         (
-            ["--data.root=x", "--decision.defect_rate=0.1", "--loss.label_smoothing=0.1"],
-            ["decision.defect_rate", "loss.label_smoothing", "decision.calibration"],
+            ["--data.root=x", "--decision.defect_rate=0.1", "--loss.options.label_smoothing=0.1"],
+            ["decision.defect_rate", "loss.options.label_smoothing", "decision.calibration"],
         ),
         (
             ["--data.root=x", "--model.fine_tuning=gradual", "--training.epochs=4"],
@@ -472,8 +474,8 @@ def test_values_out_of_range_are_named(key, value):
             ["--data.root=x", "--training.lr_range.low=0.1", "--training.lr_range.high=0.1"],
             ["training.lr_range.low is 0.1", "high is 0.1"],
         ),
-        (["--data.root=x", "--training.augment.hue=0.1"], ["training.augment.hue", "data.channels 1"]),
-        (["--data.root=x", "--training.augment.saturation=0.1"], ["saturation", "data.channels 1"]),
+        (["--data.root=x", "--training.augment.hue=0.1"], ["training.augment.hue", "images.channels 1"]),
+        (["--data.root=x", "--training.augment.saturation=0.1"], ["saturation", "images.channels 1"]),
     ],
 )
 def test_impossible_combinations_name_their_keys(args, keys):
@@ -493,10 +495,25 @@ def test_numbers_of_images_are_no_shares():
 
 
 EFFECTS = [
-    ("--loss.class_weights=[1,2]", "loss.name", "cross_entropy", "weighted_cross_entropy or focal"),
-    ("--loss.class_weights=[1,2]", "loss.name", "seesaw", "weighted_cross_entropy or focal"),
-    ("--loss.label_smoothing=0.1", "loss.name", "focal", "cross_entropy or weighted_cross_entropy"),
-    ("--loss.label_smoothing=0.1", "loss.name", "seesaw", "cross_entropy or weighted_cross_entropy"),
+    (
+        "--loss.options.class_weights=[1,2]",
+        "loss.name",
+        "cross_entropy",
+        "weighted_cross_entropy or focal",
+    ),
+    ("--loss.options.class_weights=[1,2]", "loss.name", "seesaw", "weighted_cross_entropy or focal"),
+    (
+        "--loss.options.label_smoothing=0.1",
+        "loss.name",
+        "focal",
+        "cross_entropy or weighted_cross_entropy",
+    ),
+    (
+        "--loss.options.label_smoothing=0.1",
+        "loss.name",
+        "seesaw",
+        "cross_entropy or weighted_cross_entropy",
+    ),
     *(
         ("--sampling.draw=covering", "sampling.strategy", strategy, "dpus")
         for strategy in ("random_under", "random_over", "none")
@@ -554,7 +571,7 @@ def test_simulate_refuses_what_it_cannot_use(args, message):
 
 def test_plain_values_are_what_json_gives_back():
     assert plain([(1, 2), RadiographSettings(train=(3, 4))])[0] == [1, 2]
-    assert json.loads(json.dumps(plain(Configuration()))) == plain(Configuration())
+    assert json.loads(json.dumps(plain(configuration()))) == plain(configuration())
 
 
 def test_a_small_parser_raises_instead_of_leaving():

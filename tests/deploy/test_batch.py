@@ -57,7 +57,7 @@ def hostile_files(folder):
     make("truncated.png", good[: len(good) // 2], "truncated")
     make("text.png", b"hello", "broken or not an image")
     make("line\nbreak\x1b[31m.png", b"hello", "broken or not an image")
-    make("deep.tif", cv2.imencode(".tif", np.zeros((4, 4), np.uint16))[1].tobytes(), "data.bits")
+    make("deep.tif", cv2.imencode(".tif", np.zeros((4, 4), np.uint16))[1].tobytes(), "images.bits")
     bomb(folder / "bomb.png", 60_000)
     files[folder / "bomb.png"] = "bomb.png"
     with open(folder / "giant.png", "wb") as file:

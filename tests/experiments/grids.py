@@ -16,7 +16,7 @@ RESULTS = (
     *("classes.csv", "classes.md", "fusion.csv", "fusion.md", "preserved.csv", "preserved.md"),
 )
 COMMON = {
-    "data.image_size": 32,
+    "images.size": 32,
     "features.pretrained": None,
     "features.layer": "layer1",
     "features.n_components": 4,

@@ -7,7 +7,7 @@ from mindspore_dpus.core.files import write_json
 from mindspore_dpus.experiments.details import write_details
 from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.metrics.predictions import compute_metrics
-from mindspore_dpus.systems.classification.configuration import Configuration
+from tests.support import configuration
 
 CLASSES = ["glass", "metal", "trash"]
 TRUE = ["glass", "glass", "metal", "metal", "metal", "trash"]
@@ -16,7 +16,7 @@ CALLED = ["glass", "metal", "metal", "metal", "trash", "trash"]
 
 def finished(folder, name):
     """The files of a finished run that are read."""
-    config = Configuration(output=str(folder / name))
+    config = configuration(output=str(folder / name))
     config.evaluation.n_bootstrap = 0
     history = pd.DataFrame({"epoch": [1, 2], "train_loss": [2.0, 1.0], "val_loss": [2.0, 1.5]})
     history[["val_auc", "val_accuracy"]] = 0.5, 0.25

@@ -9,8 +9,8 @@ from mindspore_dpus.experiments.finished import history, measured
 from mindspore_dpus.experiments.formats import folded, number
 from mindspore_dpus.experiments.grid import Case, load_experiment
 from mindspore_dpus.experiments.show import write_displays
-from mindspore_dpus.systems.classification.configuration import Configuration
 from tests.experiments.grids import write_experiment
+from tests.support import configuration
 
 # network, depth, seed -> accuracy on validation and on test, seconds.
 RUNS = {
@@ -45,7 +45,7 @@ def finished(folder, network, depth, seed, val, test, seconds):
         for split, value in (("val", val), ("test", test))
     }
     write_json(folder / name / "metrics.json", metrics)
-    config = Configuration(output=str(folder / name))
+    config = configuration(output=str(folder / name))
     return Case(name, {"network": network, "depth": depth}, seed, config)
 
 

@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.experiments.fusion import write_fusion
 from mindspore_dpus.experiments.grid import Case
-from mindspore_dpus.systems.classification.configuration import Configuration
+from tests.support import configuration
 
 LABELS = ["defect", "normal", "defect", "normal", "normal", "normal"]
 
@@ -16,7 +16,7 @@ LABELS = ["defect", "normal", "defect", "normal", "normal", "normal"]
 def finished(folder, method, seed, n_members):
     """The files of a finished run that are read, and its members' scores of a defect."""
     output = str(folder / f"{method}-{seed}")
-    case = Case(f"{method}-{seed}", {"method": method}, seed, Configuration(output=output))
+    case = Case(f"{method}-{seed}", {"method": method}, seed, configuration(output=output))
     table = pd.DataFrame({"path": [f"{i}.png" for i in range(6)], "label": LABELS})
     members = np.random.default_rng([seed, n_members]).random((n_members, 6))
     for name, scores in {"fused": members.mean(axis=0), **dict(enumerate(members))}.items():

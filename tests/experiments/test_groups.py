@@ -9,7 +9,7 @@ import pytest
 from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.experiments.grid import Case, Experiment
 from mindspore_dpus.experiments.groups import MOST, write_groups
-from mindspore_dpus.systems.classification.configuration import Configuration
+from tests.support import configuration
 
 EXPERIMENT = Experiment("grid", "base.yaml", {"method": {"A": {}, "B": {}}})
 LABELS = ["defect", "normal", "defect", "normal", "normal", "normal"]
@@ -19,7 +19,10 @@ GROUPS = ["01", "01", "1", "1", "1", "pure"]
 def finished(folder, method, seed, scores, groups=GROUPS, labels=LABELS):
     """The files of a finished run that are read."""
     case = Case(
-        f"{method}-{seed}", {"method": method}, seed, Configuration(output=str(folder / f"{method}-{seed}"))
+        f"{method}-{seed}",
+        {"method": method},
+        seed,
+        configuration(output=str(folder / f"{method}-{seed}")),
     )
     samples = pd.DataFrame({"path": [f"{i}.png" for i in range(len(labels))], "label": labels})
     scores = np.array(scores)

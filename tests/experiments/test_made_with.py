@@ -5,11 +5,13 @@ import pandas as pd
 from mindspore_dpus.core.files import write_json
 from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.experiments.made_with import mixed, write_made_with
-from mindspore_dpus.systems.classification.configuration import Configuration
+from tests.support import configuration
 
 
 def finished(folder, seed, packages=None, **environment):
-    case = Case(f"ours-seed{seed}", {"method": "Ours"}, seed, Configuration(output=str(folder / f"run{seed}")))
+    case = Case(
+        f"ours-seed{seed}", {"method": "Ours"}, seed, configuration(output=str(folder / f"run{seed}"))
+    )
     write_json(
         case.folder / "environment.json",
         environment | {"command": ["train.py"], "seed": seed, "packages": packages or {"numpy": "1.26"}},

@@ -6,16 +6,16 @@ import pytest
 from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.experiments.preserved import write_preserved
-from mindspore_dpus.systems.classification.configuration import Configuration
+from tests.support import configuration
 
 
 def finished(folder, K, seed, energies=None, labels=("normal",)):
     """The files of a finished run that are read: two draws and two random ones of each class."""
-    case = Case(f"{K}-{seed}", {"K": K}, seed, Configuration(output=str(folder / f"{K}-{seed}")))
+    case = Case(f"{K}-{seed}", {"K": K}, seed, configuration(output=str(folder / f"{K}-{seed}")))
     if energies is None:
         return case
     groups = [(f"{i}.png", label, group) for label in labels for i, group in enumerate([0, 0, 0, 1])]
-    write_table(pd.DataFrame(groups, columns=["path", "label", "group"]), case.folder / "groups.csv")
+    write_table(pd.DataFrame(groups, columns=["path", "label", "group"]), case.folder / "clusters.csv")
     rows = [
         (kind, share, energy, label)
         for label in labels

@@ -15,8 +15,8 @@ from mindspore_dpus.experiments.grid import expand, load_experiment
 from mindspore_dpus.experiments.reuse import reuse
 from mindspore_dpus.experiments.runner import run_grid
 from mindspore_dpus.experiments.tables import write_results
+from mindspore_dpus.systems import train
 from mindspore_dpus.systems.classification import auditing as audit
-from mindspore_dpus.systems.classification.system import train
 from tests.experiments.grids import RESULTS, on_cpus, write_experiment
 from tests.tools.test_tools import tool
 

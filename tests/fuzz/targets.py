@@ -14,7 +14,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import yaml
-from mindspore_dpus.systems.classification.prepare import read_samples
 from safetensors.numpy import save
 
 from mindspore_dpus.core.configuration import dump_config, parse_config
@@ -24,14 +23,14 @@ from mindspore_dpus.data.arrays import load_arrays, open_array
 from mindspore_dpus.data.images.frames import count_frames, split_frame
 from mindspore_dpus.data.images.inputs import expand_paths
 from mindspore_dpus.data.images.preparing import ImageSettings, load_prepared
-from mindspore_dpus.data.samples import find_samples
+from mindspore_dpus.data.samples import find_samples, read_samples
 from mindspore_dpus.data.settings import DataSettings
 from mindspore_dpus.decision.decision import Decision
 from mindspore_dpus.deploy.bundle import Bundle
 from mindspore_dpus.deploy.results import ResultFile
-from mindspore_dpus.systems.classification.configuration import Configuration
 from mindspore_dpus.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.decision.test_decision import decided
+from tests.support import configuration
 
 # An image is decoded and resized within these, so memory stays small whatever a header says.
 PIXELS = 1 << 20
@@ -78,7 +77,7 @@ def _config(folder: Path, data: bytes) -> None:
 
 
 def _config_seeds(folder: Path) -> list[bytes]:
-    config = Configuration(data=DataSettings(root="images"))
+    config = configuration(data=DataSettings(root="images"))
     short = {
         "seed": 3,
         "training": {"epochs": 2, "augment": {"rotation": 5.0}},

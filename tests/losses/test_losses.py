@@ -9,10 +9,11 @@ from sklearn.metrics import log_loss
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.losses import create_loss
-from mindspore_dpus.losses.cross_entropy import CrossEntropy, inverse_frequency_weights
+from mindspore_dpus.losses.cross_entropy import CrossEntropy
 from mindspore_dpus.losses.focal import Focal
 from mindspore_dpus.losses.seesaw import Seesaw
 from mindspore_dpus.losses.table import LossSettings
+from mindspore_dpus.losses.weighted_cross_entropy import inverse_frequency_weights
 
 WEIGHTS = (0.4, 1.0, 2.5, 0.1)
 

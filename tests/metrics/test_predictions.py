@@ -16,11 +16,11 @@ from mindspore_dpus.metrics.predictions import (
     shown_classes,
     worst_errors,
 )
-from mindspore_dpus.systems.classification.configuration import Configuration
+from tests.support import configuration
 
 
 def configured(positive="defect", threshold=0.5, n_bootstrap=20):
-    config = Configuration(seed=3)
+    config = configuration(seed=3)
     config.data.positive = positive
     config.evaluation.threshold, config.evaluation.n_bootstrap = threshold, n_bootstrap
     return config

@@ -35,7 +35,7 @@ OPTIONS = (
 )
 # Byte for byte; besides these the members' tensors, and their histories but for the seconds.
 SAME = (
-    *("samples.csv", "groups.csv", "subsets.csv", "predictions_val.csv", "predictions_test.csv"),
+    *("samples.csv", "clusters.csv", "subsets.csv", "predictions_val.csv", "predictions_test.csv"),
     *("metrics.json", "decision.json", "decision_test.json"),
 )
 _EPOCH = re.compile(r"  (\w+) epoch (\d+)/")

@@ -7,16 +7,19 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from mindspore_dpus.systems.classification.diagnose import make_diagnostics
-from mindspore_dpus.systems.classification.learn import make_metrics, with_fused
-from mindspore_dpus.systems.classification.prepare import make_samples, read_samples, write_provenance
-from mindspore_dpus.systems.classification.subsets import drawn_rows, make_subsets
+from mindspore_dpus.systems.classification.prepare import make_samples, write_provenance
 
-from mindspore_dpus.core.configuration import parse_config
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import read_table, write_table
+from mindspore_dpus.data.samples import read_samples
+from mindspore_dpus.metrics.fusion import with_fused
 from mindspore_dpus.metrics.predictions import predictions_table
 from mindspore_dpus.report.page import write_report
+from mindspore_dpus.stages.diagnose import make_diagnostics
+from mindspore_dpus.stages.features import drawn_rows
+from mindspore_dpus.stages.predictions import make_metrics
+from mindspore_dpus.stages.subsets import make_subsets
+from tests.support import parse_config
 
 AGREEMENT = "agreement of the groups with the true sub-populations"
 EXPLANATION = "adjusted Rand index"

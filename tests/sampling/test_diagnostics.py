@@ -11,13 +11,13 @@ from mindspore_dpus.sampling import diagnostics
 from mindspore_dpus.sampling.diagnostics import (
     FeatureDistances,
     chi_squared,
+    cluster_agreement,
+    cluster_quality,
     diagnose,
     embed,
-    group_agreement,
-    group_quality,
     share_deviation,
 )
-from mindspore_dpus.sampling.draws import draw_groups
+from mindspore_dpus.sampling.draws import draw_clusters
 
 LABELS = np.repeat([0, 1, 2], [50, 30, 20])
 
@@ -86,7 +86,7 @@ def test_drawn_subsets_are_nearer_than_random_ones():
     features, truth = make_blobs(
         [300, 120, 60, 20], n_features=8, centers=None, random_state=0, center_box=(-8, 8)
     )
-    draws = draw_groups(truth, 50, 5, "independent", np.random.default_rng(0))
+    draws = draw_clusters(truth, 50, 5, "independent", np.random.default_rng(0))
     subsets = {str(i): draw for i, draw in enumerate(draws)}
     table = diagnose(features, truth, subsets, truth=truth, n_random=20)
     assert table["kind"].value_counts().to_dict() == {"random": 20, "drawn": 5}
@@ -94,7 +94,7 @@ def test_drawn_subsets_are_nearer_than_random_ones():
     for name in ("share_deviation", "chi_squared", "energy", "mmd", "true_share_deviation"):
         assert mean.loc["drawn", name] < 0.6 * mean.loc["random", name]
     assert table["true_share_deviation"].equals(table["share_deviation"])
-    assert table["silhouette"].tolist() == [group_quality(features, truth)] * 25
+    assert table["silhouette"].tolist() == [cluster_quality(features, truth)] * 25
     assert table["agreement"].tolist() == [1.0] * 25
 
 
@@ -117,34 +117,34 @@ def test_agreement_is_measured_where_the_truth_is_known():
 
 
 def test_agreement_is_one_whatever_the_groups_are_called():
-    assert group_agreement(np.array([2, 2, 0, 0]), np.array(["a", "a", "b", "b"])) == 1.0
+    assert cluster_agreement(np.array([2, 2, 0, 0]), np.array(["a", "a", "b", "b"])) == 1.0
 
 
 def test_group_quality_is_scikit_learns_silhouette():
     features, truth = make_blobs([60, 40], n_features=8, random_state=0, center_box=(-30, 30))
     shuffled = np.random.default_rng(0).permutation(truth)
     for labels in (truth, shuffled):
-        assert group_quality(features, labels) == pytest.approx(silhouette_score(features, labels))
-    assert group_quality(features, truth) > 0.8 > 0.1 > group_quality(features, shuffled)
+        assert cluster_quality(features, labels) == pytest.approx(silhouette_score(features, labels))
+    assert cluster_quality(features, truth) > 0.8 > 0.1 > cluster_quality(features, shuffled)
 
 
 def test_group_quality_by_hand():
     # Nearest own sample at 1, other group at 9, 10 or 11 away: (b - a) / b with b the mean of two.
     features = np.array([[0.0], [1.0], [10.0], [11.0]])
     expected = ((10.5 - 1) / 10.5 + (9.5 - 1) / 9.5) / 2
-    assert group_quality(features, np.array([0, 0, 1, 1])) == pytest.approx(expected)
+    assert cluster_quality(features, np.array([0, 0, 1, 1])) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("labels", [[0, 0, 0], [0, 1, 2], [0]])
 def test_one_group_or_only_groups_of_one_have_no_quality(labels):
     features = np.arange(len(labels), dtype=float)[:, None]
-    assert np.isnan(group_quality(features, np.array(labels)))
+    assert np.isnan(cluster_quality(features, np.array(labels)))
 
 
 def test_the_quality_of_a_large_class_is_that_of_a_sample(monkeypatch):
     monkeypatch.setattr(diagnostics, "MAX_SILHOUETTE", 100)
     features, truth = make_blobs([300, 300], n_features=8, random_state=0, center_box=(-30, 30))
-    sampled = [group_quality(features, truth, seed) for seed in (0, 0, 1)]
+    sampled = [cluster_quality(features, truth, seed) for seed in (0, 0, 1)]
     assert sampled[0] == sampled[1] != sampled[2]
     assert sampled == pytest.approx([silhouette_score(features, truth)] * 3, abs=0.02)
 

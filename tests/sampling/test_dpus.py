@@ -14,7 +14,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from mindspore_dpus.features import streamed
 from mindspore_dpus.features.whiten import EXACT_UP_TO
-from mindspore_dpus.sampling import DistributionPreservingUnderSampler, groups
+from mindspore_dpus.sampling import DistributionPreservingUnderSampler, clusters
 from mindspore_dpus.sampling.dpus import draw_size
 
 quiet = pytest.mark.filterwarnings("ignore:PCA gives", "ignore:only .* distinct")
@@ -175,7 +175,7 @@ def test_fewer_distinct_samples_than_groups():
     X = np.repeat(np.eye(3), 10, axis=0)
     y = np.array([0] * 20 + [1] * 10)
     sampler = DistributionPreservingUnderSampler(n_components=None, random_state=0)
-    with pytest.warns(UserWarning, match="only 2 distinct samples: 2 instead of 5 groups"):
+    with pytest.warns(UserWarning, match="only 2 distinct samples: 2 instead of 5 clusters"):
         sampler.fit_resample(X, y)
     assert [np.bincount(X[s].argmax(1)).tolist() for s in sampler.subsets_] == [[5, 5, 10]] * 5
 
@@ -220,8 +220,8 @@ def large(monkeypatch):
     )
     X = X.astype(np.float32)
     monkeypatch.setattr(streamed, "BLOCK", 256)
-    monkeypatch.setattr(groups, "SAMPLE", 1000)
-    monkeypatch.setattr(groups, "BATCH", 256)
+    monkeypatch.setattr(clusters, "SAMPLE", 1000)
+    monkeypatch.setattr(clusters, "BATCH", 256)
     return X, np.where(truth == 4, "defect", "normal"), truth
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mindspore_dpus.sampling.draws import draw_groups, systematic_shares
+from mindspore_dpus.sampling.draws import draw_clusters, systematic_shares
 
 CASES = 1000
 
@@ -34,7 +34,7 @@ def test_every_sample_is_equally_likely(draw):
     # Exact shares are 0.2, 0.4, 0.6, 2.8 and 8: with one rounding for all, two groups are never seen.
     labels = np.repeat(np.arange(5), [1, 2, 3, 14, 40])
     rng, n = np.random.default_rng(0), 6000
-    draws = [draw_groups(labels, 12, 1, draw, rng)[0] for _ in range(n)]
+    draws = [draw_clusters(labels, 12, 1, draw, rng)[0] for _ in range(n)]
     uses = np.bincount(np.concatenate(draws), minlength=60)
     # Five standard deviations of a binomial.
     assert np.abs(uses / n - 0.2).max() < 5 * math.sqrt(0.2 * 0.8 / n)
@@ -45,7 +45,7 @@ def test_shares_are_exact_within_one_sample(draw):
     for seed in range(CASES):
         rng, sizes, total = random_case(seed)
         labels = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
-        for drawn in draw_groups(labels, total, 4, draw, rng):
+        for drawn in draw_clusters(labels, total, 4, draw, rng):
             assert len(drawn) == len(set(drawn.tolist())) == total
             shares = np.bincount(labels[drawn], minlength=len(sizes))
             assert np.all(np.abs(shares - sizes * total / sizes.sum()) < 1)
@@ -56,14 +56,14 @@ def test_covering_draws_use_every_sample_within_a_cycle():
         rng, sizes, total = random_case(seed)
         labels = np.repeat(np.arange(len(sizes)), sizes)
         cycle = math.ceil(len(labels) / total)
-        draws = draw_groups(labels, total, cycle, "covering", rng)
+        draws = draw_clusters(labels, total, cycle, "covering", rng)
         uses = np.bincount(np.concatenate(draws), minlength=len(labels))
         assert uses.min() >= 1
 
 
 def test_covering_repeats_no_sample_before_its_group_is_used_up():
     labels = np.repeat([0, 1], [40, 10])
-    draws = draw_groups(labels, 10, 5, "covering", np.random.default_rng(0))
+    draws = draw_clusters(labels, 10, 5, "covering", np.random.default_rng(0))
     assert sorted(np.concatenate(draws).tolist()) == list(range(50))
 
 
@@ -90,5 +90,5 @@ def test_each_cycle_of_covering_draws_rounds_by_itself():
 
 def test_independent_draws_differ():
     labels = np.zeros(100, dtype=int)
-    first, second = draw_groups(labels, 50, 2, "independent", np.random.default_rng(0))
+    first, second = draw_clusters(labels, 50, 2, "independent", np.random.default_rng(0))
     assert not np.array_equal(first, second)

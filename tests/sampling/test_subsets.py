@@ -3,8 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from mindspore_dpus.systems.classification.diagnose import make_diagnostics
-from mindspore_dpus.systems.classification.subsets import drawn_rows, make_subsets, read_subsets
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
@@ -12,9 +10,12 @@ from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.features.whiten import whiten
 from mindspore_dpus.sampling import DistributionPreservingUnderSampler, strategies
+from mindspore_dpus.stages.diagnose import make_diagnostics
+from mindspore_dpus.stages.features import drawn_rows
+from mindspore_dpus.stages.subsets import make_subsets, read_subsets
 from mindspore_dpus.systems.classification import diagnose as diagnostics
 from mindspore_dpus.systems.classification import subsets
-from mindspore_dpus.systems.classification.configuration import Configuration
+from tests.support import configuration
 
 
 def table_of(labels, splits=None):
@@ -67,11 +68,11 @@ def test_where_two_classes_are_the_smallest_every_grouped_image_has_features(tmp
     # Two groups in every class that is drawn; a row of zeros would be a third place.
     whitened = np.where(np.arange(19)[:, None] % 2, 5.0, -5.0) + np.linspace(0, 0.1, 19)[:, None]
     run, _ = filled(tmp_path / "run", table, whitened)
-    config = Configuration()
+    config = configuration()
     config.sampling.n_clusters = 2
     config.sampling.n_subsets = 1
     make_subsets(run, config)
-    groups = read_table(run / "groups.csv")
+    groups = read_table(run / "clusters.csv")
     assert groups["path"].tolist() == table["path"].iloc[drawn_rows(table)].tolist()
     for _, part in groups.groupby("label"):
         parity = part["path"].str[:2].astype(int) % 2
@@ -91,19 +92,19 @@ def castings_with_truth():
 )
 def test_the_run_says_how_many_groups_it_chose(tmp_path, castings_with_truth, n_clusters, said):
     run, lines = filled(tmp_path / "run", *castings_with_truth)
-    config = Configuration()
+    config = configuration()
     config.sampling.n_clusters = n_clusters
     make_subsets(run, config)
     assert lines == ["subsets ...", *said]
     expected = 3 if n_clusters == "auto" else n_clusters
-    assert read_table(run / "groups.csv")["group"].nunique() == expected
+    assert read_table(run / "clusters.csv")["group"].nunique() == expected
 
 
 def test_one_group_is_singular_and_every_drawn_class_has_its_line(tmp_path):
     table = table_of(["a"] * 4 + ["b"] * 6 + ["c"] * 9)
     whitened = np.array([0.0] * 10 + [0.0, 9.0, 20.0] * 3)[:, None]
     run, lines = filled(tmp_path / "run", table, whitened)
-    config = Configuration()
+    config = configuration()
     config.sampling.n_clusters = "auto"
     make_subsets(run, config)
     assert lines == ["subsets ...", "  b: 1 group", "  c: 3 groups"]
@@ -115,11 +116,11 @@ def test_diagnostics_compare_groups_with_known_sub_populations(
 ):
     table, features = castings_with_truth
     run, _ = filled(tmp_path / "run", table, features)
-    config = Configuration()
+    config = configuration()
     config.sampling.n_clusters = n_clusters
     make_subsets(run, config)
     make_diagnostics(run, config)
-    groups = read_table(run / "groups.csv")
+    groups = read_table(run / "clusters.csv")
     truth = table.set_index("path")["subpopulation"][groups["path"]]
     expected = round(adjusted_rand_score(truth, groups["group"]), 6)
     assert read_table(run / "diagnostics.csv")["agreement"].tolist() == [expected] * 25
@@ -129,8 +130,8 @@ def test_diagnostics_compare_groups_with_known_sub_populations(
 def test_diagnostics_of_real_images_have_no_agreement(tmp_path, castings_with_truth):
     table, features = castings_with_truth
     run, _ = filled(tmp_path / "run", table.drop(columns="subpopulation"), features)
-    make_subsets(run, Configuration())
-    make_diagnostics(run, Configuration())
+    make_subsets(run, configuration())
+    make_diagnostics(run, configuration())
     columns = set(read_table(run / "diagnostics.csv"))
     assert "silhouette" in columns
     assert not {"agreement", "true_share_deviation"} & columns
@@ -151,7 +152,7 @@ def test_a_large_class_is_grouped_and_measured_in_blocks_too(tmp_path, monkeypat
     order = np.random.default_rng(0).permutation(len(table))
     table, features = table.iloc[order].reset_index(drop=True), features[order]
     run, _ = filled(tmp_path / "run", table, features)
-    config = Configuration()
+    config = configuration()
     config.sampling.n_clusters = 3
     make_subsets(run, config)
     make_diagnostics(run, config)
@@ -167,7 +168,7 @@ def test_only_results_of_large_classes_count_as_changed(
     for exact_up_to in (50_000, limit):
         monkeypatch.setattr(subsets, "EXACT_UP_TO", exact_up_to)
         run.key = ""
-        make_subsets(run, Configuration())
+        make_subsets(run, configuration())
     assert lines == ["subsets ..."] * (1 + again)
 
 
@@ -177,12 +178,12 @@ def test_only_diagnostics_of_large_subsets_count_as_changed(
     tmp_path, monkeypatch, castings_with_truth, limit, again
 ):
     run, lines = filled(tmp_path / "run", *castings_with_truth)
-    make_subsets(run, Configuration())
+    make_subsets(run, configuration())
     key = run.key
     for largest in (2000, limit):
         monkeypatch.setattr(diagnostics, "MAX_SUBSET", largest)
         run.key = key
-        make_diagnostics(run, Configuration())
+        make_diagnostics(run, configuration())
     assert lines == ["subsets ..."] + ["diagnostics ..."] * (1 + again)
 
 
@@ -217,7 +218,7 @@ def test_features_are_found_by_their_paths(tmp_path):
 def test_no_draw_of_a_run_is_one_of_another_seed(tmp_path):
     """Else the baseline of one seed and a member of the next are one network, and their rows of a table
     are not independent."""
-    config = Configuration()
+    config = configuration()
     config.sampling.strategy = "random_under"
     config.sampling.n_subsets = 2
     config.sampling.baseline = True

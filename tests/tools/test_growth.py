@@ -49,13 +49,13 @@ def test_the_figure_shows_each_axis_and_long_stage():
 def test_an_axis_changes_its_own_size(field):
     config = configuration(Sizes(**{field: 7}), "CPU")
     found = {
-        "images": config.data.simulate.train[0],
+        "images": config.simulate.train[0],
         "groups": config.sampling.n_clusters,
         "subsets": config.sampling.n_subsets,
-        "pixels": config.data.image_size,
+        "pixels": config.images.size,
     }
     assert found == vars(Sizes()) | {field: 7}
-    assert config.data.simulate.size == config.data.image_size
+    assert config.simulate.size == config.images.size
 
 
 def test_equal_runs_are_made_once(monkeypatch):

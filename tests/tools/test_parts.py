@@ -6,7 +6,7 @@ import pytest
 from benchmarking.inputs import FORWARD_BATCH
 from benchmarking.parts import PARTS, Settings, all_work, plan
 
-from mindspore_dpus.systems.classification.configuration import Configuration
+from tests.support import configuration
 
 SETTINGS = Settings(32, 4, (1280, 2000), "CPU", with_torch=True, with_onnx=True)
 
@@ -57,4 +57,4 @@ def test_without_onnx_no_graph_is_run():
 def test_both_sides_are_given_the_products_own_batches():
     from mindspore_dpus.training.inference import PREDICT_BATCH
 
-    assert Configuration().features.batch_size == PREDICT_BATCH == FORWARD_BATCH
+    assert configuration().features.batch_size == PREDICT_BATCH == FORWARD_BATCH

@@ -202,7 +202,7 @@ def test_deep_images_ask_for_a_choice(copied, tmp_path):
     path = next((copied / "train" / "normal").glob("*.png"))
     cv2.imwrite(str(path), np.zeros((32, 32), np.uint16))
     result = tool("train", f"--data.root={copied}", f"--output={tmp_path / 'run'}", *TINY)
-    assert_one_line(result, path.name, "data.bits")
+    assert_one_line(result, path.name, "images.bits")
 
 
 def test_one_class_only(copied, tmp_path):

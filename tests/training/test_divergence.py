@@ -13,12 +13,12 @@ from mindspore_dpus.core.device import configure
 from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.losses import create_loss
-from mindspore_dpus.losses.table import LossSettings
 from mindspore_dpus.models.weights import get_state
 from mindspore_dpus.training.checkpoint import load_checkpoint
 from mindspore_dpus.training.divergence import Diverged, check_outputs, check_steps, halve_or_stop
 from mindspore_dpus.training.settings import TrainingSettings
-from mindspore_dpus.training.trainer import MemberData, Trainer
+from mindspore_dpus.training.trainer import Trainer
+from tests.support import MemberData, logged
 
 SEED = [0, 0]
 # Adam moves every weight by about the rate. Two layers of the square root of the largest float32 meet in
@@ -46,7 +46,7 @@ def trainer(device, **training):
     net = nn.SequentialCell(nn.Flatten(), nn.Dense(64, 4), nn.ReLU(), nn.Dense(4, 2))
     net.init_parameters_data()
     config = TrainingSettings(**{"epochs": 4, "batch_size": 8, "select_by": "last"} | training)
-    return Trainer(net, create_loss(LossSettings(), (12, 12)), config, device, {"key": "k"})
+    return Trainer(net, create_loss("cross_entropy", (12, 12)), config, device, {"key": "k"})
 
 
 def fit(device, data, folder, stop_after=None, **training):
@@ -58,7 +58,8 @@ def fit(device, data, folder, stop_after=None, **training):
         if isinstance(value, dict) and value["epoch"] == stop_after:
             raise KeyboardInterrupt
 
-    member.fit(data, get_state(member.net), folder, SEED, report)
+    with logged(report):
+        member.fit(data.task(member.training), get_state(member.net), folder, SEED, report)
     return told
 
 
@@ -72,8 +73,8 @@ def test_it_stops_and_names_member_epoch_step_and_what_to_do(device, data, tmp_p
     message = str(caught.value)
     assert message.startswith("member 07: the ")
     assert "in epoch 1, step " in message
-    assert "; nothing was learnt yet. Lower --training.learning_rate (now 1e+19), or set " in message
-    assert message.endswith("--training.on_divergence halve")
+    assert "; nothing was learnt yet. Lower training.learning_rate (now 1e+19), or set " in message
+    assert message.endswith("training.on_divergence halve")
     assert not (tmp_path / "07").exists()
 
 
@@ -163,7 +164,8 @@ def test_the_next_member_of_a_trainer_starts_at_the_full_rate(device, data, tmp_
     start = get_state(member.net)
     told = {"00": [], "01": []}
     for name, lines in told.items():
-        member.fit(data, start, tmp_path / name, SEED, lines.append)
+        with logged(lambda line, lines=lines, name=name: lines.append(line.replace(name, "", 1))):
+            member.fit(data.task(member.training), start, tmp_path / name, SEED, lines.append)
     (one, stamp), (other, other_stamp) = last(tmp_path / "00"), last(tmp_path / "01")
     assert stamp["halvings"] == other_stamp["halvings"] != []
     # It diverged as often: it did not begin with the rate that the first ended with.
@@ -184,7 +186,7 @@ def test_without_the_best_weights_a_member_is_trained_again(device, data, tmp_pa
 
         save_checkpoint(best, arrays, stamp | {"key": "another"})
     told = fit(device, data, tmp_path, epochs=2, select_by="loss")
-    assert told[0] == f"{best} is missing or of another run: trained from the start again"
+    assert told[0] == f"  {best} is missing or of another run: trained from the start again"
     assert [row["epoch"] for row in told[1:]] == [1, 2]
     after, _ = last(tmp_path)
     assert all(np.array_equal(before[name], after[name]) for name in before)
@@ -219,7 +221,7 @@ GOOD = np.array([0.7, 0.6, 0.5])
         ([0.7, math.nan, 0.5], GOOD, None, "the loss is nan in epoch 3, step 2"),
         ([0.7, 0.6, math.inf], GOOD, None, "the loss is inf in epoch 3, step 3"),
         (GOOD, [1.0, math.inf, math.nan], None, "the norm of the gradients is inf in epoch 3, step 2"),
-        (GOOD, [1.0, 2.0, 2.1], 2.0, "is 2.1, above --training.gradient_limit 2, in epoch 3, step 3"),
+        (GOOD, [1.0, 2.0, 2.1], 2.0, "is 2.1, above training.gradient_limit 2, in epoch 3, step 3"),
     ],
 )
 def test_the_first_bad_step_is_found(losses, norms, limit, words):

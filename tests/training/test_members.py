@@ -17,12 +17,14 @@ from mindspore_dpus.core.processes import Work, available_cpus, side_by_side
 from mindspore_dpus.data.shards import fill_shards
 from mindspore_dpus.losses import create_loss
 from mindspore_dpus.losses.table import LossSettings
+from mindspore_dpus.models.classifier import Classifier
 from mindspore_dpus.models.settings import ModelSettings
-from mindspore_dpus.systems.classification.configuration import Configuration
-from mindspore_dpus.training import members
+from mindspore_dpus.training import classification
 from mindspore_dpus.training.checkpoint import load_checkpoint
-from mindspore_dpus.training.members import Recipe, train_ensemble
+from mindspore_dpus.training.classification import Classification, LabelledRows
+from mindspore_dpus.training.members import Job, Recipe, train_members
 from mindspore_dpus.training.settings import TrainingSettings
+from tests.support import logged
 
 MEMBERS = ("00", "01")
 EPOCHS = 2
@@ -44,24 +46,30 @@ def images(tmp_path_factory):
     return path
 
 
+def jobs_of(images, subsets, folder):
+    """A member for each subset, of two classes that alternate."""
+    labels, val = np.tile([0, 1], 14), np.arange(18, 28)
+    return [
+        Job(name, [0, i], LabelledRows(images, labels, rows, val), len(rows), images, folder / name)
+        for i, (name, rows) in enumerate(subsets.items())
+    ]
+
+
+def recipe_of(loss, **training):
+    """What members of the smallest network have in common."""
+    training = TrainingSettings(**training)
+    network = Classifier(ModelSettings(backbone=BACKBONE, pretrained=None), 2, 1, None)
+    task = Classification(2, loss, training.augment, training.batch_size)
+    return Recipe(network, task, training, DeviceSettings(target="CPU"), "key")
+
+
 def train(images, folder, processes, report, **training):
     settings = {"epochs": EPOCHS, "batch_size": 8, "select_by": "last"} | training
-    config = Configuration(
-        model=ModelSettings(backbone=BACKBONE, pretrained=None),
-        training=TrainingSettings(**settings),
-        device=DeviceSettings(target="CPU"),
-    )
     subsets = {name: np.arange(i, 16 + i) for i, name in enumerate(MEMBERS)}
-    train_ensemble(
-        Recipe(config, 2, None, "key"),
-        images,
-        np.tile([0, 1], 14),
-        subsets,
-        np.arange(18, 28),
-        folder,
-        device(processes),
-        report,
-    )
+    with logged(report):
+        train_members(
+            jobs_of(images, subsets, folder), recipe_of(LossSettings(), **settings), device(processes)
+        )
 
 
 def train_in_turn(images, folder, send):
@@ -160,22 +168,17 @@ def test_a_loss_that_is_not_a_number_is_one_line(images, tmp_path):
 def test_a_loss_weighs_classes_by_what_each_member_learns_from(images, tmp_path, monkeypatch):
     found = []
 
-    def spy(config, counts):
-        found.append((config.name, counts))
-        return create_loss(config, counts)
+    def spy(name, counts, **options):
+        found.append((name, counts))
+        return create_loss(name, counts, **options)
 
-    monkeypatch.setattr(members, "create_loss", spy)
-    config = Configuration(
-        model=ModelSettings(backbone=BACKBONE, pretrained=None),
-        loss=LossSettings(name="weighted_cross_entropy"),
-        training=TrainingSettings(epochs=1, batch_size=8, select_by="last"),
-    )
+    monkeypatch.setattr(classification, "create_loss", spy)
     # Labels alternate: six images of class 0 and two of class 1, then three and five.
     subsets = {
         "00": np.array([0, 2, 4, 6, 8, 10, 1, 3]),
         "01": np.array([0, 2, 4, 1, 3, 5, 7, 9]),
     }
-    labels, val = np.tile([0, 1], 14), np.arange(18, 28)
-    recipe = Recipe(config, 2, None, "key")
-    train_ensemble(recipe, images, labels, subsets, val, tmp_path, device(1), print)
+    loss = LossSettings(name="weighted_cross_entropy")
+    recipe = recipe_of(loss, epochs=1, batch_size=8, select_by="last")
+    train_members(jobs_of(images, subsets, tmp_path), recipe, device(1))
     assert found == [("weighted_cross_entropy", (6, 2)), ("weighted_cross_entropy", (3, 5))]

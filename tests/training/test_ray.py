@@ -9,11 +9,14 @@ from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.processes import Work, side_by_side
 from mindspore_dpus.data.shards import fill_shards
+from mindspore_dpus.losses.table import LossSettings
+from mindspore_dpus.models.classifier import Classifier
 from mindspore_dpus.models.settings import ModelSettings
-from mindspore_dpus.systems.classification.configuration import Configuration
 from mindspore_dpus.training.checkpoint import load_checkpoint
-from mindspore_dpus.training.members import Job, Recipe, _train_apart, train_ensemble
+from mindspore_dpus.training.classification import Classification, LabelledRows
+from mindspore_dpus.training.members import Job, Recipe, _train_apart, train_members
 from mindspore_dpus.training.settings import TrainingSettings
+from tests.support import logged
 from tests.training.test_members import limited_to, without_times
 
 EPOCHS = 4
@@ -31,21 +34,18 @@ def images(tmp_path_factory):
 
 
 def train(images, folder, report, **training):
-    config = Configuration(
-        model=ModelSettings(backbone="mobilenet_v2_035", pretrained=None),
-        training=TrainingSettings(epochs=EPOCHS, batch_size=8, select_by="last", **training),
-        device=DeviceSettings(target="CPU", fast_kernels=False),
-    )
-    train_ensemble(
-        Recipe(config, 2, None, "key"),
-        images,
-        np.tile([0, 1], 14),
-        {MEMBER: np.arange(16)},
-        np.arange(18, 28),
-        folder,
-        Device("CPU", jit=False, idle_main_thread=False),
-        report,
-    )
+    data = LabelledRows(images, np.tile([0, 1], 14), np.arange(16), np.arange(18, 28))
+    job = Job(MEMBER, [0, 0], data, 16, images, folder / MEMBER)
+    settings = TrainingSettings(epochs=EPOCHS, batch_size=8, select_by="last", **training)
+    with logged(report):
+        train_members([job], recipe_of(settings), Device("CPU", jit=False, idle_main_thread=False))
+
+
+def recipe_of(training):
+    """What the member is trained by."""
+    network = Classifier(ModelSettings(backbone="mobilenet_v2_035", pretrained=None), 2, 1, None)
+    task = Classification(2, LossSettings(), training.augment, training.batch_size)
+    return Recipe(network, task, training, DeviceSettings(target="CPU", fast_kernels=False), "key")
 
 
 def train_here(images, folder, send):
@@ -89,6 +89,6 @@ def test_a_dead_machine_costs_only_its_running_epoch(images, start_cluster, tmp_
 
 def test_a_machine_that_does_not_see_the_images_says_so(tmp_path):
     nowhere = tmp_path / "nowhere" / "images"
-    job = Job("00", [0, 0], nowhere, np.zeros(1), np.zeros(1), np.zeros(1), tmp_path)
+    job = Job("00", [0, 0], None, 1, nowhere, tmp_path)
     with pytest.raises(UserError, match=r"does not see .*images: with training.executor ray, all mach"):
-        _train_apart(job, Recipe(Configuration(), 2, None, "key"), print)
+        _train_apart(job, recipe_of(TrainingSettings()), print)

@@ -5,13 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from mindspore_dpus.training.schedules import learning_rate_factor, member_epochs
-from mindspore_dpus.training.settings import TrainingSettings
+from mindspore_dpus.training.schedules import SCHEDULES, member_epochs
 
 
 def factors(schedule, epochs, steps):
     return [
-        learning_rate_factor(schedule, epoch, step, epochs, steps)
+        SCHEDULES[schedule].factor(epoch, step, epochs, steps)
         for epoch in range(1, epochs + 1)
         for step in range(steps)
     ]
@@ -33,7 +32,7 @@ def factors(schedule, epochs, steps):
     ],
 )
 def test_steps_are_turned_into_the_nearest_epochs(steps, n_images, epochs):
-    assert member_epochs(TrainingSettings(epochs=5, steps=steps, batch_size=16), n_images) == epochs
+    assert member_epochs(5, steps, 16, n_images) == epochs
 
 
 @pytest.mark.parametrize(("epochs", "steps"), [(4, 5), (7, 3), (50, 46), (1, 8)])

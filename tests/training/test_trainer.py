@@ -13,17 +13,17 @@ from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.images.augment import AugmentSettings
 from mindspore_dpus.losses import create_loss
-from mindspore_dpus.losses.table import LossSettings
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import layers, phases
 from mindspore_dpus.models.settings import ModelSettings
 from mindspore_dpus.models.weights import get_state
 from mindspore_dpus.training.checkpoint import load_checkpoint
 from mindspore_dpus.training.inference import predict
-from mindspore_dpus.training.schedules import learning_rate_factor
+from mindspore_dpus.training.schedules import SCHEDULES
 from mindspore_dpus.training.settings import TrainingSettings
-from mindspore_dpus.training.trainer import MemberData, Trainer
+from mindspore_dpus.training.trainer import Trainer
 from tests.models.frozen import frozen
+from tests.support import MemberData
 
 SEED = [0, 1]
 
@@ -45,7 +45,7 @@ def data():
 def trainer(device, backbone="resnet18", **training):
     config = TrainingSettings(**{"epochs": 2, "batch_size": 8, "select_by": "last"} | training)
     net = create_model(backbone, 2, 1, device=device)
-    return Trainer(net, create_loss(LossSettings(), (12, 12)), config, device, {"key": "k"})
+    return Trainer(net, create_loss("cross_entropy", (12, 12)), config, device, {"key": "k"})
 
 
 def tiny(device, phases=None, stamp=None, loss=None, **training):
@@ -58,7 +58,7 @@ def tiny(device, phases=None, stamp=None, loss=None, **training):
     config = TrainingSettings(**{"epochs": 2, "batch_size": 8, "select_by": "last"} | training)
     return Trainer(
         net,
-        create_loss(loss or LossSettings(), (12, 12)),
+        create_loss(loss or "cross_entropy", (12, 12)),
         config,
         device,
         stamp or {"key": "k"},
@@ -73,14 +73,14 @@ def start(backbone="resnet18"):
 def fit(trainer, data, folder, backbone="resnet18"):
     """Train a member; the rows of its history that were reported."""
     rows = []
-    trainer.fit(data, start(backbone), folder, SEED, rows.append)
+    trainer.fit(data.task(trainer.training), start(backbone), folder, SEED, rows.append)
     return rows
 
 
 def fit_tiny(trainer, data, folder):
     """The same from the weights that the trainer's own network has."""
     rows = []
-    trainer.fit(data, get_state(trainer.net), folder, SEED, rows.append)
+    trainer.fit(data.task(trainer.training), get_state(trainer.net), folder, SEED, rows.append)
     return rows
 
 
@@ -129,7 +129,7 @@ def test_a_resumed_member_equals_an_uninterrupted_one(device, data, tmp_path):
 
 
 def test_the_state_of_a_loss_is_kept_and_reset(device, data, tmp_path):
-    loss = LossSettings(name="seesaw")
+    loss = "seesaw"
     fit_tiny(tiny(device, loss=loss, epochs=2), data, tmp_path / "whole")
     torn = tiny(device, loss=loss, epochs=1)
     fit_tiny(torn, data, tmp_path / "torn")
@@ -161,7 +161,7 @@ def test_patience_ends_a_member_early_and_for_good(device, data, tmp_path):
 def test_the_accuracy_of_training_is_that_of_its_images(device, data, tmp_path):
     # By such a rate nothing changes, so the outputs after the epoch are those in it.
     member, rows = tiny(device, epochs=1, learning_rate=1e-30), []
-    member.fit(data, get_state(member.net), tmp_path, SEED, rows.append)
+    member.fit(data.task(member.training), get_state(member.net), tmp_path, SEED, rows.append)
     outputs = predict(member.net, data.images, data.train)
     assert rows[0]["train_accuracy"] == (outputs.argmax(axis=1) == data.labels[data.train]).mean()
 
@@ -169,7 +169,7 @@ def test_the_accuracy_of_training_is_that_of_its_images(device, data, tmp_path):
 def test_frozen_parameters_and_their_batch_norms_stay(device, data, tmp_path):
     config = TrainingSettings(epochs=1, batch_size=8)
     net = frozen(create_model("resnet18", 2, 1), ["conv1.*", "bn1.*", "layer1.*"])
-    fit(Trainer(net, create_loss(LossSettings(), (12, 12)), config, device, {}), data, tmp_path)
+    fit(Trainer(net, create_loss("cross_entropy", (12, 12)), config, device, {}), data, tmp_path)
     before, after = start(), weights(tmp_path)
     same = {name for name in before if np.array_equal(before[name], after[name])}
     assert same == {n for n in before if n.startswith(("conv1.", "bn1.", "layer1."))}
@@ -180,7 +180,7 @@ def test_the_range_test_trains_all_that_will_be_trained(device, data):
     member = tiny(device)
     member = tiny(device, phases(member.net, config), epochs=3)
     before = get_state(member.net)
-    member.stepper(data, before, SEED)(0.1)
+    member.stepper(data.task(member.training), before, SEED)(0.1)
     changed = {name for name, value in get_state(member.net).items() if (value != before[name]).any()}
     assert changed == {"3.weight", "3.bias", "4.weight", "4.bias"}
 
@@ -191,7 +191,11 @@ def test_gradual_unfreezing_starts_at_the_classifier(device, data, tmp_path):
     member = tiny(device, phases(member.net, config), epochs=3)
     states = [get_state(member.net)]
     member.fit(
-        data, states[0], tmp_path / "whole", SEED, lambda row: states.append(get_state(member.net))
+        data.task(member.training),
+        states[0],
+        tmp_path / "whole",
+        SEED,
+        lambda row: states.append(get_state(member.net)),
     )
     changed = [
         {name for name in first if not np.array_equal(first[name], second[name])}
@@ -208,10 +212,10 @@ def test_a_member_resumed_before_and_after_unfreezing_equals_an_uninterrupted_on
         tiny(device).net, ModelSettings(fine_tuning="gradual", unfreeze_parts=2, unfreeze_every=2)
     )
     whole = tiny(device, plan, epochs=6, optimizer="radam")
-    state = get_state(whole.net)
-    whole.fit(data, state, tmp_path / "whole", SEED)
+    state, task = get_state(whole.net), data.task(whole.training)
+    whole.fit(task, state, tmp_path / "whole", SEED)
     for epochs in (2, 3, 6):
-        tiny(device, plan, epochs=epochs, optimizer="radam").fit(data, state, tmp_path / "torn", SEED)
+        tiny(device, plan, epochs=epochs, optimizer="radam").fit(task, state, tmp_path / "torn", SEED)
     assert_equal(weights(tmp_path / "whole", "last"), weights(tmp_path / "torn", "last"))
 
 
@@ -220,7 +224,7 @@ def test_patience_does_not_run_before_all_layers_are_trained(device, data, tmp_p
         tiny(device).net, ModelSettings(fine_tuning="gradual", unfreeze_parts=2, unfreeze_every=3)
     )
     member = tiny(device, plan, epochs=12, patience=2, select_by="auc", learning_rate=1e-12)
-    member.fit(data, get_state(member.net), tmp_path, SEED)
+    member.fit(data.task(member.training), get_state(member.net), tmp_path, SEED)
     assert len(load_checkpoint(tmp_path / "last.safetensors")[1]["history"]) == 8
 
 
@@ -232,9 +236,9 @@ def test_kept_outputs_of_a_frozen_start_change_nothing_but_the_last_digits(data,
         net = create_model(backbone, 2, 1, device=device)
         plan = phases(net, ModelSettings(backbone=backbone, freeze_layers=48))
         config = TrainingSettings(epochs=1, batch_size=8, select_by="last")
-        member = Trainer(net, create_loss(LossSettings(), (12, 12)), config, device, {}, plan)
+        member = Trainer(net, create_loss("cross_entropy", (12, 12)), config, device, {}, plan)
         fit(member, data, tmp_path / str(megabytes), backbone)
-        assert (member.data is data) == (megabytes == 0)
+        assert (member.task.images is data.images) == (megabytes == 0)
         results.append(weights(tmp_path / str(megabytes)))
     names = layers(create_model(backbone, 2, 1))
     assert [p.name for p in net.trainable_params()] == names[48:]
@@ -249,9 +253,9 @@ def test_augmented_images_are_not_kept(device, data, tmp_path):
     net = create_model("resnet18", 2, 1, device=device)
     plan = phases(net, ModelSettings(backbone="resnet18", fine_tuning="shallow"))
     config = TrainingSettings(epochs=1, batch_size=8, augment=AugmentSettings(horizontal_flip=True))
-    member = Trainer(net, create_loss(LossSettings(), (12, 12)), config, device, {}, plan)
+    member = Trainer(net, create_loss("cross_entropy", (12, 12)), config, device, {}, plan)
     fit(member, data, tmp_path)
-    assert member.data is data
+    assert member.task.images is data.images
 
 
 def test_outputs_that_are_not_numbers_are_named(device, data, tmp_path):
@@ -260,9 +264,9 @@ def test_outputs_that_are_not_numbers_are_named(device, data, tmp_path):
     state = get_state(net)
     state["2.moving_variance"][:] = np.nan
     config = TrainingSettings(epochs=1, batch_size=8)
-    member = Trainer(net, create_loss(LossSettings(), (12, 12)), config, device, {})
+    member = Trainer(net, create_loss("cross_entropy", (12, 12)), config, device, {})
     with pytest.raises(UserError, match=r"member 00: the outputs are not numbers after epoch 1;"):
-        member.fit(data, state, tmp_path / "00", SEED)
+        member.fit(data.task(member.training), state, tmp_path / "00", SEED)
 
 
 def test_a_finished_member_is_not_trained_again(device, data, tmp_path):
@@ -287,7 +291,7 @@ def test_a_loss_that_is_not_a_number_names_member_epoch_and_step(device, data, t
 @pytest.mark.parametrize("select_by", ["auc", "accuracy", "loss", "last"])
 def test_the_best_epoch_is_kept(device, data, tmp_path, select_by):
     member = tiny(device, epochs=5, select_by=select_by, learning_rate=0.03)
-    member.fit(data, get_state(member.net), tmp_path, SEED)
+    member.fit(data.task(member.training), get_state(member.net), tmp_path, SEED)
     history = load_checkpoint(tmp_path / "last.safetensors")[1]["history"]
     expected = {
         "auc": max(history, key=lambda row: row["val_auc"]),
@@ -306,8 +310,8 @@ class Recorder:
         member._enter_before, member._enter = member._enter, self.enter
         self.member = member
 
-    def enter(self, epoch, data):
-        self.member._enter_before(epoch, data)
+    def enter(self, epoch, task):
+        self.member._enter_before(epoch, task)
         engine = self.member.engine
         if not hasattr(engine, "unwatched"):
             engine.unwatched, engine.step = engine.step, self.step
@@ -321,9 +325,9 @@ class Recorder:
 def test_every_step_has_the_rate_of_the_schedule(device, data, tmp_path, schedule):
     member = tiny(device, epochs=4, lr_schedule=schedule, learning_rate=0.1)
     recorder = Recorder(member)
-    member.fit(data, get_state(member.net), tmp_path, SEED)
+    member.fit(data.task(member.training), get_state(member.net), tmp_path, SEED)
     expected = [
-        0.1 * learning_rate_factor(schedule, epoch, step, 4, 3)
+        0.1 * SCHEDULES[schedule].factor(epoch, step, 4, 3)
         for epoch in (1, 2, 3, 4)
         for step in range(3)
     ]
@@ -335,7 +339,7 @@ def test_optimizer_and_schedule_go_on_to_the_bit(device, data, tmp_path, optimiz
     settings = {"optimizer": optimizer, "lr_schedule": "one_cycle", "epochs": 3}
     whole = tiny(device, **settings)
     state = get_state(whole.net)
-    whole.fit(data, state, tmp_path / "whole", SEED)
+    whole.fit(data.task(whole.training), state, tmp_path / "whole", SEED)
     for member, stop in ((tiny(device, **settings), 2), (tiny(device, **settings), 9)):
 
         def stop_after(row, stop=stop):
@@ -343,7 +347,7 @@ def test_optimizer_and_schedule_go_on_to_the_bit(device, data, tmp_path, optimiz
                 raise KeyboardInterrupt
 
         try:
-            member.fit(data, state, tmp_path / "torn", SEED, stop_after)
+            member.fit(data.task(member.training), state, tmp_path / "torn", SEED, stop_after)
         except KeyboardInterrupt:
             assert stop == 2
     assert_equal(weights(tmp_path / "whole", "last"), weights(tmp_path / "torn", "last"))

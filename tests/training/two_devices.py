@@ -13,12 +13,12 @@ from mindspore_dpus.core.device import configure
 from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.data.images.augment import AugmentSettings
 from mindspore_dpus.losses import create_loss
-from mindspore_dpus.losses.table import LossSettings
 from mindspore_dpus.models.dropout import use_seeded_dropout
 from mindspore_dpus.models.sync_norm import use_sync_norms
 from mindspore_dpus.models.weights import get_state
 from mindspore_dpus.training.settings import TrainingSettings
-from mindspore_dpus.training.trainer import MemberData, Trainer
+from mindspore_dpus.training.trainer import Trainer
+from tests.support import MemberData
 
 
 def smooth_net(device):
@@ -64,8 +64,8 @@ def main(folder: Path) -> None:
     def fit(name, device, epochs=config.epochs):
         training = dataclasses.replace(config, epochs=epochs)
         net = smooth_net(device)
-        Trainer(net, create_loss(LossSettings(), (11, 10)), training, device).fit(
-            data, start, folder / name, [0, 0]
+        Trainer(net, create_loss("cross_entropy", (11, 10)), training, device).fit(
+            data.task(training), start, folder / name, [0, 0]
         )
         return net
 

@@ -107,7 +107,7 @@ def _train_apart(sizes: Sizes, target: str) -> dict[str, dict]:
 
 
 def _train_here(sizes: Sizes, target: str, folder: Path, send: Callable[[dict], None]) -> None:
-    from mindspore_dpus.systems.classification.system import train
+    from mindspore_dpus.systems import train
 
     config = configuration(sizes, target)
     config.output = str(folder / "run")

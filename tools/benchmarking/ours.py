@@ -130,9 +130,8 @@ def fused(
     folder: Path, backbone: str, members: int, n_images: int, image_size: int, target: str
 ) -> Prepared:
     """The fused output of an ensemble, from prepared images."""
-    from mindspore_dpus.systems.classification.learn import with_fused
-
     from mindspore_dpus.core.device import configure
+    from mindspore_dpus.metrics.fusion import with_fused
     from mindspore_dpus.models.factory import create_model
     from mindspore_dpus.models.weights import get_state
     from mindspore_dpus.training.checkpoint import save_checkpoint
@@ -242,7 +241,7 @@ def training(folder: Path, backbone: str, image_size: int, target: str) -> Prepa
     work = TrainingWork(backbone, image_size)
     config = Configuration()
     config.data.root = str(training_files(folder / "castings", work))
-    config.data.image_size, config.data.channels = image_size, 1
+    config.images.size, config.data.channels = image_size, 1
     config.features.pretrained = config.model.pretrained = None
     config.features.n_components = work.n_components
     config.sampling.n_clusters, config.sampling.n_subsets = work.n_clusters, work.n_subsets
@@ -266,7 +265,7 @@ def run(folder: Path, config: str, target: str) -> Prepared:
 
 def _run(folder: Path, config: Configuration, items: int) -> Prepared:
     from mindspore_dpus.core.processes import available_cpus
-    from mindspore_dpus.systems.classification.system import train
+    from mindspore_dpus.systems import train
 
     numbers = count()
     members = config.sampling.n_subsets + config.sampling.baseline

@@ -81,7 +81,7 @@ def scale_to_unit(image: Decoded, spec: ImageSettings) -> np.ndarray:
         if image.limits is None:
             raise ImageError(
                 "floating-point pixels have no fixed range: "
-                "set data.value_range to minmax, percentiles or window"
+                "set images.value_range to minmax, percentiles or window"
             )
         low, high = image.limits
     elif spec.value_range == "minmax":
@@ -112,10 +112,10 @@ def to_unit(image: Decoded, spec: ImageSettings) -> np.ndarray:
     """
     own_range = spec.value_range in ("file", "dtype")
     if own_range and image.bits is not None and image.bits > spec.bits:
-        advice = "set data.bits 16 (and data.value_range, if the detector fills only a part of them)"
+        advice = "set images.bits 16 (and images.value_range, if the detector fills only a part of them)"
         if image.bits > 16:
-            advice = "set data.value_range to minmax, percentiles or window"
-        raise ImageError(f"{image.bits} bits per pixel, but data.bits is {spec.bits}: {advice}")
+            advice = "set images.value_range to minmax, percentiles or window"
+        raise ImageError(f"{image.bits} bits per pixel, but images.bits is {spec.bits}: {advice}")
     if image.values.dtype.kind == "f" and not np.isfinite(image.values).all():
         raise ImageError("some pixels are not numbers (nan or infinite)")
     unit = scale_to_unit(image, spec)

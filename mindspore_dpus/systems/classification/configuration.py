@@ -41,7 +41,7 @@ class Configuration:
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     heatmaps: HeatmapSettings = field(default_factory=HeatmapSettings)
     decision: DecisionSettings = field(default_factory=DecisionSettings)
-    device: DeviceSettings = field(default_factory=DeviceSettings)
+    device: DeviceSettings = key(factory=DeviceSettings, changes_results=False)
 
 
 def check_configuration(config: Configuration) -> None:

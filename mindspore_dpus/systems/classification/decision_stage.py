@@ -129,10 +129,12 @@ def check_choice(run: RunFolder, config: Configuration, table: pd.DataFrame, roo
     """
     samples, classes, _ = read_samples(run / "samples.csv")
     if len(classes) != 2:
-        raise UserError(f"--decide is for two classes; there are {len(classes)} ({', '.join(classes)})")
+        raise UserError(
+            f"a decision is for two classes; there are {len(classes)} ({', '.join(classes)})"
+        )
     missing = sorted(set(classes) - set(table["label"]))
     if missing:
-        raise UserError(f"--decide needs images of both classes; {root} has none of {missing[0]!r}")
+        raise UserError(f"a decision needs images of both classes; {root} has none of {missing[0]!r}")
     trained = table["split"] == "train"
     own = data_root(run, config)
     files = samples["path"][samples["split"] == "train"]
@@ -144,8 +146,8 @@ def check_choice(run: RunFolder, config: Configuration, table: pd.DataFrame, roo
             trained = hashes.isin(known - {""})
     if trained.any():
         raise UserError(
-            f"--decide: the run was trained on {table['path'][trained.to_numpy()].iloc[0]}, whose score "
-            "says nothing of new images; choose others, such as --split val"
+            f"decision: the run was trained on {table['path'][trained.to_numpy()].iloc[0]}, whose score "
+            "says nothing of new images; choose others, such as the split val"
         )
 
 

@@ -52,7 +52,7 @@ def export_run(
             graph that does not agree. Nothing is written then.
     """
     if output.suffix != ENDINGS[kind]:
-        raise UserError(f"--output {output}: with --format {kind} the name must end in {ENDINGS[kind]}")
+        raise UserError(f"output {output}: with the format {kind} the name must end in {ENDINGS[kind]}")
     if kind == "onnx":
         _need("onnx", "onnxruntime")
     # A graph holds MindSpore's own operators, not our kernels; and the device must be asked first.
@@ -124,7 +124,7 @@ def _real_images(
     if images is None:
         table, root = labelled_images(run, config, None, None, "test")
         images = [root / path for path in table["path"]]
-        advice = "; give others with --images"
+        advice = "; give other images"
     else:
         advice = ""
     chosen = np.unique(np.linspace(0, len(images) - 1, min(CHECKED_IMAGES, len(images))).round())

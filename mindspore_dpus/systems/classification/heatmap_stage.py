@@ -125,7 +125,7 @@ def check_boxes(
         first = places.index(0)
         height, width = sizes[first]
         raise UserError(
-            f"--localisation: the box of {boxed['path'].iloc[first]} lies outside its image of "
+            f"localisation: the box of {boxed['path'].iloc[first]} lies outside its image of "
             f"{width} x {height} pixels"
         )
     maps = evidence(

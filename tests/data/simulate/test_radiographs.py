@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-
 from mindspore_dpus.checks import check_config
+
 from mindspore_dpus.core.configuration import parse_config, parse_simulate
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.images.reading import read_image
@@ -23,7 +23,7 @@ from mindspore_dpus.data.simulate.radiographs import (
     radiograph,
     simulate,
 )
-from mindspore_dpus.systems.classification.configuration import Configuration
+from tests.support import configuration
 
 FEW = RadiographSettings(enabled=True, train=(3, 2), val=(1, 1), test=(1, 1), size=16)
 # As good as no noise, and no scatter: what is left is the part itself.
@@ -192,7 +192,9 @@ def test_sixteen_bits_hold_more_than_eight():
 
 def test_subpopulations_come_in_their_proportions(tmp_path):
     shares = np.array([0.1, 0.3, 0.6])
-    config = RadiographSettings(train=(200, 0), val=(0, 0), test=(0, 0), size=16, proportions=tuple(shares))
+    config = RadiographSettings(
+        train=(200, 0), val=(0, 0), test=(0, 0), size=16, proportions=tuple(shares)
+    )
     table = pd.read_csv(simulate(config, tmp_path, 0))
     counts = table["subpopulation"].value_counts().reindex(SUBPOPULATIONS)
     assert np.all(np.abs(counts - 200 * shares) < 3 * np.sqrt(200 * shares * (1 - shares)))
@@ -273,7 +275,7 @@ def test_the_configuration_offers_the_materials_of_the_simulator():
 def test_materials_are_taken_from_a_file_and_from_options(tmp_path):
     (tmp_path / "given.yaml").write_text("data: {simulate: {enabled: true, materials: [titanium]}}")
     config = parse_config(["--config", str(tmp_path / "given.yaml")])
-    assert config.data.simulate.materials == ["titanium"]
+    assert config.simulate.materials == ["titanium"]
     given, _, _ = parse_simulate(["--output", "here", "--materials=[magnesium,titanium]"])
     assert given.materials == ["magnesium", "titanium"]
 
@@ -281,17 +283,17 @@ def test_materials_are_taken_from_a_file_and_from_options(tmp_path):
 @pytest.mark.parametrize("value", ["tin", "[tin]", "[aluminium,tin]", "[Aluminium]"])
 def test_an_unknown_material_is_refused(value):
     with pytest.raises(UserError) as caught:
-        parse_config(["--data.simulate.enabled=true", f"--data.simulate.materials={value}"])
+        parse_config(["--simulate.enabled=true", f"--simulate.materials={value}"])
     message = str(caught.value)
-    assert message.startswith("configuration: data.simulate.materials is ")
+    assert message.startswith("configuration: simulate.materials is ")
     assert message.endswith("; it must be [magnesium, aluminium or titanium, ...]")
     assert "\n" not in message
 
 
 def test_no_material_at_all_is_refused():
-    config = Configuration()
+    config = configuration()
     config.data.simulate = RadiographSettings(enabled=True, materials=[])
-    message = "configuration: data.simulate.materials is []; it must name at least one"
+    message = "configuration: simulate.materials is []; it must name at least one"
     with pytest.raises(UserError) as caught:
         check_config(config)
     assert str(caught.value) == message

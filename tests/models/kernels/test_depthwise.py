@@ -13,8 +13,8 @@ from mindspore_dpus.core.device import configure
 from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import set_train
+from mindspore_dpus.models.kernels import depthwise
 from mindspore_dpus.models.kernels.depthwise import use_fast_depthwise
-from mindspore_dpus.models.kernels.install import depthwise
 from mindspore_dpus.models.kernels.loops import depthwise_forward, depthwise_gradients
 from mindspore_dpus.models.kernels.machine_code import compiled
 from mindspore_dpus.models.weights import get_state

@@ -6,13 +6,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from mindspore_dpus.systems.classification.auditing import make_audit
-from mindspore_dpus.systems.classification.prepare import make_samples, read_samples
+from mindspore_dpus.systems.classification.prepare import make_samples
 
-from mindspore_dpus.core.configuration import parse_config
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.run_folder import RunFolder
+from mindspore_dpus.data.samples import read_samples
 from mindspore_dpus.data.settings import AuditSettings, DataSettings
 from mindspore_dpus.systems.classification import auditing as stage
+from tests.support import parse_config
 
 
 @pytest.fixture
@@ -142,7 +143,9 @@ def test_an_image_that_cannot_be_read_is_tried_again(root, monkeypatch):
 
 
 def test_the_limit_of_pixels_holds_here_too(root):
-    with pytest.raises(UserError, match=r"is 32 x 32 pixels, more than data.max_pixels \(1000\) allows"):
+    with pytest.raises(
+        UserError, match=r"is 32 x 32 pixels, more than images.max_pixels \(1000\) allows"
+    ):
         run_audit(root, "--data.max_pixels=1000")
     findings = stage.audit_folder(
         DataSettings(root=str(root), max_pixels=1000), AuditSettings(), output=None

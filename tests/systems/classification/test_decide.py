@@ -6,18 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mindspore_dpus.systems.classification.learn import make_metrics, with_fused
-from mindspore_dpus.systems.classification.prepare import make_samples, read_samples, write_provenance
-from mindspore_dpus.systems.classification.subsets import make_subsets
+from mindspore_dpus.systems.classification.prepare import make_samples, write_provenance
 
-from mindspore_dpus.core.configuration import parse_config
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import read_table, write_table
+from mindspore_dpus.data.samples import read_samples
 from mindspore_dpus.decision.decision import Decision
+from mindspore_dpus.metrics.fusion import with_fused
 from mindspore_dpus.metrics.predictions import predictions_table
 from mindspore_dpus.report.page import write_report
+from mindspore_dpus.stages.predictions import make_metrics
+from mindspore_dpus.stages.subsets import make_subsets
 from mindspore_dpus.systems.classification import decide
+from tests.support import parse_config
 
 pytestmark = pytest.mark.filterwarnings("ignore:No artists with labels")
 
@@ -93,8 +95,8 @@ def test_the_threshold_of_the_metrics_stays(castings, tmp_path):
         (["--sampling.strategy=none", "--sampling.baseline=false"], 8 / 32),
         (["--sampling.strategy=random_over"], 24 / 48),
         (["--loss.name=weighted_cross_entropy"], 0.5),
-        (["--loss.name=weighted_cross_entropy", "--loss.class_weights=[3,1]"], 24 / 33),
-        (["--loss.name=focal", "--loss.class_weights=[1,2]"], 8 / 26),
+        (["--loss.name=weighted_cross_entropy", "--loss.options.class_weights=[3,1]"], 24 / 33),
+        (["--loss.name=focal", "--loss.options.class_weights=[1,2]"], 8 / 26),
     ],
 )
 def test_scores_carry_the_share_that_the_members_learnt_from(castings, tmp_path, options, prior):

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mindspore_dpus.core.configuration import parse_config
-from mindspore_dpus.systems.classification.system import find_learning_rate, train
+from mindspore_dpus.systems import train
+from mindspore_dpus.systems.classification.system import find_learning_rate
 from mindspore_dpus.training.lr_range import suggest_rate
+from tests.support import parse_config
 
 COUNTS = {"a": 30, "b": 26, "c": 24, "d": 22, "e": 20, "f": 14}
 COLOURS = [(250, 20, 20), (20, 250, 20), (20, 20, 250), (240, 240, 20), (20, 240, 240), (240, 20, 240)]
@@ -32,8 +33,8 @@ def run(waste, tmp_path_factory):
     options = {
         "data.root": waste,
         "output": tmp_path_factory.mktemp("runs") / "six",
-        "data.image_size": 32,
-        "data.channels": 3,
+        "images.size": 32,
+        "images.channels": 3,
         "split.val_size": 18,
         "split.test_size": 18,
         "features.backbone": "mobilenet_v2_035",
@@ -52,7 +53,7 @@ def run(waste, tmp_path_factory):
         "training.lr_range.steps": 30,
         "training.lr_range.low": 1e-4,
         "training.select_by": "accuracy",
-        "loss.label_smoothing": 0.1,
+        "loss.options.label_smoothing": 0.1,
         "evaluation.n_bootstrap": 0,
         "device.target": "CPU",
         "device.processes": 1,
@@ -70,7 +71,7 @@ def test_every_larger_class_is_drawn_and_the_smallest_is_whole(run):
     target = int(np.ceil(1.1 * counts["f"]))
     assert drawn == {label: min(n, target) for label, n in counts.items()}
     assert drawn["f"] == counts["f"] < target
-    assert set(pd.read_csv(run[0] / "groups.csv")["label"]) == set("abcde")
+    assert set(pd.read_csv(run[0] / "clusters.csv")["label"]) == set("abcde")
 
 
 def test_the_members_train_with_the_rate_that_the_range_test_found(run):

@@ -8,10 +8,16 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from mindspore_dpus.cli.terminal import localisation_line, summary
+from mindspore_dpus.systems.classification.finished import (
+    evaluate,
+    export,
+    load_scorer,
+    predict,
+    write_heatmaps,
+)
 from safetensors.numpy import save_file
 
-from mindspore_dpus.cli.terminal import localisation_line, summary
-from mindspore_dpus.core.configuration import parse_config
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.data.images.inputs import expand_paths
@@ -20,15 +26,10 @@ from mindspore_dpus.decision.decision import Decision
 from mindspore_dpus.deploy import OnnxPredictor
 from mindspore_dpus.deploy.batch import predict_files
 from mindspore_dpus.deploy.rule import go_by
-from mindspore_dpus.systems.classification.finished import (
-    evaluate,
-    export,
-    load_scorer,
-    predict,
-    write_heatmaps,
-)
-from mindspore_dpus.systems.classification.system import compare_clusters, train
+from mindspore_dpus.systems import train
+from mindspore_dpus.systems.classification.system import compare_clusters
 from mindspore_dpus.training.checkpoint import load_checkpoint
+from tests.support import parse_config
 
 LEARNING = ["members", "predictions", "metrics", "heatmaps", "decision", "report"]
 
@@ -116,7 +117,7 @@ def test_fills_the_run_folder(run):
         "features.npz",
         "fusion_test.csv",
         "fusion_val.csv",
-        "groups.csv",
+        "clusters.csv",
         "heatmaps/test.csv",
         "metrics.json",
         "predictions_test.csv",
@@ -195,7 +196,7 @@ def test_other_numbers_of_groups_are_compared_beside_the_run(run, castings, tmp_
     assert compare_clusters(config, quiet).ran == ["cluster_range"]
     table = pd.read_csv(copy / "cluster_range.csv")
     assert table[["label", "n_clusters"]].to_numpy().tolist() == [["normal", k] for k in (1, 2, 4)]
-    groups = pd.read_csv(copy / "groups.csv")["group"]
+    groups = pd.read_csv(copy / "clusters.csv")["group"]
     assert table["largest_group"][1] == pytest.approx(groups.value_counts(normalize=True).max())
     # The true sub-populations of the simulator are what images come from.
     assert table["share_deviation"].notna().all()
@@ -225,7 +226,7 @@ def test_an_output_that_would_become_a_class_is_refused(castings, tmp_path, outp
 
 def test_equal_configurations_give_equal_runs(run, castings, tmp_path):
     again = train(tiny(castings, tmp_path / "again"), quiet)
-    for name in ("subsets.csv", "groups.csv", "predictions_test.csv", "metrics.json"):
+    for name in ("subsets.csv", "clusters.csv", "predictions_test.csv", "metrics.json"):
         assert (run / name).read_bytes() == (again / name).read_bytes()
     for member in ("00", "01", "baseline"):
         first, second = best(run.path, member), best(again.path, member)
@@ -526,7 +527,7 @@ def test_another_strategy_leaves_no_groups_behind(run, castings, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(run.path, copy)
     train(tiny(castings, copy, "--sampling.strategy=random_under", "--training.epochs=1"), quiet)
-    assert not {"groups.csv", "features.npz", "embedding.csv"} & {p.name for p in copy.iterdir()}
+    assert not {"clusters.csv", "features.npz", "embedding.csv"} & {p.name for p in copy.iterdir()}
     assert "Groups of" not in (copy / "report.html").read_text()
 
 
@@ -589,4 +590,4 @@ def test_every_strategy_runs(castings, tmp_path, strategy):
     run = train(tiny(castings, tmp_path / "run", *options, "--sampling.baseline=false"), quiet)
     expected = {"random_under": 17, "random_over": 48, "none": 32}[strategy]
     assert len(pd.read_csv(run / "subsets.csv")) == expected
-    assert "groups.csv" not in {p.name for p in run.path.iterdir()}
+    assert "clusters.csv" not in {p.name for p in run.path.iterdir()}

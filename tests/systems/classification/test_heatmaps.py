@@ -4,23 +4,24 @@ import cv2
 import numpy as np
 import pytest
 from mindspore import Tensor
-from mindspore_dpus.training.heatmaps import evidence, heatmaps, write_heatmaps
 
 from mindspore_dpus.core.device import Device
 from mindspore_dpus.data.images.preparing import ImageSettings, load_prepared
 from mindspore_dpus.data.loader import normalise
-from mindspore_dpus.data.settings import DataSettings
+from mindspore_dpus.models.classifier import Classifier
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.gradcam import GradCam, NoMapError
-from mindspore_dpus.models.settings import ModelSettings
+from mindspore_dpus.models.settings import HeatmapSettings, ModelSettings
 from mindspore_dpus.models.weights import get_state
 from mindspore_dpus.report.overlays import overlay, peak, to_heatmap
-from mindspore_dpus.systems.classification.configuration import Configuration
-from mindspore_dpus.training import heatmaps as module
+from mindspore_dpus.systems.classification import heatmaps as module
+from mindspore_dpus.systems.classification.heatmaps import evidence, write_heatmaps
 from mindspore_dpus.training.checkpoint import save_checkpoint
 from mindspore_dpus.training.ensemble import Ensemble
 
 CLASSES = np.array([0, 1, 1])
+HEATMAPS = HeatmapSettings()
+READER = ImageSettings(size=32, bits=16, value_range="window", window=(1000, 5000))
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +32,10 @@ def open_ensemble(tmp_path_factory):
         state = get_state(create_model("resnet18", 2, 1, seed=seed))
         save_checkpoint(folder / name / "best.safetensors", state, {"key": "key"})
 
-    def open_members(*names, layer=None):
-        data = DataSettings(image_size=32, bits=16, value_range="window", window=(1000, 5000))
-        config = Configuration(data=data, model=ModelSettings(backbone="resnet18", pretrained=None))
-        config.heatmaps.layer = layer
+    def open_members(*names):
+        network = Classifier(ModelSettings(backbone="resnet18", pretrained=None), 2, 1, None)
         device = Device("CPU", jit=False, idle_main_thread=False)
-        return Ensemble(config, 2, list(names), folder, "key", device)
+        return Ensemble(network, list(names), folder, "key", device)
 
     return open_members
 
@@ -58,48 +57,39 @@ def radiographs(tmp_path_factory):
     return folder, paths
 
 
-def prepared(ensemble, radiographs):
+def prepared(radiographs):
     folder, paths = radiographs
-    spec = ImageSettings.from_config(ensemble.config.data)
-    return np.stack([load_prepared(folder / path, spec) for path in paths])
+    return np.stack([load_prepared(folder / path, READER) for path in paths])
 
 
 def test_the_map_of_an_ensemble_is_the_mean_of_its_members(
     whole, open_ensemble, radiographs, monkeypatch
 ):
-    images = prepared(whole, radiographs)
+    images = prepared(radiographs)
     batch = Tensor(normalise(images))
     cams = {name: GradCam(net, batch[:1]) for name, net in whole.nets.items()}
     maps = {name: cam(batch, CLASSES) for name, cam in cams.items()}
     monkeypatch.setattr(module, "MAP_BATCH", 2)
-    fused = evidence(whole, images, CLASSES)
+    fused = evidence(whole, HEATMAPS, images, CLASSES)
     scale = np.abs(fused).max()
     assert fused.shape == (3, 8, 8)
     # The baseline has no part in it, and what speaks against the class counts.
     np.testing.assert_allclose(fused, (maps["00"] + maps["01"]) / 2, atol=1e-5 * scale)
     assert (fused < 0).any()
-    alone = evidence(open_ensemble("01"), images, CLASSES)
+    alone = evidence(open_ensemble("01"), HEATMAPS, images, CLASSES)
     np.testing.assert_allclose(alone, maps["01"], atol=1e-5 * np.abs(alone).max())
-
-
-def test_heatmaps_have_the_size_of_the_images(whole, radiographs):
-    images = prepared(whole, radiographs)
-    heat = heatmaps(whole, images, CLASSES)
-    assert (heat.shape, heat.dtype) == ((3, 32, 32), np.float32)
-    maps = evidence(whole, images, CLASSES)
-    np.testing.assert_allclose(heat, [to_heatmap(one, 32, 32) for one in maps], atol=1e-5)
 
 
 def test_pictures_have_the_shape_of_the_stored_images(whole, radiographs, tmp_path):
     root, paths = radiographs
-    images = prepared(whole, radiographs)
+    images = prepared(radiographs)
     folder = tmp_path / "out" / "heat"
-    table = write_heatmaps(whole, images, CLASSES, paths, folder, root)
+    table = write_heatmaps(whole, HEATMAPS, READER, images, CLASSES, paths, folder, root)
     assert table["path"].tolist() == paths
     assert table["heatmap"].tolist() == ["a/1.png.png", "a/2.png.png", "_/elsewhere_3.png.png"]
     written = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file())
     assert written == sorted(f"out/heat/{name}" for name in table["heatmap"])
-    for row, one in zip(table.itertuples(), evidence(whole, images, CLASSES), strict=True):
+    for row, one in zip(table.itertuples(), evidence(whole, HEATMAPS, images, CLASSES), strict=True):
         stored = cv2.imread(str(root / row.path), cv2.IMREAD_UNCHANGED)
         unit = np.clip((stored.astype(np.float32) - 1000) / 4000, 0, 1)
         expected = overlay(unit, to_heatmap(one, 20, 48))
@@ -112,13 +102,13 @@ def test_pictures_have_the_shape_of_the_stored_images(whole, radiographs, tmp_pa
 def test_an_absolute_name_stays_below_the_folder(whole, radiographs, tmp_path):
     root, paths = radiographs
     absolute = str(root / paths[0])
-    images = prepared(whole, radiographs)[:1]
-    table = write_heatmaps(whole, images, CLASSES[:1], [absolute], tmp_path)
+    images = prepared(radiographs)[:1]
+    table = write_heatmaps(whole, HEATMAPS, READER, images, CLASSES[:1], [absolute], tmp_path)
     assert table["heatmap"].tolist() == [absolute[1:] + ".png"]
     assert (tmp_path / table["heatmap"][0]).is_file()
 
 
 def test_a_layer_without_a_map_is_one_line(open_ensemble, radiographs):
-    ensemble = open_ensemble("00", layer="classifier")
+    ensemble, layer = open_ensemble("00"), HeatmapSettings(layer="classifier")
     with pytest.raises(NoMapError, match="heatmaps.layer: 'classifier' gives no map"):
-        evidence(ensemble, prepared(ensemble, radiographs), CLASSES)
+        evidence(ensemble, layer, prepared(radiographs), CLASSES)

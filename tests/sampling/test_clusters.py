@@ -8,14 +8,14 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
-from mindspore_dpus.sampling import diagnostics, groups
-from mindspore_dpus.sampling.groups import group_samples
+from mindspore_dpus.sampling import diagnostics
+from mindspore_dpus.sampling.clusters import cluster_samples
 
 
 def auto(features, seed=0, n_init=3):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return group_samples(np.asarray(features, dtype=float), "auto", n_init, seed)
+        return cluster_samples(np.asarray(features, dtype=float), "auto", n_init, seed)
 
 
 def n_groups(labels):
@@ -117,7 +117,7 @@ def test_equal_seeds_give_equal_groups():
 def test_a_given_k_is_k_means(k):
     features = np.random.default_rng(0).normal(size=(60, 3))
     expected = KMeans(k, init="k-means++", n_init=2, random_state=5).fit_predict(features)
-    assert np.array_equal(group_samples(features, k, 2, 5), expected)
+    assert np.array_equal(cluster_samples(features, k, 2, 5), expected)
 
 
 @pytest.fixture
@@ -138,8 +138,8 @@ def clustered():
 @pytest.mark.usefixtures("small_batches")
 def test_mini_batches_find_the_groups_of_exact_k_means(clustered, seed):
     features, truth = clustered
-    exact = group_samples(features, 5, 10, seed)
-    streamed = group_samples(features, 5, 10, seed, exact_up_to=1000)
+    exact = cluster_samples(features, 5, 10, seed)
+    streamed = cluster_samples(features, 5, 10, seed, exact_up_to=1000)
     assert adjusted_rand_score(exact, streamed) >= 0.9
     assert adjusted_rand_score(truth, streamed) >= 0.9
 
@@ -154,8 +154,8 @@ def test_without_clusters_mini_batches_cost_hardly_more(seed):
         centres = np.stack([features[labels == g].mean(axis=0) for g in range(5)])
         return ((features - centres[labels]) ** 2).sum()
 
-    exact = inertia(group_samples(features, 5, 3, seed))
-    assert inertia(group_samples(features, 5, 3, seed, exact_up_to=1000)) < 1.02 * exact
+    exact = inertia(cluster_samples(features, 5, 3, seed))
+    assert inertia(cluster_samples(features, 5, 3, seed, exact_up_to=1000)) < 1.02 * exact
 
 
 @pytest.mark.usefixtures("small_batches")
@@ -165,14 +165,14 @@ def test_a_rare_group_keeps_its_centre():
         [3940, 2000, 60], centers=20.0 * np.eye(3, 20), cluster_std=1.0, random_state=0
     )
     for seed in range(6):
-        labels = group_samples(features, 3, 10, seed, exact_up_to=1000)
+        labels = cluster_samples(features, 3, 10, seed, exact_up_to=1000)
         assert adjusted_rand_score(truth, labels) == 1.0
 
 
 @pytest.mark.usefixtures("small_batches")
 def test_equal_seeds_give_equal_groups_of_a_large_class():
     features = np.random.default_rng(0).normal(size=(3000, 8))
-    runs = [group_samples(features, 5, 1, seed, exact_up_to=1000) for seed in (3, 3, 4)]
+    runs = [cluster_samples(features, 5, 1, seed, exact_up_to=1000) for seed in (3, 3, 4)]
     assert np.array_equal(runs[0], runs[1])
     assert not np.array_equal(runs[0], runs[2])
 
@@ -180,7 +180,7 @@ def test_equal_seeds_give_equal_groups_of_a_large_class():
 def test_up_to_the_limit_k_means_is_exact(clustered):
     features, _ = clustered
     expected = KMeans(3, n_init=1, random_state=0).fit_predict(features)
-    assert np.array_equal(group_samples(features, 3, 1, 0, exact_up_to=6000), expected)
+    assert np.array_equal(cluster_samples(features, 3, 1, 0, exact_up_to=6000), expected)
 
 
 @pytest.mark.usefixtures("small_batches")
@@ -193,7 +193,7 @@ def test_k_of_a_large_class_is_chosen_on_a_sample(clustered, monkeypatch):
         return diagnostics.group_quality(features, labels, seed)
 
     monkeypatch.setattr(groups, "group_quality", spy)
-    labels = group_samples(features, "auto", 3, 0, exact_up_to=1000)
+    labels = cluster_samples(features, "auto", 3, 0, exact_up_to=1000)
     assert sizes == [800] * 9
     assert len(labels) == 6000
     assert adjusted_rand_score(truth, labels) >= 0.9
@@ -209,5 +209,5 @@ def test_distinct_samples_are_counted_across_batches(monkeypatch, limit, expecte
 def test_few_distinct_samples_of_a_large_class():
     features = np.repeat(np.eye(3), 50, axis=0)
     with pytest.warns(UserWarning, match="only 3 distinct samples: 3 instead of 5 groups"):
-        labels = group_samples(features, 5, 3, 0, exact_up_to=10)
+        labels = cluster_samples(features, 5, 3, 0, exact_up_to=10)
     assert adjusted_rand_score(np.repeat([0, 1, 2], 50), labels) == 1.0

@@ -1,0 +1,66 @@
+"""Shared by tests: configurations of a classification run, what is logged, and small members."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from mindspore_dpus import systems
+from mindspore_dpus.losses.table import LossSettings
+from mindspore_dpus.systems.classification.configuration import Configuration
+from mindspore_dpus.training.settings import TrainingSettings
+
+
+def parse_config(args: Sequence[str]) -> Configuration:
+    """As the command line reads it, for the system classification."""
+    return systems.parse_config(["--system=classification", *args])
+
+
+def configuration(**sections) -> Configuration:
+    """A configuration of these sections, unchecked."""
+    return Configuration(system="classification", **sections)
+
+
+class _Told(logging.Handler):
+    def __init__(self, told: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self.told = told
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.told(record.getMessage())
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        raise
+
+
+@contextmanager
+def logged(told: Callable[[str], None]) -> Iterator[None]:
+    """Call a function with every line that the package logs."""
+    logger, handler = logging.getLogger("mindspore_dpus"), _Told(told)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+@dataclass
+class MemberData:
+    """What one member of two classes learns from."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    train: np.ndarray
+    val: np.ndarray
+
+    def task(self, training: TrainingSettings, loss: LossSettings | None = None):
+        """As a task with these settings."""
+        from mindspore_dpus.training.classification import Classification, ClassificationTask
+
+        common = Classification(2, loss or LossSettings(), training.augment, training.batch_size)
+        return ClassificationTask(common, self.images, self.labels, self.train, self.val)
