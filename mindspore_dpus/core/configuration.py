@@ -5,8 +5,9 @@ What a configuration is made of is said by its dataclass (``core.settings``); th
 
 import dataclasses
 import functools
+import sys
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -59,25 +60,33 @@ def named_system(args: Sequence[str]) -> str | None:
     Raises:
         UserError: a file that cannot be read, or is not YAML.
     """
-    named, files = None, []
-    for i, arg in enumerate(args):
-        name, equals, value = arg.partition("=")
-        if not equals:
-            value = args[i + 1] if i + 1 < len(args) else ""
-        if name == "--system":
-            named = value
-        elif name == "--config" and value:
-            files.append(Path(value))
-    for file in files:
+    named = next((value for name, value in _pairs(args) if name == "--system"), None)
+    for file in _files(args):
         found = _read(file)
-        if named is None and isinstance(found, dict) and isinstance(found.get("system"), str):
+        if named is None and isinstance(found.get("system"), str):
             named = found["system"]
     return named
 
 
-def _read(path: Path) -> object:
+def _pairs(args: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Options and their values, written as ``--name=value`` or ``--name value``."""
+    for i, arg in enumerate(args):
+        name, equals, value = arg.partition("=")
+        yield name, value if equals else (args[i + 1] if i + 1 < len(args) else "")
+
+
+def _files(args: Sequence[str]) -> list[Path]:
+    return [Path(value) for name, value in _pairs(args) if name == "--config" and value]
+
+
+def _read(path: Path) -> dict:
+    """The keys of a file.
+
+    Raises:
+        UserError: it cannot be read, is not YAML, or holds no keys.
+    """
     try:
-        return _load_bounded(path.read_text(encoding="utf-8"))
+        values = _load_bounded(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"configuration: {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -85,7 +94,24 @@ def _read(path: Path) -> object:
     except RecursionError:
         raise UserError(f"configuration: {path}: a value is nested too deeply") from None
     except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"configuration: {path} is not YAML: {error}") from None
+        reason = " ".join(str(error).split())
+        raise UserError(f"configuration: {path} is not YAML: {reason}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"configuration: {path} holds no keys")
+    return values
+
+
+def _check_file(kind: type, path: Path) -> None:
+    """Refuse a value in the place of a section: a later option of it would wipe it out without a word.
+
+    Raises:
+        UserError: names the section.
+    """
+    values = _read(path)
+    for name, part in typing.get_type_hints(kind).items():
+        value = values.get(name)
+        if dataclasses.is_dataclass(part) and value is not None and not isinstance(value, dict):
+            raise UserError(f"configuration: {name} is {value!r}; it must be a section of keys")
 
 
 @functools.lru_cache
@@ -115,6 +141,9 @@ def parse(kind: type[Section], args: Sequence[str] | None, description: str | No
     Raises:
         UserError: an unknown key, a wrong type, an unreadable file.
     """
+    args = sys.argv[1:] if args is None else args
+    for file in _files(args):
+        _check_file(kind, file)
     parser = config_parser(kind, description)
     return _build(kind, parser, lambda: parser.parse_args(args))
 
@@ -125,6 +154,7 @@ def parse_file(kind: type[Section], path: Path) -> Section:
     Raises:
         UserError: the file is missing, is not YAML, or has unknown keys or wrong types.
     """
+    _check_file(kind, path)
     parser = config_parser(kind)
     return _build(kind, parser, lambda: parser.parse_path(path))
 

@@ -24,7 +24,7 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, which whoever shuts a machine or a job down sends: it ends a command as Ctrl-C does."""
 
 
-def one_line_errors(command: Callable[[], int | None]) -> Callable[[], int]:
+def one_line_errors(command: Callable[..., int | None]) -> Callable[..., int]:
     """Wrap a command-line entry point: errors that a user can mend end it with one line, exit code 2.
 
     Ctrl-C ends it with one line and 130, SIGTERM with one line and 143.
@@ -37,10 +37,10 @@ def one_line_errors(command: Callable[[], int | None]) -> Callable[[], int]:
     """
 
     @functools.wraps(command)
-    def wrapped() -> int:
+    def wrapped(*args) -> int:
         try:
             with terminated_by_signal():
-                return command() or 0
+                return command(*args) or 0
         except UserError as error:
             message = " ".join(str(error).split())
         except OSError as error:

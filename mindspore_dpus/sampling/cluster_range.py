@@ -7,7 +7,7 @@ import pandas as pd
 
 from mindspore_dpus.features.whiten import EXACT_UP_TO
 from mindspore_dpus.sampling.diagnostics import FeatureDistances, share_deviation
-from mindspore_dpus.sampling.strategies import dpus
+from mindspore_dpus.sampling.strategies.dpus import dpus
 
 MEASURES = ("energy", "mmd", "share_deviation")
 
@@ -69,6 +69,6 @@ def cluster_range(
             rows.setdefault((label, len(sizes)), row | measured.mean().to_dict())
     table = pd.DataFrame(rows.values()).sort_values(["label", "n_clusters"], ignore_index=True)
     for name in table.columns.intersection(MEASURES):
-        random = table.clusterby("label")[name].transform("first")
+        random = table.groupby("label")[name].transform("first")
         table[f"{name}_ratio"] = table[name] / random
     return table

@@ -122,9 +122,14 @@ def test_the_command_keeps_its_name():
 @pytest.mark.parametrize(
     ("tool", "args", "message"),
     [
-        ("train", ["--nonsense", "3"], "--nonsense"),
-        ("train", ["--data.root", "x", "--training.epochs", "0"], "training.epochs is 0"),
-        ("train", [], "data.root is missing"),
+        ("train", ["--system=classification", "--nonsense", "3"], "--nonsense"),
+        (
+            "train",
+            ["--system=classification", "--data.root", "x", "--training.epochs", "0"],
+            "training.epochs is 0",
+        ),
+        ("train", [], "system is missing"),
+        ("train", ["--system=classification"], "data.root is missing"),
         ("evaluate", ["--run", "nowhere"], "nowhere is no run folder"),
         ("evaluate", [], "--run"),
         ("predict", ["--run", "nowhere", "image.png"], "nowhere is no run folder"),

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from mindspore_dpus.core import stages as stages_of_a_run
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import atomic, digest, read_json, write_json, write_text
 from mindspore_dpus.core.run_folder import RunFolder
+from mindspore_dpus.core.stages import Stage
 
 
 def names(folder):
@@ -24,17 +26,20 @@ def folder(tmp_path):
 
 
 def fill(folder, interrupted=None, **settings):
-    """Run the stages a, b, c, each of which writes its setting; return the names of those that ran."""
-    run = RunFolder(folder, report=lambda line: None)
+    """Run the stages a, b, c, each of which writes its setting and needs the one before; the names of
+    those that ran."""
+    run = RunFolder(folder)
 
-    def make(name):
+    def make(name, key):
         write_text(run / f"{name}.txt", str(settings[name]))
         if name == interrupted:
             raise KeyboardInterrupt
 
-    for name in "abc":
-        run.stage(name, [settings[name]], [f"{name}.txt"], partial(make, name))
-    return run.ran
+    stages = [
+        Stage(name, partial(make, name), needs, settings=[settings[name]], artefacts=[f"{name}.txt"])
+        for name, needs in (("a", ()), ("b", ("a",)), ("c", ("b",)))
+    ]
+    return stages_of_a_run.fill(run, stages)
 
 
 def contents(folder):
@@ -130,21 +135,13 @@ def test_stages_that_are_done_are_skipped(folder):
 
 
 @pytest.mark.parametrize(("changed", "ran"), [("a", ["a", "b", "c"]), ("b", ["b", "c"]), ("c", ["c"])])
-def test_a_changed_setting_runs_its_stage_and_all_to_the_right(folder, changed, ran):
+def test_a_changed_setting_runs_its_stage_and_all_that_need_it(folder, changed, ran):
     settings = {"a": 1, "b": 2, "c": 3}
     fill(folder, **settings)
     settings[changed] = 9
     assert fill(folder, **settings) == ran
     assert contents(folder) == [str(value) for value in settings.values()]
     assert fill(folder, **settings) == []
-
-
-def test_results_of_older_code_are_made_again(folder):
-    made = []
-    for version in (1, 1, 2, 2):
-        run = RunFolder(folder, lambda line: None)
-        run.stage("a", [], [], lambda v=version: made.append(v), version)
-    assert made == [1, 2]
 
 
 @pytest.mark.parametrize("missing", list("abc"))
@@ -161,26 +158,6 @@ def test_an_interrupted_stage_is_not_done(folder):
     assert fill(folder, a=1, b=2, c=3) == ["b", "c"]
 
 
-def test_what_stands_right_of_a_new_stage_stands_for_nothing(folder):
-    def fill_with(first, interrupted=False):
-        run = RunFolder(folder, lambda line: None)
-        run.stage("a", [], [], lambda: None)
-        if first:
-            run.stage("look", [], [], lambda: None, aside=True)
-            make = partial(write_text, run / "first.txt", "")
-            if interrupted:
-                make = partial(next, iter(()))
-            run.stage("first", [], ["first.txt"], make)
-        run.stage("b", [], [], lambda: None)
-        return run.ran
-
-    assert fill_with(False) == ["a", "b"]
-    with pytest.raises(StopIteration):
-        fill_with(True, interrupted=True)
-    assert list(RunFolder(folder).stages()) == ["a", "look"]
-    assert fill_with(True) == ["first", "b"]
-
-
 def test_what_an_interrupted_stage_has_overwritten_is_made_again(folder):
     fill(folder, a=1, b=2, c=3)
     with pytest.raises(KeyboardInterrupt):
@@ -189,30 +166,10 @@ def test_what_an_interrupted_stage_has_overwritten_is_made_again(folder):
     assert contents(folder) == ["1", "2", "3"]
 
 
-def test_a_stage_is_recorded_and_reported(folder):
-    lines = []
-    for _ in range(2):
-        run = RunFolder(folder, lines.append)
-        run.stage("a", [], ["x.txt"], lambda: write_text(folder / "x.txt", "x"))
-    assert lines == ["a ..."]
-    record = run.finished("a")
-    assert record["artefacts"] == ["x.txt"]
-    assert record["key"] == run.key
-    assert 0 <= record["seconds"] < 60
-    assert record["peak_memory_mb"] > 1
-    assert record["child_peak_memory_mb"] >= 0
-    assert run.stages() == {"a": record}
-    assert json.loads((folder / "stages.json").read_text()) == {"a": record}
-
-
 def test_a_stage_that_never_ran_is_named(folder):
     run = RunFolder(folder)
     with pytest.raises(UserError, match="no finished run: its stage 'members' is missing"):
         run.finished("members")
-    with pytest.raises(UserError, match=r"metrics\.json is missing"):
-        run.metrics()
-    write_json(run / "metrics.json", {"test": {}})
-    assert run.metrics() == {"test": {}}
 
 
 def test_torn_stages_are_one_line_that_names_the_file(folder):
@@ -231,7 +188,7 @@ def test_torn_stages_are_one_line_that_names_the_file(folder):
 def test_stages_of_another_kind_are_one_line_that_names_the_file(folder, stages):
     fill(folder, a=1, b=2, c=3)
     (folder / "stages.json").write_text(json.dumps(stages))
-    with pytest.raises(UserError, match=r"stages\.json is not what tools/train\.py wrote: delete it"):
+    with pytest.raises(UserError, match=r"stages\.json does not list the stages of a run: delete it"):
         fill(folder, a=1, b=2, c=3)
 
 
@@ -254,7 +211,7 @@ def test_a_folder_is_filled_by_one_process_at_a_time(folder):
     first, second = RunFolder(folder), RunFolder(folder)
     with (
         first.lock(),
-        pytest.raises(UserError, match=r"one is being filled by another process: .*--output"),
+        pytest.raises(UserError, match=r"one is being filled by another process: .*for the output"),
         second.lock(),
     ):
         pass
@@ -274,28 +231,3 @@ def test_what_a_killed_process_was_writing_is_removed(folder):
     with run.lock():
         assert not any(path.exists() for path in torn)
         assert kept.exists()
-
-
-def test_a_stage_aside_re_runs_alone(folder):
-    def fill_with(aside):
-        run = RunFolder(folder, report=lambda line: None)
-        for name, config in (("a", 1), ("look", aside), ("b", 1)):
-            path = run / f"{name}.txt"
-            make = partial(write_text, path, str(config))
-            run.stage(name, [config], [path.name], make, aside=name == "look")
-        return run.ran
-
-    assert fill_with(1) == ["a", "look", "b"]
-    assert fill_with(2) == ["look"]
-    assert fill_with(2) == []
-    assert (folder / "look.txt").read_text() == "2"
-
-
-def test_a_stage_aside_re_runs_with_the_stage_before_it(folder):
-    def fill_with(first):
-        run = RunFolder(folder, report=lambda line: None)
-        run.stage("a", [first], ["a.txt"], partial(write_text, run / "a.txt", ""))
-        run.stage("look", [], ["b.txt"], partial(write_text, run / "b.txt", ""), aside=True)
-        return run.ran
-
-    assert fill_with(1) == fill_with(2) == ["a", "look"]

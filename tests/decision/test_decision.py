@@ -12,8 +12,8 @@ from mindspore_dpus.decision.calibration import brier_score
 from mindspore_dpus.decision.choice import decide
 from mindspore_dpus.decision.decision import Decision
 from mindspore_dpus.decision.probability import apply_temperature, correct_prior
+from mindspore_dpus.decision.settings import DecisionSettings
 from mindspore_dpus.decision.thresholds import lower_limit
-from tests.support import configuration
 
 RNG = np.random.default_rng(5)
 IS_DEFECT = np.repeat([True, False], [100, 300])
@@ -23,11 +23,8 @@ SCORES = np.round(1 / (1 + np.exp(-RNG.normal(np.where(IS_DEFECT, 1.0, -1.0), 1.
 def decided(
     training_prior=0.4, groups=None, confidence=0.95, is_defect=IS_DEFECT, scores=SCORES, **keys
 ):
-    config = configuration()
-    config.evaluation.confidence = confidence
-    for key, value in keys.items():
-        setattr(config.decision, key, value)
-    return decide(config, is_defect, scores, training_prior, groups)
+    wanted = DecisionSettings(**keys)
+    return decide(wanted, confidence, "defect", is_defect, scores, training_prior, groups)
 
 
 VARIANTS = {

@@ -1,5 +1,7 @@
 """Every loss against an independent formula and, where it is installed, torch; values and gradients."""
 
+import inspect
+
 import mindspore as ms
 import numpy as np
 import pytest
@@ -7,12 +9,13 @@ from mindspore import Tensor
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss
 
+from mindspore_dpus.core.choices import load
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.losses import create_loss
 from mindspore_dpus.losses.cross_entropy import CrossEntropy
 from mindspore_dpus.losses.focal import Focal
 from mindspore_dpus.losses.seesaw import Seesaw
-from mindspore_dpus.losses.table import LossSettings
+from mindspore_dpus.losses.table import LOSSES
 from mindspore_dpus.losses.weighted_cross_entropy import inverse_frequency_weights
 
 WEIGHTS = (0.4, 1.0, 2.5, 0.1)
@@ -160,9 +163,9 @@ def test_seesaw_without_exponents_is_cross_entropy(batch):
     assert value(Seesaw(4, 0.0, 0.0), *batch) == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["cross_entropy", "weighted_cross_entropy", "focal", "seesaw"])
+@pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_stays_finite_for_extreme_logits(name):
-    loss = create_loss(LossSettings(name=name), (30, 10))
+    loss = create_loss(name, (30, 10))
     logits = np.array([[80.0, -80.0], [80.0, -80.0], [0.0, 0.0]], np.float32)
     labels = np.array([1, 0, 1], np.int32)
     assert np.isfinite(value(loss, logits, labels))
@@ -172,31 +175,68 @@ def test_every_loss_stays_finite_for_extreme_logits(name):
 def test_weights_follow_the_counts_unless_given(batch):
     logits, labels = batch
     counts = (10, 20, 30, 40)
-    loss = create_loss(LossSettings(name="weighted_cross_entropy"), counts)
+    loss = create_loss("weighted_cross_entropy", counts)
     expected = CrossEntropy(4, 0.0, inverse_frequency_weights(counts))
     assert value(loss, logits, labels) == value(expected, logits, labels)
-    given = LossSettings(name="weighted_cross_entropy", class_weights=list(WEIGHTS))
     expected = value(CrossEntropy(4, 0.0, WEIGHTS), logits, labels)
-    assert value(create_loss(given, counts), logits, labels) == expected
+    assert (
+        value(create_loss("weighted_cross_entropy", counts, class_weights=list(WEIGHTS)), logits, labels)
+        == expected
+    )
     with pytest.raises(UserError, match="4 numbers for 2 classes"):
-        create_loss(given, (1, 2))
+        create_loss("weighted_cross_entropy", (1, 2), class_weights=list(WEIGHTS))
 
 
 def test_the_configuration_reaches_the_loss(batch):
     logits, labels = batch
     counts = np.bincount(labels, minlength=4)
 
-    def configured(**settings):
-        return value(create_loss(LossSettings(**settings), counts), logits, labels)
+    def configured(name, **options):
+        return value(create_loss(name, counts, **options), logits, labels)
 
     # The first batch: its own counts are what seesaw has seen.
     expected = seesaw_by_loops(logits, labels, counts, p=0.3, q=1.5)
-    assert configured(name="seesaw", seesaw_p=0.3, seesaw_q=1.5) == pytest.approx(expected, rel=1e-5)
+    assert configured(name="seesaw", p=0.3, q=1.5) == pytest.approx(expected, rel=1e-5)
     expected = focal_by_formula(logits, labels, 3.5, np.ones(4))
-    assert configured(name="focal", focal_gamma=3.5) == pytest.approx(expected, rel=1e-5)
+    assert configured(name="focal", gamma=3.5) == pytest.approx(expected, rel=1e-5)
     for weights in (None, WEIGHTS):
         name = "weighted_cross_entropy" if weights else "cross_entropy"
         expected = value(CrossEntropy(4, 0.2, weights), logits, labels)
-        found = configured(name=name, label_smoothing=0.2, class_weights=weights and list(weights))
+        options = {"class_weights": list(weights)} if weights else {}
+        found = configured(name, label_smoothing=0.2, **options)
         assert found == pytest.approx(expected, rel=1e-6)
         assert found != pytest.approx(value(CrossEntropy(4, 0.0, weights), logits, labels), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_row_names_every_option_of_its_loss(name):
+    _, *options = inspect.signature(load(LOSSES[name].create)).parameters
+    assert options == list(LOSSES[name].options)
+    assert set(LOSSES[name].spoiled_by) <= set(options)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_row_says_whether_a_loss_is_the_mean_of_its_parts(name, batch):
+    logits, labels = batch
+    counts = np.bincount(labels, minlength=4)
+    parts = [
+        value(create_loss(name, counts), logits[rows], labels[rows])
+        for rows in (slice(0, 10), slice(10, 20))
+    ]
+    whole = value(create_loss(name, counts), logits, labels)
+    assert (abs(np.mean(parts) - whole) < 1e-5) == LOSSES[name].splits
+
+
+def test_a_row_says_whether_all_classes_weigh_alike():
+    counts, logits = (30, 10), np.zeros((40, 2), np.float32)
+    labels = np.repeat([0, 1], counts).astype(np.int32)
+    for name, row in LOSSES.items():
+        pull = gradient(create_loss(name, counts), logits, labels).sum(axis=0)
+        assert (abs(pull[0]) < 1e-6) == row.balances_classes, name
+
+
+def test_unknown_losses_and_options_are_errors():
+    with pytest.raises(UserError, match="loss.name is 'focel'; use focal"):
+        create_loss("focel", (1, 1))
+    with pytest.raises(UserError, match="loss.options.gama is no option of focal; it has gamma"):
+        create_loss("focal", (1, 1), gama=2)

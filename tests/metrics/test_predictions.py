@@ -16,14 +16,10 @@ from mindspore_dpus.metrics.predictions import (
     shown_classes,
     worst_errors,
 )
-from tests.support import configuration
+from mindspore_dpus.metrics.settings import EvaluationSettings
 
-
-def configured(positive="defect", threshold=0.5, n_bootstrap=20):
-    config = configuration(seed=3)
-    config.data.positive = positive
-    config.evaluation.threshold, config.evaluation.n_bootstrap = threshold, n_bootstrap
-    return config
+EVALUATION = EvaluationSettings(n_bootstrap=20)
+SEED = 3
 
 
 def softmax(n, n_classes, seed):
@@ -31,11 +27,11 @@ def softmax(n, n_classes, seed):
     return (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def write_predictions(path, classes, config, labels, models=("fused", "00", "baseline")):
+def write_predictions(path, classes, positive, labels, models=("fused", "00", "baseline")):
     """A prediction file of random outputs; returns them and the table."""
     rows = pd.DataFrame({"path": [f"{i}.png" for i in range(len(labels))], "label": labels})
     outputs = {name: softmax(len(labels), len(classes), i) for i, name in enumerate(models)}
-    table = predictions_table(rows, classes, config, outputs)
+    table = predictions_table(rows, classes, positive, 0.5, outputs)
     write_table(table, path)
     return outputs, table
 
@@ -54,8 +50,9 @@ def write_predictions(path, classes, config, labels, models=("fused", "00", "bas
 )
 def test_what_is_written_is_read(tmp_path, classes):
     labels = np.array([0, 1, len(classes) - 1, 0])
-    config = configured(positive=classes[0])
-    outputs, table = write_predictions(tmp_path / "p.csv", classes, config, [classes[i] for i in labels])
+    outputs, table = write_predictions(
+        tmp_path / "p.csv", classes, classes[0], [classes[i] for i in labels]
+    )
     read_labels, read_outputs = read_predictions(tmp_path / "p.csv", classes)
     assert np.array_equal(read_labels, labels)
     assert list(read_outputs) == ["fused", "00", "baseline"]
@@ -67,7 +64,7 @@ def test_what_is_written_is_read(tmp_path, classes):
 def test_two_classes_have_a_score_and_a_threshold():
     outputs = {"fused": np.array([[0.7, 0.3], [0.71, 0.29]])}
     rows = pd.DataFrame({"path": ["a.png", "b.png"]}, index=[5, 9])
-    table = predictions_table(rows, ["normal", "tear"], configured("tear", threshold=0.3), outputs)
+    table = predictions_table(rows, ["normal", "tear"], "tear", 0.3, outputs)
     assert list(table) == ["path", "predicted", "score", "fused:normal", "fused:tear"]
     assert table["score"].tolist() == [0.3, 0.29]
     assert table["predicted"].tolist() == ["tear", "normal"]
@@ -76,23 +73,25 @@ def test_two_classes_have_a_score_and_a_threshold():
 
 def test_more_classes_have_no_score_and_the_likeliest_is_predicted():
     outputs = {"fused": np.array([[0.2, 0.5, 0.3]]), "00": np.array([[0.6, 0.3, 0.1]])}
-    table = predictions_table(pd.DataFrame({"path": ["a.png"]}), ["x", "y", "z"], configured(), outputs)
+    table = predictions_table(pd.DataFrame({"path": ["a.png"]}), ["x", "y", "z"], "defect", 0.5, outputs)
     assert table["predicted"].tolist() == ["y"]
     assert "score" not in table
     assert list(table)[2:] == ["fused:x", "fused:y", "fused:z", "00:x", "00:y", "00:z"]
 
 
 def test_the_positive_class_counts_where_there_are_two():
-    assert positive_index(["defect", "normal"], configured()) == 0
-    assert positive_index(["a", "defect"], configured()) == 1
-    assert positive_index(["a", "b", "defect"], configured()) is None
+    assert positive_index(["defect", "normal"], "defect") == 0
+    assert positive_index(["a", "defect"], "defect") == 1
+    assert positive_index(["a", "b", "defect"], "defect") is None
 
 
 def test_metrics_of_a_file_are_those_of_its_outputs(tmp_path):
-    classes, config = ["defect", "normal"], configured()
+    classes = ["defect", "normal"]
     labels = np.array([0, 1, 1, 0, 1, 1, 1, 0])
-    outputs, table = write_predictions(tmp_path / "p.csv", classes, config, [classes[i] for i in labels])
-    metrics = compute_metrics(tmp_path / "p.csv", classes, config)
+    outputs, table = write_predictions(
+        tmp_path / "p.csv", classes, classes[0], [classes[i] for i in labels]
+    )
+    metrics = compute_metrics(tmp_path / "p.csv", classes, "defect", EVALUATION, SEED)
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
     assert metrics["classes"] == classes
     assert metrics["counts"] == [3, 5]
@@ -111,9 +110,9 @@ def test_metrics_of_a_file_are_those_of_its_outputs(tmp_path):
 
 
 def test_undefined_metrics_are_null(tmp_path):
-    classes, config = ["defect", "normal"], configured()
-    write_predictions(tmp_path / "p.csv", classes, config, ["normal"] * 4)
-    metrics = compute_metrics(tmp_path / "p.csv", classes, config)
+    classes = ["defect", "normal"]
+    write_predictions(tmp_path / "p.csv", classes, "defect", ["normal"] * 4)
+    metrics = compute_metrics(tmp_path / "p.csv", classes, "defect", EVALUATION, SEED)
     assert metrics["models"]["fused"]["auc"] == {"value": None, "low": None, "high": None}
     assert metrics["models"]["fused"]["accuracy"]["value"] is not None
     assert '"value": null' in json.dumps(metrics, allow_nan=False)
@@ -121,9 +120,9 @@ def test_undefined_metrics_are_null(tmp_path):
 
 def test_heatmaps_are_of_the_positive_class_of_two_and_of_the_predicted_one_of_more():
     table = pd.DataFrame({"predicted": ["b", "a", "b"]})
-    assert shown_classes(table, ["a", "b"], configured(positive="a")).tolist() == [0, 0, 0]
-    assert shown_classes(table, ["a", "b"], configured(positive="b")).tolist() == [1, 1, 1]
-    assert shown_classes(table, ["a", "b", "c"], configured()).tolist() == [1, 0, 1]
+    assert shown_classes(table, ["a", "b"], "a").tolist() == [0, 0, 0]
+    assert shown_classes(table, ["a", "b"], "b").tolist() == [1, 1, 1]
+    assert shown_classes(table, ["a", "b", "c"], "defect").tolist() == [1, 0, 1]
 
 
 def test_the_surest_errors_come_first():

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from mindspore_dpus.sampling.cluster_range import cluster_range
-from mindspore_dpus.sampling.strategies import dpus
+from mindspore_dpus.sampling.strategies.dpus import dpus
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
-from mindspore_dpus.sampling import diagnostics
+from mindspore_dpus.sampling import clusters, diagnostics
 from mindspore_dpus.sampling.clusters import cluster_samples
 
 
@@ -87,7 +87,7 @@ def test_auto_makes_ten_groups_at_most():
 def test_of_equal_silhouettes_the_smallest_k_and_of_undefined_ones_one_group(
     monkeypatch, quality, expected
 ):
-    monkeypatch.setattr(groups, "group_quality", lambda features, labels, seed: quality)
+    monkeypatch.setattr(clusters, "cluster_quality", lambda features, labels, seed: quality)
     features = np.random.default_rng(0).normal(size=(30, 2))
     assert n_groups(auto(features)) == expected
 
@@ -123,8 +123,8 @@ def test_a_given_k_is_k_means(k):
 @pytest.fixture
 def small_batches(monkeypatch):
     """A sample and several mini-batches in a class of thousands."""
-    monkeypatch.setattr(groups, "SAMPLE", 800)
-    monkeypatch.setattr(groups, "BATCH", 256)
+    monkeypatch.setattr(clusters, "SAMPLE", 800)
+    monkeypatch.setattr(clusters, "BATCH", 256)
 
 
 @pytest.fixture(scope="module")
@@ -190,9 +190,9 @@ def test_k_of_a_large_class_is_chosen_on_a_sample(clustered, monkeypatch):
 
     def spy(features, labels, seed):
         sizes.append(len(features))
-        return diagnostics.group_quality(features, labels, seed)
+        return diagnostics.cluster_quality(features, labels, seed)
 
-    monkeypatch.setattr(groups, "group_quality", spy)
+    monkeypatch.setattr(clusters, "cluster_quality", spy)
     labels = cluster_samples(features, "auto", 3, 0, exact_up_to=1000)
     assert sizes == [800] * 9
     assert len(labels) == 6000
@@ -201,13 +201,13 @@ def test_k_of_a_large_class_is_chosen_on_a_sample(clustered, monkeypatch):
 
 @pytest.mark.parametrize(("limit", "expected"), [(2, 2), (3, 3), (9, 3)])
 def test_distinct_samples_are_counted_across_batches(monkeypatch, limit, expected):
-    monkeypatch.setattr(groups, "BATCH", 4)
+    monkeypatch.setattr(clusters, "BATCH", 4)
     features = np.repeat(np.eye(3), 7, axis=0)
-    assert groups._count_distinct(features, limit) == expected
+    assert clusters._count_distinct(features, limit) == expected
 
 
 def test_few_distinct_samples_of_a_large_class():
     features = np.repeat(np.eye(3), 50, axis=0)
-    with pytest.warns(UserWarning, match="only 3 distinct samples: 3 instead of 5 groups"):
+    with pytest.warns(UserWarning, match="only 3 distinct samples: 3 instead of 5 clusters"):
         labels = cluster_samples(features, 5, 3, 0, exact_up_to=10)
     assert adjusted_rand_score(np.repeat([0, 1, 2], 50), labels) == 1.0

@@ -8,6 +8,7 @@ from imblearn.ensemble import BalancedBaggingClassifier
 from imblearn.pipeline import make_pipeline
 from imblearn.utils.estimator_checks import estimator_checks_generator
 from scipy import sparse
+from sklearn.cluster import AgglomerativeClustering
 from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score
@@ -285,3 +286,21 @@ def test_features_in_a_memory_map_stay_there(tmp_path, monkeypatch, order):
     # A copy of the class would be 10 MB.
     assert peak < X.nbytes / 2
     assert np.bincount(y[sampler.subsets_[0]]).tolist() == [200, 200]
+
+
+def test_another_clusterer_takes_the_place_of_k_means():
+    rng = np.random.default_rng(0)
+    X = np.concatenate(
+        [rng.normal(size=(40, 2)), rng.normal(size=(10, 2)) + 50, rng.normal(size=(9, 2))]
+    )
+    y = np.array([0] * 50 + [1] * 9)
+    clusterer = AgglomerativeClustering(n_clusters=2)
+    sampler = DistributionPreservingUnderSampler(
+        n_components=None, clusterer=clusterer, proportion=0.5, random_state=0
+    )
+    sampler.fit_resample(X, y)
+    assert adjusted_rand_score(sampler.labels_[:50], [0] * 40 + [1] * 10) == 1.0
+    assert sampler.n_clusters_ == {0: 2}
+    for subset in sampler.subsets_:
+        assert ((subset < 40).sum(), ((subset >= 40) & (subset < 50)).sum()) == (20, 5)
+    assert not hasattr(clusterer, "labels_"), "the given one is cloned"

@@ -7,8 +7,14 @@ from imblearn.under_sampling import RandomUnderSampler
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
+from mindspore_dpus.core.choices import load
 from mindspore_dpus.sampling.dpus import DistributionPreservingUnderSampler
-from mindspore_dpus.sampling.strategies import dpus, drawn_classes, none, random_over, random_under
+from mindspore_dpus.sampling.settings import STRATEGIES, SamplingSettings
+from mindspore_dpus.sampling.strategies import draw_subsets, drawn_classes
+from mindspore_dpus.sampling.strategies.dpus import dpus
+from mindspore_dpus.sampling.strategies.none import none
+from mindspore_dpus.sampling.strategies.random_over import random_over
+from mindspore_dpus.sampling.strategies.random_under import random_under
 
 LABELS = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [60, 30, 20]))
 
@@ -199,3 +205,21 @@ def test_a_class_between_the_smallest_and_the_target_is_whole_too():
     features = np.random.default_rng(0).normal(size=(101, 2))
     subsets, _ = dpus(features, labels, 2, 3, "auto", "independent", 0)
     assert all(np.bincount(labels[s]).tolist() == [22, 21, 20] for s in subsets)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_row_names_a_function_that_draws_as_it_says(name):
+    row = STRATEGIES[name]
+    assert callable(load(row.draw))
+    features = np.random.default_rng(0).normal(size=(110, 2))
+    drawn = draw_subsets(LABELS, features, SamplingSettings(strategy=name, n_subsets=2), 0)
+    assert len(drawn.subsets) == 2
+    assert (drawn.clusters is not None) == row.needs_features
+    assert all(len(subset) < len(LABELS) for subset in drawn.subsets) == row.under_samples
+    whole = list(range(len(LABELS)))
+    assert all(subset.tolist() == whole for subset in drawn.subsets) == (not row.reshuffles)
+
+
+def test_a_strategy_without_the_features_that_it_needs_is_an_error():
+    with pytest.raises(ValueError, match="strategy dpus needs features"):
+        draw_subsets(LABELS, None, SamplingSettings(), 0)

@@ -6,16 +6,16 @@ import pytest
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
-from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.features.whiten import whiten
-from mindspore_dpus.sampling import DistributionPreservingUnderSampler, strategies
+from mindspore_dpus.sampling import DistributionPreservingUnderSampler
+from mindspore_dpus.sampling.settings import SamplingSettings
+from mindspore_dpus.sampling.strategies import dpus as strategy
+from mindspore_dpus.stages import features as feature_stage
 from mindspore_dpus.stages.diagnose import make_diagnostics
-from mindspore_dpus.stages.features import drawn_rows
+from mindspore_dpus.stages.features import drawn_rows, read_features
 from mindspore_dpus.stages.subsets import make_subsets, read_subsets
-from mindspore_dpus.systems.classification import diagnose as diagnostics
-from mindspore_dpus.systems.classification import subsets
-from tests.support import configuration
+from tests.support import logged
 
 
 def table_of(labels, splits=None):
@@ -54,29 +54,30 @@ def test_only_training_images_count():
 
 
 def filled(folder, table, whitened):
-    """A run folder up to its features, and the lines that it reports."""
-    lines = []
-    run = RunFolder(folder, lines.append)
-    write_table(table, run / "samples.csv")
+    """A folder with its samples and features."""
+    folder.mkdir(parents=True)
+    write_table(table, folder / "samples.csv")
     rows = drawn_rows(table)
-    np.savez(run / "features.npz", path=table["path"].to_numpy(str)[rows], whitened=whitened[rows])
-    return run, lines
+    np.savez(
+        folder / "features.npz",
+        path=table["path"].to_numpy(str)[rows],
+        label=table["label"].to_numpy(str)[rows],
+        whitened=whitened[rows],
+    )
+    return folder
 
 
 def test_where_two_classes_are_the_smallest_every_grouped_image_has_features(tmp_path):
     table = table_of(["b"] * 5 + ["a"] * 5 + ["c"] * 9)
     # Two groups in every class that is drawn; a row of zeros would be a third place.
     whitened = np.where(np.arange(19)[:, None] % 2, 5.0, -5.0) + np.linspace(0, 0.1, 19)[:, None]
-    run, _ = filled(tmp_path / "run", table, whitened)
-    config = configuration()
-    config.sampling.n_clusters = 2
-    config.sampling.n_subsets = 1
-    make_subsets(run, config)
-    groups = read_table(run / "clusters.csv")
-    assert groups["path"].tolist() == table["path"].iloc[drawn_rows(table)].tolist()
-    for _, part in groups.groupby("label"):
+    run = filled(tmp_path / "run", table, whitened)
+    make_subsets(run, SamplingSettings(n_clusters=2, n_subsets=1), 0)
+    clusters = read_table(run / "clusters.csv")
+    assert clusters["path"].tolist() == table["path"].iloc[drawn_rows(table)].tolist()
+    for _, part in clusters.groupby("label"):
         parity = part["path"].str[:2].astype(int) % 2
-        assert adjusted_rand_score(parity, part["group"]) == 1.0
+        assert adjusted_rand_score(parity, part["cluster"]) == 1.0
 
 
 @pytest.fixture
@@ -88,26 +89,24 @@ def castings_with_truth():
 
 
 @pytest.mark.parametrize(
-    ("n_clusters", "said"), [("auto", ["  normal: 3 groups"]), (3, []), (2, []), (1, [])]
+    ("n_clusters", "said"), [("auto", ["  normal: 3 clusters"]), (3, []), (2, []), (1, [])]
 )
 def test_the_run_says_how_many_groups_it_chose(tmp_path, castings_with_truth, n_clusters, said):
-    run, lines = filled(tmp_path / "run", *castings_with_truth)
-    config = configuration()
-    config.sampling.n_clusters = n_clusters
-    make_subsets(run, config)
-    assert lines == ["subsets ...", *said]
+    run, lines = filled(tmp_path / "run", *castings_with_truth), []
+    with logged(lines.append):
+        make_subsets(run, SamplingSettings(n_clusters=n_clusters), 0)
+    assert lines == said
     expected = 3 if n_clusters == "auto" else n_clusters
-    assert read_table(run / "clusters.csv")["group"].nunique() == expected
+    assert read_table(run / "clusters.csv")["cluster"].nunique() == expected
 
 
 def test_one_group_is_singular_and_every_drawn_class_has_its_line(tmp_path):
     table = table_of(["a"] * 4 + ["b"] * 6 + ["c"] * 9)
     whitened = np.array([0.0] * 10 + [0.0, 9.0, 20.0] * 3)[:, None]
-    run, lines = filled(tmp_path / "run", table, whitened)
-    config = configuration()
-    config.sampling.n_clusters = "auto"
-    make_subsets(run, config)
-    assert lines == ["subsets ...", "  b: 1 group", "  c: 3 groups"]
+    run, lines = filled(tmp_path / "run", table, whitened), []
+    with logged(lines.append):
+        make_subsets(run, SamplingSettings(n_clusters="auto"), 0)
+    assert lines == ["  b: 1 cluster", "  c: 3 clusters"]
 
 
 @pytest.mark.parametrize("n_clusters", ["auto", 2])
@@ -115,87 +114,58 @@ def test_diagnostics_compare_groups_with_known_sub_populations(
     tmp_path, castings_with_truth, n_clusters
 ):
     table, features = castings_with_truth
-    run, _ = filled(tmp_path / "run", table, features)
-    config = configuration()
-    config.sampling.n_clusters = n_clusters
-    make_subsets(run, config)
-    make_diagnostics(run, config)
-    groups = read_table(run / "clusters.csv")
-    truth = table.set_index("path")["subpopulation"][groups["path"]]
-    expected = round(adjusted_rand_score(truth, groups["group"]), 6)
+    run = filled(tmp_path / "run", table, features)
+    make_subsets(run, SamplingSettings(n_clusters=n_clusters), 0)
+    make_diagnostics(run, 0)
+    clusters = read_table(run / "clusters.csv")
+    truth = table.set_index("path")["subpopulation"][clusters["path"]]
+    expected = round(adjusted_rand_score(truth, clusters["cluster"]), 6)
     assert read_table(run / "diagnostics.csv")["agreement"].tolist() == [expected] * 25
     assert expected == 1.0 if n_clusters == "auto" else 0.3 < expected < 0.9
 
 
 def test_diagnostics_of_real_images_have_no_agreement(tmp_path, castings_with_truth):
     table, features = castings_with_truth
-    run, _ = filled(tmp_path / "run", table.drop(columns="subpopulation"), features)
-    make_subsets(run, configuration())
-    make_diagnostics(run, configuration())
+    run = filled(tmp_path / "run", table.drop(columns="subpopulation"), features)
+    make_subsets(run, SamplingSettings(), 0)
+    make_diagnostics(run, 0)
     columns = set(read_table(run / "diagnostics.csv"))
     assert "silhouette" in columns
     assert not {"agreement", "true_share_deviation"} & columns
 
 
-def test_a_large_class_is_grouped_and_measured_in_blocks_too(tmp_path, monkeypatch, castings_with_truth):
-    monkeypatch.setattr(subsets, "EXACT_UP_TO", 30)
+def test_a_large_class_is_clustered_and_measured_in_blocks_too(
+    tmp_path, monkeypatch, castings_with_truth
+):
+    monkeypatch.setattr(feature_stage, "EXACT_UP_TO", 30)
     given = []
 
     def spy(features, *arguments):
-        given.append((features.dtype, arguments[-1]))
+        given.append(features.dtype)
         return dpus(features, *arguments)
 
-    dpus = strategies.dpus
-    monkeypatch.setattr(strategies, "dpus", spy)
+    dpus = strategy.dpus
+    monkeypatch.setattr(strategy, "dpus", spy)
     table, features = castings_with_truth
     # Shuffled, so that the rows of the features are not those of the table.
     order = np.random.default_rng(0).permutation(len(table))
     table, features = table.iloc[order].reset_index(drop=True), features[order]
-    run, _ = filled(tmp_path / "run", table, features)
-    config = configuration()
-    config.sampling.n_clusters = 3
-    make_subsets(run, config)
-    make_diagnostics(run, config)
-    assert given == [(np.float32, 30)]
+    run = filled(tmp_path / "run", table, features)
+    make_subsets(run, SamplingSettings(n_clusters=3), 0)
+    make_diagnostics(run, 0)
+    assert given == [np.float32]
     assert read_table(run / "diagnostics.csv")["agreement"].tolist() == [1.0] * 25
-
-
-@pytest.mark.parametrize(("limit", "again"), [(40, False), (39, True)])
-def test_only_results_of_large_classes_count_as_changed(
-    tmp_path, monkeypatch, castings_with_truth, limit, again
-):
-    run, lines = filled(tmp_path / "run", *castings_with_truth)
-    for exact_up_to in (50_000, limit):
-        monkeypatch.setattr(subsets, "EXACT_UP_TO", exact_up_to)
-        run.key = ""
-        make_subsets(run, configuration())
-    assert lines == ["subsets ..."] * (1 + again)
-
-
-# A draw is 7 normals of 40.
-@pytest.mark.parametrize(("limit", "again"), [(7, False), (6, True)])
-def test_only_diagnostics_of_large_subsets_count_as_changed(
-    tmp_path, monkeypatch, castings_with_truth, limit, again
-):
-    run, lines = filled(tmp_path / "run", *castings_with_truth)
-    make_subsets(run, configuration())
-    key = run.key
-    for largest in (2000, limit):
-        monkeypatch.setattr(diagnostics, "MAX_SUBSET", largest)
-        run.key = key
-        make_diagnostics(run, configuration())
-    assert lines == ["subsets ..."] + ["diagnostics ..."] * (1 + again)
 
 
 def test_classes_are_whitened_each_by_itself_large_ones_in_blocks(monkeypatch):
     rng = np.random.default_rng(0)
     labels = rng.permutation(np.repeat(["a", "b"], [400, 90]))
     features = rng.normal(size=(490, 30)) * np.linspace(1, 9, 30) + (labels == "a")[:, None]
-    exact = subsets._whiten_classes(features, labels, 8, 0)
+    exact = feature_stage._whiten_classes(features, labels, 8, 0)
     assert exact.dtype == np.float64
     assert np.array_equal(exact[labels == "b"], whiten(features[labels == "b"], 8, 0))
-    monkeypatch.setattr(subsets, "EXACT_UP_TO", 100)
-    mixed = subsets._whiten_classes(features, labels, 8, 0)
+    monkeypatch.setattr(feature_stage, "EXACT_UP_TO", 100)
+    mixed = feature_stage._whiten_classes(features, labels, 8, 0)
     assert mixed.dtype == np.float32
     for name in ("a", "b"):
         rows = labels == name
@@ -203,29 +173,26 @@ def test_classes_are_whitened_each_by_itself_large_ones_in_blocks(monkeypatch):
         np.testing.assert_allclose(np.abs(cosines), 1, rtol=1e-5)
 
 
-def test_features_are_found_by_their_paths(tmp_path):
-    paths = np.array(["c.png", "a.png", "ä.png"])
-    np.savez(tmp_path / "features.npz", path=paths, whitened=np.arange(6.0).reshape(3, 2))
+@pytest.mark.parametrize(("exact_up_to", "dtype"), [(3, np.float64), (2, np.float32)])
+def test_features_are_found_by_their_paths(tmp_path, monkeypatch, exact_up_to, dtype):
+    monkeypatch.setattr(feature_stage, "EXACT_UP_TO", exact_up_to)
+    arrays = {"path": np.array(["c.png", "a.png", "ä.png"]), "label": np.array(["n"] * 3)}
+    np.savez(tmp_path / "features.npz", whitened=np.arange(6.0).reshape(3, 2), **arrays)
     wanted = np.array(["ä.png", "not there.png", "c.png"], dtype=object)
-    run = RunFolder(tmp_path / "run", lambda line: None)
-    (tmp_path / "features.npz").rename(run / "features.npz")
-    for large, dtype in ((False, np.float64), (True, np.float32)):
-        features = subsets.features_of(run, wanted, large)
-        assert features.tolist() == [[4, 5], [0, 0], [0, 1]]
-        assert features.dtype == dtype
+    features = read_features(tmp_path, wanted)
+    assert features.tolist() == [[4, 5], [0, 0], [0, 1]]
+    assert features.dtype == dtype
 
 
 def test_no_draw_of_a_run_is_one_of_another_seed(tmp_path):
     """Else the baseline of one seed and a member of the next are one network, and their rows of a table
     are not independent."""
-    config = configuration()
-    config.sampling.strategy = "random_under"
-    config.sampling.n_subsets = 2
-    config.sampling.baseline = True
+    sampling = SamplingSettings(strategy="random_under", n_subsets=2, baseline=True)
     drawn = []
-    for config.seed in range(3):
-        run = RunFolder(tmp_path / str(config.seed), lambda line: None)
-        write_table(table_of(["defect"] * 6 + ["normal"] * 40), run / "samples.csv")
-        make_subsets(run, config)
-        drawn += [tuple(paths) for paths in read_subsets(run).values()]
+    for seed in range(3):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        write_table(table_of(["defect"] * 6 + ["normal"] * 40), folder / "samples.csv")
+        make_subsets(folder, sampling, seed)
+        drawn += [tuple(paths) for paths in read_subsets(folder).values()]
     assert len(set(drawn)) == len(drawn) == 9
