@@ -1,4 +1,4 @@
-"""Measure how time and memory of every stage grow with images, groups, subsets and image size.
+"""Measure how time and memory of every stage grow with images, clusters, subsets and image size.
 
 python tools/growth.py --output runs/growth
 python tools/growth.py --output runs/growth --axes images=1000,2000 pixels=64,128
@@ -25,7 +25,7 @@ from mindspore_dpus.core.files import write_text
 from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.experiments.formats import markdown
 
-DEFAULT = ["images=500,1000,2000,4000", "groups=2,5,10,20", "subsets=1,3,6,12", "pixels=32,64,128,224"]
+DEFAULT = ["images=500,1000,2000,4000", "clusters=2,5,10,20", "subsets=1,3,6,12", "pixels=32,64,128,224"]
 
 
 @one_line_errors

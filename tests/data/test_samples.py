@@ -175,7 +175,7 @@ def test_a_root_that_is_no_folder_is_named(tmp_path):
     [
         (["normal", "normal"], {}, "only the class 'normal' was found; at least two"),
         (["ok", "defect"], {}, r"data\.majority is 'normal', but .* 'defect' and 'ok'"),
-        (["normal", "bad"], {}, r"data\.positive is 'defect', but .* set --data\.positive"),
+        (["normal", "bad"], {}, r"data\.positive is 'defect', but .* set data\.positive"),
         (["ok", "bad"], {"positive": "bad", "majority": "good"}, r"data\.majority is 'good'"),
     ],
 )

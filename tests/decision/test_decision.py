@@ -178,7 +178,7 @@ def test_a_changed_file_is_refused_by_key(tmp_path, name, path, value, message):
     change(values, path, value)
     file.write_text(json.dumps(values))
     with pytest.raises(
-        UserError, match=rf"decision\.json: .*{message}.*; delete it and start tools/train"
+        UserError, match=rf"decision\.json: .*{message}.*; delete it and start the run again"
     ):
         Decision.load(file)
 

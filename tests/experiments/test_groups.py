@@ -57,7 +57,7 @@ def test_every_run_has_its_areas(tmp_path):
     assert (tmp_path / "groups.tex").read_text().count(r"\\") == 3
 
 
-def test_a_page_has_room_for_the_largest_groups(tmp_path):
+def test_a_page_has_room_for_the_largest_clusters(tmp_path):
     groups = [f"g{i:02d}" for i in range(MOST + 3) for _ in range(2)] + ["g14", "g14"]
     labels = ["defect", "normal"] * (MOST + 4)
     case = finished(tmp_path, "A", 0, np.linspace(0, 1, len(labels)), groups, labels)

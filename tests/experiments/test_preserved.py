@@ -36,19 +36,19 @@ def test_draws_by_groups_are_held_against_random_ones(tmp_path):
     ]
     table = write_preserved(cases, tmp_path)
     assert table.columns.tolist() == [
-        *("K", "seed", "largest group"),
+        *("K", "seed", "largest cluster"),
         *("share_deviation", "share_deviation random", "share_deviation / random"),
         *("energy", "energy random", "energy / random"),
     ]
     assert table[["K", "seed"]].to_numpy().tolist() == [["5", 0], ["5", 1]]
-    assert table["largest group"].tolist() == [0.75, 0.75]
+    assert table["largest cluster"].tolist() == [0.75, 0.75]
     assert table["energy"].tolist() == pytest.approx([0.2, 0.2])
     assert table["energy / random"].tolist() == pytest.approx([0.5, 1.0])
     assert table["share_deviation / random"].tolist() == [0, 0]
     written = pd.read_csv(tmp_path / "preserved.csv", dtype={"K": str})
     pd.testing.assert_frame_equal(written, table, check_dtype=False)
     lines = (tmp_path / "preserved.md").read_text().splitlines()
-    assert lines[0] == "| K | largest group | share_deviation / random | energy / random |"
+    assert lines[0] == "| K | largest cluster | share_deviation / random | energy / random |"
     assert lines[2] == "| 5 | 0.7500 ± 0.0000 | 0.0000 ± 0.0000 | 0.7500 ± 0.3536 |"
     assert len(lines) == 3
 

@@ -143,7 +143,7 @@ def test_a_failed_download_says_what_to_do_and_leaves_nothing(tmp_path, monkeypa
     # A port that nobody listens on: the refusal is real, and quick.
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "")
-    with pytest.raises(UserError, match="no ImageNet weights of resnet18 in .*--model.weights_dirs"):
+    with pytest.raises(UserError, match="no ImageNet weights of resnet18 in .*model.weights_dirs"):
         find_weights("imagenet", "resnet18", [tmp_path])
     assert list(tmp_path.iterdir()) == []
 

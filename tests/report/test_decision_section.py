@@ -1,11 +1,13 @@
 """What the report says of a decision, where the numbers allow it and where they do not."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from mindspore_dpus.core.files import write_json, write_text
 from mindspore_dpus.decision.assessment import assess
-from mindspore_dpus.report.sections.decision import decision_section
+from mindspore_dpus.report.sections.decision import section as decision_section
 from tests.decision.test_decision import IS_DEFECT, SCORES, decided
 
 POD = {"n_hits": 80, "n_flaws": 100, "a90": 4.0, "a90_limit": 5.5, "confidence": 0.95, "smallest": 1.0}
@@ -19,11 +21,11 @@ def section(folder, pod=None, **keys):
     names = np.where(IS_DEFECT, "defect", "normal")
     rows = [f"{i}.png,{n},{s}" for i, (n, s) in enumerate(zip(names, SCORES, strict=True))]
     write_text(folder / "predictions_val.csv", "\n".join(["path,label,score", *rows]))
-    return decision_section(folder)
+    return SimpleNamespace(**decision_section(SimpleNamespace(path=folder)).context)
 
 
 def test_a_run_without_a_decision_has_no_section(tmp_path):
-    assert decision_section(tmp_path) is None
+    assert decision_section(SimpleNamespace(path=tmp_path)) is None
 
 
 def test_other_thresholds_are_what_their_recalls_would_decide(tmp_path):

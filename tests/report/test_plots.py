@@ -85,23 +85,25 @@ FIGURES = {
         lambda: plots.fusion({"test": FUSION, "val": FUSION}),
         ["fused members", "AUC", "test", "val", "2"],
     ),
-    "group_shares": (
-        lambda: plots.group_shares(SHARES, pd.DataFrame([SHARES, SHARES], index=["00", "01"])),
-        ["group", "each subset", "all images of the class", "2"],
+    "cluster_shares": (
+        lambda: plots.cluster_shares(SHARES, pd.DataFrame([SHARES, SHARES], index=["00", "01"])),
+        ["cluster", "each subset", "all images of the class", "2"],
     ),
-    "group_shares_of_many": (
-        lambda: plots.group_shares(
+    "cluster_shares_of_many": (
+        lambda: plots.cluster_shares(
             pd.Series(np.full(200, 0.005)), pd.DataFrame(np.full((2, 200), 0.005))
         ),
-        ["group", "each subset", "0", "10", "190"],
+        ["cluster", "each subset", "0", "10", "190"],
     ),
     "embedding": (
-        lambda: plots.embedding(PLACES.assign(group=[3, 3, 7, 7]), np.array([True, False, True, False])),
-        ["group", "3", "7", "drawn"],
+        lambda: plots.embedding(
+            PLACES.assign(cluster=[3, 3, 7, 7]), np.array([True, False, True, False])
+        ),
+        ["cluster", "3", "7", "drawn"],
     ),
     "embedding_of_many_groups": (
-        lambda: plots.embedding(pd.concat([PLACES] * 5).assign(group=range(20)), np.arange(20) < 2),
-        ["group", "0.0", "17.5", "drawn"],
+        lambda: plots.embedding(pd.concat([PLACES] * 5).assign(cluster=range(20)), np.arange(20) < 2),
+        ["cluster", "0.0", "17.5", "drawn"],
     ),
     "confusion": (
         lambda: plots.confusion(
@@ -220,7 +222,7 @@ def test_values_stand_in_the_grids_order_whatever_is_missing():
 
 def test_the_map_colours_images_by_group_and_rings_the_drawn():
     drawn = np.array([True, False, True, False])
-    svg = plots.embedding(PLACES.assign(group=[3, 3, 3, 7]), drawn)
+    svg = plots.embedding(PLACES.assign(cluster=[3, 3, 3, 7]), drawn)
     marks = re.findall(r'<use xlink:href="[^"]*" x="([0-9.]+)" y="[^"]*" style="([^"]*)"', svg)
     x = {"#1f77b4": [], "#ff7f0e": [], "none": []}
     for place, style in marks:
@@ -231,7 +233,7 @@ def test_the_map_colours_images_by_group_and_rings_the_drawn():
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("name", ["embedding_of_many_groups", "group_shares_of_many"])
+@pytest.mark.parametrize("name", ["embedding_of_many_groups", "cluster_shares_of_many"])
 def test_many_groups_fit_on_a_page(name):
     width, height = map(float, ET.fromstring(FIGURES[name][0]()).attrib["viewBox"].split()[2:])
     assert width < 1100

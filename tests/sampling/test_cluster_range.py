@@ -22,7 +22,7 @@ def test_as_many_groups_as_origins_keep_every_share(blobs):
     table = cluster_range(features, labels, [4, 2], 0.1, origin, n_draws=30)
     assert table["label"].tolist() == [0, 0, 0]
     assert table["n_clusters"].tolist() == [1, 2, 4]
-    assert table["largest_group"].tolist()[::2] == [1, 0.4]
+    assert table["largest_cluster"].tolist()[::2] == [1, 0.4]
     # A tenth of 40, 30, 20 and 10 is a whole number.
     assert table["share_deviation"][2] == 0
     assert table["share_deviation"][0] > 0.1
@@ -43,7 +43,7 @@ def test_the_measures_are_means_over_the_draws_that_a_run_would_train_on(blobs):
         within = cdist(part, part).mean() + cdist(whole, whole).mean()
         energies.append(2 * cdist(part, whole).mean() - within)
     assert table["energy"][1] == pytest.approx(np.mean(energies))
-    assert table["largest_group"][1] == np.bincount(groups[labels == 0]).max() / 100
+    assert table["largest_cluster"][1] == np.bincount(groups[labels == 0]).max() / 100
     assert "share_deviation" not in table
 
 

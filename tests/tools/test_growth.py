@@ -50,7 +50,7 @@ def test_an_axis_changes_its_own_size(field):
     config = configuration(Sizes(**{field: 7}), "CPU")
     found = {
         "images": config.simulate.train[0],
-        "groups": config.sampling.n_clusters,
+        "clusters": config.sampling.n_clusters,
         "subsets": config.sampling.n_subsets,
         "pixels": config.images.size,
     }
@@ -67,12 +67,12 @@ def test_equal_runs_are_made_once(monkeypatch):
 
     monkeypatch.setattr(growth, "_train_apart", train)
     lines = []
-    table = measure_growth({"groups": [2, 5], "subsets": [3, 4]}, Sizes(), "CPU", lines.append)
-    assert made == [Sizes(groups=2), Sizes(), Sizes(subsets=4)]
-    assert lines[0] == "1/3: images 1000, groups 2, subsets 3, pixels 64"
+    table = measure_growth({"clusters": [2, 5], "subsets": [3, 4]}, Sizes(), "CPU", lines.append)
+    assert made == [Sizes(clusters=2), Sizes(), Sizes(subsets=4)]
+    assert lines[0] == "1/3: images 1000, clusters 2, subsets 3, pixels 64"
     assert table[["axis", "value"]].to_numpy().tolist() == [
-        ["groups", 2],
-        ["groups", 5],
+        ["clusters", 2],
+        ["clusters", 5],
         ["subsets", 3],
         ["subsets", 4],
     ]
@@ -81,7 +81,7 @@ def test_equal_runs_are_made_once(monkeypatch):
 def test_the_tool_leaves_table_and_figure(monkeypatch, tmp_path):
     monkeypatch.setattr(Sizes.__init__, "__defaults__", (40, 2, 1, 32))
     folder = tmp_path / "new"
-    result = tool("growth", "--output", folder, "--axes", "groups=2", "--device.target", "CPU")
+    result = tool("growth", "--output", folder, "--axes", "clusters=2", "--device.target", "CPU")
     assert result.returncode == 0, result.stderr
     table = pd.read_csv(folder / "growth.csv")
     assert table["stage"].tolist()[:3] == ["simulate", "samples", "audit"]

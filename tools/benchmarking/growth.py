@@ -1,5 +1,6 @@
 """How time and memory of each stage grow: whole simulated runs, one setting changed at a time."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pandas as pd
 from benchmarking.runner import run_apart
 from mindspore_dpus.core.processes import Work
 from mindspore_dpus.report.plots import plain_axes, to_svg
-from mindspore_dpus.systems.classification.configuration import Configuration
+from mindspore_dpus.systems import parse_config
 
 DEFECTS = 0.1
 COLUMNS = ["axis", "value", "stage", "seconds", "memory_mb", "member_memory_mb"]
@@ -25,13 +26,13 @@ class Sizes:
 
     Args:
         images: N, normal training images; a tenth as many defects come on top.
-        groups: K.
+        clusters: K.
         subsets: t.
         pixels: height and width of an image.
     """
 
     images: int = 1000
-    groups: int = 5
+    clusters: int = 5
     subsets: int = 3
     pixels: int = 64
 
@@ -39,27 +40,32 @@ class Sizes:
 # Axis -> what its values are called.
 AXES = {
     "images": "training images N",
-    "groups": "groups K",
+    "clusters": "clusters K",
     "subsets": "subsets t",
     "pixels": "image size in pixels",
 }
 
 
-def configuration(sizes: Sizes, target: str) -> Configuration:
+def configuration(sizes: Sizes, target: str):
     """A run of two epochs with nothing pretrained, and no intervals."""
-    config = Configuration()
-    simulated = config.data.simulate
-    simulated.enabled = True
-    simulated.train = (sizes.images, round(DEFECTS * sizes.images))
-    simulated.val = simulated.test = (50, 50)
-    simulated.size = config.data.image_size = sizes.pixels
-    config.features.pretrained = config.model.pretrained = None
-    config.sampling.n_clusters, config.sampling.n_subsets = sizes.groups, sizes.subsets
-    config.model.backbone = "mobilenet_v2"
-    config.training.epochs = 2
-    config.evaluation.n_bootstrap = 0
-    config.device.target = target
-    return config
+    options = {
+        "system": "classification",
+        "simulate.enabled": "true",
+        "simulate.train": [sizes.images, round(DEFECTS * sizes.images)],
+        "simulate.val": [50, 50],
+        "simulate.test": [50, 50],
+        "simulate.size": sizes.pixels,
+        "images.size": sizes.pixels,
+        "features.pretrained": "null",
+        "sampling.n_clusters": sizes.clusters,
+        "sampling.n_subsets": sizes.subsets,
+        "model.backbone": "mobilenet_v2",
+        "model.pretrained": "null",
+        "training.epochs": 2,
+        "evaluation.n_bootstrap": 0,
+        "device.target": target,
+    }
+    return parse_config([f"--{key}={value}" for key, value in options.items()])
 
 
 def measure_growth(
@@ -109,9 +115,8 @@ def _train_apart(sizes: Sizes, target: str) -> dict[str, dict]:
 def _train_here(sizes: Sizes, target: str, folder: Path, send: Callable[[dict], None]) -> None:
     from mindspore_dpus.systems import train
 
-    config = configuration(sizes, target)
-    config.output = str(folder / "run")
-    send(train(config, report=lambda line: None).stages())
+    config = dataclasses.replace(configuration(sizes, target), output=str(folder / "run"))
+    send(train(config).stages())
 
 
 def exponents(table: pd.DataFrame) -> pd.DataFrame:

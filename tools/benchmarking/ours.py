@@ -4,6 +4,7 @@ Every function prepares one piece of work; its first argument is an empty folder
 MindSpore is imported where it is used: the memory of what does not need it is measured without it.
 """
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from itertools import count
@@ -26,8 +27,7 @@ from benchmarking.runner import Prepared
 from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.processes import Work, side_by_side
 from mindspore_dpus.data.images.augment import AugmentSettings
-from mindspore_dpus.losses.table import LossSettings
-from mindspore_dpus.systems.classification.configuration import Configuration
+from mindspore_dpus.systems import parse_config
 from mindspore_dpus.training.settings import TrainingSettings
 
 
@@ -53,7 +53,7 @@ def step(
     device = configure(DeviceSettings(target=target, fast_kernels=fast_kernels))
     net = create_model(backbone, NUM_CLASSES, in_channels=1, device=device)
     optimizer = create_optimizer(net, TrainingSettings(learning_rate=LEARNING_RATE))
-    loss = create_loss(LossSettings(), [batch_size // 2, batch_size - batch_size // 2])
+    loss = create_loss("cross_entropy", [batch_size // 2, batch_size - batch_size // 2])
     train_step = create_step(net, loss, optimizer, device)
     images, labels = (Tensor(array) for array in training_batch(batch_size, image_size))
     set_train(net, True)
@@ -132,20 +132,21 @@ def fused(
     """The fused output of an ensemble, from prepared images."""
     from mindspore_dpus.core.device import configure
     from mindspore_dpus.metrics.fusion import with_fused
+    from mindspore_dpus.models.classifier import Classifier
     from mindspore_dpus.models.factory import create_model
+    from mindspore_dpus.models.settings import ModelSettings
     from mindspore_dpus.models.weights import get_state
     from mindspore_dpus.training.checkpoint import save_checkpoint
     from mindspore_dpus.training.ensemble import Ensemble
 
-    config = Configuration()
-    config.model.backbone, config.data.channels = backbone, 1
     device = configure(DeviceSettings(target=target))
     names = [f"{i:02d}" for i in range(members)]
     for i, name in enumerate(names):
         net = create_model(backbone, NUM_CLASSES, in_channels=1, seed=i)
         save_checkpoint(folder / name / "best.safetensors", get_state(net), {"key": "benchmark"})
         del net
-    ensemble = Ensemble(config, NUM_CLASSES, names, folder, "benchmark", device)
+    network = Classifier(ModelSettings(backbone=backbone), NUM_CLASSES, 1, None)
+    ensemble = Ensemble(network, names, folder, "benchmark", device)
     images, rows = grey_images(n_images, image_size), np.arange(n_images)
     return Prepared(lambda: with_fused(ensemble.predict(images, rows)), n_images)
 
@@ -239,31 +240,35 @@ def sampler(folder: Path, samples: int) -> Prepared:
 def training(folder: Path, backbone: str, image_size: int, target: str) -> Prepared:
     """A whole run: from files to metrics, and the report."""
     work = TrainingWork(backbone, image_size)
-    config = Configuration()
-    config.data.root = str(training_files(folder / "castings", work))
-    config.images.size, config.data.channels = image_size, 1
-    config.features.pretrained = config.model.pretrained = None
-    config.features.n_components = work.n_components
-    config.sampling.n_clusters, config.sampling.n_subsets = work.n_clusters, work.n_subsets
-    config.model.backbone = backbone
-    config.training.epochs, config.training.batch_size = work.epochs, work.batch_size
-    config.training.learning_rate = work.learning_rate
-    # The peer has no intervals.
-    config.evaluation.n_bootstrap = 0
-    config.device.target = target
+    options = {
+        "system": "classification",
+        "data.root": training_files(folder / "castings", work),
+        "images.size": image_size,
+        "images.channels": 1,
+        "features.pretrained": "null",
+        "features.n_components": work.n_components,
+        "sampling.n_clusters": work.n_clusters,
+        "sampling.n_subsets": work.n_subsets,
+        "model.backbone": backbone,
+        "model.pretrained": "null",
+        "training.epochs": work.epochs,
+        "training.batch_size": work.batch_size,
+        "training.learning_rate": work.learning_rate,
+        # The peer has no intervals.
+        "evaluation.n_bootstrap": 0,
+        "device.target": target,
+    }
+    config = parse_config([f"--{key}={value}" for key, value in options.items()])
     return _run(folder, config, work.presented)
 
 
 def run(folder: Path, config: str, target: str) -> Prepared:
     """Whatever a configuration file says, from its data to the report."""
-    from mindspore_dpus.core.configuration import load_config
-
-    loaded = load_config(Path(config))
-    loaded.device.target = target
+    loaded = parse_config([f"--config={config}", f"--device.target={target}"])
     return _run(folder, loaded, 1)
 
 
-def _run(folder: Path, config: Configuration, items: int) -> Prepared:
+def _run(folder: Path, config, items: int) -> Prepared:
     from mindspore_dpus.core.processes import available_cpus
     from mindspore_dpus.systems import train
 
@@ -275,7 +280,6 @@ def _run(folder: Path, config: Configuration, items: int) -> Prepared:
     def call() -> None:
         # Another folder, and another cache, each time: nothing is there already.
         own = folder / f"runs-{next(numbers)}"
-        config.output, config.data.cache_dir = str(own / "run"), None
-        train(config, report=lambda line: None)
+        train(dataclasses.replace(config, output=str(own / "run")))
 
     return Prepared(call, items, warm_up=0, children=children)

@@ -169,7 +169,7 @@ def test_other_ranges_leave_the_file_window_and_count_in_rescaled_values(
 def test_twelve_bits_are_not_crushed_to_eight_unless_the_file_says_how(tmp_path):
     stored = noise(12)
     path = write_dicom(tmp_path / "a.dcm", stored, BitsStored=12)
-    with pytest.raises(ImageError, match=r"a\.dcm: 12 bits per pixel, but data\.bits is 8"):
+    with pytest.raises(ImageError, match=r"a\.dcm: 12 bits per pixel, but images\.bits is 8"):
         load_prepared(path, ImageSettings())
     path = write_dicom(tmp_path / "b.dcm", stored, BitsStored=12, **WINDOW)
     assert load_prepared(path, ImageSettings(size=16)).max() == 255

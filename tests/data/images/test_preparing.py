@@ -14,7 +14,6 @@ from mindspore_dpus.data.images.preparing import (
 )
 from mindspore_dpus.data.images.reading import EXTENSIONS
 from mindspore_dpus.data.images.reading import read_image as decode
-from mindspore_dpus.data.settings import DataSettings
 
 GREY, COLOUR = (9, 7), (9, 7, 3)
 LOSSLESS = [
@@ -216,7 +215,7 @@ def test_value_ranges(stored, dtype, spec, expected):
 
 
 def test_a_floating_point_image_has_no_range_of_its_own():
-    with pytest.raises(ImageError, match=r"data\.value_range"):
+    with pytest.raises(ImageError, match=r"images\.value_range"):
         scale_to_unit(Decoded.of(np.zeros(GREY, np.float32)), ImageSettings())
 
 
@@ -234,7 +233,7 @@ def test_pixels_that_are_no_numbers_are_refused(tmp_path, value, value_range):
 
 
 def test_sixteen_bits_are_not_crushed_to_eight():
-    with pytest.raises(ImageError, match=r"data\.bits is 8: set data\.bits 16"):
+    with pytest.raises(ImageError, match=r"images\.bits is 8: set images\.bits 16"):
         prepare(noise(GREY, np.uint16), ImageSettings(bits=8))
 
 
@@ -302,15 +301,3 @@ def test_every_error_of_loading_names_the_file(tmp_path):
         load_prepared(deep, ImageSettings())
     with pytest.raises(ImageError, match=r"missing\.png does not exist"):
         load_prepared(tmp_path / "missing.png", ImageSettings())
-
-
-def test_the_spec_takes_the_keys_of_the_configuration():
-    config = DataSettings(
-        image_size=48,
-        channels=3,
-        bits=16,
-        value_range="window",
-        percentiles=[1, 99],
-        window=[5, 10],
-    )
-    assert ImageSettings.from_config(config) == ImageSettings(48, 3, 16, "window", (1, 99), (5, 10))

@@ -102,7 +102,7 @@ def test_a_header_of_65000_pixels_square_costs_no_memory(tmp_path, name):
 
     def work():
         with pytest.raises(
-            ImageError, match=r"a\.png is 65000 x 65000 pixels, more than data\.max_pixels"
+            ImageError, match=r"a\.png is 65000 x 65000 pixels, more than images\.max_pixels"
         ):
             read_image(tmp_path / "a.png")
 

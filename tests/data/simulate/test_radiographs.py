@@ -8,9 +8,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from mindspore_dpus.checks import check_config
 
-from mindspore_dpus.core.configuration import parse_config, parse_simulate
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.images.reading import read_image
 from mindspore_dpus.data.simulate.radiographs import (
@@ -18,12 +16,13 @@ from mindspore_dpus.data.simulate.radiographs import (
     MATERIALS,
     SUBPOPULATIONS,
     RadiographSettings,
+    check_radiographs,
     expose,
     part,
     radiograph,
     simulate,
 )
-from tests.support import configuration
+from tests.support import parse_config
 
 FEW = RadiographSettings(enabled=True, train=(3, 2), val=(1, 1), test=(1, 1), size=16)
 # As good as no noise, and no scatter: what is left is the part itself.
@@ -273,11 +272,11 @@ def test_the_configuration_offers_the_materials_of_the_simulator():
 
 
 def test_materials_are_taken_from_a_file_and_from_options(tmp_path):
-    (tmp_path / "given.yaml").write_text("data: {simulate: {enabled: true, materials: [titanium]}}")
+    (tmp_path / "given.yaml").write_text("simulate: {enabled: true, materials: [titanium]}")
     config = parse_config(["--config", str(tmp_path / "given.yaml")])
-    assert config.simulate.materials == ["titanium"]
-    given, _, _ = parse_simulate(["--output", "here", "--materials=[magnesium,titanium]"])
-    assert given.materials == ["magnesium", "titanium"]
+    assert config.simulate.materials == ("titanium",)
+    given = parse_config(["--simulate.enabled=true", "--simulate.materials=[magnesium,titanium]"])
+    assert given.simulate.materials == ("magnesium", "titanium")
 
 
 @pytest.mark.parametrize("value", ["tin", "[tin]", "[aluminium,tin]", "[Aluminium]"])
@@ -285,20 +284,17 @@ def test_an_unknown_material_is_refused(value):
     with pytest.raises(UserError) as caught:
         parse_config(["--simulate.enabled=true", f"--simulate.materials={value}"])
     message = str(caught.value)
-    assert message.startswith("configuration: simulate.materials is ")
-    assert message.endswith("; it must be [magnesium, aluminium or titanium, ...]")
+    assert message.startswith("configuration: ")
+    assert "simulate.materials" in message
+    assert "magnesium" in message
     assert "\n" not in message
 
 
 def test_no_material_at_all_is_refused():
-    config = configuration()
-    config.data.simulate = RadiographSettings(enabled=True, materials=[])
+    settings = RadiographSettings(enabled=True, materials=())
     message = "configuration: simulate.materials is []; it must name at least one"
     with pytest.raises(UserError) as caught:
-        check_config(config)
-    assert str(caught.value) == message
-    with pytest.raises(UserError) as caught:
-        parse_simulate(["--output", "here", "--materials=[]"])
+        check_radiographs(settings)
     assert str(caught.value) == message
 
 

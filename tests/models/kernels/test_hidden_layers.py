@@ -11,8 +11,9 @@ from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.models import sync_norm
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import set_train
-from mindspore_dpus.models.kernels import hidden_layers, use_fast_kernels
+from mindspore_dpus.models.kernels import hidden_layers
 from mindspore_dpus.models.kernels.hidden_layers import use_hidden_layers
+from mindspore_dpus.models.kernels.install import use_fast_kernels
 from mindspore_dpus.models.kernels.loops import BLOCK, filter_channels, filter_channels_gradients
 from mindspore_dpus.models.mobilenet_v2 import InvertedResidual
 from mindspore_dpus.models.sync_norm import use_sync_norms

@@ -1,20 +1,23 @@
 """The report's section on groups: the worst first, in words, and nothing where there are none."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader
 
 from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.metrics.by_group import write_group_table
-from mindspore_dpus.report.sections.groups import MOST, by_group_section
+from mindspore_dpus.report.sections.groups import MOST
+from mindspore_dpus.report.sections.groups import section as groups_section
 
 CLASSES = ["defect", "normal"]
 
 
 def html(section):
-    loader = PackageLoader("mindspore_dpus.evaluation")
-    template = Environment(loader=loader, autoescape=True).get_template("by_group.html.j2")
-    return " ".join(template.render(by_group=section, classes=CLASSES).split())
+    loader = PackageLoader("mindspore_dpus.report")
+    template = Environment(loader=loader, autoescape=True).get_template(section.template)
+    return " ".join(template.render(section.context).split())
 
 
 def section(folder, groups, labels, scores):
@@ -28,13 +31,14 @@ def section(folder, groups, labels, scores):
     write_table(predictions, folder / "predictions_test.csv")
     path = folder / "by_group_test.csv"
     write_group_table(samples, folder / "predictions_test.csv", CLASSES, path)
-    return by_group_section(folder, samples, predictions, CLASSES)
+    run = SimpleNamespace(path=folder, samples=samples, predictions=predictions, classes=CLASSES)
+    return groups_section(run)
 
 
 def test_the_worst_group_comes_first_and_both_aucs_are_told(tmp_path):
     labels = ["defect", "normal", "defect", "normal", "normal"]
     made = section(tmp_path, ["<a>", "<a>", "b", "b", "c"], labels, [0.9, 0.8, 0.4, 0.3, 0.1])
-    assert [(row.name, row.counts, row.auc) for row in made.rows] == [
+    assert [(row.name, row.counts, row.auc) for row in made.context["rows"]] == [
         ("<a>", [(0, 1), (1, 1)], "1.000"),
         ("b", [(1, 1), (0, 1)], "1.000"),
         ("c", [(0, 0), (0, 1)], ""),
@@ -50,7 +54,10 @@ def test_of_many_groups_the_worst_are_shown(tmp_path):
     groups = [f"g{i:02d}" for i in range(2 * MOST) for _ in range(2)]
     scores = [0.9 if group >= "g30" else 0.1 for group in groups]
     made = section(tmp_path, groups, ["normal"] * len(groups), scores)
-    assert [row.name for row in made.rows] == [*(f"g{i}" for i in range(30, 40)), *groups[:20:2]]
+    assert [row.name for row in made.context["rows"]] == [
+        *(f"g{i}" for i in range(30, 40)),
+        *groups[:20:2],
+    ]
     text = html(made)
     assert "40 groups of images" in text
     assert "the AUC is" not in text
@@ -60,4 +67,3 @@ def test_of_many_groups_the_worst_are_shown(tmp_path):
 def test_without_groups_there_is_no_section(tmp_path):
     made = section(tmp_path, [""] * 2, CLASSES, [0.9, 0.1])
     assert made is None
-    assert html(made) == ""
