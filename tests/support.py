@@ -64,3 +64,17 @@ class MemberData:
 
         common = Classification(2, loss or LossSettings(), training.augment, training.batch_size)
         return ClassificationTask(common, self.images, self.labels, self.train, self.val)
+
+
+def train(config: Configuration, told: Callable[[str], None] = lambda line: None, targets=None):
+    """Fill a run folder; the folder has the attribute ``ran``: the stages that this start has run."""
+    lines = []
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        told(line)
+
+    with logged(tell):
+        run = systems.train(config, targets)
+    run.ran = [line.removesuffix(" ...") for line in lines if line.endswith(" ...") and line[0] != " "]
+    return run

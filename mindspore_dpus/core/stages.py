@@ -137,6 +137,7 @@ class _Walk:
             stage.check()
         if not self.ran:
             self._forget_other_graphs()
+            self._drop_what_will_change(stage)
             self.describe()
         self.ran.append(stage.name)
         start = time.perf_counter()
@@ -158,6 +159,26 @@ class _Walk:
             "child_peak_memory_mb": peak_memory_mb(children=True),
         }
         self.run.write_stages(self.run.stages() | {stage.name: record})
+
+    def _drop_what_will_change(self, first: Stage) -> None:
+        """Before the folder is described anew: no later stage may stand for settings that it was not
+        made with, should this start end before its turn comes."""
+        later = [s for s in self.stages if s.name not in self.passed and s is not first]
+        # What is not known before other stages have run is taken for changed.
+        unknown = {s.name for s in later if callable(s.settings) and not set(s.needs) <= self.passed}
+        records = self.run.stages()
+        stands = {
+            name: record
+            for name, record in records.items()
+            if not any(s.name == name and self._differs(s, record, unknown) for s in later)
+        }
+        if stands != records:
+            self.run.write_stages(stands)
+
+    def _differs(self, stage: Stage, record: dict, unknown: set[str]) -> bool:
+        if unknown & {stage.name, *self._needed_by(stage.name)}:
+            return stage.name in unknown
+        return record["key"] != self._key(stage)
 
     def _invalidate(self, stage: Stage) -> list[str]:
         """Until it is done, this stage stands for nothing; nor, if it is new or changed, do those that

@@ -208,3 +208,14 @@ def test_a_stage_is_handed_its_key(run):
 def test_a_list_that_is_no_graph_is_refused(run, names, message):
     with pytest.raises(ValueError, match=message):
         fill(run, [stage(run, name, needs) for name, needs in names])
+
+
+def test_no_later_stage_stands_for_settings_that_it_was_not_made_with(run):
+    """A start with other settings of the last stage that ends in the first one, which had lost a file."""
+    fill(run, diamond(run))
+    (run / "a.txt").unlink()
+    graph = diamond(run, e=1)
+    graph[0] = stage(run, "a", (), 0, make=lambda key: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        fill(run, graph)
+    assert list(run.stages()) == list("bcd")

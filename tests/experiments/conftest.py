@@ -8,6 +8,7 @@ from mindspore_dpus.experiments.grid import expand, load_experiment
 from mindspore_dpus.experiments.runner import run_grid
 from mindspore_dpus.experiments.tables import write_results
 from tests.experiments.grids import on_cpus, write_experiment
+from tests.support import logged
 
 
 @pytest.fixture(scope="package")
@@ -20,9 +21,11 @@ def finished(castings, tmp_path_factory):
     cases = expand(experiment, [f"--data.root={castings}"])
     lines = []
     with on_cpus(1):
-        run_grid(cases[:2], output, report=lines.append)
+        with logged(lines.append):
+            run_grid(cases[:2], output)
         write_results(experiment, cases[:2], first)
-        status = run_grid(cases, output, report=lines.append)
+        with logged(lines.append):
+            status = run_grid(cases, output)
     write_results(experiment, cases, output)
     return SimpleNamespace(
         output=output, first=first, experiment=experiment, cases=cases, status=status, lines=lines

@@ -39,7 +39,7 @@ AXES = {
 
 def write_experiment(folder, **keys):
     """An experiment's file: two methods, two seeds, and what ``keys`` changes (None: leaves out)."""
-    (folder / "base.yaml").write_text("data: {channels: 1}\n")
+    (folder / "base.yaml").write_text("system: classification\nimages: {channels: 1}\n")
     values = {
         "output": str(folder / "grid"),
         "config": "base.yaml",

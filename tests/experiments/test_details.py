@@ -1,5 +1,7 @@
 """Curves, confusion matrices and tables of classes of a grid's runs."""
 
+import dataclasses
+
 import pandas as pd
 from sklearn.metrics import precision_recall_fscore_support
 
@@ -7,6 +9,8 @@ from mindspore_dpus.core.files import write_json
 from mindspore_dpus.experiments.details import write_details
 from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.metrics.predictions import compute_metrics
+from mindspore_dpus.metrics.settings import EvaluationSettings
+from mindspore_dpus.training.settings import TrainingSettings
 from tests.support import configuration
 
 CLASSES = ["glass", "metal", "trash"]
@@ -17,7 +21,6 @@ CALLED = ["glass", "metal", "metal", "metal", "trash", "trash"]
 def finished(folder, name):
     """The files of a finished run that are read."""
     config = configuration(output=str(folder / name))
-    config.evaluation.n_bootstrap = 0
     history = pd.DataFrame({"epoch": [1, 2], "train_loss": [2.0, 1.0], "val_loss": [2.0, 1.5]})
     history[["val_auc", "val_accuracy"]] = 0.5, 0.25
     (folder / name / "members" / "00").mkdir(parents=True)
@@ -28,7 +31,9 @@ def finished(folder, name):
             table["predicted"] != label
         )
     table.to_csv(folder / name / "p.csv", index=False)
-    metrics = compute_metrics(folder / name / "p.csv", CLASSES, config)
+    metrics = compute_metrics(
+        folder / name / "p.csv", CLASSES, "glass", EvaluationSettings(n_bootstrap=0), 0
+    )
     write_json(folder / name / "metrics.json", {"test": metrics, "val": metrics})
     return Case(name, {"network": name.upper()}, 3, config)
 
@@ -64,7 +69,9 @@ def test_the_classes_are_readable_and_averaged_over_the_seeds(tmp_path):
 
 def test_the_range_test_of_a_run_that_made_one_is_there(tmp_path):
     cases = [finished(tmp_path, name) for name in ("a", "b")]
-    cases[0].config.training.learning_rate = "auto"
+    training = TrainingSettings(learning_rate="auto")
+    config = dataclasses.replace(cases[0].config, training=training)
+    cases[0] = dataclasses.replace(cases[0], config=config)
     (cases[0].folder / "lr_range.svg").write_text("<svg/>")
     write_details(cases, "test", tmp_path / "grid")
     found = [path.name for path in (tmp_path / "grid" / "details").glob("*-lr_range.svg")]

@@ -1,5 +1,7 @@
 """Tables and figures that an experiment's file names."""
 
+import dataclasses
+
 import pandas as pd
 import pytest
 
@@ -9,6 +11,7 @@ from mindspore_dpus.experiments.finished import history, measured
 from mindspore_dpus.experiments.formats import folded, number
 from mindspore_dpus.experiments.grid import Case, load_experiment
 from mindspore_dpus.experiments.show import write_displays
+from mindspore_dpus.training.settings import TrainingSettings
 from tests.experiments.grids import write_experiment
 from tests.support import configuration
 
@@ -196,7 +199,9 @@ def test_measures_of_a_run(cases, tmp_path):
     assert measured(cases[0], "test", "learning_rate") == cases[0].config.training.learning_rate
     with pytest.raises(UserError, match="metrics names recall:c, and the classes are a, b"):
         measured(cases[0], "test", "recall:c")
-    cases[0].config.training.learning_rate = "auto"
+    training = TrainingSettings(learning_rate="auto")
+    config = dataclasses.replace(cases[0].config, training=training)
+    cases[0] = dataclasses.replace(cases[0], config=config)
     falling = {"rate": [1e-4, 1e-3, 1e-2, 1e-1, 1.0], "loss": 0.0, "smoothed": [5, 4.9, 3, 1, 9]}
     pd.DataFrame(falling).to_csv(cases[0].folder / "lr_range.csv", index=False)
     assert measured(cases[0], "test", "learning_rate") == 1e-1

@@ -156,7 +156,7 @@ def test_a_bad_key_of_a_cell_names_the_run(tmp_path):
     [
         ({"seeds": [0, 0]}, [], "under_sample-seed0: two runs would share this folder"),
         ({"axes": AXES | {"n": {"A b": {}, "a_B": {}}}}, [], "under_sample-a_b-seed0: two runs"),
-        ({}, ["--seed", "3"], "--seed would give all runs one seed; use --seeds"),
+        ({}, ["--seed", "3"], "seed would give all runs one seed; name the seeds of the grid instead"),
         ({}, ["--sampling.strategy=none"], "--sampling.strategy would undo the axis method"),
         ({}, ["--sampling={n_clusters: 3}"], "--sampling would undo the axis method"),
         (
@@ -191,9 +191,9 @@ def test_a_part_of_a_grid_has_the_folders_of_the_whole(tmp_path):
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
-        (["method=x"], "--only method=x: the grid has no such value; it has method=a, b; method=c;"),
-        (["methods=c"], "--only methods=c: the grid has no such value"),
-        (["K"], "--only K: the grid has no such value"),
+        (["method=x"], "only method=x: the grid has no such value; it has method=a, b; method=c;"),
+        (["methods=c"], "only methods=c: the grid has no such value"),
+        (["K"], "only K: the grid has no such value"),
     ],
 )
 def test_a_part_that_is_none_is_refused(tmp_path, choices, message):

@@ -15,7 +15,7 @@ def finished(folder, K, seed, energies=None, labels=("normal",)):
     if energies is None:
         return case
     groups = [(f"{i}.png", label, group) for label in labels for i, group in enumerate([0, 0, 0, 1])]
-    write_table(pd.DataFrame(groups, columns=["path", "label", "group"]), case.folder / "clusters.csv")
+    write_table(pd.DataFrame(groups, columns=["path", "label", "cluster"]), case.folder / "clusters.csv")
     rows = [
         (kind, share, energy, label)
         for label in labels

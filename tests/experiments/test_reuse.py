@@ -16,8 +16,9 @@ from mindspore_dpus.experiments.reuse import reuse
 from mindspore_dpus.experiments.runner import run_grid
 from mindspore_dpus.experiments.tables import write_results
 from mindspore_dpus.systems import train
-from mindspore_dpus.systems.classification import auditing as audit
+from mindspore_dpus.systems.classification import audit_stage
 from tests.experiments.grids import RESULTS, on_cpus, write_experiment
+from tests.support import logged
 from tests.tools.test_tools import tool
 
 
@@ -43,7 +44,8 @@ def test_a_reused_run_is_only_read(finished, others, tmp_path):
     files = {path: path.stat().st_mtime_ns for path in finished.output.rglob("*")}
     lines = []
     cases = reuse(others, [finished.output])
-    status = run_grid(cases, tmp_path / "grid", report=lines.append)
+    with logged(lines.append):
+        status = run_grid(cases, tmp_path / "grid")
     write_results(finished.experiment, cases, tmp_path / "grid")
     assert lines == ["4 of 4 runs are finished in other experiments"]
     assert status["status"].tolist() == ["done"] * 4
@@ -114,7 +116,7 @@ def test_a_start_with_other_settings_that_ends_halfway_is_not_done(finished, tmp
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(audit, "audit", stop)
+    monkeypatch.setattr(audit_stage, "audit", stop)
     with pytest.raises(KeyboardInterrupt):
         train(config)
     assert stored_config(tmp_path / "run") is None
@@ -153,7 +155,7 @@ def test_only_the_rest_is_made(finished, castings, tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_named(others, tmp_path):
-    with pytest.raises(UserError, match=f"--reuse {tmp_path}/none: there is no such folder"):
+    with pytest.raises(UserError, match=f"reuse {tmp_path}/none: there is no such folder"):
         reuse(others, [tmp_path / "none"])
 
 

@@ -30,6 +30,7 @@ from tests.experiments.grids import (
     wait_until,
     write_experiment,
 )
+from tests.support import logged
 from tests.tools.test_tools import assert_one_line, tool
 
 COLUMNS = ["run", "status", "minutes", "test_auc", "message"]
@@ -74,8 +75,8 @@ def test_images_and_features_are_shared(finished):
         "features",
         "features",
         "hashes.csv",
-        "images",
         "measures",
+        "samples",
     ]
 
 
@@ -165,7 +166,8 @@ def test_a_run_that_is_killed_is_a_failed_run(finished, tmp_path):
 
     threading.Thread(target=kill_the_first).start()
     lines = []
-    status = run_grid(finished.cases[:2], tmp_path, report=lines.append)
+    with logged(lines.append):
+        status = run_grid(finished.cases[:2], tmp_path)
     assert status["status"].tolist() == ["failed", "done"]
     assert "its process was killed" in status["message"][0]
     assert "its process was killed" in lines[0]
@@ -183,7 +185,8 @@ def test_a_failed_run_is_reported_and_the_rest_goes_on(castings, tmp_path):
     experiment, output = load_experiment(path), tmp_path / "grid"
     cases = expand(experiment, [f"--data.root={castings}"])
     seen = []
-    run_grid(cases, output, report=lambda line: seen.append((line, read_status(output))))
+    with logged(lambda line: seen.append((line, read_status(output)))):
+        run_grid(cases, output)
     (line, halfway), (_, end) = seen
     assert halfway["status"].tolist() == ["failed", "to do"]
     assert halfway[["minutes", "test_auc", "message"]].iloc[1].tolist() == ["", "", ""]
@@ -218,7 +221,8 @@ def test_the_rest_of_a_grid_is_left_to_do(finished, tmp_path):
     ]
     shutil.copytree(finished.cases[0].folder, tmp_path / cases[0].name)
     lines = []
-    status = run_grid(cases, tmp_path, report=lines.append, chosen=cases[:1])
+    with logged(lines.append):
+        status = run_grid(cases, tmp_path, chosen=cases[:1])
     assert status["status"].tolist() == ["done", "to do", "to do", "to do"]
     assert [line.partition(";")[2] for line in lines] == [" 0 left"]
 
@@ -242,16 +246,14 @@ def test_two_grids_in_one_folder_are_refused(castings, tmp_path):
 
 @pytest.mark.parametrize("jobs", [0, -1, 10**6])
 def test_a_number_of_jobs_that_makes_no_sense_is_refused(jobs):
-    with pytest.raises(
-        UserError, match=f"--jobs is {jobs}; it must be between 1 and [0-9]+, the number"
-    ):
+    with pytest.raises(UserError, match=f"jobs is {jobs}; it must be between 1 and [0-9]+, the number"):
         check_jobs(jobs)
 
 
 def test_a_wrong_call_is_one_line(castings, tmp_path):
     path = write_experiment(tmp_path)
     result = tool("experiment", f"--config={path}", f"--data.root={castings}", "--jobs=0")
-    assert_one_line(result, "--jobs is 0; ")
+    assert_one_line(result, "jobs is 0; ")
     assert result.stdout == ""
 
 

@@ -52,6 +52,12 @@ def make_heatmaps(run: RunFolder, config: Configuration, members_key: str) -> No
     write_table(written, run / HEATMAPS)
 
 
+def heatmap_artefacts(run: RunFolder) -> list[str]:
+    """What ``make_heatmaps`` leaves: the table and its pictures."""
+    folder = HEATMAPS.removesuffix(".csv")
+    return [HEATMAPS, *(f"{folder}/{name}" for name in read_table(run / HEATMAPS)["heatmap"])]
+
+
 def explain_predictions(scorer: RunScorer, predictions: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """A picture of every image that is called: with two classes the positive ones, with more all.
 

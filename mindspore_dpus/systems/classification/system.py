@@ -20,7 +20,7 @@ from mindspore_dpus.systems.classification.decision_stage import (
     decision_artefacts,
     make_decision,
 )
-from mindspore_dpus.systems.classification.heatmap_stage import HEATMAPS, make_heatmaps
+from mindspore_dpus.systems.classification.heatmap_stage import heatmap_artefacts, make_heatmaps
 from mindspore_dpus.systems.classification.report import write_report
 from mindspore_dpus.systems.classification.samples import Found, describe, source_of, write_config
 from mindspore_dpus.systems.classification.scorer import training_of
@@ -70,7 +70,7 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
                 lambda key: make_heatmaps(run, config, run.finished("members")["key"]),
                 needs=("samples", "members", "predictions"),
                 settings=results(config.heatmaps),
-                artefacts=(HEATMAPS,),
+                artefacts=lambda: heatmap_artefacts(run),
             )
         )
     graph.append(

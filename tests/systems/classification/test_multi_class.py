@@ -1,4 +1,4 @@
-"""The whole way through with six classes: drawn by groups, rate by range test, unfrozen step by step."""
+"""The whole way through with six classes: drawn by clusters, rate by range test, unfrozen step by step."""
 
 import json
 
@@ -7,10 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mindspore_dpus.systems import train
-from mindspore_dpus.systems.classification.system import find_learning_rate
 from mindspore_dpus.training.lr_range import suggest_rate
-from tests.support import parse_config
+from tests.support import parse_config, train
 
 COUNTS = {"a": 30, "b": 26, "c": 24, "d": 22, "e": 20, "f": 14}
 COLOURS = [(250, 20, 20), (20, 250, 20), (20, 20, 250), (240, 240, 20), (20, 240, 240), (240, 20, 240)]
@@ -59,9 +57,10 @@ def run(waste, tmp_path_factory):
         "device.processes": 1,
     }
     config = parse_config([f"--{key}={value}" for key, value in options.items()])
-    found, rate = find_learning_rate(config, lambda line: None)
+    found = train(config, targets=["lr_range"])
     assert found.ran[-1] == "lr_range"
-    return train(config, lambda line: None), rate
+    rate = suggest_rate(pd.read_csv(found / "lr_range.csv"))
+    return train(config), rate
 
 
 def test_every_larger_class_is_drawn_and_the_smallest_is_whole(run):
@@ -76,7 +75,8 @@ def test_every_larger_class_is_drawn_and_the_smallest_is_whole(run):
 
 def test_the_members_train_with_the_rate_that_the_range_test_found(run):
     folder, rate = run
-    assert folder.ran == ["members", "predictions", "metrics", "heatmaps", "report"]
+    ran = ["diagnostics", "members", "predictions", "metrics", "heatmaps", "decision", "report"]
+    assert folder.ran == ran
     assert rate == suggest_rate(pd.read_csv(folder / "lr_range.csv"))
     report = (folder / "report.html").read_text()
     assert "Learning-rate range test" in report

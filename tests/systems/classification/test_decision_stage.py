@@ -2,24 +2,24 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
-from mindspore_dpus.systems.classification.prepare import make_samples, write_provenance
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.run_folder import RunFolder
+from mindspore_dpus.core.stages import fill
 from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.samples import read_samples
 from mindspore_dpus.decision.decision import Decision
 from mindspore_dpus.metrics.fusion import with_fused
 from mindspore_dpus.metrics.predictions import predictions_table
-from mindspore_dpus.report.page import write_report
 from mindspore_dpus.stages.predictions import make_metrics
-from mindspore_dpus.stages.subsets import make_subsets
-from mindspore_dpus.systems.classification import decide
-from tests.support import parse_config
+from mindspore_dpus.systems.classification import decision_stage as decide
+from mindspore_dpus.systems.classification.report import write_report
+from mindspore_dpus.systems.classification.samples import describe
+from mindspore_dpus.systems.classification.system import stages
+from tests.support import logged, parse_config
 
 pytestmark = pytest.mark.filterwarnings("ignore:No artists with labels")
 
@@ -38,23 +38,24 @@ def configured(castings, folder, *options):
     )
 
 
-def filled(config, lines=None):
+def filled(config):
     """A run folder up to its metrics; the scores know something about the labels."""
-    run = RunFolder(config.output, (lambda line: None) if lines is None else lines.append)
-    write_provenance(run, config)
-    make_samples(run, config, Path(config.data.root))
+    run = RunFolder(config.output)
+    fill(run, stages(config, run), lambda: describe(run, config), ["samples"])
     decide.check_decision(run, config)
-    make_subsets(run, config)
-    table, classes, labels = read_samples(run)
+    fill(run, stages(config, run), targets=["subsets"])
+    table, classes, labels = read_samples(run / "samples.csv")
     rng = np.random.default_rng(0)
     for split in ("val", "test"):
         rows = np.flatnonzero(table["split"] == split)
         logits = rng.normal(size=(3, len(rows), len(classes))) + 1.5 * np.eye(len(classes))[labels[rows]]
         odds = np.exp(logits).astype(np.float32)
         outputs = with_fused({f"{i:02d}": o / o.sum(1, keepdims=True) for i, o in enumerate(odds)})
-        predictions = predictions_table(table.iloc[rows][["path", "label"]], classes, config, outputs)
+        predictions = predictions_table(
+            table.iloc[rows][["path", "label"]], classes, "defect", 0.5, outputs
+        )
         write_table(predictions, run / f"predictions_{split}.csv")
-    make_metrics(run, config)
+    make_metrics(run.path, "defect", config.evaluation, config.seed)
     return run
 
 
@@ -83,7 +84,6 @@ def test_the_threshold_of_the_metrics_stays(castings, tmp_path):
     plain = filled(configured(castings, tmp_path / "a"))
     before = (plain / "metrics.json").read_text()
     changed = configured(castings, tmp_path / "a", "--decision.recall=0.5")
-    make_samples(plain, changed, castings)
     decide.make_decision(plain, changed)
     assert (plain / "metrics.json").read_text() == before
 
@@ -107,27 +107,9 @@ def test_scores_carry_the_share_that_the_members_learnt_from(castings, tmp_path,
     assert decide.read_decision(run).training_prior == pytest.approx(prior)
 
 
-def test_another_rule_makes_the_decision_only(run, castings):
-    def again(*options):
-        config = configured(castings, run.path, *options)
-        other = RunFolder(run.path, lambda line: None)
-        make_samples(other, config, castings)
-        make_subsets(other, config)
-        make_metrics(other, config)
-        decide.make_decision(other, config)
-        return other.ran
-
-    assert again() == []
-    assert again("--decision.recall=0.6") == ["decision"]
-    assert decide.read_decision(run).recall.count == 4
-    assert again("--decision.rule=f1", "--decision.calibration=isotonic") == ["decision"]
-
-
-def test_a_run_without_a_decision_says_how_to_add_one(castings, tmp_path):
+def test_a_run_without_a_decision_has_no_line(castings, tmp_path):
     run = filled(configured(castings, tmp_path / "run"))
-    (line,) = decide.decision_lines(run, run.path, "test")
-    options = f"--config {run / 'config.yaml'} --output {run.path}"
-    assert f"start tools/train.py with {options} to add it" in line
+    assert decide.decision_lines(run.path, run.path, "test") == []
     table = read_table(run / "samples.csv")
     # What an evaluation left behind before is no news.
     (tmp_path / "decision_test.json").write_text("{}")
@@ -142,7 +124,7 @@ def test_an_evaluation_gets_the_decisions_numbers(run, castings, tmp_path):
     decision = decide.read_decision(run)
     decide.apply_decision(decision, configured(castings, run.path), val, tmp_path)
     assert Decision.load(tmp_path / "decision.json") == decision
-    (line,) = decide.decision_lines(run, tmp_path, "mine")
+    (line,) = decide.decision_lines(run.path, tmp_path, "mine")
     assert "validation finds 6 of 6" in line
     assert "mine finds 6 of 6" in line
 
@@ -154,14 +136,14 @@ def test_more_classes_have_no_decision_and_say_so(castings, tmp_path):
     manifest.loc[manifest.index % 5 == 0, "label"] = "tear"
     write_table(manifest, root / "manifest.csv")
     config, lines = configured(root, tmp_path / "run"), []
-    run = filled(config, lines)
-    for name in ("decision.json", "decision_test.json"):
-        (run / name).write_text("{}")
-    decide.make_decision(run, config)
-    assert lines[-1] == "decision: none, as there are 3 classes; a threshold is for two"
+    run = filled(config)
+    with logged(lines.append):
+        decide.make_decision(run, config)
+    assert decide.decision_artefacts(run) == []
+    assert lines[-1] == "  none, as there are 3 classes; a threshold is for two"
     assert not (run / "decision.json").exists()
     assert not (run / "decision_test.json").exists()
-    assert decide.decision_lines(run, run.path, "test") == []
+    assert decide.decision_lines(run.path, run.path, "test") == []
     for option in ("calibration=temperature", "recall=0.9", "defect_rate=0.1"):
         key = option.partition("=")[0]
         with pytest.raises(UserError, match=rf"decision\.{key} is for two classes; there are 3"):
@@ -204,13 +186,12 @@ def test_images_without_a_group_stand_alone(run, castings, tmp_path):
     table["group"] = ""
     table.loc[val[:4], "group"] = ["a", "a", "b", "a"]
     write_table(table, run / "samples.csv")
-    run.forget("decision", [])
     decide.make_decision(run, config)
     assert Decision.load(run / "decision.json").groups == 4
 
 
 def test_the_report_has_its_section(run, castings):
-    write_report(run.path, castings)
+    write_report(run.path, castings, configured(castings, run.path))
     html = (run / "report.html").read_text(encoding="utf-8")
     assert "Of 6 defect images in validation, 6 are found at this threshold" in html
     assert "On test, which had no part in the choice" in html
@@ -218,5 +199,5 @@ def test_the_report_has_its_section(run, castings):
     assert "No curve: 6 flaws of known size; MIL-HDBK-1823A asks for 60 or more." in html
     for name in ("decision.json", "decision_test.json"):
         (run / name).unlink()
-    write_report(run.path, castings)
+    write_report(run.path, castings, configured(castings, run.path))
     assert "<h2>Decision</h2>" not in (run / "report.html").read_text(encoding="utf-8")
