@@ -1,0 +1,1 @@
+"""Boxes in frames: arithmetic on arrays of corners."""
