@@ -1,7 +1,8 @@
 """Box arithmetic, once for the whole package: areas, overlaps, coding, suppression.
 
 A box is a row x1, y1, x2, y2 of a float array (N, 4) in pixels, half-open: it is x2 - x1 wide.
-MindSpore's ``iou`` and ``BoundingBoxEncode`` add a pixel to every width, its ``NMSWithMask`` does not; none is used.
+MindSpore's ``iou`` and ``BoundingBoxEncode`` add a pixel to every width, its ``NMSWithMask`` does not;
+none is used.
 """
 
 import functools
