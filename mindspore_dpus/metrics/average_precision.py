@@ -26,6 +26,18 @@ class Curve(NamedTuple):
     interpolated: np.ndarray
 
 
+def _steps(
+    hits: np.ndarray, n_truths: float, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(T, K) highest precision from each detection on, and how many of the recalls are reached by it."""
+    weights = np.ones(hits.shape[1]) if weights is None else weights
+    true = np.cumsum(hits * weights, axis=1)
+    precision = true / np.maximum(np.cumsum(weights), np.finfo(np.float64).tiny)
+    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    reached = np.searchsorted(RECALLS, true / n_truths, side="right")
+    return envelope, np.diff(reached, axis=1, prepend=0)
+
+
 def interpolate(hits: np.ndarray, n_truths: float, weights: np.ndarray | None = None) -> np.ndarray:
     """Highest precision at 101 recalls or more.
 
@@ -35,25 +47,24 @@ def interpolate(hits: np.ndarray, n_truths: float, weights: np.ndarray | None = 
         weights: (K,) how often each detection counts (0: not at all); None: once.
 
     Returns:
-        (T, 101).
+        (T, 101); 0 beyond the last recall that is reached.
 
     Source: Lin et al. 2014 (COCO), its evaluation; the envelope is Everingham et al. 2010 (Pascal VOC),
     section 4.2.
     """
-    weights = np.ones(hits.shape[1]) if weights is None else weights
     result = np.zeros((len(hits), len(RECALLS)))
-    if not hits.shape[1]:
-        return result
-    true = np.cumsum(hits * weights, axis=1)
-    every = np.cumsum(weights)
-    precision = true / np.maximum(every, np.finfo(np.float64).tiny)
-    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    recall = true / n_truths
-    for row in range(len(hits)):
-        places = np.searchsorted(recall[row], RECALLS, side="left")
-        reached = places < hits.shape[1]
-        result[row, reached] = envelope[row, places[reached]]
+    for row, (envelope, new) in enumerate(zip(*_steps(hits, n_truths, weights), strict=True)):
+        curve = np.repeat(envelope, new)
+        result[row, : len(curve)] = curve
     return result
+
+
+def average_precision(
+    hits: np.ndarray, n_truths: float, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """(T,) means of ``interpolate``, sooner."""
+    envelope, new = _steps(hits, n_truths, weights)
+    return (envelope * new).sum(axis=1) / len(RECALLS)
 
 
 def average_precisions(matches: Matches, truth_labels: np.ndarray, n_classes: int) -> np.ndarray:
@@ -71,7 +82,7 @@ def average_precisions(matches: Matches, truth_labels: np.ndarray, n_classes: in
     result = np.full((len(matches.truths), n_classes), np.nan)
     for label in np.flatnonzero(counts):
         part = slice(*np.searchsorted(matches.labels, [label, label + 1]))
-        result[:, label] = interpolate(matches.hits[:, part], counts[label]).mean(axis=1)
+        result[:, label] = average_precision(matches.hits[:, part], counts[label])
     return result
 
 

@@ -8,7 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mindspore_dpus.metrics.average_precision import IOU_THRESHOLDS, average_precisions, interpolate
+from mindspore_dpus.metrics.average_precision import (
+    IOU_THRESHOLDS,
+    average_precision,
+    average_precisions,
+)
 from mindspore_dpus.metrics.matching import Detections, Truths, check_rows, match
 
 # Name -> where it stands among IOU_THRESHOLDS: all of them, 0.5, 0.7.
@@ -193,8 +197,8 @@ class _Scored:
             n_truths = weights[self._truths_of[label]].sum()
             if n_truths:
                 part = slice(self._parts[label], self._parts[label + 1])
-                curve = interpolate(hits[:, part], n_truths, weights[self._rows[part]])
-                result[:, label] = curve.mean(axis=1)
+                factors = weights[self._rows[part]]
+                result[:, label] = average_precision(hits[:, part], n_truths, factors)
         return result
 
     def precisions_agnostic(self, weights: np.ndarray | None) -> np.ndarray:
@@ -203,7 +207,7 @@ class _Scored:
         if not n_truths:
             return np.full((len(IOU_THRESHOLDS), 1), np.nan)
         factors = None if weights is None else weights[self._agnostic_rows]
-        return interpolate(self.agnostic.hits, float(n_truths), factors).mean(axis=1, keepdims=True)
+        return average_precision(self.agnostic.hits, float(n_truths), factors)[:, None]
 
     def metrics(self, precisions: np.ndarray, agnostic: np.ndarray, least: int) -> dict[str, float]:
         """The metrics' values, from average precisions."""

@@ -9,6 +9,7 @@ import pytest
 
 from mindspore_dpus.metrics.average_precision import (
     IOU_THRESHOLDS,
+    average_precision,
     average_precisions,
     interpolate,
     precision_recall,
@@ -99,6 +100,17 @@ def test_average_precision_is_that_of_pycocotools(seed, whole, max_detections):
     assert metrics["ap_agnostic"] == pytest.approx(mean, abs=1e-9)
     assert metrics["ap_50_agnostic"] == pytest.approx(expected[0, 0], abs=1e-9)
     assert metrics["ap_70_agnostic"] == pytest.approx(expected[4, 0], abs=1e-9)
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_of_boxes_that_overlap_alike_pycocotools_takes_the_same(order):
+    # The first detection overlaps both alike; the second only the left one.
+    truths = Truths([0, 0], [0, 0], np.array([[0.0, 0, 10, 10], [4, 0, 14, 10]])[order])
+    detections = Detections([0, 0], [0, 0], np.array([[2.0, 0, 12, 10], [0, 0, 10, 10]]), [0.9, 0.8])
+    expected, _ = coco_precisions(truths, detections, 1, 1, 100)
+    found = average_precisions(match(truths, detections, IOU_THRESHOLDS), np.zeros(2, int), 1)
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+    assert found[0, 0] == pytest.approx(1.0 if order == [0, 1] else 51 / 101)
 
 
 def test_a_few_boxes_by_hand():
@@ -217,3 +229,5 @@ def test_weights_of_one_change_nothing_and_of_zero_leave_out():
     weights = (np.arange(30) % 3 > 0).astype(float)
     expected = interpolate(hits[:, weights > 0], 20.0)
     np.testing.assert_array_equal(interpolate(hits, 20.0, weights), expected)
+    np.testing.assert_allclose(average_precision(hits, 20.0, weights), expected.mean(axis=1))
+    assert 0 < expected.mean() < 1
