@@ -243,7 +243,7 @@ def _check(numbers, size, sign_size, classes, ranges, noise, file_format) -> Non
     known = ", ".join(SIGNS)
     rules = (
         (min(numbers) >= 0 and sum(numbers) > 0, "train, val, test: numbers of frames, one above 0"),
-        (64 <= min(size) and max(size) <= 8192, "width and height: 64 to 8192 pixels"),
+        (min(size) >= 64 and max(size) <= 8192, "width and height: 64 to 8192 pixels"),
         (
             sign_size[0] >= LEAST_SIZE and sign_size[0] <= sign_size[1] <= size[1] / 3,
             f"sign_size: from {LEAST_SIZE} pixels to a third of the height ({size[1] // 3}), "
