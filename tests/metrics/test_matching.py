@@ -1,5 +1,9 @@
 """Greedy matching, case by case."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -86,3 +90,15 @@ def test_bad_rows_are_refused(change, message):
     for limits in ([0.0], [1.1], 0.5):
         with pytest.raises(ValueError, match="thresholds of IoU lie above 0, up to 1"):
             match(Truths([0], [0], [BOX]), good, limits)
+
+
+def test_it_needs_numpy_only():
+    code = (
+        "import sys, mindspore_dpus.metrics.detection, mindspore_dpus.metrics.proposals;"
+        "print(sorted({'pandas', 'mindspore', 'sklearn', 'scipy', 'cv2'} & set(sys.modules)))"
+    )
+    root = Path(__file__).parents[2]
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True
+    )
+    assert run.stdout.strip() == "[]"

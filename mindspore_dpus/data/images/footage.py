@@ -16,8 +16,8 @@ import numpy as np
 from mindspore_dpus.config import DataConfig
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.images.decoded import Decoded, ImageError, check_size
-from mindspore_dpus.data.images.frames import split_frame
-from mindspore_dpus.data.images.inputs import expand_paths, is_image, read_paths
+from mindspore_dpus.data.images.frames import name_frames, split_frame
+from mindspore_dpus.data.images.inputs import is_image, read_paths
 from mindspore_dpus.data.images.reading import EXTENSIONS, read_image
 
 VIDEO_EXTENSIONS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
@@ -74,10 +74,19 @@ def find_footage(inputs: Sequence[str]) -> list[Path]:
         if not files:
             known = ", ".join((*EXTENSIONS, *VIDEO_EXTENSIONS))
             raise UserError(f"{text}: no images or videos there ({known})")
-        for file in files:
-            whole = is_video(split_frame(file)[0])
-            found |= dict.fromkeys([file] if whole else expand_paths([glob.escape(str(file))]))
+        found |= dict.fromkeys(Path(name) for file in files for name in _names(file))
     return list(found)
+
+
+def _names(file: Path) -> list[str]:
+    """A name for each frame of an image file; a video has too many to list."""
+    if is_video(split_frame(file)[0]):
+        return [str(file)]
+    try:
+        return name_frames(str(file), Path())
+    except (UserError, OSError):
+        # Whoever reads it says what is wrong, in its row.
+        return [str(file)]
 
 
 def _in_folder(folder: Path) -> list[Path]:

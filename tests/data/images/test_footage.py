@@ -140,6 +140,8 @@ def test_patterns_and_tables_name_files(tmp_path):
     assert find_footage([f"{tmp_path}/odd[1].png"]) == [tmp_path / "odd[1].png"]
     (tmp_path / "list.csv").write_text("path\nb.avi#2\na.png\n")
     assert [f.name for f in read(tmp_path / "list.csv")] == [f"{video}#2", str(image)]
+    (tmp_path / "list.csv").write_text("path\nodd[2].png\na.png\n")
+    assert [f.error is None for f in read(tmp_path / "list.csv")] == [False, True]
     (tmp_path / "empty").mkdir()
     for nothing in (tmp_path / "empty", f"{tmp_path}/*.gif"):
         with pytest.raises(UserError, match="no images or videos there"):
