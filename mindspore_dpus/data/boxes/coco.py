@@ -12,7 +12,7 @@ import pandas as pd
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.run_folder import write_json
 from mindspore_dpus.data.boxes.table import EDGES, FRAME_COLUMNS, Annotations, Found, check
-from mindspore_dpus.data.boxes.text import number, plain, read_json_text, whole
+from mindspore_dpus.data.boxes.text import number, plain, read_json_text, side, whole
 
 _HEAD = 1 << 16
 
@@ -75,7 +75,7 @@ def _frames(path: Path, items: list) -> dict[int, dict]:
     for i, item in enumerate(items):
         try:
             number, name = whole(item["id"]), item["file_name"]
-            size = {key: whole(item.get(key) or 0) for key in ("width", "height")}
+            size = {key: side(item.get(key)) for key in ("width", "height")}
         except (AttributeError, KeyError, TypeError, ValueError):
             raise UserError(
                 f"{path} images[{i}] needs a whole id, a file_name, and width and height in whole pixels"

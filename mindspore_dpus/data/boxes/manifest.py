@@ -15,7 +15,7 @@ import pandas as pd
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.run_folder import atomic
 from mindspore_dpus.data.boxes.table import COLUMNS, EDGES, Annotations, Found
-from mindspore_dpus.data.boxes.text import number, plain, read_rows, whole
+from mindspore_dpus.data.boxes.text import number, plain, read_rows, side, whole
 
 NEEDED = ("path", *EDGES)
 
@@ -116,9 +116,7 @@ def _read_frames(path: Path) -> list[dict] | None:
     frames = []
     for line, cells in read_rows(path, ("path",)):
         try:
-            size = {
-                name: whole(cells[name]) if cells.get(name) else None for name in ("width", "height")
-            }
+            size = {name: side(cells.get(name)) for name in ("width", "height")}
         except ValueError as error:
             raise UserError(f"{path} line {line}: {error}") from None
         if not cells["path"]:

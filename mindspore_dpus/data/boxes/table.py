@@ -87,11 +87,15 @@ def check(
     Raises:
         UserError: a frame is listed twice; with ``strict``, the first problem.
     """
-    frames = _frame_table(found.frames)
+    frames = _frame_table([frame for frame in found.frames if path_error(frame["path"]) is None])
     sizes = {row.path: (row.width, row.height) for row in frames.itertuples()}
     allowed = found.classes if classes is None else classes
     boxes, problems = [], []
-    for row in found.rows:
+    away = [f["path"] for f in found.frames if path_error(f["path"]) is not None]
+    # A frame that leads away is a problem also where it has no box.
+    alone = set(away) - {row["path"] for row in found.rows}
+    nameless = [{"path": p, "place": "frame", "error": path_error(p)} for p in away if p in alone]
+    for row in [*found.rows, *nameless]:
         error = row.get("error") or _error(row, sizes, allowed, tolerance)
         if error:
             if strict:

@@ -90,9 +90,24 @@ def whole(value: object) -> int:
         ValueError: it is none.
     """
     result = number(value)
-    if result != int(result):
+    # Beyond, neither a table's column nor float64 holds every one.
+    if result != int(result) or abs(result) > 2**53:
         raise ValueError(f"{value!r} is not a whole number")
     return int(result)
+
+
+def side(value: object) -> int | None:
+    """A width or height in pixels; None for nothing, and for 0, with which some programs say so.
+
+    Raises:
+        ValueError: it is no size.
+    """
+    if value is None or value == "":
+        return None
+    result = whole(value)
+    if not 0 <= result < 2**31:
+        raise ValueError(f"{value!r} is no width or height")
+    return result or None
 
 
 def plain(value: float) -> int | float:

@@ -15,7 +15,7 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.run_folder import atomic
 from mindspore_dpus.data.boxes.images import stem
 from mindspore_dpus.data.boxes.table import Annotations, Found
-from mindspore_dpus.data.boxes.text import number, plain, whole
+from mindspore_dpus.data.boxes.text import number, plain, side, whole
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 # A frame of ten thousand boxes has some megabytes.
@@ -82,8 +82,7 @@ def _read_file(file: Path, folder: Path) -> tuple[dict, list[dict]]:
     for key in ("width", "height"):
         text = root.findtext(f"size/{key}")
         try:
-            # 0 is what some programs write who do not know.
-            frame[key] = None if text is None else whole(text) or None
+            frame[key] = side(text)
         except ValueError as error:
             raise ValueError(f"size/{key}: {error}") from None
     rows = []

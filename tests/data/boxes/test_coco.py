@@ -107,6 +107,8 @@ def test_a_bad_annotation_is_a_problem(tmp_path, change, error):
         ({"images": None}, "is not COCO JSON: it has no list 'images'"),
         ({"categories": {}}, "is not COCO JSON: it has no list 'categories'"),
         ({"images": [{"id": 1}]}, r"images\[0\] needs a whole id, a file_name"),
+        ({"images": [IMAGES[0] | {"width": -1}]}, r"images\[0\] needs a whole id, a file_name"),
+        ({"images": [IMAGES[0] | {"width": 10**30}]}, r"images\[0\] needs a whole id, a file_name"),
         ({"images": [7]}, r"images\[0\] needs a whole id, a file_name"),
         ({"images": IMAGES * 2}, r"images\[1\]: the id 5 is repeated"),
         ({"images": [*IMAGES, IMAGES[0] | {"id": 6}]}, "the frame a.png is listed more than once"),

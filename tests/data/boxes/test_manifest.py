@@ -77,6 +77,8 @@ def test_bad_rows_are_named(tmp_path, line, message):
         ("classes.csv", "class_id,class_name\n0,stop\n0,bend\n", "classes.csv line 3: .* named twice"),
         ("classes.csv", "class_id,class_name\none,stop\n", "classes.csv line 2: 'one' is not a number"),
         ("frames.csv", "path,width,height\na.png,wide,2\n", "frames.csv line 2: 'wide' is not a number"),
+        ("frames.csv", "path,width,height\na.png,-3,2\n", "line 2: '-3' is no width or height"),
+        ("frames.csv", "path,width,height\na.png,1e30,2\n", "line 2: '1e30' is not a whole number"),
         ("frames.csv", "path,width,height\n,3,2\n", "frames.csv line 2 has an empty path"),
         ("frames.csv", "path\na.png\na.png\n", "boxes.csv: the frame a.png is listed more than once"),
     ],

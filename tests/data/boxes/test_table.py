@@ -96,6 +96,15 @@ def test_a_frame_listed_twice_is_refused():
         checked(frames=(FRAME, FRAME))
 
 
+def test_a_frame_that_leads_away_is_none():
+    frames = [FRAME, FRAME | {"path": "../b.png"}, FRAME | {"path": "/c.png"}]
+    found = checked(row(), row(path="/c.png"), frames=frames)
+    assert list(found.frames["path"]) == ["a.png"]
+    assert list(found.problems["path"]) == ["/c.png", "../b.png"]
+    with pytest.raises(UserError, match=r"frame: names ../b.png, which leads out of the folder"):
+        checked(row(), frames=frames[:2], strict=True)
+
+
 def test_classes_are_the_files_the_callers_or_those_of_the_boxes():
     rows = row(label="stop"), row(label="bend")
     assert checked(*rows).classes == {"bend": 0, "stop": 1}
