@@ -1,0 +1,116 @@
+"""The image files that boxes lie in: their names and sizes, by their headers alone."""
+
+from pathlib import Path, PurePosixPath
+
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.boxes.table import Found
+from mindspore_dpus.data.images.headers import file_kind, image_size
+from mindspore_dpus.data.images.inputs import image_files
+
+
+def list_images(folder: Path) -> list[dict]:
+    """The image files below a folder, sorted.
+
+    Returns:
+        ``path`` (relative, with ``/``), ``width``, ``height`` (None where the header is broken).
+
+    Raises:
+        UserError: no folder, or no images in it.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; give the folder of the frames")
+    files = image_files(folder)
+    if not files:
+        raise UserError(f"{folder}: no images there")
+    frames = []
+    for file in files:
+        width, height = _size(file) or (None, None)
+        frames.append({"path": file.relative_to(folder).as_posix(), "width": width, "height": height})
+    return frames
+
+
+def _size(file: Path) -> tuple[int, int] | None:
+    try:
+        with file.open("rb") as opened:
+            kind = file_kind(opened)
+            # The other kinds may hold several frames; boxes are of one.
+            return image_size(opened, kind) if kind in ("png", "jpeg", "bmp", "pnm") else None
+    except OSError:
+        return None
+
+
+class ByName:
+    """Finds a frame by the name that an annotation gives it: the file itself, else, as annotations
+    outlive conversions (00001.ppm is now 00001.jpg), the only one that differs in its ending.
+
+    Args:
+        frames: of ``list_images``.
+    """
+
+    def __init__(self, frames: list[dict]) -> None:
+        self._paths = {frame["path"] for frame in frames}
+        self._stems: dict[str, list[str]] = {}
+        for path in sorted(self._paths):
+            self._stems.setdefault(stem(path), []).append(path)
+
+    def find(self, name: str) -> tuple[str | None, str]:
+        """The path of the frame, or None; and what is wrong, empty where nothing is."""
+        if name in self._paths:
+            return name, ""
+        found = self._stems.get(stem(name), [])
+        if len(found) > 1:
+            return None, f"the frame {name} may be {found[0]} or {found[1]}"
+        if not found:
+            return None, f"the frame {name} is not in the folder of the frames"
+        return found[0], ""
+
+
+def stem(path: str) -> str:
+    """A relative path without its ending."""
+    return PurePosixPath(path).with_suffix("").as_posix() if PurePosixPath(path).name else path
+
+
+def with_images(found: Found, images: list[dict]) -> Found:
+    """What was found, with the names and sizes of the image files, and with all of these as frames.
+
+    Args:
+        found: of a reader.
+        images: of ``list_images``.
+
+    Returns:
+        As given, but a row for each frame that is missing, or whose annotation gives another size than
+        its image has: its boxes would lie elsewhere.
+    """
+    names = ByName(images)
+    frames = {frame["path"]: frame for frame in images}
+    wrong: dict[str, str] = {}
+    taken: dict[str, str] = {}
+    for listed in found.frames:
+        path, error = names.find(listed["path"])
+        if path is not None:
+            error = _other_size(listed, frames[path])
+            if path in taken:
+                error = f"the image {path} is also that of {taken[path]}"
+            taken[path] = listed["path"]
+            size = {k: frames[path][k] or listed[k] for k in ("width", "height")}
+            frames[path] = listed | {"path": path} | size
+        if error:
+            wrong[listed["path"]] = error
+    rows, told = [], set()
+    for row in found.rows:
+        path, error = names.find(row["path"])
+        error = row.get("error") or wrong.get(row["path"]) or error
+        told.add(row["path"])
+        rows.append(row | {"path": path or row["path"]} | ({"error": error} if error else {}))
+    for name in (name for name in wrong if name not in told):
+        path, _ = names.find(name)
+        rows.append({"path": path or name, "place": name, "error": wrong[name]})
+    return Found(rows, list(frames.values()), found.classes)
+
+
+def _other_size(listed: dict, image: dict) -> str:
+    """What is wrong where an annotation and an image differ in size; empty where they do not."""
+    old, new = ([f[k] or None for k in ("width", "height")] for f in (listed, image))
+    if None in (*old, *new) or old == new:
+        return ""
+    return f"the annotation is of {old[0]} x {old[1]} pixels, {image['path']} has {new[0]} x {new[1]}"

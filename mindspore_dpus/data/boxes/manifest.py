@@ -1,0 +1,149 @@
+"""``boxes.csv``, the project's own layout, with ``frames.csv`` and ``classes.csv`` beside it.
+
+``boxes.csv``: ``path,x1,y1,x2,y2,class_id,class_name``, perhaps ``score``, and what else is known of a
+box. As in ``gt.txt`` right and bottom edges are inclusive: one is added on reading and taken away on
+writing. ``frames.csv``: ``path,width,height`` and what else is known of a frame, as its ``split``; a
+frame without boxes stands here only. ``classes.csv``: ``class_id,class_name``, so that a class without
+boxes is one. The files of ``other.csv`` are ``other_frames.csv`` and ``other_classes.csv``.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.run_folder import atomic
+from mindspore_dpus.data.boxes.table import COLUMNS, EDGES, Annotations, Found
+from mindspore_dpus.data.boxes.text import number, plain, read_rows, side, whole
+
+NEEDED = ("path", *EDGES)
+
+
+def beside(path: Path, what: str) -> Path:
+    """The file of ``frames`` or ``classes`` that belongs to a file of boxes."""
+    name = path.stem.replace("boxes", what) if "boxes" in path.stem else f"{path.stem}_{what}"
+    return path.with_name(f"{name}.csv")
+
+
+def recognises(path: Path) -> bool:
+    """Whether a CSV file has the columns of boxes."""
+    if path.suffix.lower() != ".csv" or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        header = file.readline(4096).decode("utf-8-sig", "replace")
+    return set(NEEDED) <= set(header.strip().split(","))
+
+
+def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -> Found:
+    """Read ``boxes.csv`` and what lies beside it; see :mod:`mindspore_dpus.data.boxes.registry`.
+
+    Args:
+        path: of the boxes.
+        images: not used.
+        classes: the name of class 0 and so on; needed where the file gives numbers only.
+
+    Raises:
+        UserError: one of the files is not as it should be, or two of them contradict each other.
+    """
+    table = read_rows(path, NEEDED)
+    known = _read_classes(beside(path, "classes"))
+    if known is None and classes is not None:
+        known = {name: i for i, name in enumerate(classes)}
+    names: dict[int, str] = {} if known is None else {i: name for name, i in known.items()}
+    rows = []
+    for line, cells in table:
+        place = f"{path} line {line}"
+        row: dict = {"path": cells["path"], "place": place}
+        try:
+            x1, y1, x2, y2 = (number(cells[name]) for name in EDGES)
+            row |= {"x1": x1, "y1": y1, "x2": x2 + 1, "y2": y2 + 1}
+            row["label"] = _label(cells, names, fixed=known is not None)
+            if "score" in cells:
+                row["score"] = number(cells["score"])
+        except ValueError as error:
+            row["error"] = str(error)
+        others = (name for name in cells if name not in (*NEEDED, "class_id", "class_name", "score"))
+        rows.append(row | {name: cells[name] for name in others})
+    frames = _read_frames(beside(path, "frames"))
+    if frames is None:
+        paths = dict.fromkeys(row["path"] for row in rows)
+        frames = [{"path": p, "width": None, "height": None} for p in paths]
+    if known is None and names:
+        known = {names[i]: i for i in sorted(names)}
+    return Found(rows, frames, known)
+
+
+def _label(cells: dict[str, str], names: dict[int, str], fixed: bool) -> str:
+    """The class of a row. What the rows say of numbers and names is kept in ``names`` and must agree."""
+    name = cells.get("class_name", "")
+    if not cells.get("class_id"):
+        if not name:
+            raise ValueError("the box has no class: it needs class_name, or class_id and classes.csv")
+        return name
+    i = whole(cells["class_id"])
+    if not name:
+        if i not in names:
+            raise ValueError(f"the class {i} is unknown: classes.csv does not name it")
+        return names[i]
+    if not fixed:
+        if name in names.values() and names.get(i) != name:
+            raise ValueError(f"the class {name!r} has another number in the rows above")
+        names.setdefault(i, name)
+    if i in names and names[i] != name:
+        raise ValueError(f"the class {i} is {names[i]!r} elsewhere, here {name!r}")
+    return name
+
+
+def _read_classes(path: Path) -> dict[str, int] | None:
+    if not path.exists():
+        return None
+    classes: dict[str, int] = {}
+    for line, cells in read_rows(path, ("class_id", "class_name")):
+        try:
+            i, name = whole(cells["class_id"]), cells["class_name"]
+        except ValueError as error:
+            raise UserError(f"{path} line {line}: {error}") from None
+        if not name or name in classes or i in classes.values():
+            raise UserError(f"{path} line {line}: the class {i}, {name!r}, is empty or named twice")
+        classes[name] = i
+    return classes
+
+
+def _read_frames(path: Path) -> list[dict] | None:
+    if not path.exists():
+        return None
+    frames = []
+    for line, cells in read_rows(path, ("path",)):
+        try:
+            size = {name: side(cells.get(name)) for name in ("width", "height")}
+        except ValueError as error:
+            raise UserError(f"{path} line {line}: {error}") from None
+        if not cells["path"]:
+            raise UserError(f"{path} line {line} has an empty path")
+        frames.append(cells | size)
+    return frames
+
+
+def write(annotations: Annotations, path: Path) -> None:
+    """Write ``boxes.csv``, and ``frames.csv`` and ``classes.csv`` beside it."""
+    boxes = annotations.boxes
+    table = pd.DataFrame({"path": boxes["path"]})
+    for name, inclusive in zip(EDGES, (0, 0, 1, 1), strict=True):
+        table[name] = pd.Series([plain(v - inclusive) for v in boxes[name]], dtype=object)
+    table["class_id"] = [annotations.classes[label] for label in boxes["label"]]
+    table["class_name"] = boxes["label"]
+    for name in boxes:
+        if name not in COLUMNS:
+            table[name] = boxes[name]
+    classes = pd.DataFrame(
+        {"class_id": list(annotations.classes.values()), "class_name": list(annotations.classes)}
+    )
+    # The boxes last: where they are, the others are.
+    for part, file in (
+        (annotations.frames, beside(path, "frames")),
+        (classes, beside(path, "classes")),
+        (table, path),
+    ):
+        with atomic(file) as temporary:
+            part.to_csv(temporary, index=False)

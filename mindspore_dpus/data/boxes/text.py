@@ -1,0 +1,116 @@
+"""Reading the text of annotation files: whatever is in them, a value or one line that names the file."""
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+
+from mindspore_dpus.core.errors import UserError
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, without the mark that Windows programs put before UTF-8.
+
+    Raises:
+        UserError: the file is missing, cannot be read or is not UTF-8.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a text file (UTF-8)") from None
+
+
+def read_json_text(path: Path) -> object:
+    """The value that a JSON file holds.
+
+    Raises:
+        UserError: the file cannot be read, or is torn or not JSON.
+    """
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is torn or not JSON: {error}") from None
+
+
+def read_rows(path: Path, needed: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a CSV with a header, each with the number of its line.
+
+    Raises:
+        UserError: no CSV, a missing column, a row with more or fewer cells than the header.
+    """
+    text = io.StringIO(read_text(path), newline="")
+    try:
+        reader = csv.reader(text, strict=True)
+        header = next(reader, [])
+        for name in needed:
+            if name not in header:
+                raise UserError(f"{path} has no column {name!r}; it needs {', '.join(needed)}")
+        if len(set(header)) < len(header):
+            raise UserError(f"{path} has two columns of the same name")
+        rows = []
+        for cells in reader:
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                raise UserError(
+                    f"{path} line {reader.line_num} has {len(cells)} cells; the header has {len(header)}"
+                )
+            rows.append((reader.line_num, dict(zip(header, cells, strict=True))))
+    except csv.Error as error:
+        raise UserError(f"{path} is not a CSV table: {error}") from None
+    return rows
+
+
+def number(value: object) -> float:
+    """A finite number, from text or JSON.
+
+    Raises:
+        ValueError: it is none (``true`` and ``nan`` are none).
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(f"{value!r} is not a number")
+    try:
+        result = float(value)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{value!r} is not a number") from None
+    if not math.isfinite(result):
+        raise ValueError(f"{value!r} is not a finite number")
+    return result
+
+
+def whole(value: object) -> int:
+    """A whole number, from text or JSON.
+
+    Raises:
+        ValueError: it is none.
+    """
+    result = number(value)
+    # Beyond, neither a table's column nor float64 holds every one.
+    if result != int(result) or abs(result) > 2**53:
+        raise ValueError(f"{value!r} is not a whole number")
+    return int(result)
+
+
+def side(value: object) -> int | None:
+    """A width or height in pixels; None for nothing, and for 0, with which some programs say so.
+
+    Raises:
+        ValueError: it is no size.
+    """
+    if value is None or value == "":
+        return None
+    result = whole(value)
+    if not 0 <= result < 2**31:
+        raise ValueError(f"{value!r} is no width or height")
+    return result or None
+
+
+def plain(value: float) -> int | float:
+    """The number as files show it: a whole one without ``.0``."""
+    value = float(value)
+    return int(value) if value.is_integer() else value

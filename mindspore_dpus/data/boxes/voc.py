@@ -1,0 +1,171 @@
+"""Pascal VOC XML: a file a frame, with its ``size`` and an ``object`` for each box.
+
+VOC counts pixels from 1, and its edges are inclusive: the box of a whole frame is 1, 1, width, height.
+So x1 = xmin - 1 and x2 = xmax on reading, and back on writing.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+from xml.parsers import expat
+
+import pandas as pd
+
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.run_folder import atomic
+from mindspore_dpus.data.boxes.images import stem
+from mindspore_dpus.data.boxes.table import Annotations, Found
+from mindspore_dpus.data.boxes.text import number, plain, side, whole
+
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+# A frame of ten thousand boxes has some megabytes.
+_MOST_BYTES = 1 << 24
+
+
+def xml_files(path: Path) -> list[Path]:
+    """The file itself, or the XML files below a folder, sorted, without hidden ones."""
+    if path.is_file():
+        return [path]
+    return sorted(f for f in path.rglob("*.xml") if f.is_file() and not f.name.startswith("."))
+
+
+def recognises(path: Path) -> bool:
+    """Whether this is an XML file, or a folder with one in it, whose root is ``annotation``."""
+    if path.is_file() and path.suffix.lower() != ".xml":
+        return False
+    for file in xml_files(path)[:1] if path.is_dir() or path.is_file() else []:
+        with file.open("rb") as opened:
+            return b"<annotation" in opened.read(4096)
+    return False
+
+
+def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -> Found:
+    """Read a file or a folder of them; see :mod:`mindspore_dpus.data.boxes.registry` for the arguments.
+
+    A file that is torn or no annotation is a problem of its frame. ``difficult`` is kept as a column
+    where any object has it.
+
+    Args:
+        path: an XML file, or a folder that is searched for them.
+        images, classes: not used.
+
+    Raises:
+        UserError: there is no such file or folder, or no XML file in it.
+    """
+    if not path.exists():
+        raise UserError(f"{path} does not exist")
+    files = xml_files(path)
+    if not files:
+        raise UserError(f"{path}: no XML files there")
+    rows, frames = [], []
+    for file in files:
+        folder = file.parent.relative_to(path if path.is_dir() else path.parent)
+        try:
+            frame, found = _read_file(file, folder)
+        except ValueError as error:
+            named = (folder / file.with_suffix("").name).as_posix()
+            rows.append({"path": named, "place": str(file), "error": str(error)})
+            continue
+        frames.append(frame)
+        rows += found
+    return Found(rows, frames, None)
+
+
+def _read_file(file: Path, folder: Path) -> tuple[dict, list[dict]]:
+    root = _parse(file)
+    if root.tag != "annotation":
+        raise ValueError(f"is not Pascal VOC: its root is {root.tag!r}, not 'annotation'")
+    name = (root.findtext("filename") or "").strip()
+    if not name:
+        raise ValueError("has no filename")
+    frame: dict = {"path": (folder / name).as_posix()}
+    for key in ("width", "height"):
+        text = root.findtext(f"size/{key}")
+        try:
+            frame[key] = side(text)
+        except ValueError as error:
+            raise ValueError(f"size/{key}: {error}") from None
+    rows = []
+    for i, item in enumerate(root.findall("object"), start=1):
+        row: dict = {"path": frame["path"], "place": f"{file} object {i}"}
+        row["label"] = (item.findtext("name") or "").strip()
+        try:
+            xmin, ymin, xmax, ymax = (number(item.findtext(f"bndbox/{key}")) for key in _CORNERS)
+            row |= {"x1": xmin - 1, "y1": ymin - 1, "x2": xmax, "y2": ymax}
+            if (difficult := item.findtext("difficult")) is not None:
+                row["difficult"] = whole(difficult)
+        except ValueError as error:
+            row["error"] = f"bndbox or difficult is wrong: {error}"
+        rows.append(row)
+    return frame, rows
+
+
+def _parse(file: Path) -> ElementTree.Element:
+    """The tree of an XML file, without a document type: no entity can read files or fill the memory.
+
+    Raises:
+        ValueError: it cannot be read, is torn, too large, or declares a document type.
+    """
+
+    def refuse(*_) -> None:
+        raise ValueError("declares a document type, which Pascal VOC has no need of: it is refused")
+
+    builder = ElementTree.TreeBuilder()
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = refuse
+    parser.EntityDeclHandler = refuse
+    parser.StartElementHandler = builder.start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise ValueError(f"is larger than {_MOST_BYTES} bytes: that is no annotation of one frame")
+        parser.Parse(data, True)
+        return builder.close()
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    except (expat.ExpatError, LookupError) as error:
+        raise ValueError(f"is torn or no XML: {error}") from None
+
+
+def write(annotations: Annotations, folder: Path) -> None:
+    """Write an XML file for each frame, at the frame's path below ``folder``.
+
+    Raises:
+        UserError: the size of a frame is not known, or two frames differ in nothing but their ending.
+    """
+    frames = annotations.frames
+    stems = frames["path"].map(stem)
+    if stems.duplicated().any():
+        name = frames["path"][stems.duplicated()].iloc[0]
+        raise UserError(f"{folder}: {name} and another frame would have the same XML file")
+    unknown = frames[["width", "height"]].isna().any(axis=1)
+    if unknown.any():
+        name = frames["path"][unknown].iloc[0]
+        raise UserError(f"{folder}: the size of {name} is not known, but Pascal VOC needs it")
+    boxes = dict(iter(annotations.boxes.groupby("path", sort=False)))
+    for row in frames.itertuples():
+        root = ElementTree.Element("annotation")
+        ElementTree.SubElement(root, "filename").text = Path(row.path).name
+        size = ElementTree.SubElement(root, "size")
+        for key, value in (("width", row.width), ("height", row.height), ("depth", 3)):
+            ElementTree.SubElement(size, key).text = str(int(value))
+        if row.path in boxes:
+            for box in boxes[row.path].itertuples():
+                _add(root, box)
+        ElementTree.indent(root)
+        with atomic(folder / f"{stem(row.path)}.xml") as temporary:
+            ElementTree.ElementTree(root).write(temporary, encoding="utf-8")
+
+
+def _add(root: ElementTree.Element, box) -> None:
+    item = ElementTree.SubElement(root, "object")
+    ElementTree.SubElement(item, "name").text = box.label
+    difficult = getattr(box, "difficult", None)
+    if difficult is not None and not pd.isna(difficult):
+        ElementTree.SubElement(item, "difficult").text = str(int(difficult))
+    corners = ElementTree.SubElement(item, "bndbox")
+    for key, value in zip(_CORNERS, (box.x1 + 1, box.y1 + 1, box.x2, box.y2), strict=True):
+        ElementTree.SubElement(corners, key).text = str(plain(value))

@@ -1,0 +1,200 @@
+"""YOLO text: a file a frame, a line a box: ``class x y width height``, perhaps a score.
+
+x and y are the box's centre; all four are shares of the frame, so the frame's size is needed both ways.
+Classes are numbers, their names the lines of ``classes.txt``. An empty file, and no file, say that a
+frame has no boxes. Images lie where the files of labels do, or in ``images/`` where those are in
+``labels/``.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.run_folder import write_text
+from mindspore_dpus.data.boxes.images import ByName, list_images, stem
+from mindspore_dpus.data.boxes.table import EDGES, Annotations, Found
+from mindspore_dpus.data.boxes.text import number, read_text, whole
+
+CLASSES = "classes.txt"
+# Shares are written with so many digits, and read as true to so many.
+_DIGITS = 9
+
+
+def label_files(folder: Path) -> list[Path]:
+    """The text files below a folder, sorted, without ``classes.txt`` and hidden ones."""
+    return sorted(
+        f
+        for f in folder.rglob("*.txt")
+        if f.is_file() and f.name != CLASSES and not f.name.startswith(".")
+    )
+
+
+def recognises(path: Path) -> bool:
+    """Whether this is a folder of text files, the first that is not empty with a line of YOLO's."""
+    if not path.is_dir():
+        return False
+    empty = False
+    for file in label_files(path):
+        with file.open("rb") as opened:
+            cells = opened.readline(4096).decode("utf-8", "replace").split()
+        if cells:
+            return _is_line(cells)
+        empty = True
+    return empty and _find_classes(path) is not None
+
+
+def _is_line(cells: list[str]) -> bool:
+    try:
+        return len(cells) in (5, 6) and whole(cells[0]) >= 0 and all(map(number, cells[3:5]))
+    except ValueError:
+        return False
+
+
+def find_images(folder: Path) -> list[dict]:
+    """The images that a folder of label files is about, by where they lie.
+
+    Raises:
+        UserError: they are not there.
+    """
+    places = [folder]
+    if "labels" in folder.parts:
+        last = len(folder.parts) - 1 - folder.parts[::-1].index("labels")
+        places.insert(0, Path(*folder.parts[:last], "images", *folder.parts[last + 1 :]))
+    for place in places:
+        if place.is_dir():
+            try:
+                return list_images(place)
+            except UserError:
+                continue
+    raise UserError(
+        f"{folder}: the sizes of the frames are needed, and no images lie in "
+        f"{' or '.join(map(str, places))}; name their folder"
+    )
+
+
+def _find_classes(folder: Path) -> Path | None:
+    return next((p for p in (folder / CLASSES, folder.parent / CLASSES) if p.is_file()), None)
+
+
+def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -> Found:
+    """Read a folder of label files; see :mod:`mindspore_dpus.data.boxes.registry` for the arguments.
+
+    A line that is not YOLO's is a problem of its frame.
+
+    Args:
+        path: the folder.
+        images: of ``list_images``; None: they are searched for.
+        classes: the names of class 0, of class 1 ...; None: ``classes.txt`` in the folder or the one
+            above.
+
+    Raises:
+        UserError: no folder, images or names of classes.
+    """
+    if not path.is_dir():
+        raise UserError(f"{path} is not a folder; YOLO has a text file a frame: give their folder")
+    images = find_images(path) if images is None else images
+    file = _find_classes(path)
+    names = _read_classes(file) if file is not None else None
+    if names is None and classes is None:
+        raise UserError(f"{path}: there is no {CLASSES} with the names of the classes; give them")
+    names = list(classes) if names is None else names
+    by_name = ByName(images)
+    sizes = {frame["path"]: (frame["width"], frame["height"]) for frame in images}
+    rows: list[dict] = []
+    for labels in label_files(path):
+        name, error = by_name.find(labels.relative_to(path).as_posix())
+        frame = {"path": name or stem(labels.relative_to(path).as_posix()), "place": str(labels)}
+        try:
+            text = read_text(labels)
+        except UserError as problem:
+            rows.append(frame | {"error": str(problem)})
+            continue
+        if name is None:
+            rows.append(frame | {"error": error})
+        elif None in sizes[name]:
+            rows.append(frame | {"error": f"the size of {name} cannot be read"})
+        else:
+            rows += _rows(text, labels, name, sizes[name], names)
+    return Found(rows, images, {name: i for i, name in enumerate(names)})
+
+
+def _read_classes(file: Path) -> list[str]:
+    names = [line.strip() for line in read_text(file).splitlines()]
+    while names and not names[-1]:
+        names.pop()
+    if not names or not all(names) or len(set(names)) < len(names):
+        raise UserError(f"{file} must have a class a line, none empty and none twice")
+    return names
+
+
+def _rows(text: str, file: Path, path: str, size: tuple[int, int], names: list[str]) -> list[dict]:
+    rows = []
+    for i, line in enumerate(text.splitlines(), start=1):
+        cells = line.split()
+        if not cells:
+            continue
+        row: dict = {"path": path, "place": f"{file} line {i}", "label": ""}
+        try:
+            if len(cells) not in (5, 6):
+                raise ValueError(f"{line.strip()[:80]!r} is not class x y width height, or with a score")
+            label = whole(cells[0])
+            if not 0 <= label < len(names):
+                raise ValueError(f"the class {label} is unknown; known are 0 to {len(names) - 1}")
+            x, y, width, height = map(number, cells[1:5])
+            if max(abs(v) for v in (x, y, width, height)) > 2:
+                raise ValueError("x, y, width and height must be shares of the frame, not pixels")
+            if len(cells) == 6:
+                row["score"] = number(cells[5])
+            row["label"] = names[label]
+            edges = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+            scale = (*size, *size)
+            # So that whole pixels come back as such.
+            row |= {k: round(e * s, 5) for k, e, s in zip(EDGES, edges, scale, strict=True)}
+        except ValueError as error:
+            row["error"] = str(error)
+        rows.append(row)
+    return rows
+
+
+def write(annotations: Annotations, folder: Path) -> None:
+    """Write a text file for each frame, at the frame's path below ``folder``, and ``classes.txt``.
+
+    The classes get the numbers 0, 1, ... in their order.
+
+    Raises:
+        UserError: the size of a frame is not known, two frames differ in nothing but their ending, or a
+            class's name has more than one line.
+    """
+    frames = annotations.frames
+    stems = frames["path"].map(stem)
+    if stems.duplicated().any():
+        name = frames["path"][stems.duplicated()].iloc[0]
+        raise UserError(f"{folder}: {name} and another frame would have the same text file")
+    unknown = frames[["width", "height"]].isna().any(axis=1)
+    if unknown.any():
+        name = frames["path"][unknown].iloc[0]
+        raise UserError(f"{folder}: the size of {name} is not known, but YOLO's shares need it")
+    if any(name != name.strip() or len(name.splitlines()) != 1 for name in annotations.classes):
+        raise UserError(f"{folder}: a class's name cannot stand in a line of {CLASSES}")
+    numbers = {name: i for i, name in enumerate(annotations.classes)}
+    boxes = dict(iter(annotations.boxes.groupby("path", sort=False)))
+    for row in frames.itertuples():
+        found = boxes.get(row.path, annotations.boxes.iloc[:0])
+        lines = [_line(box, numbers, int(row.width), int(row.height)) for box in found.itertuples()]
+        write_text(folder / f"{stem(row.path)}.txt", "".join(lines))
+    write_text(folder / CLASSES, "".join(f"{name}\n" for name in annotations.classes))
+
+
+def _line(box, numbers: dict[str, int], width: int, height: int) -> str:
+    shares = (
+        (box.x1 + box.x2) / 2 / width,
+        (box.y1 + box.y2) / 2 / height,
+        (box.x2 - box.x1) / width,
+        (box.y2 - box.y1) / height,
+    )
+    text = " ".join(f"{share:.{_DIGITS}f}" for share in shares)
+    score = getattr(box, "score", None)
+    text += "" if score is None or pd.isna(score) else f" {float(score)!r}"
+    return f"{numbers[box.label]} {text}\n"

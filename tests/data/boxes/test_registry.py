@@ -1,0 +1,192 @@
+"""Every format there and back, recognised by its content, and bad files in one line."""
+
+import itertools
+import re
+
+import pytest
+
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.boxes.registry import FORMATS, read_boxes, recognise, write_boxes
+from mindspore_dpus.data.boxes.table import EDGES
+from tests.data.boxes.helpers import CLASSES, SIZE, annotations, assert_same, write_images
+
+NAMES = {
+    "boxes": "boxes.csv",
+    "gtsdb": "gt.txt",
+    "coco": "coco.json",
+    "voc": "voc",
+    "yolo": "labels",
+}
+
+
+def test_every_format_has_an_example_here():
+    assert set(NAMES) == set(FORMATS)
+
+
+def written(folder, name, found=None):
+    path = folder / NAMES[name]
+    write_boxes(annotations() if found is None else found, path, name)
+    return path
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_is_written_is_recognised_and_read_back(tmp_path, name):
+    path = written(tmp_path, name)
+    images = write_images(tmp_path / "images", ["a.png", "b.png", "empty.png"])
+    assert recognise(path) == name
+    # gt.txt and Pascal VOC have no list of the classes' names.
+    classes = list(CLASSES) if name in ("gtsdb", "voc") else None
+    assert_same(read_boxes(path, images=images, classes=classes), annotations())
+    assert_same(read_boxes(path, name, images=images, classes=classes), annotations())
+
+
+@pytest.mark.parametrize(("first", "second"), list(itertools.permutations(FORMATS, 2)))
+def test_every_format_becomes_every_other_one(tmp_path, first, second):
+    images = write_images(tmp_path / "images", ["a.png", "b.png", "empty.png"])
+    once = read_boxes(written(tmp_path, first), images=images, classes=list(CLASSES))
+    twice = read_boxes(written(tmp_path, second, once), images=images, classes=list(CLASSES))
+    assert_same(twice, annotations())
+
+
+@pytest.mark.parametrize("name", ["boxes", "coco", "voc", "yolo"])
+def test_fractions_of_pixels_come_back(tmp_path, name):
+    rows = [("a.png", 1.25, 2.5, 3.125, 7.75, "stop")]
+    images = write_images(tmp_path / "images", ["a.png"])
+    path = written(tmp_path, name, annotations(rows, ["a.png"]))
+    found = read_boxes(path, images=images, classes=list(CLASSES))
+    assert found.boxes[EDGES].to_numpy().tolist() == [[1.25, 2.5, 3.125, 7.75]]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_boxes_at_all_are_still_frames(tmp_path, name):
+    images = write_images(tmp_path / "images", ["a.png", "b.png"])
+    nothing = annotations([], ["a.png", "b.png"])
+    path = written(tmp_path, name, nothing)
+    assert_same(read_boxes(path, name, images=images, classes=list(CLASSES)), nothing)
+
+
+def test_frames_without_boxes_are_kept_where_the_format_lists_frames(tmp_path):
+    for name in ("boxes", "coco", "voc"):
+        found = read_boxes(written(tmp_path, name))
+        assert sorted(found.frames["path"]) == ["a.png", "b.png", "empty.png"]
+        assert found.frames["width"].tolist() == [SIZE[0]] * 3
+    found = read_boxes(written(tmp_path, "gtsdb"))
+    assert sorted(found.frames["path"]) == ["a.png", "b.png"]
+    assert found.frames["width"].isna().all()
+
+
+def test_paths_are_those_of_the_images_whatever_the_ending(tmp_path):
+    path = tmp_path / "gt.txt"
+    path.write_text("road/00001.ppm;1;2;3;4;0\n")
+    images = write_images(tmp_path / "images", ["road/00001.jpg", "road/00002.jpg"])
+    found = read_boxes(path, images=images)
+    assert list(found.boxes["path"]) == ["road/00001.jpg"]
+    assert list(found.frames["path"]) == ["road/00001.jpg", "road/00002.jpg"]
+    write_images(images, ["road/00001.png"])
+    with pytest.raises(UserError) as caught:
+        read_boxes(path, images=images)
+    assert str(caught.value) == (
+        f"{path} line 1: the frame road/00001.ppm may be road/00001.jpg or road/00001.png"
+    )
+
+
+def test_an_annotation_of_another_image_is_a_problem(tmp_path):
+    images = write_images(tmp_path / "images", ["a.png", "b.png", "empty.png"])
+    write_images(images, ["b.png", "empty.png"], (SIZE[0] * 2, SIZE[1] * 2))
+    (images / "a.png").unlink()
+    found = read_boxes(written(tmp_path, "coco"), images=images, strict=False)
+    assert found.boxes.empty
+    assert found.problems[["path", "error"]].to_numpy().tolist() == [
+        ["b.png", "the annotation is of 40 x 30 pixels, b.png has 80 x 60"],
+        ["a.png", "the frame a.png is not in the folder of the frames"],
+        ["b.png", "the annotation is of 40 x 30 pixels, b.png has 80 x 60"],
+        ["empty.png", "the annotation is of 40 x 30 pixels, empty.png has 80 x 60"],
+    ]
+    assert found.sound().frames.empty
+
+
+def test_two_annotated_frames_cannot_be_one_image(tmp_path):
+    (tmp_path / "gt.txt").write_text("a.ppm;1;2;3;4;0\na.bmp;1;2;3;4;0\n")
+    images = write_images(tmp_path / "images", ["a.png"])
+    with pytest.raises(UserError, match=r"gt.txt line 2: the image a.png is also that of a.ppm"):
+        read_boxes(tmp_path / "gt.txt", images=images)
+
+
+def test_a_frame_that_cannot_be_read_has_the_size_that_is_written(tmp_path):
+    images = write_images(tmp_path / "images", ["a.png", "b.png", "empty.png"])
+    (images / "b.png").write_bytes(b"nothing")
+    found = read_boxes(written(tmp_path, "coco"), images=images)
+    assert found.frames["width"].tolist() == [SIZE[0]] * 3
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_of_another_format_is_refused_in_one_line(tmp_path, name):
+    images = write_images(tmp_path / "images", ["a.png"])
+    for other in FORMATS:
+        path = written(tmp_path / other, other)
+        if other != name:
+            with pytest.raises(UserError) as caught:
+                read_boxes(path, name, images=images)
+            assert str(path) in str(caught.value)
+            assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00\xff\xfe\x80", b"{", b"[" * 100_000, b"<a>", b"1;2", b'"']
+)
+def test_torn_files_are_refused_in_one_line_or_rows(tmp_path, name, content):
+    images = write_images(tmp_path / "images", ["a.png"])
+    path = tmp_path / NAMES[name]
+    file = {"voc": path / "a.xml", "yolo": path / "a.txt"}.get(name, path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    options = {"images": images, "classes": ["stop"], "strict": False}
+    # An empty gt.txt holds no boxes, as an empty file of YOLO's.
+    empty_is_valid = content == b"" and name in ("gtsdb", "yolo")
+    if name in ("voc", "yolo") or empty_is_valid:
+        found = read_boxes(path, name, **options)
+        assert found.boxes.empty
+        assert found.problems.empty == empty_is_valid
+    else:
+        with pytest.raises(UserError, match=re.escape(str(path))):
+            read_boxes(path, name, **options)
+
+
+def test_what_is_no_format_is_named(tmp_path):
+    (tmp_path / "notes.txt").write_text("hello\n")
+    for path, message in [
+        (tmp_path / "nowhere", "does not exist; give a file of boxes"),
+        (tmp_path / "notes.txt", "is in no format of boxes that is known: boxes (CSV with"),
+        (tmp_path, "is in no format of boxes that is known"),
+    ]:
+        with pytest.raises(UserError, match=re.escape(f"{path} {message}")):
+            read_boxes(path)
+    with pytest.raises(
+        UserError, match="the format of boxes 'kitti' is unknown; choose auto, boxes, gtsdb"
+    ):
+        read_boxes(tmp_path, "kitti")
+    with pytest.raises(UserError, match="the format of boxes 'auto' is unknown"):
+        write_boxes(annotations(), tmp_path / "x", "auto")
+    with pytest.raises(UserError, match="the names of the classes must be given once each"):
+        read_boxes(tmp_path / "notes.txt", "gtsdb", classes=["a", "a"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="empty: no images there"):
+        read_boxes(tmp_path / "notes.txt", "gtsdb", images=tmp_path / "empty")
+
+
+def test_a_folder_of_two_formats_must_be_named(tmp_path):
+    written(tmp_path, "voc", annotations())
+    (tmp_path / "voc" / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    with pytest.raises(UserError, match="holds boxes in the formats voc and yolo; name one"):
+        read_boxes(tmp_path / "voc")
+
+
+def test_a_refused_box_names_the_file_and_the_place(tmp_path):
+    (tmp_path / "gt.txt").write_text("a.ppm;1;2;3;4;0\n\na.ppm;5;2;3;4;0\n")
+    with pytest.raises(UserError) as caught:
+        read_boxes(tmp_path / "gt.txt")
+    assert str(caught.value) == (
+        f"{tmp_path / 'gt.txt'} line 3: the box is inverted, its right or bottom edge before the other: "
+        "x from 5 to 4, y from 2 to 5"
+    )

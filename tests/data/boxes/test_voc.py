@@ -1,0 +1,125 @@
+"""Pascal VOC: edges from 1 and inclusive; XML that attacks; files that are torn."""
+
+import pytest
+
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.boxes.registry import read_boxes, write_boxes
+from mindspore_dpus.data.boxes.table import EDGES
+from tests.data.boxes.helpers import annotations
+
+OBJECT = """<object><name>dog</name><pose>Left</pose><difficult>1</difficult>
+<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>40.5</xmax><ymax>30</ymax></bndbox></object>"""
+FRAME = """<annotation><folder>VOC2007</folder><filename>{name}</filename>
+<size><width>{width}</width><height>30</height><depth>3</depth></size>{objects}</annotation>"""
+
+
+def file(tmp_path, objects=OBJECT, name="000001.jpg", width="41"):
+    path = tmp_path / "000001.xml"
+    path.write_text(FRAME.format(objects=objects, name=name, width=width))
+    return path
+
+
+def test_edges_count_from_one_and_are_inclusive(tmp_path):
+    found = read_boxes(file(tmp_path))
+    assert found.boxes[EDGES].to_numpy().tolist() == [[0, 1, 40.5, 30]]
+    assert list(found.boxes["path"]) == ["000001.jpg"]
+    assert list(found.boxes["difficult"]) == [1]
+    write_boxes(found, tmp_path / "out", "voc")
+    text = (tmp_path / "out" / "000001.xml").read_text()
+    for part in ("<xmin>1</xmin>", "<ymin>2<", "<xmax>40.5<", "<ymax>30<", "<difficult>1<"):
+        assert part in text
+
+
+def test_frames_in_folders_keep_them(tmp_path):
+    names = ["x/a.png", "y/a.png"]
+    found = annotations([("y/a.png", 1.0, 2.0, 3.0, 4.0, "<b> & 'c'")], names, {"<b> & 'c'": 0})
+    write_boxes(found, tmp_path, "voc")
+    assert sorted(f.relative_to(tmp_path).as_posix() for f in tmp_path.rglob("*.xml")) == [
+        "x/a.xml",
+        "y/a.xml",
+    ]
+    again = read_boxes(tmp_path)
+    assert list(again.frames["path"]) == names
+    assert list(again.boxes["label"]) == ["<b> & 'c'"]
+
+
+def test_a_size_of_zero_is_unknown(tmp_path):
+    assert read_boxes(file(tmp_path, width="0")).frames["width"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("doctype", "use"),
+    [
+        ('<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]>', "&x;"),
+        ('<!DOCTYPE a [<!ENTITY x "ha"><!ENTITY y "&x;&x;&x;">]>', "&y;"),
+        ('<!DOCTYPE a SYSTEM "http://127.0.0.1:9/x.dtd">', ""),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_no_document_type_is_read(tmp_path, doctype, use, encoding):
+    text = f'<?xml version="1.0" encoding="{encoding}"?>{doctype}'
+    text += FRAME.format(objects=OBJECT.replace("dog", f"dog{use}"), name="a.jpg", width="41")
+    (tmp_path / "a.xml").write_bytes(text.encode(encoding))
+    with pytest.raises(UserError, match="a.xml: declares a document type"):
+        read_boxes(tmp_path, "voc")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("<annotation><filename>a.jpg", "is torn or no XML: no element found"),
+        ("<svg/>", "is not Pascal VOC: its root is 'svg'"),
+        ("<annotation/>", "has no filename"),
+        (
+            "<annotation><filename>a</filename><size><width>w</width></size></annotation>",
+            "size/width: 'w'",
+        ),
+        ('<?xml version="1.0" encoding="nonsense"?><annotation/>', "is torn or no XML"),
+        ("", "is torn or no XML"),
+    ],
+)
+def test_a_bad_file_is_a_problem_of_its_frame(tmp_path, text, error):
+    file(tmp_path)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "000002.xml").write_text(text)
+    found = read_boxes(tmp_path, "voc", strict=False)
+    assert list(found.frames["path"]) == ["000001.jpg"]
+    assert list(found.problems["path"]) == ["sub/000002"]
+    assert found.problems["error"][0].startswith(error)
+    with pytest.raises(UserError, match="000002.xml: "):
+        read_boxes(tmp_path, "voc")
+
+
+@pytest.mark.parametrize(
+    ("objects", "error"),
+    [
+        ("<object><name>dog</name></object>", "object 2: bndbox or difficult is wrong: None is not"),
+        (OBJECT.replace("40.5", "far"), "object 2: bndbox or difficult is wrong: 'far' is not a number"),
+        (OBJECT.replace("dog", " "), "object 2: the box has no class"),
+        (OBJECT.replace("40.5", "43"), "object 2: the box reaches 2 pixels out of its frame"),
+    ],
+)
+def test_a_bad_object_is_named(tmp_path, objects, error):
+    with pytest.raises(UserError, match=f"000001.xml {error}"):
+        read_boxes(file(tmp_path, OBJECT + objects))
+
+
+def test_a_filename_cannot_lead_away(tmp_path):
+    with pytest.raises(UserError, match="leads out of the folder of the frames"):
+        read_boxes(file(tmp_path, name="../../secret.jpg"))
+
+
+def test_an_unknown_class_is_a_problem(tmp_path):
+    with pytest.raises(UserError, match="object 1: the class 'dog' is unknown; known are 'cat'"):
+        read_boxes(file(tmp_path), classes=["cat"])
+
+
+def test_frames_that_cannot_be_written_are_named(tmp_path):
+    with pytest.raises(UserError, match="the size of a.png is not known, but Pascal VOC needs it"):
+        write_boxes(annotations(size=(None, None)), tmp_path, "voc")
+    with pytest.raises(UserError, match="a.jpg and another frame would have the same XML file"):
+        write_boxes(annotations([], ["a.png", "a.jpg"]), tmp_path, "voc")
+    with pytest.raises(UserError, match="nowhere does not exist"):
+        read_boxes(tmp_path / "nowhere", "voc")
+    with pytest.raises(UserError, match="no XML files there"):
+        read_boxes(tmp_path, "voc")
