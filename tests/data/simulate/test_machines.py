@@ -47,6 +47,8 @@ def test_equal_seeds_give_equal_files_and_others_do_not(few, tmp_path):
     first, again, other = (files(folder) for folder in (few, tmp_path / "again", tmp_path / "other"))
     assert first == again
     assert not set(first.values()) & set(other.values())
+    # No two clips of a set are alike either.
+    assert len(set(first.values())) == len(first)
 
 
 def test_a_clip_does_not_depend_on_what_else_is_made(few, tmp_path):
