@@ -20,19 +20,29 @@ DICOM_JPEG = ["pylibjpeg>=2.0,<3", "pylibjpeg-libjpeg>=2.2,<2.3"]
 # Members on several machines (training.executor ray). Leaves NumPy and protobuf as MindSpore needs them;
 # streaming generators, and ``ray.wait`` on them, are settled since 2.10. Only 2.60 was run.
 RAY = ["ray>=2.10,<3"]
-TEST = ["pytest>=8,<10", "pytest-xdist>=3.6,<4", "hypothesis>=6.100,<7"]
+# Sound of another sample rate than the system's.
+RESAMPLING = ["soxr>=0.5,<2"]
+# librosa and pycocotools are references in tests, never dependencies of the product.
+TEST = [
+    "pytest>=8,<10",
+    "pytest-xdist>=3.6,<4",
+    "hypothesis>=6.100,<7",
+    "librosa>=0.11,<0.12",
+    "pycocotools>=2.0.8,<3",
+]
 # For tools/export.py. These leave NumPy 1.26 and protobuf as MindSpore needs them.
 EXPORT = ["onnx>=1.18,<2", "onnxruntime>=1.20,<2"]
 
 setup(
     name="mindspore_dpus",
     version=VERSION,
-    description="Distribution-preserving under-sampling for imbalanced defect recognition, on MindSpore",
+    description="Defects in castings, traffic signs and machine sound: imbalanced recognition on MindSpore",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     packages=find_packages(include=["mindspore_dpus", "mindspore_dpus.*"]),
     package_data={"mindspore_dpus.report": ["templates/*.j2"]},
-    python_requires=">=3.11",
+    python_requires=">=3.11,<3.13",
+    entry_points={"console_scripts": ["mindspore-dpus = mindspore_dpus.cli.main:main"]},
     install_requires=[
         # From 2.9 on, convolutions on CPU fall back to reference loops: 100 times slower.
         "mindspore>=2.7,<2.9",
@@ -58,6 +68,8 @@ setup(
         "jinja2>=3.1,<4",
         "safetensors>=0.5,<1",
         "tqdm>=4.66,<5",
+        # WAV and FLAC of any depth; brings its own libsndfile.
+        "soundfile>=0.12,<1",
         "packaging>=23",
     ],
     extras_require={
@@ -67,9 +79,10 @@ setup(
         "ray": RAY,
         # To predict from an exported graph beside MindSpore; without it: requirements/deploy.txt.
         "deploy": ["onnxruntime>=1.20,<2"],
-        "test": [*TEST, *DICOM, *DICOM_JPEG, *EXPORT],
+        "resampling": RESAMPLING,
+        "test": [*TEST, *DICOM, *DICOM_JPEG, *EXPORT, *RESAMPLING],
         # atheris: for ``python -m tests.fuzz --engine atheris``.
-        "dev": [*TEST, "ruff>=0.14,<1", "atheris>=3,<4", *DICOM, *DICOM_JPEG, *EXPORT],
+        "dev": [*TEST, "ruff>=0.14,<1", "atheris>=3,<4", *DICOM, *DICOM_JPEG, *EXPORT, *RESAMPLING],
         # Only compared with, in tests that skip without it; never a dependency of the product.
         "reference": ["torch>=2.4"],
     },

@@ -2,7 +2,7 @@
 
 import os
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Read by MindSpore when it is imported: errors only. GLOG_v=2 in the environment shows its warnings.
 os.environ.setdefault("GLOG_v", "3")

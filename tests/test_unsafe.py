@@ -23,9 +23,12 @@ NEVER = {
 }
 # File and call -> why it is safe.
 ALLOWED = {
-    ("mindspore_dpus/processes.py", "pickle.loads"): "of what this process has pickled on the same line",
     (
-        "mindspore_dpus/models/machine_code.py",
+        "mindspore_dpus/core/processes.py",
+        "pickle.loads",
+    ): "of what this process has pickled on the same line",
+    (
+        "mindspore_dpus/models/kernels/machine_code.py",
         "pickle.load",
     ): "of what the process that started this one for it has pickled",
 }

@@ -8,9 +8,6 @@ from pathlib import Path
 
 from mindspore_dpus.cli.options import OneLineParser
 from mindspore_dpus.core.errors import one_line_errors
-from mindspore_dpus.models.factory import create_model
-from mindspore_dpus.models.weights import get_state, load_weights
-from mindspore_dpus.training.checkpoint import save_checkpoint
 
 
 @one_line_errors
@@ -22,6 +19,11 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("source", type=Path, help=".safetensors or MindSpore .ckpt")
     parser.add_argument("target", type=Path, help=".safetensors to write")
     args = parser.parse_args(args)
+    # Imported late: a wrong call needs no MindSpore.
+    from mindspore_dpus.models.factory import create_model
+    from mindspore_dpus.models.weights import get_state, load_weights
+    from mindspore_dpus.training.checkpoint import save_checkpoint
+
     net = create_model(args.backbone, args.num_classes)
     report = load_weights(net, args.source, allow_fresh=["*"])
     state = get_state(net)

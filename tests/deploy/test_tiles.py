@@ -12,13 +12,14 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.cli.options import OneLineParser
-from mindspore_dpus.cli.rule_options import add_rule_options, go_by, read_tiles, rule_lines
+from mindspore_dpus.cli.rule_options import add_rule_options, read_tiles
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.images.tiles import Tiles
 from mindspore_dpus.decision.decision import Decision
 from mindspore_dpus.decision.probability import Proportion
 from mindspore_dpus.deploy import OnnxPredictor, score_files
 from mindspore_dpus.deploy.batch import predict_files
+from mindspore_dpus.deploy.rule import go_by, rule_lines
 from tests.deploy.conftest import expected_scores, write_grey
 
 HALF = Proportion(5, 10, 0.2, 0.8)

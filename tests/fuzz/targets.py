@@ -16,9 +16,10 @@ import numpy as np
 import yaml
 from safetensors.numpy import save
 
-from mindspore_dpus.core.configuration import dump_config, parse_config
+from mindspore_dpus.core.configuration import dump_config
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.run_folder import RunFolder
+from mindspore_dpus.core.stages import Stage, fill
 from mindspore_dpus.data.arrays import load_arrays, open_array
 from mindspore_dpus.data.images.frames import count_frames, split_frame
 from mindspore_dpus.data.images.inputs import expand_paths
@@ -30,7 +31,7 @@ from mindspore_dpus.deploy.bundle import Bundle
 from mindspore_dpus.deploy.results import ResultFile
 from mindspore_dpus.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.decision.test_decision import decided
-from tests.support import configuration
+from tests.support import configuration, parse_config
 
 # An image is decoded and resized within these, so memory stays small whatever a header says.
 PIXELS = 1 << 20
@@ -79,6 +80,7 @@ def _config(folder: Path, data: bytes) -> None:
 def _config_seeds(folder: Path) -> list[bytes]:
     config = configuration(data=DataSettings(root="images"))
     short = {
+        "system": "classification",
         "seed": 3,
         "training": {"epochs": 2, "augment": {"rotation": 5.0}},
         "data": {"classes": ["a"]},
@@ -241,7 +243,7 @@ def _decision_seeds(folder: Path) -> list[bytes]:
 def _stages(folder: Path, data: bytes) -> None:
     _write(folder, "stages.json", data)
     made = []
-    RunFolder(folder, lambda line: None).stage("samples", 1, [], lambda: made.append(1))
+    fill(RunFolder(folder), [Stage("samples", made.append, settings=1)])
     RunFolder.open(folder).finished("samples")
 
 
@@ -264,19 +266,18 @@ def _array_seeds(folder: Path) -> list[bytes]:
 
 
 def _arrays(folder: Path, data: bytes) -> None:
-    load_arrays(_write(folder, "features.npz", data), ("path", "whitened"))
+    load_arrays(_write(folder, "features.npz", data), ("path", "label", "whitened"))
 
 
 def _arrays_seeds(folder: Path) -> list[bytes]:
     file = io.BytesIO()
-    np.savez(file, path=np.array(["a.png", "b.png"]), whitened=np.eye(2))
+    np.savez(file, path=np.array(["a.png", "b.png"]), label=np.array(["n", "n"]), whitened=np.eye(2))
     return [file.getvalue()]
 
 
 def _table(folder: Path, data: bytes) -> None:
     _write(folder, "samples.csv", data)
-    _write(folder, "stages.json", b"{}")
-    read_samples(RunFolder(folder, lambda line: None))
+    read_samples(folder / "samples.csv")
 
 
 def _results(kind: str) -> Callable[[Path, bytes], None]:

@@ -47,14 +47,14 @@ def test_the_figure_shows_each_axis_and_long_stage():
 
 @pytest.mark.parametrize("field", list(AXES))
 def test_an_axis_changes_its_own_size(field):
-    config = configuration(Sizes(**{field: 7}), "CPU")
+    config = configuration(Sizes(**{field: 17}), "CPU")
     found = {
         "images": config.simulate.train[0],
         "clusters": config.sampling.n_clusters,
         "subsets": config.sampling.n_subsets,
         "pixels": config.images.size,
     }
-    assert found == vars(Sizes()) | {field: 7}
+    assert found == vars(Sizes()) | {field: 17}
     assert config.simulate.size == config.images.size
 
 

@@ -18,7 +18,8 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 TINY = (
-    "--data.image_size=32",
+    "--system=classification",
+    "--images.size=32",
     "--features.pretrained=null",
     "--features.layer=layer1",
     "--features.n_components=4",
@@ -148,7 +149,8 @@ def test_bad_settings_are_one_line(castings, tmp_path, options, fragments):
 
 
 def test_a_device_that_is_not_there_is_one_line(castings, tmp_path):
-    options = (f"--data.root={castings}", f"--output={tmp_path / 'run'}", "--device.target=Ascend")
+    options = ("--system=classification", f"--data.root={castings}", f"--output={tmp_path / 'run'}")
+    options += ("--device.target=Ascend",)
     assert_one_line(process("train", *options), "device.target", "Ascend")
 
 
@@ -222,7 +224,7 @@ def test_a_full_disk_keeps_finished_stages(castings, tmp_path):
     try:
         options = (f"--data.root={castings}", f"--output={disk / 'run'}", *TINY)
         result = process("train", *options)
-        assert_one_line(result, str(disk), "No space left on device", "--output")
+        assert_one_line(result, str(disk), "No space left on device", "output folder")
         assert (disk / "run" / "subsets.csv").exists()
         assert not list(disk.rglob("*.tmp*"))
         subprocess.run(["mount", "-o", "remount,size=500m", str(disk)], check=True)

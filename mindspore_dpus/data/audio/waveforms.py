@@ -13,12 +13,12 @@ import pandas as pd
 
 from mindspore_dpus.core.bars import bar
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.files import digest
 from mindspore_dpus.core.processes import in_threads
-from mindspore_dpus.core.run_folder import digest
+from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.data.audio.decoded import AudioError
 from mindspore_dpus.data.audio.reading import MAX_SECONDS, clip_length, read_clip
 from mindspore_dpus.data.audio.resampling import resampled_length
-from mindspore_dpus.data.samples import write_table
 from mindspore_dpus.data.shards import Shards, fill_shards, is_filled, open_shards
 
 SAMPLES, LENGTHS = "samples", "lengths"

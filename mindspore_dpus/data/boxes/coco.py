@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.run_folder import write_json
+from mindspore_dpus.core.files import write_json
 from mindspore_dpus.data.boxes.table import EDGES, FRAME_COLUMNS, Annotations, Found, check
 from mindspore_dpus.data.boxes.text import number, plain, read_json_text, side, whole
 

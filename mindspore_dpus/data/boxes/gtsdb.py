@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.run_folder import write_text
+from mindspore_dpus.core.files import write_text
 from mindspore_dpus.data.boxes.table import EDGES, Annotations, Found
 from mindspore_dpus.data.boxes.text import read_text
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.run_folder import atomic
+from mindspore_dpus.core.files import atomic
 from mindspore_dpus.data.boxes.table import COLUMNS, EDGES, Annotations, Found
 from mindspore_dpus.data.boxes.text import number, plain, read_rows, side, whole
 

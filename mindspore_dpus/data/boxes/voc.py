@@ -12,7 +12,7 @@ from xml.parsers import expat
 import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.run_folder import atomic
+from mindspore_dpus.core.files import atomic
 from mindspore_dpus.data.boxes.images import stem
 from mindspore_dpus.data.boxes.table import Annotations, Found
 from mindspore_dpus.data.boxes.text import number, plain, side, whole

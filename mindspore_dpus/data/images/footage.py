@@ -13,9 +13,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mindspore_dpus.config import DataConfig
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.data.images.decoded import Decoded, ImageError, check_size
+from mindspore_dpus.data.images.decoded import MAX_PIXELS, Decoded, ImageError, check_size
 from mindspore_dpus.data.images.frames import name_frames, split_frame
 from mindspore_dpus.data.images.inputs import is_image, read_paths
 from mindspore_dpus.data.images.reading import EXTENSIONS, read_image
@@ -99,7 +98,7 @@ def _in_folder(folder: Path) -> list[Path]:
 
 
 def read_frames(
-    inputs: Sequence[str], *, every: int = 1, max_pixels: int = DataConfig.max_pixels
+    inputs: Sequence[str], *, every: int = 1, max_pixels: int = MAX_PIXELS
 ) -> Iterator[Frame]:
     """Decode frames one by one; no more than one is in memory.
 

@@ -17,7 +17,7 @@ import soundfile
 
 from mindspore_dpus.core.bars import bar
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.data.samples import write_table
+from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.data.simulate.machine_parts import (
     KINDS,
     Condition,

@@ -15,7 +15,7 @@ import numpy as np
 
 from mindspore_dpus.core.bars import bar
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.run_folder import atomic
+from mindspore_dpus.core.files import atomic
 from mindspore_dpus.data.boxes import manifest
 from mindspore_dpus.data.boxes.table import Found, check
 from mindspore_dpus.data.simulate.scenery import Street

@@ -112,7 +112,7 @@ def test_a_frame_larger_than_allowed_is_refused(tmp_path):
     image = write_image(tmp_path / "a.png")
     for row in read(path, image, max_pixels=40):
         assert row.image is None
-        assert "more than data.max_pixels (40) allows" in row.error
+        assert "more than images.max_pixels (40) allows" in row.error
         assert row.error.startswith(row.name)
 
 
