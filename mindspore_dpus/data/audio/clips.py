@@ -1,0 +1,110 @@
+"""Folders of sound or a CSV -> sample table, a row for each clip.
+
+Beside the columns of every sample table (``path``, ``label``, ``split``, ``group``), a clip has
+``machine``, ``section``, ``domain`` and ``attributes``; all are text. Labels are ``normal``, ``anomaly``
+and ``unknown``; a split may hold one of them only. Other sound that training sets machines apart from
+(outliers) bears the machine ``outlier``, no section, and any label.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.audio.names import DOMAINS, FOLDERS, LABELS, UNKNOWN, parse_name, section_name
+from mindspore_dpus.data.audio.reading import EXTENSIONS, clip_files
+from mindspore_dpus.data.paths import refuse_outside
+from mindspore_dpus.data.samples import read_manifest
+
+COLUMNS = ["path", "machine", "section", "domain", "split", "label", "attributes", "group"]
+OUTLIER = "outlier"
+
+
+def find_clips(
+    root: Path, *, manifest: Path | None = None, allow_outside_root: bool = False
+) -> pd.DataFrame:
+    """Collect the clips of a folder.
+
+    Args:
+        root: the data root.
+        manifest: a CSV that names the clips; None: ``root/manifest.csv`` where it exists, else folders
+            and names as DCASE has them.
+        allow_outside_root: whether a manifest may name files elsewhere.
+
+    Returns:
+        The sample table, sorted by path where no manifest orders it; further columns of a manifest are
+        kept behind.
+
+    Raises:
+        UserError: no such folder or manifest, no clips, names that are not DCASE's, or what
+            ``read_clip_manifest`` refuses.
+    """
+    if not root.is_dir():
+        raise UserError(f"data.root: {root} is not a folder; give the folder of your recordings")
+    if manifest is None and (root / "manifest.csv").is_file():
+        manifest = root / "manifest.csv"
+    if manifest is None:
+        return scan_dcase(root)
+    table = read_clip_manifest(manifest)
+    if not allow_outside_root:
+        refuse_outside(table["path"], root, manifest)
+    return table
+
+
+def scan_dcase(root: Path) -> pd.DataFrame:
+    """Read the folders and names of DCASE's Task 2, 2020 to 2023.
+
+    Args:
+        root: holds ``dev_data`` and the like, or machines, or is the folder of one machine.
+
+    Raises:
+        UserError: there are no clips, or one is not named as DCASE names them.
+    """
+    root = root.resolve()
+    rows = []
+    for file in clip_files(root):
+        path = file.relative_to(root)
+        # The folder of one machine: its name is not in the path below it.
+        named = root.name / path if len(path.parts) == 2 and path.parts[0] in FOLDERS else path
+        rows.append({"path": path.as_posix(), "group": "", **parse_name(named)._asdict()})
+    if not rows:
+        raise UserError(
+            f"data.root: no clips under {root}; expected <machine>/train/*.wav and <machine>/test/*.wav "
+            f"({', '.join(EXTENSIONS)}), or a manifest.csv"
+        )
+    return pd.DataFrame(rows)[COLUMNS]
+
+
+def read_clip_manifest(manifest: Path) -> pd.DataFrame:
+    """Read a CSV with the columns path, machine, section, label and, optionally, domain, split,
+    attributes, group and others.
+
+    An empty domain is ``unknown``, an empty section is allowed to outliers only; a section that is a
+    number is written as in file names (``0`` is ``00``).
+
+    Raises:
+        UserError: the file is missing, no CSV table, lacks a column, repeats a path, leaves a path,
+            label, machine or section empty, or has an unknown split, domain or label.
+    """
+    table = read_manifest(manifest)
+    for name in ("machine", "section"):
+        if name not in table:
+            raise UserError(f"{manifest} has no column {name!r}; it needs path, machine, section, label")
+    for name in ("domain", "attributes"):
+        if name not in table:
+            table[name] = ""
+    table["domain"] = table["domain"].replace("", UNKNOWN)
+    table["section"] = table["section"].map(section_name)
+    of_machines = table["machine"] != OUTLIER
+    for name, wrong, message in (
+        ("machine", table["machine"] == "", "an empty machine"),
+        ("section", of_machines & (table["section"] == ""), "an empty section"),
+        ("domain", ~table["domain"].isin(DOMAINS), f"allowed are {', '.join(DOMAINS)} or nothing"),
+        ("label", of_machines & ~table["label"].isin(LABELS), f"allowed are {', '.join(LABELS)}"),
+    ):
+        if wrong.any():
+            row = int(wrong.to_numpy().argmax())
+            value = table[name].iloc[row]
+            has = f"the {name} {value!r}; {message}" if value else message
+            raise UserError(f"{manifest} line {row + 2} has {has}")
+    return table[COLUMNS + [name for name in table if name not in COLUMNS]]

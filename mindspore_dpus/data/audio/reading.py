@@ -1,0 +1,182 @@
+"""One sound file -> one decoded clip, or a line that says what is wrong with the file."""
+
+import stat
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+
+from mindspore_dpus.data.audio.decoded import AudioError, Clip, mix
+from mindspore_dpus.data.audio.resampling import resample
+
+EXTENSIONS = (".wav", ".flac")
+# What libsndfile calls the containers that these endings stand for.
+KINDS = {"WAV": "WAV", "WAVEX": "WAV", "RF64": "WAV", "FLAC": "FLAC"}
+MAX_SECONDS = 3600.0
+# What a WAV header says of its length while it is not known, and what libsndfile then says for FLAC.
+UNKNOWN_BYTES, UNKNOWN_FRAMES = 2**32 - 1, 2**62
+
+
+def read_clip(
+    path: str | Path,
+    *,
+    channel: int | str,
+    rate: int | None,
+    max_seconds: float = MAX_SECONDS,
+) -> Clip:
+    """Decode a WAV or FLAC file. Between these two, its content counts, not its name.
+
+    Args:
+        path: the file: integers of 8 to 32 bits, or floating point; any number of channels.
+        channel: ``"mean"`` of all channels, or the number of one, from 0.
+        rate: samples per second to have; another rate is resampled (``resampling``). None: as the
+            file has it.
+        max_seconds: a longer file is refused by its header, before memory is taken for it.
+
+    Returns:
+        The clip; ``channels`` and ``subtype`` are the file's.
+
+    Raises:
+        AudioError: the file is missing, empty, cut, too long, without samples, of another format, has
+            values that are not numbers, or lacks the channel.
+        UserError: the rate differs and soxr is not installed.
+    """
+    path = Path(path)
+    try:
+        with _opened(path) as file:
+            clip = _read(file, channel, max_seconds)
+    except AudioError as error:
+        raise AudioError(f"{path} {error}") from None
+    except FileNotFoundError:
+        raise AudioError(f"{path} does not exist") from None
+    except OSError as error:
+        raise AudioError(f"{path} cannot be read: {error.strerror}") from None
+    except MemoryError:
+        raise AudioError(f"{path} needs more memory than there is") from None
+    if rate is None or rate == clip.rate:
+        return clip
+    samples = resample(clip.samples, clip.rate, rate, name=str(path))
+    return Clip(samples, rate, clip.channels, clip.subtype, clip.kind)
+
+
+def clip_length(path: str | Path) -> tuple[int, int]:
+    """Samples of each channel and rate of a file, by its header.
+
+    Raises:
+        AudioError: as ``read_clip``, as far as the header tells.
+    """
+    path = Path(path)
+    try:
+        with _opened(path) as file, _sound(file) as sound:
+            return sound.frames, sound.samplerate
+    except AudioError as error:
+        raise AudioError(f"{path} {error}") from None
+    except FileNotFoundError:
+        raise AudioError(f"{path} does not exist") from None
+    except OSError as error:
+        raise AudioError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def is_clip(file: Path) -> bool:
+    """Whether a file's name is that of a sound file, and it is neither hidden nor a folder or device."""
+    return file.suffix.lower() in EXTENSIONS and not file.name.startswith(".") and file.is_file()
+
+
+def clip_files(folder: Path) -> list[Path]:
+    """All sound files below a folder, sorted; hidden files and folders are passed over."""
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if is_clip(file) and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    )
+
+
+def _opened(path: Path) -> BinaryIO:
+    """The file, opened; refused where its name, kind or size says that there is no sound in it."""
+    if path.suffix.lower() not in EXTENSIONS:
+        ending = f"ends in {path.suffix!r}" if path.suffix else "has no ending"
+        raise AudioError(f"{ending}: {' and '.join(EXTENSIONS)} are read")
+    try:
+        status = path.stat()
+    except ValueError:
+        raise AudioError("has a name that cannot be: rename it") from None
+    # A pipe would not open or not end.
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        raise AudioError("is not a regular file")
+    if status.st_size == 0:
+        raise AudioError("is empty (0 bytes)")
+    return path.open("rb")
+
+
+def _read(file: BinaryIO, channel: int | str, max_seconds: float) -> Clip:
+    with _sound(file) as sound:
+        rate, wanted = sound.samplerate, sound.frames
+        if wanted > max_seconds * rate:
+            raise AudioError(
+                f"is {wanted / rate:g} s long, more than max_seconds ({max_seconds:g}) allows: cut it "
+                "into clips"
+            )
+        try:
+            frames = sound.read(dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError:
+            raise AudioError("is cut or damaged: it cannot be decoded to its end") from None
+        if len(frames) < wanted:
+            raise AudioError(f"is cut: {len(frames)} of {wanted} samples are there")
+        samples = mix(frames, channel)
+        if not np.isfinite(samples).all():
+            raise AudioError("has samples that are not numbers (nan or infinite)")
+        return Clip(samples, rate, sound.channels, sound.subtype, KINDS[sound.format])
+
+
+def _sound(file: BinaryIO) -> soundfile.SoundFile:
+    """The opened file as libsndfile sees it; refused where its header says that it is no good."""
+    _check_wav_length(file)
+    file.seek(0)
+    try:
+        sound = soundfile.SoundFile(file)
+    except (soundfile.LibsndfileError, TypeError):
+        raise AudioError("is broken or not a sound file: WAV and FLAC are read") from None
+    trouble = _trouble(sound)
+    if trouble:
+        sound.close()
+        raise AudioError(trouble)
+    return sound
+
+
+def _trouble(sound: soundfile.SoundFile) -> str:
+    if sound.format not in KINDS:
+        return f"is a file of the format {sound.format}, whatever its name: WAV and FLAC are read"
+    if sound.frames == 0:
+        return "holds no samples (if its recording was broken off, its header was never finished)"
+    if sound.frames >= UNKNOWN_FRAMES:
+        # As written to a pipe; libsndfile cannot read it in pieces either.
+        return "does not say how long it is: decode and encode it anew, into a file"
+    return ""
+
+
+def _check_wav_length(file: BinaryIO) -> None:
+    """Refuse a WAV file that ends before its samples do: libsndfile reads what is there."""
+    end = file.seek(0, 2)
+    file.seek(0)
+    head = file.read(12)
+    order = {b"RIFF": "<", b"RIFX": ">", b"RF64": "<"}.get(head[:4])
+    if order is None or head[8:12] != b"WAVE":
+        return
+    long_length = None
+    while len(header := file.read(8)) == 8:
+        name, length = struct.unpack(f"{order}4sI", header)
+        if name == b"ds64":
+            long_length = struct.unpack("<8xQ", (file.read(16)).ljust(16, b"\0"))[0]
+            file.seek(-16, 1)
+        if name == b"data":
+            if length == UNKNOWN_BYTES and long_length is None:
+                return
+            length = long_length if length == UNKNOWN_BYTES else length
+            if file.tell() + length > end:
+                there = end - file.tell()
+                raise AudioError(f"is cut: {there} of the {length} bytes of its samples are there")
+            return
+        file.seek(length + length % 2, 1)
+    raise AudioError("is cut: it ends before its samples begin")
