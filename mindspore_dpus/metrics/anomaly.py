@@ -1,7 +1,7 @@
 """AUC and partial AUC of anomaly scores, by machine, section and domain. No MindSpore here.
 
-A table of scores has a row for each clip: ``machine``, ``section``, ``domain`` (source or target),
-``label`` (normal or anomaly) and ``score`` (higher: more anomalous).
+A table of scores has a row for each clip: ``machine``, ``section``, ``domain`` (source, target; unknown
+where a definition does without), ``label`` (normal or anomaly) and ``score`` (higher: more anomalous).
 """
 
 import sys
@@ -138,8 +138,12 @@ def _area_up_to(fpr: np.ndarray, tpr: np.ndarray, limit: float) -> np.ndarray:
     return (width * (low + (low + share * (high - low))) / 2).sum(axis=1) + 0 * (fpr + tpr)[:, -1]
 
 
-def check_scores(table: pd.DataFrame) -> None:
+def check_scores(table: pd.DataFrame, needs_domains: bool) -> None:
     """Refuse a table that is not one of scores.
+
+    Args:
+        table: to look at.
+        needs_domains: whether every clip must have a known domain.
 
     Raises:
         UserError: a column is missing, a label or domain is unknown, or a score is not finite.
@@ -147,7 +151,8 @@ def check_scores(table: pd.DataFrame) -> None:
     for name in COLUMNS:
         if name not in table.columns:
             raise UserError(f"table of scores: the column {name!r} is missing")
-    for name, allowed in (("label", (NORMAL, ANOMALY)), ("domain", (SOURCE, TARGET))):
+    choices = {"label": (NORMAL, ANOMALY)} | ({"domain": (SOURCE, TARGET)} if needs_domains else {})
+    for name, allowed in choices.items():
         unknown = sorted({str(value) for value in table[name]} - set(allowed))
         if unknown:
             raise UserError(f"table of scores: {name} {unknown[0]!r}; it must be {' or '.join(allowed)}")
@@ -178,7 +183,7 @@ def iterate_cells(
     """
     if definition not in DEFINITIONS:
         raise UserError(f"definition {definition!r} is unknown; there are {', '.join(DEFINITIONS)}")
-    check_scores(table)
+    check_scores(table, any(cell.domain != BOTH for cell in DEFINITIONS[definition]))
     domains, anomalous = table["domain"].to_numpy(), (table["label"] == ANOMALY).to_numpy()
     for key, rows in table.groupby(["machine", "section"], sort=True).indices.items():
         for cell in DEFINITIONS[definition]:

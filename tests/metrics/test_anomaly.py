@@ -166,6 +166,14 @@ def test_bad_tables_are_refused(column, value, message):
         section_results(table, "official")
 
 
+def test_where_domains_do_not_count_they_need_not_be_known():
+    table = scores_table()
+    expected = section_results(table, "together")
+    assert section_results(table.assign(domain="unknown"), "together").equals(expected)
+    with pytest.raises(UserError, match="domain 'unknown'"):
+        section_results(table.assign(domain="unknown"), "official")
+
+
 def test_unknown_definitions_and_missing_columns_are_refused():
     with pytest.raises(UserError, match="'paper' is unknown"):
         section_results(scores_table(), "paper")
