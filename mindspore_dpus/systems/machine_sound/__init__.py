@@ -1,0 +1,1 @@
+"""Anomalous machine sound: from clips to anomaly scores, and the challenge's files."""
