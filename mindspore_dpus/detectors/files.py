@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.run_folder import atomic
+from mindspore_dpus.core.files import atomic
 from mindspore_dpus.detectors import find_row
 from mindspore_dpus.detectors.base import Detector
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.run_folder import write_text
+from mindspore_dpus.core.files import write_text
 
 # File name -> the column that it holds.
 KINDS = {"anomaly_score": "score", "decision_result": "decision"}
