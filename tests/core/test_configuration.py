@@ -15,7 +15,7 @@ import yaml
 
 from mindspore_dpus import systems
 from mindspore_dpus.cli.options import OneLineParser
-from mindspore_dpus.cli.simulate import main as simulate_command
+from mindspore_dpus.cli.systems.classification_simulate import main as simulate_command
 from mindspore_dpus.core.configuration import config_parser, dump_config
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.settings import plain, results

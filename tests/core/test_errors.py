@@ -133,8 +133,9 @@ def test_the_command_keeps_its_name():
         ("evaluate", ["--run", "nowhere"], "nowhere is no run folder"),
         ("evaluate", [], "--run"),
         ("predict", ["--run", "nowhere", "image.png"], "nowhere is no run folder"),
-        ("predict", ["--run", "nowhere"], "name images to score"),
-        ("simulate", ["--size", "32"], "output"),
+        ("predict", ["--run", "nowhere"], "nowhere is no run folder"),
+        ("simulate", ["--size", "32"], "--system"),
+        ("simulate", ["--system=classification", "--size", "32"], "output"),
     ],
 )
 def test_a_wrong_call_of_a_tool_is_one_line(capsys, monkeypatch, tmp_path, tool, args, message):

@@ -52,6 +52,7 @@ def test_the_tool_scores_a_folder_without_mindspore_and_the_rest(model, tmp_path
     assert [row["predicted"] for row in rows] == ["normal", "defect"]
     assert [abs(r["score"] - expected_scores(g)[0]) < 1e-6 for r, g in zip(rows, (50, 200), strict=True)]
     assert re.search(r"2 images, 0 of them unreadable .*; \d+\.\d images/s\n", done.stdout)
+    (tmp_path / "config.yaml").write_text("system: classification\n")
     done = alone("tools/predict.py", "--run", tmp_path, tmp_path / "in")
     assert done.returncode == 2
     assert re.fullmatch(r"error: --run needs \w+, which is not installed here: .*\n", done.stderr)
@@ -81,7 +82,7 @@ def main():
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["x.png"], "one of the arguments --run --model is required"),
+        (["x.png"], "name a run with --run, an exported graph with --model"),
         (["--model", "no.onnx", "x.png"], "no.onnx does not exist"),
         (["--model", "no.onnx"], "name images to score, or a folder with --watch"),
         (["--model", "no.onnx", "x.png", "--watch", "."], "name images to score, or a folder"),
@@ -89,11 +90,14 @@ def main():
         (["--model", "no.onnx", "x.png", "--settle", "nan"], "--settle is nan; it must be above 0"),
         (["--model", "no.onnx", "x.png", "--device.target", "CPU"], "--device.target is for --run"),
         (["--model", "no.onnx", "nothing*.png"], "nothing*.png: no images there"),
-        (["--run", "x", "x.png", "--threads", "1"], "--threads is for --model"),
+        (["--run", "x", "x.png"], "x is no run folder"),
+        (["--run", "{run}", "x.png", "--threads", "1"], "--threads is for --model"),
     ],
 )
-def test_a_wrong_call_is_one_line(main, monkeypatch, capsys, args, words):
-    monkeypatch.setattr(sys, "argv", ["predict.py", *args])
+def test_a_wrong_call_is_one_line(main, monkeypatch, capsys, tmp_path, args, words):
+    (tmp_path / "config.yaml").write_text("system: classification\n")
+    given = [arg.format(run=tmp_path) for arg in args]
+    monkeypatch.setattr(sys, "argv", ["predict.py", *given])
     assert main() == 2
     stderr = capsys.readouterr().err
     assert stderr.startswith("error: ")

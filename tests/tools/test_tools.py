@@ -114,7 +114,15 @@ def test_evaluate_and_predict(trained, castings, tmp_path):
 
 
 def test_simulate_then_convert(tmp_path):
-    result = tool("simulate", "--output", tmp_path / "x", "--train=[2,1]", "--val=[1,1]", "--test=[1,1]")
+    result = tool(
+        "simulate",
+        "--system=classification",
+        "--output",
+        tmp_path / "x",
+        "--train=[2,1]",
+        "--val=[1,1]",
+        "--test=[1,1]",
+    )
     assert result.returncode == 0, result.stderr
     assert len(pd.read_csv(tmp_path / "x" / "manifest.csv")) == 7
     (tmp_path / "bad.ckpt").write_bytes(b"x" * 100)
@@ -265,4 +273,5 @@ def test_a_folder_that_is_no_run(name, options, tmp_path):
 
 
 def test_a_wrong_option_of_a_small_tool():
-    assert_one_line(tool("predict", "--runs", "x"), "--help")
+    assert_one_line(tool("predict", "--runs", "x"), "--run,")
+    assert_one_line(tool("convert_weights", "--backbones", "x"), "--help")

@@ -1,0 +1,1 @@
+"""What the verbs that use a finished run do, system by system."""
