@@ -1,0 +1,1 @@
+"""Anomalous machine sounds: outlier exposure, then inlier models (Kuroyanagi et al. 2022)."""
