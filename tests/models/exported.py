@@ -6,6 +6,9 @@ import onnx
 import onnxruntime
 from mindspore import Tensor, nn
 
+# Else threads that wait for each other spin, which is slow where tests run side by side.
+ms.runtime.launch_blocking()
+
 
 def run_exported(net: nn.Cell, x: np.ndarray, folder) -> np.ndarray:
     """What the graph, exported for one sample and its batch left open, makes of several.
@@ -28,7 +31,6 @@ def run_exported(net: nn.Cell, x: np.ndarray, folder) -> np.ndarray:
 
 def losses_of_training(net: nn.Cell, x: np.ndarray, targets: np.ndarray, steps: int) -> list[float]:
     """Mean squared errors before each step of Adam."""
-    ms.runtime.launch_blocking()
     net.set_train(True)
     optimizer = nn.Adam(net.trainable_params(), 3e-3)
     x, targets = Tensor(x), Tensor(targets)
