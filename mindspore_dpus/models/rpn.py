@@ -6,7 +6,7 @@ from mindspore.common.initializer import Normal
 
 from mindspore_dpus.core.errors import UserError
 
-# How far the chain of Cells may be from what the backbone itself computes, as a share of the largest value.
+# How far the chain of Cells may be from what the backbone computes, as a share of the largest value.
 AGREEMENT = 1e-4
 
 

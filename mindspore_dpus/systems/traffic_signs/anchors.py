@@ -11,7 +11,8 @@ def anchor_shapes(sizes: Sequence[float], ratios: Sequence[float]) -> np.ndarray
     Args:
         sizes: square roots of areas, in pixels (tensorpack: ``RPN.ANCHOR_SIZES``; Detectron2:
             ``MODEL.ANCHOR_GENERATOR.SIZES``).
-        ratios: height divided by width (``RPN.ANCHOR_RATIOS``; ``MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS``).
+        ratios: height divided by width (``RPN.ANCHOR_RATIOS``;
+            ``MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS``).
 
     Returns:
         (A, 2) float64, width and height; the ratios of the first size come first.

@@ -47,8 +47,8 @@ def assign_anchors(
             ``MODEL.RPN.IOU_THRESHOLDS``. Both 0.7; small signs on a coarse grid need less.
         negative_below: ``RPN.NEGATIVE_ANCHOR_THRESH``; the first of ``MODEL.RPN.IOU_THRESHOLDS``. 0.3.
         ignored: (I, 4) boxes of which nobody knows what they are, such as signs that the edge of a crop
-            cuts; an anchor that overlaps one from ``negative_below`` on is ignored unless it is positive.
-            None: there are none.
+            cuts; an anchor that overlaps one from ``negative_below`` on is ignored unless it is
+            positive. None: there are none.
 
     Returns:
         labels: (N,) int8, ``POSITIVE``, ``NEGATIVE`` or ``IGNORED``.
@@ -94,7 +94,8 @@ def sample_anchors(
         labels: (N,) of ``assign_anchors``.
         size: anchors of one image (tensorpack ``RPN.BATCH_PER_IM``; Detectron2
             ``MODEL.RPN.BATCH_SIZE_PER_IMAGE``). 256.
-        positive_share: largest share of positives (``RPN.FG_RATIO``; ``MODEL.RPN.POSITIVE_FRACTION``). 0.5.
+        positive_share: largest share of positives (``RPN.FG_RATIO``; ``MODEL.RPN.POSITIVE_FRACTION``).
+            0.5.
         rng: draws without replacement.
 
     Returns:
