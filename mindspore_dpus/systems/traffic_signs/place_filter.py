@@ -58,7 +58,7 @@ class PlaceFilter:
         w, h, ratio = _shape(boxes, [width, height])
         inside = np.zeros(len(shares), dtype=bool)
         if self.triangle is not None:
-            inside = _in_triangle(shares, np.array(self.triangle)[None])[0]
+            inside = _in_triangle(shares, np.array(self.triangle))
         return {
             "band": ((y < self.top) | (y > self.bottom)).sum(axis=1) >= CORNERS,
             "triangle": inside,
@@ -129,26 +129,25 @@ def _corners(boxes: np.ndarray) -> np.ndarray:
     return boxes[:, [0, 1, 2, 1, 0, 3, 2, 3]].reshape(-1, 4, 2)
 
 
-def _in_triangle(boxes: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+def _in_triangle(boxes: np.ndarray, triangle: np.ndarray) -> np.ndarray:
     """Whether two corners lie in a triangle or on its sides.
 
     Args:
         boxes: (N, 4).
-        triangles: (T, 3, 2).
+        triangle: (3, 2).
 
     Returns:
-        (T, N) bool.
+        (N,) bool.
     """
-    corners = _corners(boxes)[None]
-    signs = []
-    for i in range(3):
-        start, end = triangles[:, None, None, i], triangles[:, None, None, (i + 1) % 3]
+    corners = _corners(boxes)
+    sides = []
+    for start, end in zip(triangle, np.roll(triangle, -1, axis=0), strict=True):
         # On which side of the line through two of the triangle's corners a point lies.
-        along, to = end - start, corners - start
-        signs.append(along[..., 0] * to[..., 1] - along[..., 1] * to[..., 0])
-    sides = np.stack(signs)
+        (along_x, along_y), to = end - start, corners - start
+        sides.append(along_x * to[..., 1] - along_y * to[..., 0])
+    sides = np.stack(sides)
     inside = (sides >= 0).all(axis=0) | (sides <= 0).all(axis=0)
-    return inside.sum(axis=2) >= CORNERS
+    return inside.sum(axis=1) >= CORNERS
 
 
 def heat_map(
@@ -217,16 +216,22 @@ def fit_place_filter(
     placed = np.concatenate([to_shares(found, size) for found, size in zip(boxes, sizes, strict=True)])
     shapes = [_shape(found, size) for found, size in zip(boxes, sizes, strict=True)]
     shape = np.concatenate([np.stack(s, axis=1) for s in shapes])
+    costs = _triangle_costs(placed, place_margin)
     quantile = max_lost
     while True:
-        fitted = _at_quantile(placed, shape, quantile, place_margin, shape_margin)
+        fitted = _at_quantile(placed, shape, costs, quantile, place_margin, shape_margin)
         if fitted.count(boxes, sizes)["removed"] <= max_lost * n or quantile == 0:
             return fitted
         quantile = quantile / 2 if quantile * n >= 1 else 0.0
 
 
 def _at_quantile(
-    placed: np.ndarray, shape: np.ndarray, quantile: float, place_margin: float, shape_margin: float
+    placed: np.ndarray,
+    shape: np.ndarray,
+    costs: np.ndarray,
+    quantile: float,
+    place_margin: float,
+    shape_margin: float,
 ) -> PlaceFilter:
     spare = math.floor(quantile * len(placed))  # Boxes that may lie beyond each limit.
     low = np.sort(shape, axis=0)[spare] * (1 - shape_margin)
@@ -234,7 +239,7 @@ def _at_quantile(
     return PlaceFilter(
         top=max(0.0, float(np.sort(placed[:, 1])[spare]) - place_margin),
         bottom=min(1.0, float(np.sort(placed[:, 3])[-1 - spare]) + place_margin),
-        triangle=_largest_triangle(placed, spare, place_margin),
+        triangle=_largest_triangle(costs, spare),
         min_width=float(low[0]),
         max_width=float(high[0]),
         min_height=float(low[1]),
@@ -244,28 +249,35 @@ def _at_quantile(
     )
 
 
+def _triangle_costs(placed: np.ndarray, margin: float) -> np.ndarray:
+    """How many boxes have two corners in each triangle of the search, enlarged by the margin.
+
+    Returns:
+        (X, Y, L, R) int64, over ``TIP_X``, ``TIP_Y``, ``BASE_LEFT`` and ``BASE_RIGHT``.
+    """
+    corners = _corners(placed).reshape(-1, 2)
+    x, y = corners[:, 0], corners[:, 1]
+    costs = np.empty((len(TIP_X), len(TIP_Y), len(BASE_LEFT), len(BASE_RIGHT)), dtype=np.int64)
+    for i, tip_x in enumerate(TIP_X):
+        for j, tip_y in enumerate(TIP_Y - margin):
+            # How far down a corner lies, 0 at the tip and 1 at the base, where the sides are apart most.
+            down = (y - tip_y) / (1 - tip_y)
+            left = x >= tip_x + down * (BASE_LEFT - margin - tip_x)[:, None]
+            right = x <= tip_x + down * (BASE_RIGHT + margin - tip_x)[:, None]
+            inside = (left[:, None] & (right & (y <= 1))[None]).reshape(*costs.shape[2:], -1, 4)
+            costs[i, j] = (inside.sum(axis=3, dtype=np.int8) >= CORNERS).sum(axis=2)
+    return costs
+
+
 def _largest_triangle(
-    placed: np.ndarray, spare: int, margin: float
+    costs: np.ndarray, spare: int
 ) -> tuple[tuple[float, float], tuple[float, float], tuple[float, float]] | None:
-    """The largest triangle on the frame's lower edge that costs no more than so many boxes."""
-    tip_x, tip_y, left, right = (
-        values.reshape(-1) for values in np.meshgrid(TIP_X, TIP_Y, BASE_LEFT, BASE_RIGHT, indexing="ij")
-    )
-    sizes = (right - left) * (1 - tip_y) / 2
-    # The largest first; of equal ones, the first in the order of the search.
-    for start in range(0, len(sizes), 256):
-        rows = np.argsort(-sizes, kind="stable")[start : start + 256]
-        rows = rows[sizes[rows] > 0]
-        wide = _triangles(tip_x[rows], tip_y[rows] - margin, left[rows] - margin, right[rows] + margin)
-        cheap = _in_triangle(placed, wide).sum(axis=1) <= spare
-        if cheap.any():
-            found = rows[cheap.argmax()]
-            corners = _triangles(tip_x[[found]], tip_y[[found]], left[[found]], right[[found]])[0]
-            return tuple((float(x), float(y)) for x, y in corners)
-    return None
-
-
-def _triangles(tip_x: np.ndarray, tip_y: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """(T, 3, 2): tip, left and right end of the base on the frame's lower edge."""
-    one = np.ones_like(tip_x)
-    return np.stack([tip_x, tip_y, left, one, right, one], axis=1).reshape(-1, 3, 2)
+    """The largest triangle of the search that costs no more than so many boxes; the first of equals."""
+    height = (1 - TIP_Y)[None, :, None, None]
+    sizes = height * (BASE_RIGHT[None, None, None, :] - BASE_LEFT[None, None, :, None])
+    sizes = np.where(costs <= spare, sizes, 0.0)
+    if not (sizes > 0).any():
+        return None
+    i, j, k, m = np.unravel_index(sizes.argmax(), sizes.shape)
+    tip = float(TIP_X[i]), float(TIP_Y[j])
+    return tip, (float(BASE_LEFT[k]), 1.0), (float(BASE_RIGHT[m]), 1.0)
