@@ -191,8 +191,9 @@ def fit_place_filter(
     Every limit lies at a quantile of the boxes, and then further out by a margin, because proposals are
     not exact and other frames differ. The quantile is ``max_lost``; it is halved until no more than
     ``max_lost`` of the boxes are lost to all rules together, and is 0, the outermost box, where there
-    are too few for that. The triangle is the largest one that contains two corners of no more boxes
-    than that quantile allows when it is enlarged by the margin.
+    are too few for that. The triangle is that of which the largest part lies in the band, among those
+    that contain two corners of no more boxes than the quantile allows when they are enlarged by the
+    margin.
 
     Args:
         boxes: (N, 4) pixels, of every frame.
@@ -236,10 +237,11 @@ def _at_quantile(
     spare = math.floor(quantile * len(placed))  # Boxes that may lie beyond each limit.
     low = np.sort(shape, axis=0)[spare] * (1 - shape_margin)
     high = np.sort(shape, axis=0)[-1 - spare] * (1 + shape_margin)
+    bottom = min(1.0, float(np.sort(placed[:, 3])[-1 - spare]) + place_margin)
     return PlaceFilter(
         top=max(0.0, float(np.sort(placed[:, 1])[spare]) - place_margin),
-        bottom=min(1.0, float(np.sort(placed[:, 3])[-1 - spare]) + place_margin),
-        triangle=_largest_triangle(costs, spare),
+        bottom=bottom,
+        triangle=_largest_triangle(costs, spare, bottom),
         min_width=float(low[0]),
         max_width=float(high[0]),
         min_height=float(low[1]),
@@ -270,11 +272,13 @@ def _triangle_costs(placed: np.ndarray, margin: float) -> np.ndarray:
 
 
 def _largest_triangle(
-    costs: np.ndarray, spare: int
+    costs: np.ndarray, spare: int, bottom: float
 ) -> tuple[tuple[float, float], tuple[float, float], tuple[float, float]] | None:
-    """The largest triangle of the search that costs no more than so many boxes; the first of equals."""
-    height = (1 - TIP_Y)[None, :, None, None]
-    sizes = height * (BASE_RIGHT[None, None, None, :] - BASE_LEFT[None, None, :, None])
+    """The triangle of the search that takes most of the band and costs no more than so many boxes."""
+    down = (np.maximum(bottom - TIP_Y, 0) / (1 - TIP_Y))[None, :, None, None]
+    base = BASE_RIGHT[None, None, None, :] - BASE_LEFT[None, None, :, None]
+    # Half of base times height, of the similar triangle that ends where the band does.
+    sizes = base * down * np.maximum(bottom - TIP_Y, 0)[None, :, None, None] / 2
     sizes = np.where(costs <= spare, sizes, 0.0)
     if not (sizes > 0).any():
         return None
