@@ -68,6 +68,15 @@ def test_assignment_against_loops(scene, high, low):
     assert {POSITIVE, NEGATIVE, IGNORED} <= set(labels.tolist())
 
 
+def test_an_anchor_exactly_on_a_threshold():
+    # Overlaps with the box: 1, 0.5, 0.25, and just below each of the two.
+    anchors = np.array([[0, 0, 10, w] for w in (40, 20, 10, 19, 9)], dtype=float)
+    labels, _ = assign_anchors(
+        anchors, np.array([[0.0, 0, 10, 40]]), positive_from=0.5, negative_below=0.25
+    )
+    assert labels.tolist() == [POSITIVE, POSITIVE, IGNORED, IGNORED, NEGATIVE]
+
+
 def test_every_box_has_an_anchor_even_below_both_thresholds():
     anchors = np.array([[0, 0, 8, 8], [8, 0, 16, 8], [40, 40, 48, 48]], dtype=float)
     labels, matched = assign_anchors(
