@@ -198,8 +198,8 @@ def fit_place_filter(
     Args:
         boxes: (N, 4) pixels, of every frame.
         sizes: width and height of every frame.
-        max_lost: largest share of these boxes that may be lost. Of frames that were not fitted on, as much
-            or more is lost: half of the one per cent that is allowed leaves room for that.
+        max_lost: largest share of these boxes that may be lost. Other frames lose as much or more: half
+            of the one per cent that is allowed leaves room for that.
         place_margin: of the band and the triangle, as a share of the frame.
         shape_margin: of width, height and ratio: they may be so much smaller or larger, as a share.
 
