@@ -1,0 +1,1 @@
+"""Traffic signs in road frames: proposals, place filter, background and sign networks, suppression."""
