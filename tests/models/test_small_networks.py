@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn
 
-from mindspore_dpus.config import DeviceConfig
 from mindspore_dpus.core.device import configure
+from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.data.images.preparing import ImageSpec
+from mindspore_dpus.data.images.preparing import ImageSettings
 from mindspore_dpus.data.loader import normalise
 from mindspore_dpus.export.graph import Members
 from mindspore_dpus.models.cifar_cnn import CifarCnn
@@ -40,7 +40,7 @@ NETWORKS = {
 
 @pytest.fixture(autouse=True, scope="module")
 def device():
-    configure(DeviceConfig(target="CPU"))
+    configure(DeviceSettings(target="CPU"))
 
 
 def images_of(channels, size, n=2):
@@ -297,7 +297,7 @@ def test_layers_are_frozen_by_number():
 def test_the_written_graph_agrees(name, tmp_path):
     onnx_graph = pytest.importorskip("mindspore_dpus.export.onnx_graph")
     build, channels, size = NETWORKS[name]
-    spec = ImageSpec(size=size, channels=channels)
+    spec = ImageSettings(size=size, channels=channels)
     images = np.random.default_rng(0).integers(0, 256, (6, *spec.shape)).astype(np.uint8)
     images = (images * np.linspace(0.05, 1, 6).reshape(6, 1, 1, 1)).astype(np.uint8)
     net = build(4)
