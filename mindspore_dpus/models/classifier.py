@@ -22,12 +22,14 @@ class Classifier:
         num_classes: C.
         in_channels: channels of the images.
         weights: pretrained checkpoint, or None.
+        image_size: height and width of the images.
     """
 
     model: ModelSettings
     num_classes: int
     in_channels: int
     weights: Path | None
+    image_size: int | None = None
 
     @property
     def name(self) -> str:
@@ -44,6 +46,7 @@ class Classifier:
             device=device,
             random=False,
             options=model.options,
+            image_size=self.image_size,
         )
 
     def start(self, seed: int) -> dict[str, np.ndarray]:
@@ -56,6 +59,7 @@ class Classifier:
             seed=seed,
             allow_fresh=self.model.allow_fresh,
             options=self.model.options,
+            image_size=self.image_size,
         )
         return get_state(net)
 

@@ -13,8 +13,13 @@ from mindspore.nn.utils import no_init_parameters
 
 from mindspore_dpus.core.device import Device
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.models.cifar_cnn import CifarCnn
+from mindspore_dpus.models.conv4 import Conv4
 from mindspore_dpus.models.dropout import use_seeded_dropout
+from mindspore_dpus.models.feed_forward import FeedForward
+from mindspore_dpus.models.lenet import LeNet5
 from mindspore_dpus.models.mobilenet_v2 import MobileNetV2
+from mindspore_dpus.models.options import check_options, takes
 from mindspore_dpus.models.plain import alexnet, vgg16, vgg19_bn
 from mindspore_dpus.models.resnet import (
     resnet18,
@@ -24,6 +29,7 @@ from mindspore_dpus.models.resnet import (
     resnet152,
     resnext50_32x4d,
 )
+from mindspore_dpus.models.small_alexnet import SmallAlexNet
 from mindspore_dpus.models.sync_norm import use_sync_norms
 from mindspore_dpus.models.weights import load_weights
 
@@ -37,6 +43,11 @@ OURS = {
     "vgg16": vgg16,
     "vgg19_bn": vgg19_bn,
     "alexnet": alexnet,
+    "feed_forward": FeedForward,
+    "lenet5": LeNet5,
+    "small_alexnet": SmallAlexNet,
+    "conv4": Conv4,
+    "cifar_cnn": CifarCnn,
     "mobilenet_v2": MobileNetV2,
     "mobilenet_v2_140": partial(MobileNetV2, width=1.4),
     "mobilenet_v2_075": partial(MobileNetV2, width=0.75),
@@ -55,6 +66,7 @@ def create_model(
     device: Device | None = None,
     random: bool = True,
     options: Mapping[str, object] | None = None,
+    image_size: int | None = None,
 ) -> nn.Cell:
     """Build a network; its classifier is new, as in section 2.3 of the paper.
 
@@ -73,17 +85,27 @@ def create_model(
         random: False: parameters are zero, for a network that is filled afterwards. Random numbers
             are nine tenths of the time that our networks take to build.
         options: what the backbone takes besides, such as {"width": 0.7}.
+        image_size: height and width of the images, for networks that are made for one size.
 
     Returns:
         A Cell from images (N, in_channels, H, W) float32 to logits (N, num_classes) float32.
+
+    Example:
+        >>> from mindspore_dpus.models import create_model
+        >>> net = create_model("lenet5", num_classes=2, in_channels=1, image_size=32)
+        >>> net.classifier_name
+        'classifier.4'
 
     Raises:
         UserError: nobody knows that name (the nearest ones are given), or the checkpoint does not fit.
     """
     ms.set_seed(seed)
     build = OURS.get(backbone) or partial(_create_mindcv, backbone)
+    given = check_options(build, options or {}) if backbone in OURS else dict(options or {})
+    if image_size is not None and backbone in OURS and takes(build, "image_size"):
+        given["image_size"] = image_size
     with nullcontext() if random else no_init_parameters():
-        net = build(num_classes=num_classes, in_channels=in_channels, **(options or {}))
+        net = build(num_classes=num_classes, in_channels=in_channels, **given)
     if random:
         # Cells draw their weights when asked; asking now ties them to the seed.
         net.init_parameters_data()

@@ -51,20 +51,21 @@ class ClassifierTraining:
         sections = [results(section) for section in (self.model, self.loss, self.training)]
         return [sections, file_hash(weights) if weights else None, self.seed]
 
-    def network(self, num_classes: int, in_channels: int):
-        """The ``training.members.Network`` of its members."""
+    def network(self, num_classes: int, shape: tuple[int, int, int]):
+        """The ``training.members.Network`` of its members; ``shape`` is that of an image."""
         from mindspore_dpus.models.classifier import Classifier
 
         weights = self.weights()
-        return Classifier(self.model, num_classes, in_channels, weights and weights.absolute())
+        weights = weights and weights.absolute()
+        return Classifier(self.model, num_classes, shape[-1], weights, shape[0])
 
-    def recipe(self, num_classes: int, in_channels: int, key: str):
+    def recipe(self, num_classes: int, shape: tuple[int, int, int], key: str):
         """The ``training.members.Recipe`` of its members."""
         from mindspore_dpus.training.classification import Classification
         from mindspore_dpus.training.members import Recipe
 
         task = Classification(num_classes, self.loss, self.training.augment, self.training.batch_size)
-        network = self.network(num_classes, in_channels)
+        network = self.network(num_classes, shape)
         return Recipe(network, task, self.training, self.device, key)
 
 
@@ -98,6 +99,7 @@ def check_members(folder: Path, source: Source, classifier: ClassifierTraining) 
         allow_fresh=model.allow_fresh,
         random=False,
         options=model.options,
+        image_size=source.reader.shape[0],
     )
     phases(net, model)
     create_loss(classifier.loss.name, [1] * n_classes, **classifier.loss.options)
@@ -151,7 +153,7 @@ def member_jobs(folder: Path, source: Source, classifier: ClassifierTraining, ke
         data = LabelledRows(images, labels, rows, val)
         place = (folder / "members" / name).absolute()
         jobs.append(Job(name, [classifier.seed, i], data, len(rows), images, place))
-    return jobs, classifier.recipe(len(classes), source.reader.shape[-1], key)
+    return jobs, classifier.recipe(len(classes), source.reader.shape, key)
 
 
 def make_members(
@@ -192,6 +194,6 @@ def load_ensemble(folder: Path, source: Source, classifier: ClassifierTraining, 
     _, classes, _ = read_samples(folder / "samples.csv")
     # Their checkpoints replace the pretrained one, which need not be there any more.
     fresh = replace(classifier, model=replace(classifier.model, pretrained=None))
-    network = fresh.network(len(classes), source.reader.shape[-1])
+    network = fresh.network(len(classes), source.reader.shape)
     device = configure(classifier.device)
     return Ensemble(network, list(read_subsets(folder)), folder / "members", key, device)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from mindspore_dpus.core.choices import check_options
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.settings import Rule, above, at_least, key
+from mindspore_dpus.core.settings import Rule, above, at_least, below, key
 from mindspore_dpus.data.images.augment import AugmentSettings
 from mindspore_dpus.training.schedules import SCHEDULES
 
@@ -26,9 +26,15 @@ class OptimizerRow:
     options: dict[str, Rule] = field(default_factory=dict)
 
 
+MOMENTUM = {"momentum": below(1)}
+MOMENTS = {**MOMENTUM, "beta2": below(1), "epsilon": above(0)}
 OPTIMIZERS = {
     "adam": OptimizerRow(f"{HERE}.optimizers:adam"),
-    "radam": OptimizerRow(f"{HERE}.optimizers:RectifiedAdam"),
+    "adamw": OptimizerRow(f"{HERE}.optimizers:adamw", MOMENTS),
+    "adamax": OptimizerRow(f"{HERE}.moments:Adamax", MOMENTS),
+    "nadam": OptimizerRow(f"{HERE}.moments:NAdam", MOMENTS),
+    "radam": OptimizerRow(f"{HERE}.moments:RAdam", MOMENTS),
+    "sgd": OptimizerRow(f"{HERE}.moments:MomentumSGD", MOMENTUM),
 }
 
 
@@ -56,9 +62,10 @@ class TrainingSettings:
     batch_size: int = key(16, at_least(2, "batch norms need two samples"))
     """Samples per step, over all devices."""
     optimizer: Literal[tuple(OPTIMIZERS)] = "adam"
-    """adam: as in the paper; radam: Rectified Adam (Liu et al. 2020), which needs no warm-up."""
+    """adam: as in the castings paper; adamw: with decoupled weight decay; radam: Rectified Adam, which needs
+    no warm-up; adamax, nadam; sgd: with momentum."""
     optimizer_options: dict[str, Any] = key(factory=dict)
-    """What the optimiser takes besides, such as {momentum: 0.9} of sgd."""
+    """What the optimiser takes besides: momentum (of Adam and its kin beta1), beta2, epsilon."""
     learning_rate: float | Literal["auto"] = key(1e-3, above(0))
     """The optimiser's learning rate; auto: what the learning-rate range test suggests."""
     lr_range: LrRangeSettings = field(default_factory=LrRangeSettings)
@@ -67,7 +74,7 @@ class TrainingSettings:
     """constant: as in the paper; cosine: falls to zero over the epochs; one_cycle: rises step by step
     over the first quarter of the training, and falls to nothing over the rest."""
     weight_decay: float = key(0.0, at_least(0))
-    """L2 penalty, added to the gradients (not decoupled); not of batch norms' scale and shift."""
+    """L2 penalty, added to the gradients (adamw: decoupled); not of batch norms' scale and shift."""
     patience: int | None = key(None, at_least(1))
     """Stop a member after so many epochs without a better one (by select_by). Default: never."""
     select_by: str = "auc"

@@ -1,13 +1,26 @@
 """Our optimisers against torch's and their published algorithms in float64; resumed; compiled."""
 
+from functools import partial
+
 import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Parameter, Tensor, nn
 
 from mindspore_dpus.models.weights import assign
-from mindspore_dpus.training.moments import RAdam
-from mindspore_dpus.training.optimizer_table import OPTIMIZERS
+from mindspore_dpus.training.moments import Adam, Adamax, MomentumSGD, NAdam, RAdam
+from mindspore_dpus.training.optimizers import create_optimizer
+from mindspore_dpus.training.settings import OPTIMIZERS as TABLE
+from mindspore_dpus.training.settings import TrainingSettings
+
+OPTIMIZERS = {
+    "adam": Adam,
+    "adamw": partial(Adam, decoupled=True),
+    "adamax": Adamax,
+    "nadam": NAdam,
+    "radam": RAdam,
+    "sgd": MomentumSGD,
+}
 
 # Else threads that wait for each other spin, which is slow where tests run side by side.
 ms.runtime.launch_blocking()
@@ -211,3 +224,15 @@ def test_rectified_factors_are_those_of_the_formula(step):
     found = RAdam(parameters(), 1.0).factors(Tensor(step, ms.float64))
     np.testing.assert_allclose([float(f.asnumpy()) for f in found], expected, rtol=1e-9)
     assert (expected[0] > 0) == (step > 5)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_configuration_names_it(name):
+    net = nn.Dense(3, 2)
+    settings = TrainingSettings(optimizer=name, learning_rate=0.25, weight_decay=0.5)
+    optimizer = create_optimizer(net, settings)
+    assert optimizer.learning_rate.asnumpy() == 0.25
+    assert [p.name for p in optimizer.parameters] == [p.name for p in net.trainable_params()]
+    if TABLE[name].options:
+        options = TrainingSettings(optimizer=name, optimizer_options={"momentum": 0.5})
+        assert create_optimizer(net, options).momentum.asnumpy() == 0.5

@@ -55,7 +55,7 @@ def announce(run: RunFolder, jobs: list, recipe) -> None:
                 for job in jobs
             ],
             "num_classes": network.num_classes,
-            "in_channels": network.in_channels,
+            "shape": [network.image_size, network.image_size, network.in_channels],
             "key": recipe.key,
             # That of the range test, perhaps.
             "learning_rate": recipe.training.learning_rate,
@@ -83,5 +83,5 @@ def _follow(config: Configuration, work: dict, device) -> None:
         data = LabelledRows(images, *arrays)
         place = Path(job["folder"])
         jobs.append(Job(job["name"], job["seed"], data, job["n_samples"], images, place))
-    recipe = classifier.recipe(work["num_classes"], work["in_channels"], work["key"])
+    recipe = classifier.recipe(work["num_classes"], tuple(work["shape"]), work["key"])
     train_in_turn(jobs, recipe, device)
