@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 HERE = "mindspore_dpus.systems"
 SYSTEMS = {
     "classification": f"{HERE}.classification.system",
+    "traffic_signs": f"{HERE}.traffic_signs.system",
 }
 
 

@@ -81,7 +81,7 @@ def name_frames(path: str, root: Path) -> list[str]:
     number = 1 if frame is not None else count_frames(file)
     if number > 1 and (whole := str(without_region(path))) != path:
         raise UserError(
-            f"{path}: the file holds {number} frames; name the region's, as in {whole}#1{path[len(whole):]}"
+            f"{path}: the file holds {number} frames; name the region's, as in {whole}#1{path[len(whole) :]}"
         )
     return [path] if number == 1 else [f"{path}#{i}" for i in range(1, number + 1)]
 
