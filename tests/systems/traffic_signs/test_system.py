@@ -180,12 +180,10 @@ def test_another_format_and_an_empty_annotation_are_one_line(data):
     with pytest.raises(UserError, match=r"gt\.txt"):
         read(data)
     (data / "gt.txt").write_text("")
-    with pytest.raises(UserError):
-        found = frames.FoundFrames(
-            RunFolder(data.parent / "r"),
-            config(data.parent / "r", "--simulate.enabled=false", f"--data.root={data}"),
-        )
-        found.settings()
+    more = ["--simulate.enabled=false", f"--data.root={data}"]
+    found = frames.FoundFrames(RunFolder(data.parent / "r"), config(data.parent / "r", *more))
+    found.settings()
+    with pytest.raises(UserError, match="no sound box"):
         found.make("")
 
 
