@@ -180,7 +180,9 @@ class StageNetwork:
     """Context around a region, on every side, as a share of its side."""
     images: ImageSettings = field(default_factory=lambda: ImageSettings(size=48, channels=3))
     features: FeatureSettings = field(default_factory=FeatureSettings)
-    sampling: SamplingSettings = field(default_factory=lambda: SamplingSettings(strategy="none", n_subsets=1))
+    sampling: SamplingSettings = field(
+        default_factory=lambda: SamplingSettings(strategy="none", n_subsets=1)
+    )
     model: ModelSettings = field(default_factory=ModelSettings)
     loss: LossSettings = field(default_factory=LossSettings)
     training: TrainingSettings = field(

@@ -145,6 +145,29 @@ def test_evaluate_on_the_runs_own_test_frames_gives_its_metrics(run, tmp_path):
     assert other["value"] == pytest.approx(own["value"], abs=1e-6)
 
 
+def test_an_export_finds_what_the_run_finds(run, tmp_path):
+    for name in ("onnx", "onnxruntime"):
+        pytest.importorskip(name, reason=f"{name} is not installed (pip install -e '.[export]')")
+    from mindspore_dpus.deploy.onnx_detector import OnnxDetector
+    from mindspore_dpus.systems.traffic_signs.export import export
+
+    path, agreement = export(run.path, tmp_path / "detector")
+    assert agreement["pixels"] < 0.01
+    assert agreement["scores"] < 1e-4
+    assert agreement["signs"] > 0
+    detector = OnnxDetector(path)
+    # Another size than any frame of the run.
+    image = np.random.default_rng(0).integers(0, 256, (97, 203, 3), dtype=np.uint8)
+    own = evaluation.load_run(run.path, None)[2]
+    ours, theirs = own.maps(image), detector.maps(image)
+    assert np.allclose(ours.scores, theirs.scores, atol=1e-4)
+    assert np.allclose(ours.deltas, theirs.deltas, atol=1e-4)
+    graph = path.parent / "signs.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1])
+    with pytest.raises(UserError, match="torn"):
+        OnnxDetector(path)
+
+
 @pytest.fixture
 def data(tmp_path):
     """Six frames of 80 x 60 pixels, a box in each."""
