@@ -12,6 +12,7 @@ from mindspore_dpus.data.samples import class_names
 from mindspore_dpus.data.source import Source
 from mindspore_dpus.deploy.detector import Detector, DetectorSettings
 from mindspore_dpus.deploy.place_filter import PlaceFilter
+from mindspore_dpus.metrics.fusion import BASELINE
 from mindspore_dpus.stages.members import ClassifierTraining, load_ensemble
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
 from mindspore_dpus.systems.traffic_signs.frames import cache_of, data_root
@@ -24,6 +25,8 @@ from mindspore_dpus.systems.traffic_signs.settings import StageNetwork
 
 CLASSIFIERS = ("background", "signs")
 SIGN = "sign"
+# Regions that go through a network at a time.
+BATCH = 64
 
 
 def section_of(config: Configuration, name: str) -> StageNetwork:
@@ -71,6 +74,9 @@ class RunNetworks:
             source = source_of(run, config, name)
             self.ensembles[name] = load_ensemble(run / name, source, training_of(config, name), its_key)
         if classifiers:
+            for ensemble in self.ensembles.values():
+                for net in ensemble.nets.values():
+                    net.set_train(False)
             self.sign = class_names(read_table(run / "background" / "samples.csv")).index(SIGN)
 
     def maps(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -83,9 +89,22 @@ class RunNetworks:
         return scores.asnumpy()[0], deltas.asnumpy()[0]
 
     def _fused(self, name: str, regions: np.ndarray) -> np.ndarray:
-        outputs = self.ensembles[name].predict(regions, np.arange(len(regions)))
-        members = [output for model, output in outputs.items() if model != "baseline"]
-        return np.mean(members, axis=0)
+        """Mean softmax of the members; no data pipeline, which would start anew for every frame."""
+        from mindspore import Tensor, ops
+
+        from mindspore_dpus.data.loader import normalise
+
+        nets = [net for model, net in self.ensembles[name].nets.items() if model != BASELINE]
+        outputs = []
+        for first in range(0, len(regions), BATCH):
+            part = regions[first : first + BATCH]
+            # Always of one size: MindSpore prepares its operators for every new one.
+            whole = np.zeros((BATCH, *regions.shape[1:]), regions.dtype)
+            whole[: len(part)] = part
+            images = Tensor(normalise(whole))
+            members = [ops.softmax(net(images), axis=1).asnumpy() for net in nets]
+            outputs.append(np.mean(members, axis=0)[: len(part)])
+        return np.concatenate(outputs)
 
     def background(self, regions: np.ndarray) -> np.ndarray:
         """See ``Networks``."""
