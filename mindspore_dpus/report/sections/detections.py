@@ -12,6 +12,7 @@ from mindspore_dpus.report.page import Section
 
 TRUE, FOUND = (0, 158, 115), (213, 94, 0)
 WIDTH = 900
+AP = ("ap", "ap_50", "ap_70")
 
 
 def picture(
@@ -58,7 +59,10 @@ def section(
         {
             "metrics": {split: metrics[split] for split in ("test", "val")},
             "time": metrics["time"],
-            "classes": classes[classes["truths"] > 0].to_dict("records"),
+            # A class without true boxes has no number, and its column is text for that.
+            "classes": classes[classes["truths"] > 0]
+            .astype(dict.fromkeys(AP, float))
+            .to_dict("records"),
             "thresholds": thresholds.head(10).to_dict("records"),
             "removed": removed,
             "shown": shown,
