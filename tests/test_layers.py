@@ -36,7 +36,7 @@ WITHOUT_MINDSPORE = [
     *("core.cluster", "core.provenance", "core.choices", "core.tables"),
     *("data.images", "data.audio", "data.boxes", "data.simulate", "data.samples", "data.splits"),
     *("data.cache", "data.findings", "data.hashing", "data.paths", "data.source", "data.reader"),
-    *("sampling", "features.whiten", "features.streamed", "metrics", "detectors", "decision"),
+    *("sampling", "features.whitening", "features.streamed", "metrics", "detectors", "decision"),
     *("losses.table", "models.settings", "models.pretrained"),
     *("training.settings", "training.checkpoint", "training.divergence", "training.lr_range"),
     *("training.selection", "training.schedules", "training.progress"),

@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 
-from mindspore_dpus.features.whiten import whiten
+from mindspore_dpus.features.whitening import whiten
 
 
 def features(n_samples=40, n_features=6, rank=None, dtype=np.float64):

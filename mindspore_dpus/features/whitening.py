@@ -43,6 +43,14 @@ def whiten(
         (M, min(n_components, max(2, M // 10), rank)), rows of length 1 (0 for a sample at the mean);
         float64, above ``exact_up_to`` float32. Where all samples are equal: (M, 1) zeros.
 
+    Example:
+        >>> import numpy as np
+        >>> from mindspore_dpus.features import whiten
+        >>> features = np.random.default_rng(0).normal(size=(100, 6))
+        >>> whitened = whiten(features, n_components=4, random_state=0)
+        >>> whitened.shape
+        (100, 4)
+
     Source: paper, section 2.2.
     """
     n_samples, n_features = features.shape
