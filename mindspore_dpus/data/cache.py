@@ -19,12 +19,14 @@ from mindspore_dpus.data.shards import fill_shards, is_filled
 
 # Bytes of a file: what is in memory before it is written, and what a killed process decodes again.
 PART = 2**27
+# Raised by whoever changes which pixels a file gives: 2 since orientation is obeyed in every format.
+READER = 2
 
 
 def cache_path(cache_dir: Path, data_fingerprint: str, spec: ImageSpec) -> Path:
     """The folder of these images prepared in this way."""
     keys = {key: value for key, value in asdict(spec).items() if key != "max_pixels"}
-    return cache_dir / f"images-{digest(data_fingerprint, keys)}"
+    return cache_dir / f"images-{digest(data_fingerprint, keys, READER)}"
 
 
 def build_cache(table: pd.DataFrame, root: Path, spec: ImageSpec, path: Path, unreadable: Path) -> None:

@@ -119,9 +119,9 @@ def test_the_byte_order_mark_of_a_spreadsheet_is_no_part_of_a_name(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is not a CSV table"),
+        ("", "is empty; it needs the columns path, label"),
         ("path,label\n", "has no rows"),
-        ("path;label\na.png;x\n", "has no column 'path'; it needs path, label"),
+        ("path:label\na.png:x\n", "it needs path, label; it has the column 'path:label'"),
         ("path,split\na.png,train\n", "has no column 'label'"),
         ("path,label\na.png,x\n,y\n", "line 3 has an empty path"),
         ("path,label\na.png,\n", "line 2 has an empty label"),

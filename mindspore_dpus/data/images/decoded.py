@@ -22,12 +22,14 @@ class Decoded:
         bits: depth of the range between the limits; None where the file itself, by a window, says how
             that range is to be shown, and for floating point.
         inverted: low values are white (MONOCHROME1 of DICOM, MinIsWhite of TIFF).
+        windowed: the file has a window or table for display, which was not asked for.
     """
 
     values: np.ndarray
     limits: tuple[float, float] | None = None
     bits: int | None = None
     inverted: bool = False
+    windowed: bool = False
 
     @classmethod
     def of(cls, values: np.ndarray, bits: int | None = None) -> "Decoded":

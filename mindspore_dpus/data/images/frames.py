@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # A PC on the line has no pandas.
 
 _FRAME = re.compile(r"(.+)#([1-9]\d{0,8})", re.DOTALL)
 # Looking into a file takes time; these hold one image each.
-_SINGLE = {*(".png", ".jpg", ".jpeg", ".jpe", ".jfif"), *(".bmp", ".dib", ".pbm", ".pgm", ".ppm", ".pnm")}
+_SINGLE = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".pbm", ".pgm", ".ppm", ".pnm"}
 
 
 def split_frame(path: str | Path) -> tuple[Path, int | None]:

@@ -38,7 +38,7 @@ def upright(image: np.ndarray, orientation: object) -> np.ndarray:
 
 
 def exif_orientation(exif: bytes) -> int:
-    """The orientation in an EXIF block (a TIFF header and its first directory); 1 where there is none."""
+    """The orientation in an EXIF block (a TIFF header and a directory); 1 where there is none."""
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     if order is None:
         return 1

@@ -82,7 +82,8 @@ def _check_chunks(data: bytes) -> int:
 
 
 def _read_jpeg(data: bytes, size: tuple[int, int]) -> np.ndarray:
-    # libjpeg fills the rest of a torn file with grey.
+    # libjpeg fills the rest of a torn file with grey. A file that lacks nothing but its end marker is
+    # refused with them: no decoder here tells it from the others.
     if data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
         raise ImageError(_MISSING)
     return upright(_decode(data, size), jpeg_orientation(data))

@@ -14,7 +14,6 @@ from mindspore_dpus.data.images.frames import split_frame
 from mindspore_dpus.data.images.headers import file_kind, image_size
 from mindspore_dpus.data.images.plain import read_plain
 from mindspore_dpus.data.images.pnm import read_pnm
-from mindspore_dpus.data.images.tiff import read_tiff
 
 EXTENSIONS = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".dib"),
@@ -52,6 +51,9 @@ def read_image(
             if kind == "dicom":
                 return read_dicom(file, frame, use_voi, max_pixels)
             if kind == "tiff":
+                # Only where there is one: importing tifffile takes longer than reading most images.
+                from mindspore_dpus.data.images.tiff import read_tiff
+
                 return read_tiff(opened, frame, max_pixels)
             return _read_whole(opened, kind, frame, max_pixels)
     except ImageError as error:
@@ -64,12 +66,12 @@ def read_image(
 
 def _missing(file: Path) -> str:
     if file.is_symlink():
-        return f"is a link to {os.readlink(file)}, which does not exist"
+        return f"is a link to {file.readlink()}, which does not exist"
     return "does not exist"
 
 
 def explain(error: Exception) -> str:
-    """What a decoder raised, whatever it was, as the end of a sentence that begins with a file's name."""
+    """What a decoder raised, whatever it was, as the end of a sentence that begins with the file."""
     if isinstance(error, MemoryError):
         return "needs more memory than there is"
     if isinstance(error, OSError) and error.strerror:

@@ -5,10 +5,8 @@ kind whose meaning is not plain is refused by its name.
 """
 
 import dataclasses
-import logging
 import os
 import struct
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
 from mindspore_dpus.data.images import tiff_codecs as codecs
 from mindspore_dpus.data.images.decoded import Decoded, ImageError, check_frame, check_size
 from mindspore_dpus.data.images.orientation import upright
+from mindspore_dpus.data.images.quiet import quiet
 
 _REDUCED, _MASK = 1, 4
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
@@ -83,7 +82,8 @@ def read_tiff(file: BinaryIO, frame: int | None, max_pixels: int) -> Decoded:
         length = file.seek(0, os.SEEK_END)
         if page.imagewidth * page.imagelength * layout.bits > 8 * _DENSEST * length:
             raise ImageError(
-                f"is broken: its {length} bytes cannot hold {page.imagewidth} x {page.imagelength} pixels"
+                f"is broken: its {length} bytes cannot hold {page.imagewidth} x {page.imagelength} "
+                "pixels"
             )
         stored = _samples(file, page, layout, wanted.image, length)
         decoded = _give_meaning(page, layout, stored)
@@ -91,34 +91,19 @@ def read_tiff(file: BinaryIO, frame: int | None, max_pixels: int) -> Decoded:
         return dataclasses.replace(decoded, values=values)
 
 
-class _Quiet(logging.Filter):
-    """Keeps what tifffile logs while a file is read here to itself: the error names the file, a log
-    line does not. Other users of tifffile hear it as before."""
-
-    reading = threading.local()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not getattr(self.reading, "on", False)
-
-
-logging.getLogger("tifffile").addFilter(_Quiet())
-
-
 @contextmanager
 def _open(file: BinaryIO) -> Iterator[TiffFile]:
     """The file for tifffile, without its own special cases for certain microscopes and scanners."""
-    _Quiet.reading.on = True
     try:
-        file.seek(0)
-        tiff = TiffFile(file, is_ndpi=False, is_lsm=False, is_scanimage=False)
-        if not tiff.pages:
-            raise ImageError("is truncated or broken: its page 1 cannot be found")
-        yield tiff
+        with quiet("tifffile"):
+            file.seek(0)
+            tiff = TiffFile(file, is_ndpi=False, is_lsm=False, is_scanimage=False)
+            if not tiff.pages:
+                raise ImageError("is truncated or broken: its page 1 cannot be found")
+            yield tiff
     except (ValueError, struct.error, OverflowError) as error:  # tifffile's own is a ValueError
         reason = " ".join(str(error).split())
         raise ImageError(f"is truncated or broken, or no TIFF that is read ({reason})") from None
-    finally:
-        _Quiet.reading.on = False
 
 
 def _frames(file: BinaryIO, tiff: TiffFile) -> tuple[_Frame, ...]:

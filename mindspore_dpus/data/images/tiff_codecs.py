@@ -1,10 +1,12 @@
 """Compressed strips and tiles of TIFF -> rows of bytes; rows of bytes -> numbers.
 
 Every strip and tile must unpack to all of its bytes: what is damaged is an error, never grey or black.
-The codecs here need Python and Pillow, whose libtiff unpacks what Python does not. Whatever else tifffile
-knows comes with the package imagecodecs (``tiff.py``).
+The codecs here need Python and Pillow, whose libtiff unpacks what Python does not. Whatever else
+tifffile knows comes with the package imagecodecs (``tiff.py``).
 """
 
+import contextlib
+import ctypes
 import io
 import lzma
 import struct
@@ -12,6 +14,7 @@ import zlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from PIL import TiffImagePlugin, _imaging
 
 from mindspore_dpus.data.images.decoded import ImageError
 
@@ -22,6 +25,12 @@ NONE, JPEG, OLD_JPEG = 1, 7, 6
 # CCITT's three, LZW, PackBits, Zstandard: whole images of strips, by libtiff.
 BY_LIBTIFF = frozenset({2, 3, 4, 5, 32773, 50000})
 CCITT = frozenset({2, 3, 4})
+
+
+# libtiff prints what it does not like; here it is an error, which names the file. Where Pillow has it
+# inside itself, as on Windows, the lines stay.
+with contextlib.suppress(OSError, AttributeError):
+    ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
 
 def reverse_bits(data: bytes) -> bytes:
@@ -108,8 +117,6 @@ def unpack_by_libtiff(
     Raises:
         ImageError: one is damaged.
     """
-    from PIL import TiffImagePlugin
-
     rows, columns, samples = shape
     bits = 1 if compression in CCITT else 8
     tags: dict[int, int | bytes | Sequence[int]] = {256: columns, 257: rows, 258: [bits] * samples}

@@ -16,6 +16,7 @@ from mindspore_dpus.data.images.measures import (
     measure_images,
     save_measures,
 )
+from mindspore_dpus.data.images.preparing import ImageSpec
 from mindspore_dpus.data.samples import find_samples, write_table
 from mindspore_dpus.systems.classification.prepare import (
     cache_dir,
@@ -45,7 +46,9 @@ def make_audit(run: RunFolder, config: Config, root: Path) -> None:
         _stop_at_errors(findings, len(samples), run / "audit.csv")
 
     # Equal findings let everything after them stand: thresholds re-run no training.
-    run.stage("audit", settings(config.audit), ["audit.csv"], make, version=VERSION, aside=True)
+    # An image that training would refuse is an error, so what it may be counts too.
+    key = settings(config.audit) | {"bits": config.data.bits, "value_range": config.data.value_range}
+    run.stage("audit", key, ["audit.csv"], make, version=VERSION, aside=True)
 
 
 def audit_folder(data: DataConfig, thresholds: AuditConfig, output: str | None) -> pd.DataFrame:
@@ -63,7 +66,7 @@ def audit_folder(data: DataConfig, thresholds: AuditConfig, output: str | None) 
         UserError: no such data set, or a manifest that cannot be used.
     """
     samples = find_samples(data, check=False)
-    measures = measure_images(samples["path"], Path(data.root), data.max_pixels)
+    measures = measure_images(samples["path"], Path(data.root), ImageSpec.from_config(data))
     findings = audit(samples, measures, thresholds)
     if output is not None:
         write_table(findings, Path(output, "audit.csv"))
@@ -86,11 +89,14 @@ def _measures(run: RunFolder, config: Config, root: Path, samples: pd.DataFrame)
 
     Not where an image cannot be read: what is missing may be a library, or ``data.max_pixels``.
     """
-    identity = digest(data_fingerprint(run, config, root, samples["path"]), VERSION)
+    # What an image may be depends on these; what is measured does not, but for a file without errors.
+    spec = ImageSpec.from_config(config.data)
+    rules = spec.bits, spec.value_range
+    identity = digest(data_fingerprint(run, config, root, samples["path"]), VERSION, *rules)
     path = cache_dir(run, config) / f"measures-{identity}.npz"
     if path.exists():
         return load_measures(path)
-    measures = measure_images(samples["path"], root, config.data.max_pixels)
+    measures = measure_images(samples["path"], root, spec)
     if (measures.table["error"] == "").all():
         save_measures(measures, path)
     return measures

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.data.images.measures import load_measures, measure_images, save_measures
+from mindspore_dpus.data.images.preparing import ImageSpec
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def measures(tmp_path):
     nan = np.full((8, 8), np.nan, np.float32)
     cv2.imwrite(str(tmp_path / "nan.tif"), nan)
     names = ["ramp.png", "colour.png", "empty.png", "ramp.tif", "nan.tif"]
-    return measure_images(names, tmp_path)
+    return measure_images(names, tmp_path, ImageSpec(value_range="minmax"))
 
 
 def test_what_is_measured(measures):

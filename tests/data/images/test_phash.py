@@ -6,8 +6,8 @@ import pytest
 from scipy.fft import dctn
 from sklearn.metrics.pairwise import cosine_similarity
 
+from mindspore_dpus.data.images import phash
 from mindspore_dpus.data.images.phash import hash_bits, low_frequencies, near_duplicates
-from mindspore_dpus.data.images.preparing import phash
 
 
 def picture(seed, side=128, dtype=np.uint8):

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+import tifffile
 
 from mindspore_dpus.config import DataConfig
 from mindspore_dpus.data.images.decoded import Decoded, ImageError
@@ -15,7 +16,7 @@ LOSSLESS = [
     (extension, dtype, shape)
     for extensions, dtypes, shapes in [
         ((".png", ".tif", ".tiff", ".pnm"), (np.uint8, np.uint16), (GREY, COLOUR)),
-        ((".bmp",), (np.uint8,), (GREY, COLOUR)),
+        ((".bmp", ".dib"), (np.uint8,), (GREY, COLOUR)),
         ((".pgm",), (np.uint8, np.uint16), (GREY,)),
         ((".ppm",), (np.uint8, np.uint16), (COLOUR,)),
     ]
@@ -23,7 +24,9 @@ LOSSLESS = [
     for dtype in dtypes
     for shape in shapes
 ]
-JPEG = (".jpg", ".jpeg")
+JPEG = (".jpg", ".jpeg", ".jpe")
+# Names that OpenCV does not write.
+ELSEWHERE = {".dcm", ".dicom", ".ima", ".jfif", ".pbm"}
 TORN = [
     (".png", []),
     (".jpg", []),
@@ -74,9 +77,7 @@ def test_jpeg_gives_the_stored_values_nearly_and_in_rgb_order(tmp_path, extensio
 
 
 def test_every_extension_is_tried_here():
-    assert {extension for extension, _, _ in LOSSLESS} | set(JPEG) | {".dcm", ".dicom"} == set(
-        EXTENSIONS
-    )
+    assert {extension for extension, _, _ in LOSSLESS} | set(JPEG) | ELSEWHERE == set(EXTENSIONS)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -92,10 +93,10 @@ def test_floating_point_tiff_keeps_its_values(tmp_path):
     assert np.array_equal(read, image)
 
 
-def test_other_pixel_types_are_refused(tmp_path):
-    path = write(tmp_path / "image.tif", np.zeros(GREY, np.float64))
-    with pytest.raises(ImageError, match=r"image\.tif has pixels of type float64"):
-        read_image(path)
+def test_complex_numbers_are_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "image.tif", np.zeros(GREY, np.complex64))
+    with pytest.raises(ImageError, match=r"image\.tif has complex numbers"):
+        read_image(tmp_path / "image.tif")
 
 
 @pytest.mark.parametrize(("extension", "options"), TORN)
@@ -143,7 +144,7 @@ def test_a_damaged_png_is_refused(tmp_path):
     data = bytearray(path.read_bytes())
     data[600:620] = bytes(20)
     path.write_bytes(data)
-    with pytest.raises(ImageError, match=r"image\.png is broken"):
+    with pytest.raises(ImageError, match=r"image\.png is damaged: the checksum of its chunk b'IDAT'"):
         read_image(path)
 
 
