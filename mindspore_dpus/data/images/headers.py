@@ -19,7 +19,8 @@ _FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 # element, then what kind of value it is, or its length.
 _NO_PREAMBLE = re.compile(
     rb"(?:\x02\0[\0-\x03\x10-\x18]\0|\x08\0[\0\x01\x05\x06\x08\x16\x18]\0)"
-    rb"(?:UL|OB|UI|SH|AE|CS|[\0-\xff]\0\0\0)",
+    rb"(?:UL|OB|UI|SH|AE|CS|[\0-\xff]\0\0\0)"
+    rb"|\0\x08\0[\0\x01\x05\x06\x08\x16\x18](?:UL|UI|SH|CS)",
     re.DOTALL,
 )
 

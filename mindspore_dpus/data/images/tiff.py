@@ -266,7 +266,7 @@ def _samples(file: BinaryIO, page: TiffPage, layout: _Layout, image: int, length
     segments = _read_segments(file, places)
     if page.compression not in (*codecs.UNPACKERS, *codecs.BY_LIBTIFF, codecs.JPEG):
         return _by_tifffile(page, layout, segments)
-    if page.compression == codecs.JPEG and layout.bits != 8:
+    if page.compression == codecs.JPEG and (layout.bits != 8 or layout.together > 4):
         return _by_tifffile(page, layout, segments)
     # Strips are piled up to planes; tiles to a column, from which they are put in their places.
     each = number // layout.planes
@@ -275,7 +275,7 @@ def _samples(file: BinaryIO, page: TiffPage, layout: _Layout, image: int, length
         for i in range(layout.planes)
     ]
     if layout.tiled:
-        shape = down, across, layout.rows, layout.columns, layout.together
+        shape = down, across, layout.rows, layout.columns, -1
         planes = [
             plane.reshape(shape)
             .swapaxes(1, 2)
@@ -320,10 +320,12 @@ def _unpack_plane(
         extra = {347: bytes(page.jpegtables)} if page.jpegtables else {}
         if page.photometric == _YCBCR and samples == 3:
             extra |= {262: _YCBCR, 530: list(page.subsampling or (2, 2))}
+        elif page.photometric == _CMYK and samples == 4:
+            extra |= {262: _CMYK}
         found = codecs.unpack_by_libtiff(
             segments, codecs.JPEG, (rows, layout.columns, samples), layout.rows, extra, kind
         )
-        return found.reshape(rows, layout.columns, samples)
+        return found.reshape(rows, layout.columns, -1)
     if page.compression in codecs.BY_LIBTIFF:
         shape = rows, per_row if page.compression in codecs.CCITT else row_bytes, 1
         extra = {292: _number(page, 292, 0)} if page.compression == 3 else {}
@@ -395,7 +397,7 @@ def _give_meaning(page: TiffPage, layout: _Layout, stored: np.ndarray) -> Decode
 def _look_up(page: TiffPage, layout: _Layout, indices: np.ndarray) -> np.ndarray:
     """Palette -> RGB of 8 bits, as viewers show it."""
     table = page.tags.valueof(320)
-    if layout.kind != "u" or layout.bits > 16 or table is None or len(table) != 3 << layout.bits:
+    if layout.kind != "u" or layout.bits > 16 or np.size(table) != 3 << layout.bits:
         raise ImageError(f"is broken: its palette does not fit to pixels of {layout.bits} bits")
     colours = np.array(table, np.int64).reshape(3, -1).T
     if colours.max() > 255:  # else written by those who took 8 bits for the rule

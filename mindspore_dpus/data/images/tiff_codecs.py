@@ -112,7 +112,7 @@ def unpack_by_libtiff(
         kind: ``strip`` or ``tile``, for the message.
 
     Returns:
-        ``shape`` uint8; without the last axis for one sample.
+        ``shape`` uint8; without alpha, and without the last axis where one sample is left.
 
     Raises:
         ImageError: one is damaged.
@@ -120,8 +120,11 @@ def unpack_by_libtiff(
     rows, columns, samples = shape
     bits = 1 if compression in CCITT else 8
     tags: dict[int, int | bytes | Sequence[int]] = {256: columns, 257: rows, 258: [bits] * samples}
-    tags |= {259: compression, 262: 1 if samples == 1 else 2, 277: samples, 278: rows_each, 284: 1}
-    tags |= ({338: 0} if samples == 4 else {}) | extra
+    tags |= {259: compression, 262: 1 if samples < 3 else 2, 277: samples, 278: rows_each, 284: 1}
+    tags |= extra
+    if samples == 2 or (samples == 4 and tags[262] == 2):
+        tags[338] = 0  # of no known meaning: Pillow drops it, and leaves the colours alone
+        samples -= 1
     if sum(len(segment) for segment in segments) >> 32:
         raise ImageError(f"has more than 4 GB in its {kind}s, which is not read")
     file = _tiff_file(tags, segments)
@@ -131,7 +134,8 @@ def unpack_by_libtiff(
             found = np.asarray(image, np.uint8)
     except (OSError, SyntaxError, ValueError) as error:
         raise ImageError(f"is damaged: a {kind} cannot be unpacked ({error})") from None
-    if found.shape != (shape if samples > 1 else shape[:2]):
+    shape = (rows, columns, samples) if samples > 1 else (rows, columns)
+    if found.shape != shape:
         raise ImageError(f"is damaged: its {kind}s give {found.shape} in place of {shape}")
     return found
 
