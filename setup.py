@@ -14,9 +14,8 @@ DICOM = [
     # Its plug-in for JPEG and JPEG 2000 of 8 and 16 bits.
     "pillow>=10",
 ]
-# What TIFF may also be packed with: JPEG 2000, JPEG XL, WebP, LERC, 12-bit JPEG. Apart, as it weighs 25 MB
-# (75 MB unpacked), and LZW, Deflate, JPEG and all that is common need it not. The newest is built for
-# NumPy 2, and works with 1.26 as well.
+# What TIFF may also be packed with: JPEG 2000, JPEG XL, WebP, LERC, 12-bit JPEG. Apart: it weighs 25 MB
+# (74 MB unpacked), and all that is common (LZW, Deflate, JPEG) needs it not. Tried with NumPy 1.26.
 TIFF = ["imagecodecs>=2024.12.30"]
 # Plug-ins for lossless JPEG, 12-bit JPEG and JPEG-LS. Apart, as the second is under the GPL; from 2.3
 # on, it wants NumPy 2.

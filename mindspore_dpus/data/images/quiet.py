@@ -1,5 +1,4 @@
-"""Libraries that log while they read: what they say has no file's name, and the error that has one says it
-all."""
+"""Libraries that log while they read: the lines have no file's name, the error that follows has."""
 
 import logging
 import threading
@@ -19,8 +18,8 @@ _QUIET = _Quiet()
 
 @contextmanager
 def quiet(library: str) -> Iterator[None]:
-    """Keep the log lines of one library from everybody while this thread reads a file with it. Others who
-    use it in this process hear it as before.
+    """Keep a library's log lines from everybody while this thread reads a file with it; others who use
+    it in this process hear it as before.
 
     Args:
         library: name of its logger.

@@ -1,4 +1,4 @@
-"""What the comparisons of every kind share: the pixels that a viewer shows, and the outcome of reading."""
+"""What the comparisons of every kind share: the pixels that a viewer shows, and how to compare."""
 
 import itertools
 import random
@@ -63,8 +63,9 @@ def read(path):
     try:
         return read_image(path, use_voi=False)
     except ImageError as error:
-        assert str(error).startswith(f"{path} "), error
-        return str(error).removeprefix(f"{path} ")
+        reason = str(error)
+    assert reason.startswith(f"{path} "), reason
+    return reason.removeprefix(f"{path} ")
 
 
 def check(outcome, expected, kind, tolerance=0):
