@@ -1,5 +1,7 @@
 """Files of every format against the array that was written; value ranges in exact numbers."""
 
+import warnings
+
 import cv2
 import numpy as np
 import pytest
@@ -309,3 +311,26 @@ def test_the_spec_takes_the_keys_of_the_configuration():
         window=[5, 10],
     )
     assert ImageSpec.from_config(config) == ImageSpec(48, 3, 16, "window", (1, 99), (5, 10))
+
+
+@pytest.mark.parametrize("value_range", ["minmax", "percentiles", "window"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32, np.float64])
+def test_an_image_of_one_value_is_black_without_a_warning(value_range, dtype):
+    spec = ImageSpec(size=4, value_range=value_range, window=(77.0, 90.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not prepare(np.full((5, 6), 77, dtype), spec).any()
+
+
+@pytest.mark.parametrize("dtype", [np.uint32, np.int32, np.float64])
+def test_large_numbers_keep_what_tells_them_apart(dtype):
+    values = (np.arange(4).reshape(2, 2) + 2**30).astype(dtype)
+    spec = ImageSpec(size=2, value_range="minmax", bits=16)
+    assert prepare(values, spec)[..., 0].tolist() == [[0, 21845], [43690, 65535]]
+
+
+def test_signed_numbers_have_the_range_of_their_type(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.array([[-32768, 32767]], np.int16))
+    spec = ImageSpec(size=1, bits=16, value_range="dtype")
+    unit = to_unit(decode(tmp_path / "a.tif"), spec)
+    assert unit.tolist() == [[0, 1]]
