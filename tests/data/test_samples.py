@@ -121,7 +121,7 @@ def test_the_byte_order_mark_of_a_spreadsheet_is_no_part_of_a_name(tmp_path):
     [
         ("", "is empty; it needs the columns path, label"),
         ("path,label\n", "has no rows"),
-        ("path:label\na.png:x\n", "it needs path, label; it has the column 'path:label'"),
+        ("path:label\na.png:x\n", "has no column 'path'; it needs path, label; it has the column '"),
         ("path,split\na.png,train\n", "has no column 'label'"),
         ("path,label\na.png,x\n,y\n", "line 3 has an empty path"),
         ("path,label\na.png,\n", "line 2 has an empty label"),

@@ -68,7 +68,8 @@ def _check_chunks(data: bytes) -> int:
         body = memoryview(data)[place + 8 : place + 8 + length]
         if len(body) < length or place + 12 + length > len(data):
             break
-        if zlib.crc32(body, zlib.crc32(name)) != int.from_bytes(data[place + 8 + length :][:4], "big"):
+        end = place + 8 + length
+        if zlib.crc32(body, zlib.crc32(name)) != int.from_bytes(data[end : end + 4], "big"):
             raise ImageError(f"is damaged: the checksum of its chunk {name!r} is wrong")
         if name == b"acTL" and length == 8 and int.from_bytes(body[:4], "big") > 1:
             frames = int.from_bytes(body[:4], "big")

@@ -13,6 +13,7 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 
+import cv2
 import numpy as np
 from PIL import TiffImagePlugin, _imaging
 
@@ -78,6 +79,8 @@ def unpack(segments: Sequence[bytes], compression: int, sizes: Sequence[int], ki
     Raises:
         ImageError: one is damaged.
     """
+    if compression == NONE and [len(data) for data in segments] == list(sizes):
+        return np.frombuffer(_joined(segments), np.uint8)
     rows = np.empty(sum(sizes), np.uint8)
     place = 0
     for number, (data, size) in enumerate(zip(segments, sizes, strict=True), 1):
@@ -92,6 +95,14 @@ def unpack(segments: Sequence[bytes], compression: int, sizes: Sequence[int], ki
     return rows
 
 
+def _joined(segments: Sequence[bytes | memoryview]) -> bytes:
+    """All of them; without a copy where they are the parts of one piece of memory."""
+    whole = segments[0].obj if isinstance(segments[0], memoryview) else b""
+    if len(whole) == sum(len(segment) for segment in segments):
+        return whole
+    return b"".join(segments)
+
+
 def unpack_by_libtiff(
     segments: Sequence[bytes],
     compression: int,
@@ -99,6 +110,7 @@ def unpack_by_libtiff(
     rows_each: int,
     extra: dict[int, int | bytes | Sequence[int]],
     kind: str,
+    bits: int = 8,
 ) -> np.ndarray:
     """Unpack strips or tiles, piled up as one image of strips, by the libtiff in Pillow.
 
@@ -110,15 +122,16 @@ def unpack_by_libtiff(
         rows_each: rows of each but the last.
         extra: further tags and their values: bytes for JPEG's tables, else one number or several.
         kind: ``strip`` or ``tile``, for the message.
+        bits: of a sample: 8, or 16 for a single one of little-endian byte order.
 
     Returns:
-        ``shape`` uint8; without alpha, and without the last axis where one sample is left.
+        ``shape`` uint8 or uint16; without alpha, and without the last axis where one sample is left.
 
     Raises:
         ImageError: one is damaged.
     """
     rows, columns, samples = shape
-    bits = 1 if compression in CCITT else 8
+    bits = 1 if compression in CCITT else bits
     tags: dict[int, int | bytes | Sequence[int]] = {256: columns, 257: rows, 258: [bits] * samples}
     tags |= {259: compression, 262: 1 if samples < 3 else 2, 277: samples, 278: rows_each, 284: 1}
     tags |= extra
@@ -131,7 +144,7 @@ def unpack_by_libtiff(
     try:
         with TiffImagePlugin.TiffImageFile(io.BytesIO(file)) as image:
             image.load()
-            found = np.asarray(image, np.uint8)
+            found = np.asarray(image, np.uint16 if bits == 16 else np.uint8)
     except (OSError, SyntaxError, ValueError) as error:
         raise ImageError(f"is damaged: a {kind} cannot be unpacked ({error})") from None
     shape = (rows, columns, samples) if samples > 1 else (rows, columns)
@@ -160,7 +173,7 @@ def _tiff_file(tags: dict[int, int | bytes | Sequence[int]], strips: Sequence[by
             values.append(value)
             first += len(value)
     head = struct.pack("<4sIH", b"II*\0", 8, len(packed))
-    return b"".join([head, *entries, bytes(4), *values, *strips])
+    return b"".join([head, *entries, bytes(4), *values, _joined(strips)])
 
 
 def to_numbers(rows: np.ndarray, bits: int, kind: str, order: str, number: int) -> np.ndarray:
@@ -202,6 +215,13 @@ def undo_differences(numbers: np.ndarray, samples: int) -> np.ndarray:
     """
     kind = numbers.dtype
     whole = numbers.view(f"u{kind.itemsize}").reshape(len(numbers), -1, samples)
+    if kind.itemsize <= 2 and samples in (3, 4):
+        # All rows at once, column by column: NumPy's own sums take three times as long.
+        columns = cv2.transpose(whole).reshape(whole.shape[1], -1)
+        for i in range(1, len(columns)):
+            np.add(columns[i], columns[i - 1], out=columns[i])
+        back = cv2.transpose(columns.reshape(whole.shape[1], len(whole), samples))
+        return back.reshape(len(numbers), -1).view(kind)
     return np.add.accumulate(whole, axis=1, dtype=whole.dtype).reshape(len(numbers), -1).view(kind)
 
 

@@ -1,4 +1,4 @@
-"""Whatever is raised inside a reader, in whatever function: one file cannot be read, and no other suffers."""
+"""Whatever is raised inside a reader, in whatever function: one file cannot be read, no other suffers."""
 
 import importlib
 
@@ -44,7 +44,6 @@ READING = [
     ("reading", "image_size", ".png"),
     ("reading", "read_plain", ".png"),
     ("plain", "_check_chunks", ".png"),
-    ("plain", "exif_orientation", ".png"),
     ("plain", "jpeg_orientation", ".jpg"),
     ("plain", "_decode", ".bmp"),
     ("plain", "_as_windows", ".bmp"),
@@ -57,8 +56,9 @@ READING = [
     ("tiff", "upright", ".tif"),
     ("tiff_codecs", "unpack_by_libtiff", ".tif"),
     ("tiff_codecs", "TiffImagePlugin.TiffImageFile", ".tif"),
-    ("tiff_codecs", "to_numbers", ".tif"),
-    ("tiff_codecs", "undo_differences", ".tif"),
+    ("tiff_codecs", "unpack", ".tiff"),
+    ("tiff_codecs", "to_numbers", ".tiff"),
+    ("tiff_codecs", "undo_differences", ".tiff"),
     ("dicom", "_read_header", ".dcm"),
     ("dicom", "_count", ".dcm"),
     ("dicom", "give_meaning", ".dcm"),
@@ -83,7 +83,9 @@ def write(path):
     if path.suffix == ".dcm":
         files = pytest.importorskip("tests.data.dicom_files", reason="pydicom is missing")
         return files.write_dicom(path, GREY, WindowCenter=100, WindowWidth=50)
-    assert cv2.imwrite(str(path), GREY)
+    # 8: Deflate, which is unpacked here, while LZW is libtiff's.
+    options = [cv2.IMWRITE_TIFF_COMPRESSION, 8] if path.suffix == ".tiff" else []
+    assert cv2.imwrite(str(path), GREY, options)
     return path
 
 
