@@ -1,4 +1,4 @@
-"""Whatever is raised inside a reader, in whatever function: one file cannot be read, no other suffers."""
+"""Whatever is raised inside a reader, in whatever function: one file cannot be read, others can."""
 
 import importlib
 
