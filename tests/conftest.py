@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import gc
+import logging
 import os
 import shutil
 import subprocess
@@ -19,6 +20,15 @@ def castings(tmp_path_factory):
     config = RadiographSettings(enabled=True, train=(24, 8), val=(6, 6), test=(6, 6), size=32)
     simulate(config, folder, random_state=0)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def forget_the_terminal():
+    """What a command has attached to the package's logger goes with its test."""
+    logger = logging.getLogger("mindspore_dpus")
+    before = logger.handlers[:], logger.propagate
+    yield
+    logger.handlers[:], logger.propagate = before
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -127,7 +127,8 @@ def _samples(config: Configuration, run: RunFolder, source: Source) -> list[Stag
                 "audit",
                 lambda key: make_audit(run.path, source, config.audit),
                 needs=("samples",),
-                settings=results(config.audit),
+                # An image that training would refuse is an error, so what it may be counts too.
+                settings=[results(config.audit), config.images.bits, config.images.value_range],
                 artefacts=("audit.csv",),
                 version=MEASURES_VERSION,
             )
