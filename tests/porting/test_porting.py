@@ -142,16 +142,16 @@ def test_losses(given, expected, name, options, array):
 
 def test_logits_of_a_network(given, expected):
     net = create_model("mobilenet_v2_035", num_classes=2, in_channels=1)
-    pattern = reference.Pattern()
+    weights = reference.Weights()
     for _, cell in net.cells_and_names():
         kind = type(cell).__name__
         if isinstance(cell, type(conv(1, 1, 1))):
-            arrays = {"weight": pattern.conv(cell.weight.shape)}
+            arrays = {"weight": weights.conv(cell.weight.shape)}
         elif kind == "BatchNorm2d":
             names = ("gamma", "beta", "moving_mean", "moving_variance")
-            arrays = dict(zip(names, pattern.norm(cell.gamma.size), strict=True))
+            arrays = dict(zip(names, weights.norm(cell.gamma.size), strict=True))
         elif kind == "Dense":
-            arrays = dict(zip(("weight", "bias"), pattern.dense(cell.weight.shape), strict=True))
+            arrays = dict(zip(("weight", "bias"), weights.dense(cell.weight.shape), strict=True))
         else:
             continue
         for name, value in arrays.items():
