@@ -5,7 +5,7 @@ import pytest
 from mindspore import Tensor
 from sklearn.base import BaseEstimator
 
-from mindspore_dpus.features.whiten import whiten
+from mindspore_dpus.features.whitening import whiten
 from mindspore_dpus.losses import create_loss
 from mindspore_dpus.metrics.fusion import fuse
 from mindspore_dpus.models.factory import create_model
