@@ -164,14 +164,16 @@ class _Walk:
         """Before the folder is described anew: no later stage may stand for settings that it was not
         made with, should this start end before its turn comes."""
         records = self.run.stages()
-        stands, will_run = dict(records), {first.name}
+        stands, will_run, unknown = dict(records), {first.name}, set()
         for stage in self.stages:
+            needs = set(stage.needs)
             if stage.name in self.passed or stage is first:
                 continue
-            if callable(stage.settings) and will_run & set(stage.needs):
-                # Not known before those have run, and so taken for changed.
+            if needs & unknown or (callable(stage.settings) and needs & will_run):
+                # Its key is not known before those have run, and so taken for changed.
                 stands.pop(stage.name, None)
                 will_run.add(stage.name)
+                unknown.add(stage.name)
             elif not self._is_done(stage):
                 will_run.add(stage.name)
                 if stage.name in stands and stands[stage.name]["key"] != self._key(stage):

@@ -93,7 +93,7 @@ class TrainingSettings:
     """Random changes of the training images."""
     executor: Literal["local", "ray"] = key("local", changes_results=False)
     """Where members are trained. local: on this machine; ray: on a Ray cluster, each as a task of its
-    own (docs/scaling.md)."""
+    own (docs/reference/scaling.md)."""
     ray_address: str = key("auto", changes_results=False)
     """The cluster, as host:port; auto: the variable RAY_ADDRESS, or the one that this machine is in."""
     ray_cpus: int = key(1, at_least(1), changes_results=False)
@@ -111,7 +111,7 @@ def check_training(training: TrainingSettings) -> None:
         UserError: names the key.
     """
     check_options(
-        "training.optimizer",
+        "training.optimizer_options",
         training.optimizer,
         training.optimizer_options,
         OPTIMIZERS[training.optimizer].options,

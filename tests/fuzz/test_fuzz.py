@@ -1,4 +1,4 @@
-"""Hostile files, a few of each kind; ``python -m tests.fuzz`` tries more (docs/reliability.md)."""
+"""Hostile files, a few of each kind; ``python -m tests.fuzz`` tries more (docs/reference/reliability.md)."""
 
 import hypothesis
 import pytest
