@@ -103,7 +103,8 @@ def test_equals_its_published_algorithm(name, weight_decay, cycles):
         assign(optimizer.momentum, momentum_of(step, cycles))
         apply(optimizer, step)
     for own, expected in zip(values(ours), by_algorithm(name, weight_decay, 20, cycles), strict=True):
-        np.testing.assert_allclose(own, expected, rtol=0, atol=1e-6)
+        # A kernel whose 1 - beta2 is that of float32 would be 5e-7 to 8e-7 off.
+        np.testing.assert_allclose(own, expected, rtol=0, atol=3e-7)
     assert np.abs(ours[0].asnumpy() - start()["weight"]).max() > 0.02
 
 
