@@ -164,6 +164,19 @@ def test_norms_do_not_decay(name):
     assert moved == {"0.weight", "0.bias"}
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_no_rate_moves_nothing_and_no_momentum_is_allowed(name, momentum):
+    ours = parameters()
+    optimizer = OPTIMIZERS[name](ours, 0.0, 0.01, momentum=momentum)
+    apply(optimizer, 0)
+    assert all(np.array_equal(a, b) for a, b in zip(values(ours), start().values(), strict=True))
+    assign(optimizer.learning_rate, RATE)
+    apply(optimizer, 1)
+    assert np.isfinite(np.concatenate([v.ravel() for v in values(ours)])).all()
+    assert not np.array_equal(ours[0].asnumpy(), start()["weight"])
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_its_state_put_back_goes_on_to_the_bit(name):
     first, second = parameters(), parameters()
