@@ -4,12 +4,12 @@ import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Tensor, nn
+from mindspore_dpus.training.optimizer_table import OPTIMIZERS
 
 from mindspore_dpus.losses.outlier_exposure import OutlierExposure
 from mindspore_dpus.models.sound_heads import OutlierExposureNet, SoundHeads
 from mindspore_dpus.models.transformer import Transformer
 from mindspore_dpus.models.weights import assign, get_state
-from mindspore_dpus.training.optimizer_table import OPTIMIZERS
 
 ms.runtime.launch_blocking()
 
