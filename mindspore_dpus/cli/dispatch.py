@@ -10,7 +10,7 @@ from mindspore_dpus.core.choices import unknown
 from mindspore_dpus.core.errors import UserError, one_line_errors
 
 # System -> the start of its modules in ``cli.systems``. A verb that a system does not have is an error.
-SYSTEMS = ("classification",)
+SYSTEMS = ("classification", "machine_sound")
 
 
 def value_of(args: Sequence[str], *names: str) -> str | None:
