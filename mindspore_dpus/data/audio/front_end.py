@@ -85,3 +85,12 @@ class FrontEnd:
     def starts(self, n_samples: int) -> np.ndarray:
         """(S,) seconds at which the segments of a clip begin."""
         return segment_starts(n_samples, self.length, self.n_segments(n_samples)) / self.audio.rate
+
+
+# What log-mels of standardised waveforms are brought to mean 0 and deviation 1 by, roughly.
+CENTRE_DB, SPREAD_DB = 15.0, 10.0
+
+
+def network_input(log_mels: np.ndarray) -> np.ndarray:
+    """(n, bands, frames) in dB -> (n, 1, bands, frames) float32 around 0: what extractors take."""
+    return ((log_mels[:, None] - CENTRE_DB) / SPREAD_DB).astype(np.float32)

@@ -5,18 +5,26 @@ samples -> audit -> simple -> (extractors -> embeddings) -> scores -> ensemble -
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from mindspore_dpus import __version__
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.settings import results
 from mindspore_dpus.core.stages import Stage
 from mindspore_dpus.data.simulate.machines import simulate_machines
+from mindspore_dpus.data.source import Source
 from mindspore_dpus.stages.describe import describe, write_config
 from mindspore_dpus.systems.machine_sound.audit_stage import make_audit
 from mindspore_dpus.systems.machine_sound.clips import Found, source_of
 from mindspore_dpus.systems.machine_sound.configuration import Configuration, check_configuration
 from mindspore_dpus.systems.machine_sound.detect_stage import make_scores
 from mindspore_dpus.systems.machine_sound.ensemble_stage import make_ensemble
+from mindspore_dpus.systems.machine_sound.extractor_stage import (
+    check_extractor,
+    extractor_artefacts,
+    make_embeddings,
+    make_extractors,
+)
 from mindspore_dpus.systems.machine_sound.metrics_stage import challenge_artefacts, make_metrics
 from mindspore_dpus.systems.machine_sound.report import write_report
 from mindspore_dpus.systems.machine_sound.summary import summary
@@ -118,7 +126,7 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
     return graph
 
 
-def _samples(config: Configuration, run: RunFolder, source) -> list[Stage]:
+def _samples(config: Configuration, run: RunFolder, source: Source) -> list[Stage]:
     """simulate, samples, audit: as far as the configuration wants them."""
     graph = []
     simulated = ("simulate",) if config.simulate.enabled else ()
@@ -164,5 +172,39 @@ def _samples(config: Configuration, run: RunFolder, source) -> list[Stage]:
     return graph
 
 
-def _extractors(config: Configuration, run: RunFolder, source, audited) -> list[Stage]:
-    return []
+def _extractors(config: Configuration, run: RunFolder, source: Source, audited) -> list[Stage]:
+    """Two stages for each network: its training, and the embeddings."""
+    graph, folder = [], run.path
+    sections = [results(config.audio), results(config.extractors), results(config.training), config.seed]
+    for name in config.extractors.networks:
+
+        def train(key: str, name=name) -> None:
+            make_extractors(folder, source, config, name, key)
+
+        def embed(key: str, name=name) -> None:
+            make_embeddings(folder, source, config, name, run.finished(f"{name}.extractors")["key"])
+
+        extractors = config.extractors
+        own = [{**sections[1], "networks": [name], "options": extractors.options.get(name, {})}]
+        graph.append(
+            Stage(
+                f"{name}.extractors",
+                train,
+                needs=("samples",),
+                after=audited,
+                settings=[sections[0], *own, *sections[2:]],
+                artefacts=partial(extractor_artefacts, folder, name),
+                check=partial(check_extractor, folder, config, name),
+                check_after=("samples",),
+            )
+        )
+        graph.append(
+            Stage(
+                f"{name}.embeddings",
+                embed,
+                needs=("samples", f"{name}.extractors"),
+                settings=[results(config.audio), config.ensemble.pseudo_anomalies],
+                artefacts=partial(vector_artefacts, folder, name),
+            )
+        )
+    return graph
