@@ -54,7 +54,8 @@ def _of_run(run: Path) -> str:
 
 
 def _of_model(model: Path) -> str:
-    path = model.with_name(f"{model.name}.json")
+    # Of several graphs, the export is a folder.
+    path = model / "bundle.json" if model.is_dir() else model.with_name(f"{model.name}.json")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
