@@ -3,7 +3,6 @@
 import dataclasses
 import logging
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,6 @@ from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.arrays import load_arrays, save_arrays
 from mindspore_dpus.data.audio.clips import OUTLIER
 from mindspore_dpus.data.audio.names import ANOMALY, NORMAL
-from mindspore_dpus.data.audio.reading import clip_files
 from mindspore_dpus.deploy.sound import BUNDLE, FORMAT, OnnxSoundPredictor, SoundScorer, sound_row
 from mindspore_dpus.systems.machine_sound.clips import TEST, collect, source_of
 from mindspore_dpus.systems.machine_sound.configuration import Configuration, check_configuration
@@ -108,25 +106,6 @@ def networks_used(scorer: SoundScorer) -> set[tuple[str, str]]:
         for system in systems
         if system.model.vectors != "simple"
     }
-
-
-def expand(paths: Sequence[str]) -> list[Path]:
-    """Files, and all clips of folders.
-
-    Raises:
-        UserError: a path does not exist, or there is no clip.
-    """
-    files: list[Path] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            files += clip_files(path)
-        elif path.exists():
-            files.append(path)
-        else:
-            raise UserError(f"{path} does not exist")
-    if not files:
-        raise UserError(f"there are no clips in {', '.join(map(str, paths))}")
-    return list(dict.fromkeys(files))
 
 
 def evaluate(
