@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 HERE = "mindspore_dpus.systems"
 SYSTEMS = {
     "classification": f"{HERE}.classification.system",
+    "machine_sound": f"{HERE}.machine_sound.system",
 }
 
 
