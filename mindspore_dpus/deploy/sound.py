@@ -87,9 +87,7 @@ class SoundScorer:
             self.sections = about["sections"]
             self.systems = {
                 machine: [
-                    System(
-                        Model(s["vectors"], s["detector"], s["size"], s["domains"]), s["aggregator"]
-                    )
+                    System(Model(s["vectors"], s["detector"], s["size"], s["domains"]), s["aggregator"])
                     for s in systems
                 ]
                 for machine, systems in about["systems"].items()
@@ -149,9 +147,7 @@ class SoundScorer:
             moments = {r: Moments(*m) for r, m in about["moments"][system.name].items()}
             chance = chances[model.vectors]
             clip.append(combined(clip_scores(system, roles, one)[1], moments, chance)[0])
-            segments.append(
-                combined(clip_scores(system, roles, each)[1], moments, np.repeat(chance, n))
-            )
+            segments.append(combined(clip_scores(system, roles, each)[1], moments, np.repeat(chance, n)))
         return SoundScore(
             float(np.mean(clip)),
             float(about["threshold"]),
@@ -248,9 +244,7 @@ class OnnxSoundPredictor(SoundScorer):
         super().__init__(AudioSettings(**bundle["audio"]), folder, embedder, bundle["scorer"])
 
 
-def sound_row(
-    scorer: SoundScorer, path: str | Path, machine: str | None, section: str | None
-) -> dict:
+def sound_row(scorer: SoundScorer, path: str | Path, machine: str | None, section: str | None) -> dict:
     """Score a file.
 
     Args:

@@ -148,9 +148,7 @@ def _held_out(pseudo: pd.DataFrame, systems: list[System], selection: Selection)
     return pd.concat(parts, ignore_index=True)
 
 
-def _thresholds(
-    normals: pd.DataFrame, decision: SoundDecisionSettings
-) -> dict[tuple[str, str], float]:
+def _thresholds(normals: pd.DataFrame, decision: SoundDecisionSettings) -> dict[tuple[str, str], float]:
     found = {}
     for key, part in normals.groupby(["machine", "section"]):
         scores = part["score"].to_numpy()
@@ -233,5 +231,3 @@ def _write_product(
             "sections": sections,
         },
     )
-
-

@@ -145,9 +145,7 @@ def evaluate(
         numbers = metric_of(labelled, config.evaluation, config.seed)
         write_table(per_machine(labelled, config.evaluation.max_fpr), folder / "results.csv")
     models = {"fused": numbers} if numbers else {}
-    metrics = {
-        "test": {"models": models, "clips": len(table), "without_score": len(table) - len(good)}
-    }
+    metrics = {"test": {"models": models, "clips": len(table), "without_score": len(table) - len(good)}}
     write_json(folder / "metrics.json", metrics)
     write_challenge(folder / "challenge", good)
     return folder, metrics["test"]
@@ -230,5 +228,7 @@ def _agreement(
         theirs = exported.score(waveform, row.machine, row.section).score
         largest = max(largest, abs(ours - theirs) / max(1.0, abs(ours)))
     if not largest <= TOLERANCE:
-        raise UserError(f"the export's scores differ from the run's by {largest:.1e}; nothing is written")
+        raise UserError(
+            f"the export's scores differ from the run's by {largest:.1e}; nothing is written"
+        )
     return largest
