@@ -81,15 +81,13 @@ class SoundScorer:
         self.embedder = embedder
         about = description or read_json(folder / "scorer.json")
         self._detectors = load_detectors(folder / "detectors.npz")
-        self._scaling = load_arrays(folder / "scaling.npz")
+        self.scaling = load_arrays(folder / "scaling.npz")
         try:
             self.kappa = float(about["kappa"])
             self.sections = about["sections"]
             self.systems = {
                 machine: [
-                    System(
-                        Model(s["vectors"], s["detector"], s["size"], s["domains"]), s["aggregator"]
-                    )
+                    System(Model(s["vectors"], s["detector"], s["size"], s["domains"]), s["aggregator"])
                     for s in systems
                 ]
                 for machine, systems in about["systems"].items()
@@ -149,9 +147,7 @@ class SoundScorer:
             moments = {r: Moments(*m) for r, m in about["moments"][system.name].items()}
             chance = chances[model.vectors]
             clip.append(combined(clip_scores(system, roles, one)[1], moments, chance)[0])
-            segments.append(
-                combined(clip_scores(system, roles, each)[1], moments, np.repeat(chance, n))
-            )
+            segments.append(combined(clip_scores(system, roles, each)[1], moments, np.repeat(chance, n)))
         return SoundScore(
             float(np.mean(clip)),
             float(about["threshold"]),
@@ -163,7 +159,7 @@ class SoundScorer:
     def _arrays(self, prefix: str) -> dict[str, np.ndarray]:
         return {
             key.removeprefix(prefix): value
-            for key, value in self._scaling.items()
+            for key, value in self.scaling.items()
             if key.startswith(prefix)
         }
 
@@ -185,7 +181,7 @@ class SoundScorer:
             raise UserError(f"the extractor {name} is missing")
         machine = place.partition("/")[0]
         X = self.embedder.embed(name, machine, network_input(log_mels))
-        head = self._scaling.get(f"head/{name}/{machine}")
+        head = self.scaling.get(f"head/{name}/{machine}")
         if head is None or not has_target:
             return X, np.zeros(1)
         return X, target_probability((X @ head).mean(keepdims=True), self.kappa)
@@ -248,9 +244,7 @@ class OnnxSoundPredictor(SoundScorer):
         super().__init__(AudioSettings(**bundle["audio"]), folder, embedder, bundle["scorer"])
 
 
-def sound_row(
-    scorer: SoundScorer, path: str | Path, machine: str | None, section: str | None
-) -> dict:
+def sound_row(scorer: SoundScorer, path: str | Path, machine: str | None, section: str | None) -> dict:
     """Score a file.
 
     Args:

@@ -215,5 +215,3 @@ def moments_of(scores: np.ndarray, what: str) -> Moments:
     if not deviation > 1e-12 * np.abs(scores).max():
         raise UserError(f"{what}: its {len(scores)} held-out scores do not differ; give more normals")
     return Moments(float(np.mean(scores)), deviation)
-
-

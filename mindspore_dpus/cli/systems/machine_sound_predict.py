@@ -65,8 +65,12 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--stream", choices=tuple(FORMATS), help="raw samples of one channel from standard input"
     )
-    parser.add_argument("--window", type=float, default=10.0, help="with --stream: seconds that are scored")
-    parser.add_argument("--hop", type=float, default=1.0, help="with --stream: seconds between two scores")
+    parser.add_argument(
+        "--window", type=float, default=10.0, help="with --stream: seconds that are scored"
+    )
+    parser.add_argument(
+        "--hop", type=float, default=1.0, help="with --stream: seconds between two scores"
+    )
     parser.add_argument("--threads", type=int, help="with --model; default: one a core")
     parser.add_target()
     args = parser.parse_args(args)
@@ -93,7 +97,9 @@ def _stream(args) -> int:
         raise UserError("--stream needs --machine and --section")
     scorer = _scorer(args)
     rate = scorer.front.audio.rate
-    blocks = pcm_blocks(sys.stdin.buffer, sample_format=args.stream, block=max(1, round(args.hop * rate)))
+    blocks = pcm_blocks(
+        sys.stdin.buffer, sample_format=args.stream, block=max(1, round(args.hop * rate))
+    )
     look, rows = 0, []
     for row in stream_rows(
         *(scorer, blocks, args.machine, args.section),

@@ -19,8 +19,6 @@ from mindspore_dpus.detectors.domains import target_probability
 from mindspore_dpus.detectors.pseudo_anomalies import pseudo_anomaly_rows
 from mindspore_dpus.detectors.standardise import Moments
 from mindspore_dpus.detectors.systems import (
-    BOTH,
-    SOURCE,
     Fitting,
     Model,
     System,
@@ -29,7 +27,6 @@ from mindspore_dpus.detectors.systems import (
     combined,
     moments_of,
 )
-from mindspore_dpus.detectors.systems import TARGET as TARGET_ROLE
 from mindspore_dpus.features.simple_sound import Projection
 from mindspore_dpus.systems.machine_sound.clips import (
     HELD_OUT,
@@ -164,9 +161,7 @@ def scaled_vectors(
         means = np.stack([own.X[own.clips == clip].mean(axis=0) for clip in normals])
         domain = DomainClassifier().fit(projection.transform(means), is_target[normals])
     vectors = Vectors(projection.transform(vectors.X), vectors.clips)
-    return SectionVectors(
-        vectors, normals, is_target, projection, domain, None, config.detectors.kappa
-    )
+    return SectionVectors(vectors, normals, is_target, projection, domain, None, config.detectors.kappa)
 
 
 @dataclass(frozen=True)
@@ -364,5 +359,3 @@ def fitted(data: SectionVectors, model: Model, fitting: Fitting) -> dict[str, De
     """The detectors of a section, by role, fitted on all of its normals."""
     own = data.vectors.of(data.normals)
     return fitting.fit(model, own.X, data.is_target[own.clips])
-
-

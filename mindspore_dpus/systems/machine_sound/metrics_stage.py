@@ -11,8 +11,8 @@ from mindspore_dpus.core.files import write_json
 from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.audio.names import ANOMALY, NORMAL, SOURCE, TARGET, UNKNOWN
 from mindspore_dpus.metrics.anomaly import auc, harmonic_means, section_results
-from mindspore_dpus.metrics.anomaly_intervals import mean_intervals
 from mindspore_dpus.metrics.anomaly_decisions import decision_results
+from mindspore_dpus.metrics.anomaly_intervals import mean_intervals
 from mindspore_dpus.systems.machine_sound.challenge import write_challenge_files
 from mindspore_dpus.systems.machine_sound.detect_stage import CLIP
 from mindspore_dpus.systems.machine_sound.settings import SoundEvaluationSettings
@@ -105,9 +105,7 @@ def domain_aucs(domains: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["vectors", "machine", "section", "auc"])
 
 
-def make_metrics(
-    folder: Path, evaluation: SoundEvaluationSettings, product: str, seed: int
-) -> None:
+def make_metrics(folder: Path, evaluation: SoundEvaluationSettings, product: str, seed: int) -> None:
     """``metrics.json``: for every row of the tables its numbers, the product's as ``fused``;
     ``results.csv``: all cells of all rows; ``domain_auc.csv``; ``decisions.csv``; ``challenge/``.
 

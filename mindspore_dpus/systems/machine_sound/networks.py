@@ -92,9 +92,7 @@ class SoundNetwork:
         try:
             extractor = row.build(self.shape, self.embedding_size, **options)
         except (TypeError, ValueError) as error:
-            raise UserError(
-                f"extractors.options.{self.name}: {' '.join(str(error).split())}"
-            ) from None
+            raise UserError(f"extractors.options.{self.name}: {' '.join(str(error).split())}") from None
         return OutlierExposureNet(extractor, self.n_sections, self.with_domain)
 
     def build(self, device: Device) -> nn.Cell:

@@ -41,7 +41,9 @@ def tiny(output, **changes):
     """The tiny configuration with other values of some keys (``__`` stands for the point)."""
     values = TINY | {"output": output} | {k.replace("__", "."): v for k, v in changes.items()}
     given = [f"--{k}={str(v).lower() if isinstance(v, bool) else v}" for k, v in values.items()]
-    return systems.parse_config([g for g, v in zip(given, values.values(), strict=True) if v is not None])
+    return systems.parse_config(
+        [g for g, v in zip(given, values.values(), strict=True) if v is not None]
+    )
 
 
 @pytest.fixture(scope="session")

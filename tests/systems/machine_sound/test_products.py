@@ -52,7 +52,8 @@ def test_a_stream_has_the_scores_of_its_windows(finished, scorer):
         )
     )
     batch = [scorer.score(w, "fan", "00").score for w in windows(sound, 8000, 4000)]
-    assert [row["score"] for row in rows] == batch and len(batch) == 5
+    assert [row["score"] for row in rows] == batch
+    assert len(batch) == 5
 
 
 def test_files_that_cannot_be_scored_have_rows(finished, scorer, tmp_path):
@@ -69,7 +70,8 @@ def test_files_that_cannot_be_scored_have_rows(finished, scorer, tmp_path):
         ("missing", "does not exist"),
     ):
         row = sound_row(scorer, tmp_path / f"{name}.wav", "fan", "00")
-        assert words in row["error"] and row["score"] == ""
+        assert words in row["error"]
+        assert row["score"] == ""
     assert "never saw section '07'" in sound_row(scorer, good, "fan", "07")["error"]
     assert "never saw the machine 'ship'" in sound_row(scorer, good, "ship", "00")["error"]
     assert "manifest" in sound_row(scorer, tmp_path / "x.wav", None, None)["error"]
@@ -81,7 +83,8 @@ def test_commands(finished, tmp_path, monkeypatch, capsys):
     clips = str(finished / "data" / "dev_data" / "fan" / "test")
     assert predict.main([f"--model={model}", clips, f"--output={output}"]) in (0, 1)
     table = read_table(output)
-    assert len(table) == 20 and (table["error"] == "").all()
+    assert len(table) == 20
+    assert (table["error"] == "").all()
     assert "20 recordings" in capsys.readouterr().out
     raw = (np.random.default_rng(0).normal(size=12000) * 3000).astype("<i2").tobytes()
     monkeypatch.setattr(sys, "stdin", type("Pipe", (), {"buffer": io.BytesIO(raw)}))

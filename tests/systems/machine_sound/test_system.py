@@ -141,7 +141,8 @@ def test_clips_that_cannot_be_used_are_named_in_one_line(recordings, tmp_path):
         clip.write_bytes(content)
         with pytest.raises(UserError, match=words) as error:
             simple_run(tmp_path, recordings)
-        assert clip.name in str(error.value) and "\n" not in str(error.value)
+        assert clip.name in str(error.value)
+        assert "\n" not in str(error.value)
 
 
 def test_odd_formats_are_used_and_noted(recordings, tmp_path):
@@ -156,7 +157,8 @@ def test_odd_formats_are_used_and_noted(recordings, tmp_path):
     kinds = set(read_table(run / "audit.csv")["kind"])
     assert {"sample_rate", "channels_outlier", "depth_outlier", "clipped"} <= kinds
     scores = read_table(run / "scores.csv")
-    assert (scores["error"] == "").all() and len(scores) == 40
+    assert (scores["error"] == "").all()
+    assert len(scores) == 40
 
 
 def test_sections_without_enough_normals_have_rows_with_the_reason(recordings, tmp_path):
