@@ -81,7 +81,7 @@ class SoundScorer:
         self.embedder = embedder
         about = description or read_json(folder / "scorer.json")
         self._detectors = load_detectors(folder / "detectors.npz")
-        self._scaling = load_arrays(folder / "scaling.npz")
+        self.scaling = load_arrays(folder / "scaling.npz")
         try:
             self.kappa = float(about["kappa"])
             self.sections = about["sections"]
@@ -159,7 +159,7 @@ class SoundScorer:
     def _arrays(self, prefix: str) -> dict[str, np.ndarray]:
         return {
             key.removeprefix(prefix): value
-            for key, value in self._scaling.items()
+            for key, value in self.scaling.items()
             if key.startswith(prefix)
         }
 
@@ -181,7 +181,7 @@ class SoundScorer:
             raise UserError(f"the extractor {name} is missing")
         machine = place.partition("/")[0]
         X = self.embedder.embed(name, machine, network_input(log_mels))
-        head = self._scaling.get(f"head/{name}/{machine}")
+        head = self.scaling.get(f"head/{name}/{machine}")
         if head is None or not has_target:
             return X, np.zeros(1)
         return X, target_probability((X @ head).mean(keepdims=True), self.kappa)

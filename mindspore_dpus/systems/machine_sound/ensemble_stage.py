@@ -64,11 +64,11 @@ def make_ensemble(folder: Path, config: Configuration) -> None:
         mine = [s for s in systems if s.model.domains == domains]
         if not mine:
             continue
-        selection = _select(config, mine, scores, pseudo)
+        selection = _selected(config, mine, scores, pseudo)
         selections[domains] = selection
         mark = leaks(config, True)
         rows[f"{domains}, best one{mark}"] = _mean(scores, selection, 1)
-        rows[f"{domains}, ensemble{mark}"] = _mean(scores, selection, config.ensemble.size)
+        rows[f"{domains}, ensemble{mark}"] = _mean(scores, selection, None)
     product = config.ensemble.product
     if product not in selections:
         raise UserError(
@@ -93,6 +93,27 @@ def make_ensemble(folder: Path, config: Configuration) -> None:
     mark = f"{product}, ensemble{leaks(config, True)}"
     _write_scores(folder, scores[CLIP].assign(score=rows[mark]), thresholds)
     _write_product(folder, config, systems, selections[product], thresholds)
+
+
+def _selected(
+    config: Configuration, systems: list[System], scores: pd.DataFrame, pseudo: pd.DataFrame
+) -> Selection:
+    """The best systems; with ``each_vectors``, so many of every kind of vectors."""
+    if not config.ensemble.each_vectors:
+        return _select(config, systems, scores, pseudo)
+    kinds = dict.fromkeys(system.model.vectors for system in systems)
+    parts = [
+        _select(config, [s for s in systems if s.model.vectors == kind], scores, pseudo)
+        for kind in kinds
+    ]
+    values = pd.concat([part.values for part in parts])
+    members = {}
+    for machine in parts[0].members:
+        chosen = [name for part in parts for name in part.members[machine]]
+        # The best first, whatever kind it is of; equal ones in the order of their kinds.
+        members[machine] = tuple(sorted(chosen, key=lambda name, m=machine: -values.loc[name, m]))
+    arbitrary = {m: sum(part.arbitrary[m] for part in parts) for m in members}
+    return parts[0]._replace(members=members, values=values, arbitrary=arbitrary)
 
 
 def _select(
@@ -121,8 +142,8 @@ def _select(
     )
 
 
-def _mean(scores: pd.DataFrame, selection: Selection, n: int) -> np.ndarray:
-    """(N,) mean of the n best systems of each clip's machine."""
+def _mean(scores: pd.DataFrame, selection: Selection, n: int | None) -> np.ndarray:
+    """(N,) mean of the n best systems of each clip's machine; None: of all that are chosen."""
     values = np.full(len(scores), np.nan)
     machine_of = scores["machine"].to_numpy()
     for machine, names in selection.members.items():

@@ -89,12 +89,14 @@ def open_run(path: Path, target: str | None = None) -> tuple[RunFolder, Configur
 def load_scorer(path: Path, target: str | None = None) -> SoundScorer:
     """The product of a run."""
     run, config = open_run(path, target)
-    return _scorer(run, config, RunEmbedder(run, config))
+    return scorer_of(run, config, RunEmbedder(run, config))
 
 
-def _scorer(run: RunFolder, config: Configuration, embedder: RunEmbedder) -> SoundScorer:
+def scorer_of(run: RunFolder, config: Configuration, embedder: RunEmbedder | None = None) -> SoundScorer:
+    """The product of a run."""
+    embedder = embedder or RunEmbedder(run, config)
     scorer = SoundScorer(config.audio, run.path, embedder)
-    scorer._scaling |= embedder.heads(networks_used(scorer))
+    scorer.scaling |= embedder.heads(networks_used(scorer))
     return scorer
 
 
@@ -170,7 +172,7 @@ def export(path: Path, output: Path | None = None) -> tuple[Path, float]:
     device = dataclasses.replace(config.device, fast_kernels=False)
     config = dataclasses.replace(config, device=device)
     embedder = RunEmbedder(run, config)
-    scorer = _scorer(run, config, embedder)
+    scorer = scorer_of(run, config, embedder)
     folder = output or run / "export"
     foreign = folder.exists() and any(folder.iterdir()) and not (folder / BUNDLE).exists()
     if folder.is_file() or foreign:

@@ -135,6 +135,10 @@ class EnsembleSettings:
 
     size: int = key(5, at_least(1))
     """How many of the best are averaged; all of them where there are fewer."""
+    each_vectors: bool = True
+    """So many of every kind of vectors (simple features, each network), each kind judged by itself. false:
+    of all together. Extractors learn to tell sections apart, so where other sections stand for anomalies,
+    theirs are nearly always the best, however they do on real ones."""
     scope: Literal["per_machine", "common"] = "per_machine"
     """per_machine: each machine has its own best; common: the best over all machines."""
     select_by: Literal["pseudo", "test_labels"] = "pseudo"
