@@ -14,6 +14,9 @@ DICOM = [
     # Its plug-in for JPEG and JPEG 2000 of 8 and 16 bits.
     "pillow>=10",
 ]
+# What TIFF may also be packed with: JPEG 2000, JPEG XL, WebP, LERC, 12-bit JPEG. Apart: it weighs 25 MB
+# (74 MB unpacked), and all that is common (LZW, Deflate, JPEG) needs it not. Tried with NumPy 1.26.
+TIFF = ["imagecodecs>=2024.12.30"]
 # Plug-ins for lossless JPEG, 12-bit JPEG and JPEG-LS. Apart, as the second is under the GPL; from 2.3
 # on, it wants NumPy 2.
 DICOM_JPEG = ["pylibjpeg>=2.0,<3", "pylibjpeg-libjpeg>=2.2,<2.3"]
@@ -50,6 +53,10 @@ setup(
         "numpy>=1.26,<2",
         # From 4.12 on, opencv-python wants NumPy 2.
         "opencv-python>=4.10,<4.12",
+        # What is in a TIFF file; by the calendar, and what is used of it may change with the year.
+        "tifffile>=2024.8.10,<2027",
+        # Its libtiff unpacks LZW, JPEG, PackBits, CCITT and Zstandard.
+        "pillow>=10.3",
         # The newest on PyPI; its models and registry are used, nothing else.
         "mindcv==0.3.0",
         "scikit-learn>=1.6,<2",
@@ -75,6 +82,7 @@ setup(
     extras_require={
         "dicom": DICOM,
         "dicom-jpeg": DICOM_JPEG,
+        "tiff": TIFF,
         "export": EXPORT,
         "ray": RAY,
         # To predict from an exported graph beside MindSpore; without it: requirements/deploy.txt.

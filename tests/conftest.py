@@ -1,5 +1,9 @@
 """Shared by all tests: tiny castings, and a disk that is full at once."""
 
+import contextlib
+import ctypes
+import gc
+import logging
 import os
 import shutil
 import subprocess
@@ -16,6 +20,25 @@ def castings(tmp_path_factory):
     config = RadiographSettings(enabled=True, train=(24, 8), val=(6, 6), test=(6, 6), size=32)
     simulate(config, folder, random_state=0)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def forget_the_terminal():
+    """What a command has attached to the package's logger goes with its test."""
+    logger = logging.getLogger("mindspore_dpus")
+    before = logger.handlers[:], logger.propagate
+    yield
+    logger.handlers[:], logger.propagate = before
+
+
+@pytest.fixture(scope="module", autouse=True)
+def give_memory_back():
+    """What a file's tests have freed goes back to the system: the product tells the C library to keep
+    it (``core.device``), which suits one training, and lets a test process grow by gigabytes."""
+    yield
+    gc.collect()
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @pytest.fixture

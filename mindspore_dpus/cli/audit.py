@@ -25,6 +25,6 @@ def main(args: Sequence[str] | None = None) -> int:
     check_images(images)
     if data.root is None:
         raise UserError("configuration: data.root is missing; give the folder of your images")
-    findings = audit_folder(data, thresholds, images.max_pixels, values["output"])
+    findings = audit_folder(data, thresholds, images, values["output"])
     print("\n".join(audit_lines(findings)))
     return int((findings["severity"] == "error").any())

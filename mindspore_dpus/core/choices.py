@@ -22,11 +22,11 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     return UserError(f"{what} is {name!r}; use {', '.join(near)}")
 
 
-def check_options(section: str, choice: str, given: Mapping, allowed: Mapping[str, Rule | None]) -> None:
+def check_options(key: str, choice: str, given: Mapping, allowed: Mapping[str, Rule | None]) -> None:
     """Hold a choice's options against its row.
 
     Args:
-        section: ``loss`` in ``loss.options.gamma``.
+        key: what holds the options, such as ``loss.options``.
         choice: such as ``focal``.
         given: option -> value.
         allowed: option -> rule for its number or numbers; None: anything.
@@ -35,7 +35,7 @@ def check_options(section: str, choice: str, given: Mapping, allowed: Mapping[st
         UserError: an option that the choice does not have, or a value out of range.
     """
     for name, value in given.items():
-        path = f"configuration: {section}.options.{name}"
+        path = f"configuration: {key}.{name}"
         if name not in allowed:
             has = f"it has {', '.join(allowed)}" if allowed else "it has none"
             raise UserError(f"{path} is no option of {choice}; {has}")

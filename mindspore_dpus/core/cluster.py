@@ -1,6 +1,5 @@
 """Work done side by side on the machines of a Ray cluster: what ``processes`` does on one."""
 
-import fcntl
 import os
 import socket
 import tempfile
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.files import lock
 from mindspore_dpus.core.processes import ProcessDied, Work, apart, available_cpus
 
 # MindSpore's generated protobuf files are too old for the C implementation that Ray loads.
@@ -197,7 +197,7 @@ def claimed_cpus(n_cpus: int) -> Iterator[list[int]]:
             file = stack.enter_context(open(folder / str(cpu), "w"))
             try:
                 if len(free) < n_cpus:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    lock(file.fileno(), wait=False)
                     free.append(cpu)
             except BlockingIOError:
                 claimed.append(cpu)

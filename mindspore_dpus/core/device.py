@@ -139,7 +139,7 @@ def _join(target: str) -> tuple[int, int]:
     if "MS_ROLE" not in os.environ:
         raise UserError(
             "device.data_parallel: start it with msrun, which starts a process for each device: msrun "
-            "--worker_num=N --local_worker_num=N tools/train.py ... (docs/scaling.md)"
+            "--worker_num=N --local_worker_num=N tools/train.py ... (docs/reference/scaling.md)"
         )
     if not GlobalComm.INITED:
         # msrun runs a scheduler from the same command; it stays in here until the others have ended.

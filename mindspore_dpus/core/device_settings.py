@@ -20,14 +20,14 @@ class DeviceSettings:
     """Mixed precision of MindSpore (float16, loss scaled by 1024) on Ascend and GPU; O0: float32."""
     fast_kernels: bool = True
     """CPU only, not with jit: depthwise 3x3 convolutions and, in training, batch norms and the blocks of
-    our MobileNetV2 in loops of our own (numba). How much faster: docs/performance.md."""
+    our MobileNetV2 in loops of our own (numba). How much faster: docs/reference/performance.md."""
     processes: int | None = key(None, at_least(1))
     """CPU only: members trained side by side, each in a process on its own share of the cores. Default:
     as many as there are cores, but no more than members. Each takes one to two gigabytes. The last
     digits of a result depend on the number of cores that a member has."""
     data_parallel: bool = False
     """Train each member on several devices, each of which has an equal part of every batch. Start it
-    with msrun (docs/scaling.md)."""
+    with msrun (docs/reference/scaling.md)."""
     frozen_cache_mb: int = key(1024, at_least(0))
     """Outputs of a network's frozen start are computed once, and kept in memory up to this size for each
     member, where no augmentation is on (our own networks only). 0: never."""

@@ -22,12 +22,32 @@ def exclusive(path: Path, wait: bool) -> Iterator[None]:
     Raises:
         BlockingIOError: it is held, and ``wait`` is false.
     """
-    # Imported late, as ``resource``: Unix has them, and ``deploy`` should not depend on that.
-    import fcntl
-
     with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        lock(file.fileno(), wait)
         yield
+
+
+def lock(number: int, wait: bool) -> None:
+    """Lock an open file, until it is closed, for this process alone.
+
+    Args:
+        number: its file descriptor.
+        wait: for the one who holds it.
+
+    Raises:
+        BlockingIOError: it is held, and ``wait`` is false.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        try:
+            msvcrt.locking(number, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            raise BlockingIOError(*error.args) from None
+        return
+    fcntl.flock(number, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
 @contextmanager

@@ -48,6 +48,8 @@ class ProcessDied(UserError):
 
 def available_cpus() -> list[int]:
     """The cores that this process may use."""
+    if not hasattr(os, "sched_getaffinity"):  # macOS, Windows
+        return list(range(os.cpu_count() or 1))
     return sorted(os.sched_getaffinity(0))
 
 
@@ -204,23 +206,29 @@ def _stop(running: list[_Running]) -> None:
         process.join()
 
 
+def _bind(cpus: list[int]) -> None:
+    """Let this thread, and what it starts, use these cores only, where the system can do that."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cpus)
+
+
 @contextmanager
 def _inherited(cpus: list[int]) -> Iterator[None]:
     """What this thread starts meanwhile has these cores and as many threads from its first instruction
     on: libraries count them while they are loaded. And Ctrl-C and SIGTERM, which may be sent to a whole
     group of processes, do not reach it."""
-    before = os.sched_getaffinity(0)
+    before = available_cpus()
     names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
     variables = {name: os.environ.get(name) for name in names}
     # Python's own helper process: when it is started, it lets both through again.
     resource_tracker.ensure_running()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
-        os.sched_setaffinity(0, cpus)
+        _bind(cpus)
         os.environ.update(dict.fromkeys(names, str(len(cpus))))
         yield
     finally:
-        os.sched_setaffinity(0, before)
+        _bind(before)
         for name, value in variables.items():
             if value is None:
                 del os.environ[name]

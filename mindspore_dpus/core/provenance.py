@@ -10,7 +10,7 @@ from mindspore_dpus import __version__
 from mindspore_dpus.core.files import file_hash, versions
 from mindspore_dpus.core.processes import available_cpus
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 PACKAGES = (
     "mindspore",
     "mindcv",

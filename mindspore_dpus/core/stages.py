@@ -163,22 +163,23 @@ class _Walk:
     def _drop_what_will_change(self, first: Stage) -> None:
         """Before the folder is described anew: no later stage may stand for settings that it was not
         made with, should this start end before its turn comes."""
-        later = [s for s in self.stages if s.name not in self.passed and s is not first]
-        # What is not known before other stages have run is taken for changed.
-        unknown = {s.name for s in later if callable(s.settings) and not set(s.needs) <= self.passed}
         records = self.run.stages()
-        stands = {
-            name: record
-            for name, record in records.items()
-            if not any(s.name == name and self._differs(s, record, unknown) for s in later)
-        }
+        stands, will_run, unknown = dict(records), {first.name}, set()
+        for stage in self.stages:
+            needs = set(stage.needs)
+            if stage.name in self.passed or stage is first:
+                continue
+            if needs & unknown or (callable(stage.settings) and needs & will_run):
+                # Its key is not known before those have run, and so taken for changed.
+                stands.pop(stage.name, None)
+                will_run.add(stage.name)
+                unknown.add(stage.name)
+            elif not self._is_done(stage):
+                will_run.add(stage.name)
+                if stage.name in stands and stands[stage.name]["key"] != self._key(stage):
+                    del stands[stage.name]
         if stands != records:
             self.run.write_stages(stands)
-
-    def _differs(self, stage: Stage, record: dict, unknown: set[str]) -> bool:
-        if unknown & {stage.name, *self._needed_by(stage.name)}:
-            return stage.name in unknown
-        return record["key"] != self._key(stage)
 
     def _invalidate(self, stage: Stage) -> list[str]:
         """Until it is done, this stage stands for nothing; nor, if it is new or changed, do those that

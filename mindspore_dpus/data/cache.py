@@ -18,11 +18,15 @@ from mindspore_dpus.data.shards import fill_shards, is_filled
 
 # Bytes of a file: what is in memory before it is written, and what a killed process decodes again.
 PART = 2**27
+# Raised by whoever changes which pixels a file gives: 2 since orientation is obeyed in every format.
+READER = 2
 
 
 def cache_path(cache_dir: Path, data_fingerprint: str, reader: Reader) -> Path:
     """The folder of these samples read in this way."""
-    return cache_dir / f"samples-{digest(data_fingerprint, type(reader).__name__, results(reader))}"
+    return (
+        cache_dir / f"samples-{digest(data_fingerprint, type(reader).__name__, results(reader), READER)}"
+    )
 
 
 def build_cache(table: pd.DataFrame, root: Path, reader: Reader, path: Path, unreadable: Path) -> None:

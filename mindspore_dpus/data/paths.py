@@ -8,6 +8,16 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.images.frames import split_frame
 
 
+def native(name: str, root: Path) -> str:
+    r"""A path as it is written here: ``normal\a.png`` of a table made on Windows is ``normal/a.png``,
+    where only that exists."""
+    if "\\" not in name or os.sep == "\\":
+        return name
+    turned = name.replace("\\", "/")
+    here, there = (split_frame(os.path.join(root, path))[0] for path in (name, turned))  # noqa: PTH118
+    return turned if there.exists() and not here.exists() else name
+
+
 def refuse_outside(paths: Iterable[str], root: Path, manifest: Path) -> None:
     """Refuse paths that leave the data root: absolute ones, ``..``, symbolic links to other places.
 

@@ -6,7 +6,10 @@ text columns ``path`` (relative to the data root), ``label`` (class name), ``spl
 empty). Further columns of a manifest are kept.
 """
 
+import io
+import logging
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +17,14 @@ import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.tables import read_table
+from mindspore_dpus.data.delimited import find_delimiter, read_text
+from mindspore_dpus.data.images.folders import find_images, is_image, passed_over_line
 from mindspore_dpus.data.images.frames import expand_frames
-from mindspore_dpus.data.images.inputs import image_files, is_image
 from mindspore_dpus.data.images.reading import EXTENSIONS
-from mindspore_dpus.data.paths import refuse_outside
+from mindspore_dpus.data.paths import native, refuse_outside
 from mindspore_dpus.data.settings import DataSettings
+
+logger = logging.getLogger(__name__)
 
 COLUMNS = ["path", "label", "split", "group"]
 SPLITS = ("train", "val", "test")
@@ -37,16 +43,20 @@ def find_samples(config: DataSettings, check: bool = True) -> pd.DataFrame:
 
     Raises:
         UserError: no such folder or manifest, no images, missing columns, bad split names, a path that
-            leaves ``root`` unless ``allow_outside_root``, a class that is not there, fewer than two
-            classes, or (two classes) ``positive`` / ``majority`` not among them.
+            leaves ``root`` unless ``allow_outside_root``, two classes that look alike, a class that is
+            not there, fewer than two classes, or (two classes) ``positive`` / ``majority`` not among
+            them.
     """
     root = Path(config.root)
     if not root.is_dir():
         raise UserError(f"data.root: {root} is not a folder; give the folder of your images")
     manifest = find_manifest(config)
     table = scan_folders(root) if manifest is None else read_manifest(manifest)
-    if manifest is not None and not config.allow_outside_root:
-        refuse_outside(table["path"], root, manifest)
+    if manifest is not None:
+        table["path"] = [native(path, root) for path in table["path"]]
+        if not config.allow_outside_root:
+            refuse_outside(table["path"], root, manifest)
+    refuse_alike(class_names(table), manifest or root)
     if config.classes is not None:
         missing = sorted(set(config.classes) - set(table["label"]))
         if check and missing:
@@ -72,32 +82,52 @@ def find_manifest(config: DataSettings) -> Path | None:
 def scan_folders(root: Path) -> pd.DataFrame:
     """Read ``root/{train,val,test}/{class}/...`` or ``root/{class}/...``; sub-folders are walked.
 
+    Capitals in the names of splits do not matter, nor do spaces around those of classes.
+
+    Args:
+        root: the data root.
+
     Raises:
         UserError: no images there, or images that would be passed over: beside the class folders, or in
             a folder beside train, val and test.
     """
-    has_splits = any((root / split).is_dir() for split in SPLITS)
-    if has_splits:
+    splits = _split_folders(root)
+    if splits:
         _refuse_loose_images(root, f"{root}/<split>/<class>/")
         for folder in _folders(root):
-            if folder.name not in SPLITS and image_files(folder):
+            if folder not in splits.values() and find_images(folder).images:
                 raise UserError(
                     f"data.root: {folder} holds images, but {folder.name!r} is not a split; "
                     "call it train, val or test, or move it elsewhere"
                 )
-    bases = [(split, root / split) for split in SPLITS] if has_splits else [("", root)]
-    rows = []
-    for split, base in bases:
+    rows, passed_over = [], Counter()
+    for split, base in splits.items() or [("", root)]:
         _refuse_loose_images(base, f"{base}/<class>/")
         for folder in _folders(base):
-            for file in image_files(folder):
-                rows.append((file.relative_to(root).as_posix(), folder.name, split, ""))
+            found = find_images(folder)
+            passed_over += found.passed_over
+            for file in found.images:
+                rows.append((file.relative_to(root).as_posix(), folder.name.strip(), split, ""))
+    if passed_over:
+        logger.warning(passed_over_line(passed_over, root))
     if not rows:
         raise UserError(
             f"data.root: no images under {root}; expected {root}/<class>/*.png or "
             f"{root}/train/<class>/*.png ({', '.join(EXTENSIONS)})"
         )
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _split_folders(root: Path) -> dict[str, Path]:
+    """Split -> its folder, for those that are there."""
+    found: dict[str, Path] = {}
+    for folder in _folders(root):
+        split = folder.name.strip().lower()
+        if split in found:
+            raise UserError(f"data.root: {found[split]} and {folder} are both the split {split!r}")
+        if split in SPLITS:
+            found[split] = folder
+    return {split: found[split] for split in SPLITS if split in found}
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -117,6 +147,9 @@ def _refuse_loose_images(folder: Path, place: str) -> None:
 def read_manifest(manifest: Path) -> pd.DataFrame:
     """Read a CSV with the columns path, label and, optionally, split, group and others.
 
+    Args:
+        manifest: the file.
+
     Raises:
         UserError: the file is missing, empty, not CSV, lacks a column, repeats a path, leaves a path
             or label empty, or names an unknown split.
@@ -130,6 +163,13 @@ def read_manifest(manifest: Path) -> pd.DataFrame:
     for name in ("split", "group"):
         if name not in table:
             table[name] = ""
+    trimmed = table["label"].str.strip()
+    changed = table["label"] != trimmed
+    if changed.any():
+        number, example = int(changed.sum()), table["label"][changed].iloc[0]
+        logger.warning(f"{manifest}: spaces around {number} labels were taken away, such as {example!r}")
+        table["label"] = trimmed
+    table["split"] = table["split"].str.strip().str.lower()
     unknown = set(table["split"]) - {*SPLITS, UNUSED, ""}
     if unknown:
         raise UserError(
@@ -140,24 +180,34 @@ def read_manifest(manifest: Path) -> pd.DataFrame:
 
 
 def _read_csv(file: Path, needed: tuple[str, ...]) -> pd.DataFrame:
+    text = read_text(file)
+    delimiter = find_delimiter(text, file, needed)
     try:
         with warnings.catch_warnings():
             # A row with more cells than the header: pandas would drop them or shift the columns.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(file, dtype=str, keep_default_na=False, index_col=False)
-    except FileNotFoundError:
-        raise UserError(f"{file} does not exist") from None
-    except OSError as error:
-        raise UserError(f"{file} cannot be read: {error.strerror}") from None
+            table = pd.read_csv(
+                io.StringIO(text),
+                sep=delimiter,
+                skipinitialspace=True,
+                dtype=str,
+                keep_default_na=False,
+                index_col=False,
+            )
     except pd.errors.ParserWarning:
         raise UserError(f"{file} has a row with more cells than its header") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} is not a CSV table: {error}") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise UserError(f"{file} is not a CSV table: {' '.join(str(error).split())}") from None
+    table.columns = table.columns.str.strip()
+    if table.columns.has_duplicates:
+        name = table.columns[table.columns.duplicated()][0]
+        raise UserError(f"{file} has more than one column {name!r}")
     for name in needed:
         if name not in table:
             raise UserError(f"{file} has no column {name!r}; it needs {', '.join(needed)}")
-        if (table[name] == "").any():
-            line = int((table[name] == "").to_numpy().argmax()) + 2
+        empty = table[name].str.strip() == ""
+        if empty.any():
+            line = int(empty.to_numpy().argmax()) + 2
             raise UserError(f"{file} line {line} has an empty {name}")
     return table
 
@@ -174,6 +224,13 @@ def check_classes(table: pd.DataFrame, config: DataSettings, source: object) -> 
             f"{source}: only the class {classes[0]!r} was found; at least two are needed "
             "(one folder a class, or a label column with two values)"
         )
+    for key in ("positive", "majority"):
+        alike = _alike([*classes, getattr(config, key)])
+        if alike is not None:
+            raise UserError(
+                f"data.{key} is {getattr(config, key)!r}, but {source} holds the class "
+                f"{next(name for name in alike if name in classes)!r}; set --data.{key} to that"
+            )
     if len(classes) == 2:
         for key in ("positive", "majority"):
             if getattr(config, key) not in classes:
@@ -181,6 +238,29 @@ def check_classes(table: pd.DataFrame, config: DataSettings, source: object) -> 
                     f"data.{key} is {getattr(config, key)!r}, but {source} holds the classes "
                     f"{classes[0]!r} and {classes[1]!r}; set data.{key}"
                 )
+
+
+def refuse_alike(classes: list[str], source: object) -> None:
+    """Refuse classes whose names differ in capitals or spaces only: nobody means both.
+
+    Raises:
+        UserError: names the two.
+    """
+    alike = _alike(classes)
+    if alike is not None:
+        raise UserError(
+            f"{source}: the classes {alike[0]!r} and {alike[1]!r} differ in capitals or spaces only; "
+            "give them one name"
+        )
+
+
+def _alike(names: list[str]) -> tuple[str, str] | None:
+    seen: dict[str, str] = {}
+    for name in names:
+        key = " ".join(name.casefold().split())
+        if seen.setdefault(key, name) != name:
+            return seen[key], name
+    return None
 
 
 def class_names(table: pd.DataFrame) -> list[str]:

@@ -14,8 +14,18 @@ class OnnxPredictor:
     """The fused ensemble of a run, without MindSpore: a :class:`~mindspore_dpus.deploy.Scorer`.
 
     Args:
-        model: the ``.onnx`` file of ``tools/export.py``, its JSON beside it.
+        model: the ``.onnx`` file of an export, its JSON beside it.
         threads: that compute; None: onnxruntime's choice, one a core.
+
+    Example:
+        ``model`` is the name of an exported graph of 8 x 8 grey images:
+
+        >>> import numpy as np
+        >>> from mindspore_dpus.deploy import OnnxPredictor
+        >>> predictor = OnnxPredictor(model)
+        >>> outputs = predictor.predict(np.zeros((3, 8, 8, 1), np.uint8))
+        >>> outputs["fused"].shape
+        (3, 2)
 
     Raises:
         UserError: onnxruntime is not installed; a file is missing, torn, or not the other's.

@@ -1,1 +1,5 @@
-"""Images -> vectors (``extract``, with MindSpore) -> whitened vectors (``whiten``, without)."""
+"""Images -> vectors (``extract``, with MindSpore) -> whitened vectors (``whitening``, without)."""
+
+from mindspore_dpus.features.whitening import whiten
+
+__all__ = ["whiten"]

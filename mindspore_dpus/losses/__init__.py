@@ -32,7 +32,7 @@ def create_loss(name: str, counts: Sequence[int], **options):
     """
     if name not in LOSSES:
         raise unknown("loss.name", name, LOSSES)
-    check_options("loss", name, options, LOSSES[name].options)
+    check_options("loss.options", name, options, LOSSES[name].options)
     weights = options.get("class_weights")
     if weights is not None and len(weights) != len(counts):
         raise UserError(

@@ -78,7 +78,7 @@ def check_loss(loss: LossSettings) -> None:
     Raises:
         UserError: names the option.
     """
-    check_options("loss", loss.name, loss.options, LOSSES[loss.name].options)
+    check_options("loss.options", loss.name, loss.options, LOSSES[loss.name].options)
 
 
 def spoils_probabilities(loss: LossSettings) -> str | None:

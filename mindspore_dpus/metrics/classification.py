@@ -36,6 +36,13 @@ def roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
     Returns:
         0..1, or nan where a class has no sample.
+
+    Example:
+        >>> import numpy as np
+        >>> from mindspore_dpus.metrics import roc_auc
+        >>> probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.8, 0.2]])
+        >>> roc_auc(np.array([0, 0, 1, 1]), probabilities)
+        0.75
     """
     from sklearn.metrics import roc_auc_score
 

@@ -94,7 +94,7 @@ def create_model(
         >>> from mindspore_dpus.models import create_model
         >>> net = create_model("lenet5", num_classes=2, in_channels=1, image_size=32)
         >>> net.classifier_name
-        'classifier.4'
+        'classifier.6'
 
     Raises:
         UserError: nobody knows that name (the nearest ones are given), or the checkpoint does not fit.

@@ -9,7 +9,7 @@ from mindspore_dpus.models.freeze import set_train
 
 # A map of the last layers at the sizes that these networks were made for (224 pixels, stride 32).
 # Coarser ones cannot point at a flaw: at 128 pixels, one place of 4 x 4 is larger than most castings'
-# flaws, and their peaks lay in the annotated boxes as often as by chance (docs/heatmaps.md).
+# flaws, and their peaks lay in the annotated boxes as often as by chance (docs/guide/heatmaps.md).
 FEWEST_PLACES = 7
 
 

@@ -1,6 +1,5 @@
 """Which checkpoint file a configuration names: searched on disk, else downloaded. No MindSpore here."""
 
-import fcntl
 import os
 import re
 import shutil
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.files import file_hash
+from mindspore_dpus.core.files import file_hash, lock
 
 # mindcv's names of the networks that we define ourselves: whose published weights to take.
 MINDCV_NAMES = {"mobilenet_v2": "mobilenet_v2_100"}
@@ -86,7 +85,7 @@ def obtain(url: str, target: Path) -> None:
     part = target.with_suffix(".part")
     folder = os.open(target.parent, os.O_RDONLY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        lock(folder, wait=True)
         if not target.exists():
             fetch(url, part)
             check_download(part, target.name)

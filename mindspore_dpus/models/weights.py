@@ -144,7 +144,7 @@ def adapt_stem(weight: np.ndarray, in_channels: int) -> np.ndarray:
 
 def load_weights(
     net: nn.Cell,
-    path: Path,
+    path: str | Path,
     allow_fresh: Sequence[str] = (),
     needed: Sequence[str] | None = None,
     fresh_classifier: bool = False,
@@ -161,9 +161,22 @@ def load_weights(
     Returns:
         Which parameters were loaded, and which stayed fresh.
 
+    Example:
+        >>> import tempfile
+        >>> from safetensors.numpy import save_file
+        >>> from mindspore_dpus.models import create_model, load_weights
+        >>> net = create_model("lenet5", num_classes=2, in_channels=1, image_size=32)
+        >>> weights = {p.name: p.asnumpy() for p in net.get_parameters()}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_file(weights, f"{folder}/weights.safetensors")
+        ...     report = load_weights(net, f"{folder}/weights.safetensors")
+        >>> report.fresh
+        []
+
     Raises:
         UserError: names every parameter that is missing, unexpected or of another shape.
     """
+    path = Path(path)
     parameters = rename(read_checkpoint(path), net)
     own = {p.name: p for p in net.get_parameters()}
     head = f"{classifier_name(net)}."

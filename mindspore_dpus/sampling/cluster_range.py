@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from mindspore_dpus.features.whiten import EXACT_UP_TO
+from mindspore_dpus.features.whitening import EXACT_UP_TO
 from mindspore_dpus.sampling.diagnostics import FeatureDistances, share_deviation
 from mindspore_dpus.sampling.strategies.dpus import dpus
 

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from sklearn.cluster import KMeans, MiniBatchKMeans
 
-from mindspore_dpus.features.whiten import EXACT_UP_TO
+from mindspore_dpus.features.whitening import EXACT_UP_TO
 from mindspore_dpus.sampling.diagnostics import cluster_quality, sample_rows
 
 # A silhouette needs a second cluster to compare with. Above ten clusters, a draw as small as the smallest

@@ -13,7 +13,7 @@ from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from mindspore_dpus.features.streamed import dense_rows
-from mindspore_dpus.features.whiten import EXACT_UP_TO, whiten
+from mindspore_dpus.features.whitening import EXACT_UP_TO, whiten
 from mindspore_dpus.sampling.clusters import cluster_samples
 from mindspore_dpus.sampling.draws import draw_clusters
 

@@ -13,7 +13,7 @@ from mindspore_dpus.data.arrays import load_arrays, save_arrays
 from mindspore_dpus.data.shards import fill_shards, is_filled, open_shards
 from mindspore_dpus.data.source import Source
 from mindspore_dpus.features.settings import FeatureSettings
-from mindspore_dpus.features.whiten import EXACT_UP_TO, whiten
+from mindspore_dpus.features.whitening import EXACT_UP_TO, whiten
 from mindspore_dpus.sampling.strategies import drawn_classes
 
 logger = logging.getLogger(__name__)

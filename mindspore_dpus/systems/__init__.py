@@ -23,6 +23,7 @@ HERE = "mindspore_dpus.systems"
 SYSTEMS = {
     "classification": f"{HERE}.classification.system",
     "traffic_signs": f"{HERE}.traffic_signs.system",
+    "machine_sound": f"{HERE}.machine_sound.system",
 }
 
 

@@ -72,7 +72,8 @@ class TrainingSettings:
     """The learning-rate range test (learning_rate: auto, and tools/lr_range.py)."""
     lr_schedule: Literal[tuple(SCHEDULES)] = "constant"
     """constant: as in the paper; cosine: falls to zero over the epochs; one_cycle: rises step by step
-    over the first quarter of the training, and falls to nothing over the rest."""
+    over the first quarter of the training, and falls to nothing over the rest; one_cycle_momentum: over
+    30 %, with torch's numbers, and the momentum falls and rises against it (not with adam)."""
     weight_decay: float = key(0.0, at_least(0))
     """L2 penalty, added to the gradients (adamw: decoupled); not of batch norms' scale and shift."""
     patience: int | None = key(None, at_least(1))
@@ -93,7 +94,7 @@ class TrainingSettings:
     """Random changes of the training images."""
     executor: Literal["local", "ray"] = key("local", changes_results=False)
     """Where members are trained. local: on this machine; ray: on a Ray cluster, each as a task of its
-    own (docs/scaling.md)."""
+    own (docs/reference/scaling.md)."""
     ray_address: str = key("auto", changes_results=False)
     """The cluster, as host:port; auto: the variable RAY_ADDRESS, or the one that this machine is in."""
     ray_cpus: int = key(1, at_least(1), changes_results=False)
@@ -111,11 +112,23 @@ def check_training(training: TrainingSettings) -> None:
         UserError: names the key.
     """
     check_options(
-        "training.optimizer",
+        "training.optimizer_options",
         training.optimizer,
         training.optimizer_options,
         OPTIMIZERS[training.optimizer].options,
     )
+    if SCHEDULES[training.lr_schedule].momentum is not None:
+        if "momentum" not in OPTIMIZERS[training.optimizer].options:
+            fitting = ", ".join(name for name, row in OPTIMIZERS.items() if "momentum" in row.options)
+            raise UserError(
+                f"configuration: training.lr_schedule {training.lr_schedule} sets the momentum of every "
+                f"step, which training.optimizer {training.optimizer} does not take; use {fitting}"
+            )
+        if "momentum" in training.optimizer_options:
+            raise UserError(
+                "configuration: training.optimizer_options.momentum has no effect with "
+                f"training.lr_schedule {training.lr_schedule}, which sets it; leave it out"
+            )
     lr_range = training.lr_range
     if lr_range.low >= lr_range.high:
         raise UserError(

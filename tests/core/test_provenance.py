@@ -6,9 +6,11 @@ import os
 import platform
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
+import mindspore_dpus
 from mindspore_dpus import __version__
 from mindspore_dpus.core import provenance
 from mindspore_dpus.core.provenance import commit, cpu_model, environment, source_digest
@@ -32,7 +34,7 @@ def package(folder):
 def test_the_environment_names_program_libraries_and_cores():
     found = environment()
     assert found["mindspore_dpus"] == __version__
-    assert found["source"] == source_digest()
+    assert found["source"] == source_digest(Path(mindspore_dpus.__file__).parent)
     # Installed by setup.py: each has a version, and a name with a mistake in it has none.
     assert all(found["packages"].values()), found["packages"]
     assert {"mindspore", "numba", "numpy"} <= set(found["packages"])

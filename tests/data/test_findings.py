@@ -7,7 +7,10 @@ import pytest
 
 from mindspore_dpus.data.findings import COLUMNS, SEVERITY, audit, describe, summarise
 from mindspore_dpus.data.images.measures import measure_images
+from mindspore_dpus.data.images.preparing import ImageSettings
 from mindspore_dpus.data.settings import AuditSettings
+
+SPEC = ImageSettings(value_range="minmax")
 
 
 def picture(seed, shape=(48, 48), dtype=np.uint8):
@@ -32,7 +35,9 @@ class Data:
 
     def audit(self, **options):
         samples = pd.DataFrame(self.rows, columns=["path", "label", "split", "group"])
-        found = audit(samples, measure_images(samples["path"], self.root), AuditSettings(**options))
+        found = audit(
+            samples, measure_images(samples["path"], self.root, SPEC), AuditSettings(**options)
+        )
         assert list(found) == COLUMNS
         return found
 
@@ -160,7 +165,7 @@ def test_one_group_for_all_is_no_group(data):
 def test_groups_may_be_numbers(data):
     samples = pd.DataFrame(data.rows, columns=["path", "label", "split", "group"])
     samples["group"] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 1]
-    found = audit(samples, measure_images(samples["path"], data.root), AuditSettings())
+    found = audit(samples, measure_images(samples["path"], data.root, SPEC), AuditSettings())
     assert found["detail"].iloc[0] == "group 1: 1 images in train, 1 in test"
 
 

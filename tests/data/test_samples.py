@@ -7,6 +7,7 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.samples import COLUMNS, class_names, find_samples, read_manifest, scan_folders
 from mindspore_dpus.data.settings import DataSettings
+from tests.support import logged
 
 
 def make_files(root, *names):
@@ -112,9 +113,9 @@ def test_the_byte_order_mark_of_a_spreadsheet_is_no_part_of_a_name(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is not a CSV table"),
+        ("", "is empty; it needs the columns path, label"),
         ("path,label\n", "has no rows"),
-        ("path;label\na.png;x\n", "has no column 'path'; it needs path, label"),
+        ("path:label\na.png:x\n", "has no column 'path'; it needs path, label; it has the column '"),
         ("path,split\na.png,train\n", "has no column 'label'"),
         ("path,label\na.png,x\n,y\n", "line 3 has an empty path"),
         ("path,label\na.png,\n", "line 2 has an empty label"),
@@ -219,3 +220,92 @@ def test_a_torn_table_is_named(tmp_path, content):
     with pytest.raises(UserError, match="samples.csv is torn or no CSV table .*; delete it") as caught:
         read_table(tmp_path / "samples.csv")
     assert "\n" not in str(caught.value)
+
+
+def put_images(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+
+
+def counts(table):
+    return table["label"].value_counts().to_dict()
+
+
+def test_spaces_around_labels_are_taken_away_and_said(tmp_path):
+    (tmp_path / "manifest.csv").write_text(
+        "path,label,split\na.png,normal,train\nb.png,normal ,Train \nc.png, defect,TEST\nd.png,defect,\n"
+    )
+    lines = []
+    with logged(lines.append):
+        table = find_samples(DataSettings(root=str(tmp_path)))
+    assert counts(table) == {"normal": 2, "defect": 2}
+    assert table["split"].tolist() == ["train", "train", "test", ""]
+    assert lines == [
+        f"{tmp_path}/manifest.csv: spaces around 1 labels were taken away, such as 'normal '"
+    ]
+
+
+def test_class_folders_may_end_with_a_space(tmp_path):
+    put_images(tmp_path, "normal /a.png", "defect/b.png")
+    assert counts(find_samples(DataSettings(root=str(tmp_path)))) == {"normal": 1, "defect": 1}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("normal", "Normal"), ("no flaw", "no  flaw"), ("Riß", "RISS")]
+)
+def test_classes_that_look_alike_are_refused(tmp_path, one, other):
+    put_images(tmp_path, f"{one}/a.png", f"{other}/b.png", "defect/c.png")
+    for check in (True, False):
+        with pytest.raises(UserError, match="differ in capitals or spaces only; give them one name"):
+            find_samples(DataSettings(root=str(tmp_path)), check)
+
+
+@pytest.mark.parametrize("names", [("defect", "normal"), ("defect", "normal", "third")])
+def test_a_class_of_the_configuration_that_looks_like_another_is_refused(tmp_path, names):
+    put_images(tmp_path, *(f"{name}/a.png" for name in names))
+    words = "data.positive is 'Defect', but .* holds the class 'defect'; set --data.positive to that"
+    with pytest.raises(UserError, match=words):
+        find_samples(DataSettings(root=str(tmp_path), positive="Defect"))
+
+
+def test_splits_may_have_capitals(tmp_path):
+    put_images(
+        tmp_path, "Train/normal/a.png", "Train/defect/b.png", "VAL/normal/c.png", "Test/defect/d.png"
+    )
+    table = find_samples(DataSettings(root=str(tmp_path)))
+    assert counts(table) == {"normal": 2, "defect": 2}
+    assert table["split"].tolist() == ["train", "train", "val", "test"]
+    put_images(tmp_path, "train/normal/e.png")
+    with pytest.raises(UserError, match="are both the split 'train'"):
+        find_samples(DataSettings(root=str(tmp_path)))
+
+
+def test_classes_may_be_numbers(tmp_path):
+    put_images(tmp_path, "0/a.png", "1/b.png", "0/c.png")
+    config = DataSettings(root=str(tmp_path), positive="1", majority="0")
+    assert counts(find_samples(config)) == {"0": 2, "1": 1}
+    (tmp_path / "manifest.csv").write_text("path,label\n0/a.png,0\n1/b.png,1\n0/c.png,0\n")
+    assert counts(find_samples(config)) == {"0": 2, "1": 1}
+    write_table(find_samples(config), tmp_path / "samples.csv")
+    assert read_table(tmp_path / "samples.csv")["label"].tolist() == ["0", "1", "0"]
+
+
+def test_files_of_other_kinds_are_counted(tmp_path):
+    put_images(
+        tmp_path, "normal/a.png", "defect/b.jfif", "normal/x.docx", "defect/y.docx", "defect/z.webp"
+    )
+    lines = []
+    with logged(lines.append):
+        find_samples(DataSettings(root=str(tmp_path)))
+    assert lines == [f"{tmp_path}: passed over: 2 .docx, 1 .webp"]
+
+
+def test_a_broken_link_is_a_row(tmp_path):
+    put_images(tmp_path, "normal/a.png", "defect/b.png")
+    (tmp_path / "normal" / "lost.png").symlink_to("/not/mounted/lost.png")
+    assert find_samples(DataSettings(root=str(tmp_path)))["path"].tolist() == [
+        "defect/b.png",
+        "normal/a.png",
+        "normal/lost.png",
+    ]

@@ -1,4 +1,4 @@
-"""Prediction from an exported graph needs NumPy, OpenCV and onnxruntime, and nothing else."""
+"""Prediction from an exported graph needs what requirements/deploy.txt names, and nothing else."""
 
 import json
 import os
@@ -16,7 +16,8 @@ REPOSITORY = Path(__file__).parents[2]
 # Every import of another package, and of what only Unix has, fails as if it were not installed.
 ALONE = """
 import importlib.abc, runpy, sys
-allowed = {"numpy", "cv2", "onnxruntime", "mindspore_dpus"} | set(sys.stdlib_module_names)
+allowed = {"numpy", "cv2", "onnxruntime", "tifffile", "PIL", "mindspore_dpus"}
+allowed |= set(sys.stdlib_module_names)
 class Refuse(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         top = name.partition(".")[0]
@@ -44,7 +45,7 @@ def alone(*args):
 
 def test_the_tool_scores_a_folder_without_mindspore_and_the_rest(model, tmp_path):
     write_grey(tmp_path / "in" / "050.png", 50)
-    write_grey(tmp_path / "in" / "200.png", 200)
+    write_grey(tmp_path / "in" / "200.tif", 200)
     output = tmp_path / "out.jsonl"
     done = alone("tools/predict.py", "--model", model, tmp_path / "in", "--output", output)
     assert (done.returncode, done.stderr) == (1, ""), done.stderr
@@ -56,7 +57,7 @@ def test_the_tool_scores_a_folder_without_mindspore_and_the_rest(model, tmp_path
     done = alone("tools/predict.py", "--run", tmp_path, tmp_path / "in")
     assert done.returncode == 2
     assert re.fullmatch(r"error: --run needs \w+, which is not installed here: .*\n", done.stderr)
-    (tmp_path / "in" / "200.png").unlink()
+    (tmp_path / "in" / "200.tif").unlink()
     done = alone("tools/predict.py", "--model", model, tmp_path / "in", "--output", output)
     assert done.returncode == 0
 

@@ -77,3 +77,9 @@ def test_a_changed_json_is_refused(copied, change, words):
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(UserError, match=words):
         OnnxPredictor(copied)
+
+
+def test_the_example_runs(model):
+    from tests.test_examples import run_example
+
+    run_example(OnnxPredictor, model=str(model))

@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 
 from mindspore_dpus.features import streamed
 from mindspore_dpus.features.streamed import blocks, dense_rows, moments, principal_components
-from mindspore_dpus.features.whiten import whiten
+from mindspore_dpus.features.whitening import whiten
 
 
 @pytest.fixture

@@ -80,10 +80,10 @@ def _with_hypothesis(name: str, seconds: float, seed: int, folder: Path) -> int:
 
 
 def _with_atheris(name: str, seconds: float, seed: int, folder: Path) -> int:
-    """Guided by which lines of ours and of pydicom's are reached; ends the process itself."""
+    """Guided by which lines of ours, tifffile's and pydicom's are reached; ends the process itself."""
     import atheris
 
-    with atheris.instrument_imports(include=["mindspore_dpus", "pydicom"]):
+    with atheris.instrument_imports(include=["mindspore_dpus", "pydicom", "tifffile"]):
         from tests.fuzz.targets import TARGETS, run
 
     target, corpus = TARGETS[name], folder / "corpus"

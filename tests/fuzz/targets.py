@@ -23,6 +23,7 @@ from mindspore_dpus.core.stages import Stage, fill
 from mindspore_dpus.data.arrays import load_arrays, open_array
 from mindspore_dpus.data.images.frames import count_frames, split_frame
 from mindspore_dpus.data.images.inputs import expand_paths
+from mindspore_dpus.data.images.measures import measure
 from mindspore_dpus.data.images.preparing import ImageSettings, load_prepared
 from mindspore_dpus.data.samples import find_samples, read_samples
 from mindspore_dpus.data.settings import DataSettings
@@ -119,6 +120,11 @@ def _image(folder: Path, data: bytes) -> None:
     load_prepared(f"{path}#1", replace(SPEC, channels=3, value_range="percentiles"))
 
 
+def _audited(folder: Path, data: bytes) -> None:
+    row = measure(_write(folder, "image.tif", data), SPEC)
+    assert bool(row["error"]) == (row["height"] == 0)
+
+
 def _encoded(ending: str, *images: np.ndarray) -> list[bytes]:
     return [cv2.imencode(ending, image)[1].tobytes() for image in images]
 
@@ -132,6 +138,66 @@ def _tiff_seeds(folder: Path) -> list[bytes]:
     cv2.imwritemulti(str(path), [_grey(), _grey(np.uint16)])
     floats = np.linspace(0, 1, 120, dtype=np.float32).reshape(12, 10)
     return [path.read_bytes(), *_encoded(".tiff", _grey(np.uint16), floats)]
+
+
+def _tiff_strip_seeds(folder: Path) -> list[bytes]:
+    """Compressions, tiles, planes, stacks, few bits: what is unpacked by us and by libtiff."""
+    import tifffile
+    from PIL import Image
+
+    path, seeds = folder / "seed.tif", []
+    colour = _grey(shape=(20, 18, 3))
+    for options in (
+        {"compression": "zlib", "predictor": True, "rowsperstrip": 5},
+        {"compression": "lzma", "planarconfig": "separate"},
+        {"tile": (16, 16), "bigtiff": True, "byteorder": ">"},
+        {"compression": "zlib", "tile": (16, 16), "extratags": [(274, "H", 1, 6, True)]},
+    ):
+        data = np.moveaxis(colour, 2, 0) if "planarconfig" in options else colour
+        tifffile.imwrite(path, data, photometric="rgb", **options)
+        seeds.append(path.read_bytes())
+    tifffile.imwrite(path, _grey(np.uint16, (3, 9, 8)), imagej=True)
+    seeds.append(path.read_bytes())
+    picture = Image.fromarray(colour)
+    for name in ("tiff_lzw", "packbits", "jpeg", "zstd"):
+        picture.save(path, compression=name)
+        seeds.append(path.read_bytes())
+    for name in ("group3", "group4", "tiff_lzw"):
+        picture.convert("1").save(path, compression=name)
+        seeds.append(path.read_bytes())
+    for mode in ("P", "CMYK", "LA"):
+        picture.convert("L" if mode == "LA" else mode).convert(mode).save(path)
+        seeds.append(path.read_bytes())
+    return seeds
+
+
+def _bmp_seeds(folder: Path) -> list[bytes]:
+    pixels = np.arange(40, dtype=np.uint8).reshape(5, 8) % 4
+    head = struct.pack("<2sIHHI", b"BM", 26 + 12 + 40, 0, 0, 26 + 12)
+    os2 = head + struct.pack("<IHHHH", 12, 8, 5, 1, 8) + bytes(range(12)) + pixels.tobytes()
+    return [*_encoded(".bmp", _grey(), _grey(shape=(9, 7, 3))), os2]
+
+
+def _pnm_seeds(folder: Path) -> list[bytes]:
+    seeds = _encoded(".pgm", _grey()) + _encoded(".ppm", _grey(shape=(9, 7, 3)))
+    seeds += [
+        b"P2\n# x\n3 2\n100\n1 2 3\n4 5 100\n",
+        b"P5 2 2 4095\n" + bytes(8),
+        b"P4 9 2\n" + bytes(4),
+    ]
+    return [*seeds, b"P1 3 2\n101\n010\n", b"P3 1 2 9\n1 2 3 4 5 6\n"]
+
+
+def _oriented_seeds(folder: Path) -> list[bytes]:
+    from PIL import Image
+
+    exif, seeds = Image.Exif(), []
+    exif[274] = 6
+    for ending in ("png", "jpeg"):
+        file = io.BytesIO()
+        Image.fromarray(_grey(shape=(9, 7, 3))).save(file, ending, exif=exif)
+        seeds.append(file.getvalue())
+    return seeds
 
 
 def _dicom_seeds(folder: Path) -> list[bytes]:
@@ -150,6 +216,34 @@ def _dicom_seeds(folder: Path) -> list[bytes]:
     packed.compress(RLELossless)
     packed.save_as(path, enforce_file_format=True)
     return [*seeds, path.read_bytes()]
+
+
+def _odd_dicom_seeds(folder: Path) -> list[bytes]:
+    """Deflated as a whole, without preamble, a palette, padding, colour of 32 bits."""
+    from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    from tests.data.dicom_files import write_dicom
+
+    path, stored = folder / "seed.dcm", _grey(np.uint16)
+    deflated = write_dicom(path, stored, syntax=DeflatedExplicitVRLittleEndian).read_bytes()
+    implicit = write_dicom(path, stored, syntax=ImplicitVRLittleEndian).read_bytes()[132:]
+    padded = write_dicom(path, stored, PixelPaddingValue=7, PixelPaddingRangeLimit=900).read_bytes()
+    colours = {
+        f"{name}PaletteColorLookupTable{part}": value
+        for name in ("Red", "Green", "Blue")
+        for part, value in (("Descriptor", [256, 0, 16]), ("Data", bytes(512)))
+    }
+    palette = {"PhotometricInterpretation": "PALETTE COLOR", **colours}
+    wide = {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": 0}
+    wide |= {"Rows": 4, "Columns": 10}
+    return [
+        deflated,
+        implicit,
+        implicit[12 + int.from_bytes(implicit[8:12], "little") :],
+        padded,
+        write_dicom(path, _grey(), **palette).read_bytes(),
+        write_dicom(path, _grey(np.uint32), **wide).read_bytes(),
+    ]
 
 
 def _checkpoint(folder: Path, data: bytes) -> None:
@@ -306,6 +400,12 @@ _CSV = (
     b"train",
     b"\xff",
     b"\xef\xbb\xbf",
+    b"\xff\xfe",
+    b";",
+    b"\t",
+    b"|",
+    b" ",
+    b"\\",
 )
 _YAML = (
     *(b": ", b"\n", b"  ", b"- ", b"[", b"]", b"{", b"}", b"&a ", b"*a", b"!!python/object:os.system "),
@@ -366,17 +466,19 @@ TARGETS = {
         (*_YAML, b"--data.", b"--training.", b"=", b"--config=", b"--help", b"--print_config"),
     ),
     "manifest": Target(_manifest, _manifest_seeds, _CSV),
-    "paths": Target(_paths, lambda folder: [b"path\na.png\nb/c.tif\n"], _CSV),
+    "paths": Target(_paths, lambda folder: [b"path\na.png\nb/c.tif\n", b"x;path\n1;a\\b.png\n"], _CSV),
     "png": Target(
         _image, lambda f: _encoded(".png", _grey(), _grey(np.uint16), _grey(shape=(9, 7, 3))), _SIZES
     ),
     "jpeg": Target(_image, lambda f: _encoded(".jpg", _grey(), _grey(shape=(9, 7, 3))), _SIZES),
-    "bmp": Target(_image, lambda f: _encoded(".bmp", _grey(), _grey(shape=(9, 7, 3))), _SIZES),
-    "pnm": Target(
-        _image, lambda f: _encoded(".pgm", _grey()) + _encoded(".ppm", _grey(shape=(9, 7, 3))), _SIZES
-    ),
+    "oriented": Target(_image, _oriented_seeds, _SIZES),
+    "bmp": Target(_image, _bmp_seeds, _SIZES),
+    "pnm": Target(_image, _pnm_seeds, (*_SIZES, b"#", b"\n", b"65536", b"P5 2 2 9 ", b"-1")),
     "tiff": Target(_image, _tiff_seeds, _SIZES),
+    "tiff_strips": Target(_image, _tiff_strip_seeds, _SIZES),
     "dicom": Target(_image, _dicom_seeds, _SIZES),
+    "odd_dicom": Target(_image, _odd_dicom_seeds, _SIZES),
+    "audited": Target(_audited, lambda f: _tiff_seeds(f) + _pnm_seeds(f), _SIZES),
     "checkpoint": Target(_checkpoint, _checkpoint_seeds, (*_JSON, b"F32", b"BF16", b"F8_E4M3", b"I64")),
     "safetensors": Target(
         _weights(".safetensors"), _safetensors_seeds, (*_JSON, b"F32", b"BF16", b"F8_E4M3")

@@ -20,7 +20,8 @@ from mindspore_dpus.training.checkpoint import load_checkpoint
 ROOT = Path(__file__).parents[2]
 MEMBERS = ("00", "01")
 OPTIONS = (
-    "--data.image_size=32",
+    "--system=classification",
+    "--images.size=32",
     "--features.pretrained=null",
     "--features.layer=layer1",
     "--features.n_components=4",

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score
 
 from mindspore_dpus.features import streamed
-from mindspore_dpus.features.whiten import EXACT_UP_TO
+from mindspore_dpus.features.whitening import EXACT_UP_TO
 from mindspore_dpus.sampling import DistributionPreservingUnderSampler, clusters
 from mindspore_dpus.sampling.dpus import draw_size
 

@@ -7,7 +7,7 @@ from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
 from mindspore_dpus.core.tables import read_table, write_table
-from mindspore_dpus.features.whiten import whiten
+from mindspore_dpus.features.whitening import whiten
 from mindspore_dpus.sampling import DistributionPreservingUnderSampler
 from mindspore_dpus.sampling.settings import SamplingSettings
 from mindspore_dpus.sampling.strategies import dpus as strategy

@@ -4,8 +4,8 @@ from pathlib import Path, PurePosixPath
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.boxes.table import Found
+from mindspore_dpus.data.images.folders import find_images
 from mindspore_dpus.data.images.headers import file_kind, image_size
-from mindspore_dpus.data.images.inputs import image_files
 
 
 def list_images(folder: Path) -> list[dict]:
@@ -19,7 +19,7 @@ def list_images(folder: Path) -> list[dict]:
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; give the folder of the frames")
-    files = image_files(folder)
+    files = find_images(folder).images
     if not files:
         raise UserError(f"{folder}: no images there")
     frames = []

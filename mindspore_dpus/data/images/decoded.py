@@ -25,19 +25,25 @@ class Decoded:
         bits: depth of the range between the limits; None where the file itself, by a window, says how
             that range is to be shown, and for floating point.
         inverted: low values are white (MONOCHROME1 of DICOM, MinIsWhite of TIFF).
+        windowed: the file has a window or table for display, which was not asked for.
     """
 
     values: np.ndarray
     limits: tuple[float, float] | None = None
     bits: int | None = None
     inverted: bool = False
+    windowed: bool = False
 
     @classmethod
-    def of(cls, values: np.ndarray) -> "Decoded":
-        """Plain values: unsigned integers have the range of their type, others have none."""
-        if values.dtype.kind != "u":
+    def of(cls, values: np.ndarray, bits: int | None = None) -> "Decoded":
+        """Plain values: integers have the range of their type, or, unsigned ones, of so many ``bits``;
+        floating point has none."""
+        if values.dtype.kind not in "iu":
             return cls(values)
-        return cls(values, (0.0, float(np.iinfo(values.dtype).max)), 8 * values.dtype.itemsize)
+        full = np.iinfo(values.dtype)
+        if values.dtype.kind == "u" and bits is not None and bits < full.bits:
+            return cls(values, (0.0, float(2**bits - 1)), bits)
+        return cls(values, (float(full.min), float(full.max)), full.bits)
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:

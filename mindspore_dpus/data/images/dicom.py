@@ -1,16 +1,24 @@
 """DICOM and DICONDE files, by pydicom: one frame, and only what says how it is to be read."""
 
 import io
+import warnings
+import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+import numpy as np
+
 from mindspore_dpus.data.images.decoded import Decoded, ImageError, check_frame, check_size
-from mindspore_dpus.data.images.dicom_values import give_meaning
+from mindspore_dpus.data.images.dicom_values import give_meaning, stored_range
 from mindspore_dpus.data.images.headers import codestream_size
+from mindspore_dpus.data.images.quiet import quiet
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.uid import UID
 
 _TAGS = [
     "Rows",
@@ -32,9 +40,26 @@ _TAGS = [
     "PerFrameFunctionalGroupsSequence",
     "ExtendedOffsetTable",
     "ExtendedOffsetTableLengths",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    *(f"{c}PaletteColorLookupTableDescriptor" for c in ("Red", "Green", "Blue")),
+    *(f"{c}PaletteColorLookupTableData" for c in ("Red", "Green", "Blue")),
+    *(f"Segmented{c}PaletteColorLookupTableData" for c in ("Red", "Green", "Blue")),
 ]
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
+_PALETTE = "PALETTE COLOR"
+_MODULES = {
+    "pillow": "PIL",
+    "pylibjpeg": "pylibjpeg",
+    "pylibjpeg-libjpeg": "libjpeg",
+    "pylibjpeg-openjpeg": "openjpeg",
+}
+# Of a file that is deflated as a whole: its header, and what may stand beside its pixels.
+_BESIDE_PIXELS = 1 << 26
+
+# It warns of what does not concern the pixels, without the file's name.
+warnings.filterwarnings("ignore", module=r"pydicom\.")
 
 
 def count_dicom_frames(path: Path) -> int:
@@ -44,7 +69,7 @@ def count_dicom_frames(path: Path) -> int:
         ImageError: pydicom is missing, or the file is broken or cannot hold as many as it says. The
             message lacks the file's name.
     """
-    return _in_our_words(lambda: _count(path, _read_header(path)))
+    return _in_our_words(lambda: _count(_read_header(path)))
 
 
 def read_dicom(path: Path, frame: int | None, use_voi: bool, max_pixels: int) -> Decoded:
@@ -76,7 +101,8 @@ def _in_our_words(work: Callable[[], object]) -> object:
             "is DICOM, for which pydicom is missing: pip install 'mindspore_dpus[dicom]'"
         ) from None
     try:
-        return work()
+        with quiet("pydicom"):
+            return work()
     except ImageError:
         raise
     except Exception as error:
@@ -85,38 +111,99 @@ def _in_our_words(work: Callable[[], object]) -> object:
         raise ImageError(f"cannot be read as DICOM: {reason}") from None
 
 
-def _read_header(path: Path) -> "Dataset":
-    """What says how pixels are to be read; other elements are passed over, however large."""
-    from pydicom import dcmread
-    from pydicom.filereader import read_file_meta_info
-    from pydicom.uid import UID
+@dataclass(frozen=True)
+class _Source:
+    """A file to read pixels from, and how it is encoded.
 
-    syntax = read_file_meta_info(path).get("TransferSyntaxUID")
-    if not isinstance(syntax, UID):
-        raise ImageError("is broken: it does not say how it is encoded (Transfer Syntax UID)")
-    if syntax.is_deflated:
-        raise ImageError(f"is deflated as a whole ({syntax.name}), which is not read: save it otherwise")
-    header = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+    Args:
+        header: what says how pixels are to be read; other elements are passed over, however large.
+        syntax: transfer syntax.
+        place: the file, or, of one that is deflated as a whole, what is in it.
+        size: its bytes.
+    """
+
+    header: "Dataset"
+    syntax: "UID"
+    place: Path | bytes
+    size: int
+
+    def open(self) -> BinaryIO:
+        return self.place.open("rb") if isinstance(self.place, Path) else io.BytesIO(self.place)
+
+
+def _read_header(path: Path) -> _Source:
+    from pydicom import dcmread, uid
+    from pydicom.filereader import read_file_meta_info
+
+    with path.open("rb") as file:
+        whole = file.read(132)[128:] == b"DICM"
+    if whole:
+        syntax = read_file_meta_info(path).get("TransferSyntaxUID")
+        if not isinstance(syntax, uid.UID):
+            raise ImageError("is broken: it does not say how it is encoded (Transfer Syntax UID)")
+        if syntax.is_deflated:
+            return _inflate(path)
+    header = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, force=True)
+    syntax = header.file_meta.get("TransferSyntaxUID") if "file_meta" in header.__dict__ else None
+    if syntax is None:
+        # Without preamble and file meta information: as pydicom found the first element to be written.
+        implicit, little = header.original_encoding
+        syntax = (
+            uid.ImplicitVRLittleEndian
+            if implicit
+            else uid.ExplicitVRLittleEndian
+            if little
+            else uid.ExplicitVRBigEndian
+        )
+    return _Source(_checked(header), syntax, path, path.stat().st_size)
+
+
+def _checked(header: "Dataset") -> "Dataset":
     for name in ("Rows", "Columns", "BitsAllocated", "PhotometricInterpretation"):
         if header.get(name) is None:
             raise ImageError(f"holds no image: it has no {name}")
     return header
 
 
-def _count(path: Path, header: "Dataset") -> int:
+def _inflate(path: Path) -> _Source:
+    """A file that is deflated as a whole (PS3.5, A.5), unpacked: no more of it than its own header says
+    that there is."""
+    from pydicom import dcmread
+    from pydicom.filereader import read_file_meta_info
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    start = 144 + int(read_file_meta_info(path).FileMetaInformationGroupLength)
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+    with path.open("rb") as file:
+        file.seek(start)
+        front = unpacker.decompress(file.read(), _BESIDE_PIXELS)
+    header = dcmread(io.BytesIO(front), stop_before_pixels=True, specific_tags=_TAGS, force=True)
+    _checked(header)
+    bits = header.Rows * header.Columns * header.get("SamplesPerPixel", 1) * header.BitsAllocated
+    pixels = bits // 8 * max(1, int(header.get("NumberOfFrames") or 1))
+    rest = unpacker.decompress(unpacker.unconsumed_tail, pixels + 1)
+    if len(rest) > pixels:
+        raise ImageError(f"is broken: it inflates to more than its header's {pixels} bytes of pixels")
+    if not unpacker.eof and not unpacker.unconsumed_tail:
+        raise ImageError("is truncated: its deflated data end too soon")
+    return _Source(header, ExplicitVRLittleEndian, front + rest, len(front) + len(rest))
+
+
+def _count(source: _Source) -> int:
+    header = source.header
     number = int(header.get("NumberOfFrames") or 1)
     if number <= 1:
         return 1
-    if header.file_meta.TransferSyntaxUID.is_encapsulated:
+    if source.syntax.is_encapsulated:
         from pydicom.encaps import parse_basic_offsets, parse_fragments
 
-        with path.open("rb") as file:
+        with source.open() as file:
             _seek_compressed(file)
             parse_basic_offsets(file)
             possible, _ = parse_fragments(file)
     else:
         bits = header.Rows * header.Columns * header.BitsAllocated
-        possible = 8 * path.stat().st_size // max(bits, 1)
+        possible = 8 * source.size // max(bits, 1)
     if number > possible:
         raise ImageError(
             f"is truncated or broken: it names {number} frames and holds {possible} at most"
@@ -128,7 +215,7 @@ def _seek_compressed(file: BinaryIO) -> None:
     """Place an open file at the value of its compressed pixel data, past its element's 12 bytes."""
     from pydicom import dcmread
 
-    dcmread(file, stop_before_pixels=True, specific_tags=["Rows"])
+    dcmread(file, stop_before_pixels=True, specific_tags=["Rows"], force=True)
     if file.read(12)[:4] != b"\xe0\x7f\x10\x00":
         raise ImageError("holds no pixels, or is truncated before them")
 
@@ -136,24 +223,47 @@ def _seek_compressed(file: BinaryIO) -> None:
 def _read(path: Path, frame: int | None, use_voi: bool, max_pixels: int) -> Decoded:
     from pydicom.pixels import pixel_array
 
-    header = _read_header(path)
+    source = _read_header(path)
+    header = source.header
     check_size(header.Columns, header.Rows, max_pixels)
     kind = header.PhotometricInterpretation
-    if kind not in (*_GREY, *_COLOUR):
-        raise ImageError(f"has pixels of kind {kind}; {', '.join((*_GREY, *_COLOUR))} are read")
-    index = check_frame(frame, _count(path, header))
-    _check_compression(path, header, index)
-    stored = pixel_array(path, index=index)
-    return Decoded.of(stored) if kind in _COLOUR else give_meaning(header, index, stored, use_voi)
+    known = (*_GREY, *_COLOUR, _PALETTE)
+    if kind not in known:
+        raise ImageError(f"has pixels of kind {kind}; {', '.join(known)} are read")
+    index = check_frame(frame, _count(source))
+    _check_compression(source, index)
+    try:
+        with source.open() as file:
+            stored = pixel_array(file, index=index, transfer_syntax_uid=source.syntax)
+    except ValueError as error:
+        if source.syntax.is_encapsulated or "reshape" not in str(error):
+            raise
+        raise ImageError("is truncated: its pixel data end too soon") from None
+    samples = 1 if kind in (*_GREY, _PALETTE) else 3
+    wanted = (header.Rows, header.Columns) if samples == 1 else (header.Rows, header.Columns, samples)
+    if stored.shape != wanted:
+        raise ImageError(f"is broken: it gives pixels {stored.shape}, its header says {wanted}")
+    if kind == _PALETTE:
+        return Decoded.of(_look_up(stored, header))
+    if kind in _COLOUR:
+        return Decoded(stored, *stored_range(header, stored))
+    return give_meaning(header, source.syntax.is_little_endian, index, stored, use_voi)
 
 
-def _check_compression(path: Path, header: "Dataset", index: int) -> None:
+def _look_up(stored: np.ndarray, header: "Dataset") -> np.ndarray:
+    """Palette -> RGB, of 8 or 16 bits as the palette has."""
+    from pydicom.pixels import apply_color_lut
+
+    return apply_color_lut(stored, header)
+
+
+def _check_compression(source: _Source, index: int) -> None:
     """Refuse what no plug-in here reads, and a compressed image whose size is not the header's."""
     from pydicom.encaps import get_frame
     from pydicom.pixels import get_decoder
     from pydicom.uid import RLELossless
 
-    syntax = header.file_meta.TransferSyntaxUID
+    header, syntax = source.header, source.syntax
     if not syntax.is_encapsulated:
         return
     try:
@@ -161,18 +271,14 @@ def _check_compression(path: Path, header: "Dataset", index: int) -> None:
     except NotImplementedError:
         raise ImageError(f"is compressed as {syntax.name}, which pydicom does not read") from None
     if not decoder.is_available:
-        missing = " | ".join(decoder.missing_dependencies)
-        raise ImageError(
-            f"is compressed as {syntax.name}; that needs a plug-in of pydicom, one of: {missing} "
-            "(pip install 'mindspore_dpus[dicom,dicom-jpeg]' brings one for each JPEG)"
-        )
+        raise ImageError(f"is compressed as {syntax.name}; {_what_is_missing(syntax)}")
     if syntax == RLELossless:
         return  # it has no size of its own
     offsets = None
     if "ExtendedOffsetTable" in header:
         offsets = (header.ExtendedOffsetTable, header.ExtendedOffsetTableLengths)
     number = int(header.get("NumberOfFrames") or 1)
-    with path.open("rb") as file:
+    with source.open() as file:
         _seek_compressed(file)
         data = get_frame(file, index, number_of_frames=number, extended_offsets=offsets)
     size = codestream_size(io.BytesIO(data))
@@ -181,3 +287,20 @@ def _check_compression(path: Path, header: "Dataset", index: int) -> None:
         raise ImageError(
             f"is broken: its compressed image {found}, its header says {header.Columns} x {header.Rows}"
         )
+
+
+def _what_is_missing(syntax: "UID") -> str:
+    """Which packages would read a compression, of those that are not here, and how to get one."""
+    from pydicom import uid
+
+    if syntax in (uid.JPEGBaseline8Bit, uid.JPEG2000, uid.JPEG2000Lossless):
+        needed, extra = ["pillow"], "dicom"
+    elif syntax in (uid.HTJ2K, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL):
+        needed, extra = ["pylibjpeg", "pylibjpeg-openjpeg"], None
+    else:
+        needed, extra = ["pylibjpeg", "pylibjpeg-libjpeg"], "dicom-jpeg"
+    missing = " and ".join(name for name in needed if find_spec(_MODULES[name]) is None)
+    if not missing:
+        return f"the installed {' and '.join(needed)} cannot be used by pydicom: install them anew"
+    how = f"pip install 'mindspore_dpus[{extra}]'" if extra else f"pip install {' '.join(needed)}"
+    return f"{missing} is missing: {how}"

@@ -23,11 +23,14 @@ Change = Callable[[np.ndarray], np.ndarray]
 BLOCK = 1 << 20
 
 
-def give_meaning(header: "Dataset", index: int, stored: np.ndarray, use_voi: bool) -> Decoded:
+def give_meaning(
+    header: "Dataset", little_endian: bool, index: int, stored: np.ndarray, use_voi: bool
+) -> Decoded:
     """Stored values of one grey frame, turned to what the header says that they stand for.
 
     Args:
         header: the elements of the file that concern pixels.
+        little_endian: how its numbers are written.
         index: of the frame, from 0.
         stored: (H, W), integer or floating point.
         use_voi: apply the VOI table or window where there is one: the first, and the table where there
@@ -41,13 +44,46 @@ def give_meaning(header: "Dataset", index: int, stored: np.ndarray, use_voi: boo
         ImageError: a table or window that cannot be applied.
     """
     inverted = header.PhotometricInterpretation == "MONOCHROME1"
-    modality, limits, bits = _modality(header, index, stored)
-    voi = _voi(header, index) if use_voi else None
+    modality, limits, bits = _modality(header, little_endian, index, stored)
+    voi = _voi(header, little_endian, index) if use_voi else None
     if voi:
         values = _blockwise(stored, lambda block: voi(modality(block) if modality else block))
-        return Decoded(values, (0.0, 1.0), None, inverted)
-    values = _blockwise(stored, modality) if modality else stored
-    return Decoded(values, limits, bits, inverted)
+        limits, bits = (0.0, 1.0), None
+    else:
+        values = _blockwise(stored, modality) if modality else stored
+    padding = _padding(header, stored)
+    if padding is not None:
+        values = _darken(values, padding, inverted)
+    windowed = not use_voi and _has_voi(header, index)
+    return Decoded(values, limits, bits, inverted, windowed)
+
+
+def stored_range(header: "Dataset", stored: np.ndarray) -> tuple[tuple[float, float] | None, int | None]:
+    """What ``BitsStored`` can hold, and how many they are; both None for floating point."""
+    if stored.dtype.kind not in "iu":
+        return None, None
+    bits = int(header.BitsStored)
+    low = -(1 << bits - 1) if header.PixelRepresentation else 0
+    return (float(low), float(low + (1 << bits) - 1)), bits
+
+
+def _padding(header: "Dataset", stored: np.ndarray) -> np.ndarray | None:
+    """Where no picture is: pixels that only fill up the rectangle (C.7.5.1.1.2); None: nowhere."""
+    ends = [header.get("PixelPaddingValue"), header.get("PixelPaddingRangeLimit")]
+    ends = [int(end) for end in ends if end is not None and not isinstance(end, bytes)]
+    if not ends or header.get("PixelPaddingValue") is None or stored.dtype.kind not in "iu":
+        return None
+    # Files write a negative one as if it were unsigned, and the other way round.
+    full = np.iinfo(stored.dtype)
+    ends = [(end - full.min) % (1 << full.bits) + full.min for end in ends]
+    found = (stored >= min(ends)) & (stored <= max(ends))
+    return found if found.any() and not found.all() else None
+
+
+def _darken(values: np.ndarray, padding: np.ndarray, inverted: bool) -> np.ndarray:
+    """Padding gets the darkest value of the picture, so that it neither shines nor widens a range."""
+    picture = values[~padding]
+    return np.where(padding, picture.max() if inverted else picture.min(), values)
 
 
 def _blockwise(stored: np.ndarray, change: Change) -> np.ndarray:
@@ -60,24 +96,23 @@ def _blockwise(stored: np.ndarray, change: Change) -> np.ndarray:
 
 
 def _modality(
-    header: "Dataset", index: int, stored: np.ndarray
+    header: "Dataset", little_endian: bool, index: int, stored: np.ndarray
 ) -> tuple[Change | None, tuple[float, float] | None, int | None]:
     """Modality table or rescale (C.11.1), None where there is none; the limits of what it gives, and
     their depth; both None for floating point."""
-    limits, bits = None, None
-    if stored.dtype.kind in "iu":
-        bits = int(header.BitsStored)
-        low = -(1 << bits - 1) if header.PixelRepresentation else 0
-        limits = float(low), float(low + (1 << bits) - 1)
+    limits, bits = stored_range(header, stored)
     section = _section(header, index, "PixelValueTransformationSequence")
     if section.get("ModalityLUTSequence"):
-        table, bits = _table(section.ModalityLUTSequence[0], header)
+        table, bits = _table(section.ModalityLUTSequence[0], little_endian)
         return table, (0.0, float((1 << bits) - 1)), bits
     if section.get("RescaleSlope") is None or section.get("RescaleIntercept") is None:
         return None, limits, bits
     slope, intercept = float(section.RescaleSlope), float(section.RescaleIntercept)
     if not math.isfinite(intercept) or not math.isfinite(slope) or slope == 0:
-        raise ImageError(f"has the Rescale Slope {slope} and Rescale Intercept {intercept}")
+        raise ImageError(
+            f"has the Rescale Slope {slope} and Rescale Intercept {intercept}, which leave no image: "
+            "correct them in the file"
+        )
     if (slope, intercept) == (1, 0):
         return None, limits, bits
     if limits:
@@ -86,12 +121,17 @@ def _modality(
     return (lambda values: values * slope + intercept), limits, bits
 
 
-def _voi(header: "Dataset", index: int) -> Change | None:
+def _has_voi(header: "Dataset", index: int) -> bool:
+    section = _section(header, index, "FrameVOILUTSequence")
+    return any(section.get(name) is not None for name in ("VOILUTSequence", "WindowWidth"))
+
+
+def _voi(header: "Dataset", little_endian: bool, index: int) -> Change | None:
     """VOI table or window (C.11.2), as a change of values to 0..1; None where the file has neither."""
     section = _section(header, index, "FrameVOILUTSequence")
     tables = section.get("VOILUTSequence")
     if tables and "LUTData" in tables[0]:
-        table, bits = _table(tables[0], header)
+        table, bits = _table(tables[0], little_endian)
         return lambda values: table(values) / ((1 << bits) - 1)
     centre, width = _first(section.get("WindowCenter")), _first(section.get("WindowWidth"))
     if centre is None or width is None:
@@ -99,7 +139,10 @@ def _voi(header: "Dataset", index: int) -> Change | None:
     function = (section.get("VOILUTFunction") or "LINEAR").upper()
     smallest = 1 if function == "LINEAR" else np.finfo(float).tiny
     if not (smallest <= width < math.inf and math.isfinite(centre)):
-        raise ImageError(f"has the {function} window {centre} (centre), {width} (width)")
+        raise ImageError(
+            f"has the {function} window {centre} (centre), {width} (width), which shows nothing: set "
+            "images.value_range to dtype, minmax, percentiles or window"
+        )
     if function == "SIGMOID":
         # 1 / (1 + exp(-x)), without its overflow.
         return lambda values: 0.5 + 0.5 * np.tanh(2 * (values - centre) / width)
@@ -129,13 +172,13 @@ def _first(value: object) -> float | None:
     return float(values[0]) if len(values) else None
 
 
-def _table(item: "Dataset", header: "Dataset") -> tuple[Change, int]:
+def _table(item: "Dataset", little_endian: bool) -> tuple[Change, int]:
     """A look-up table: values beyond its ends get its first or last entry. With its entries' depth."""
     number, first, bits = (int(value) for value in item.LUTDescriptor)
     number = number or 1 << 16
     data = item.LUTData
     if isinstance(data, bytes):
-        order = "<" if header.file_meta.TransferSyntaxUID.is_little_endian else ">"
+        order = "<" if little_endian else ">"
         data = np.frombuffer(data, f"{order}u2" if len(data) >= 2 * number else np.uint8)
     entries = np.atleast_1d(np.asarray(data, dtype=np.float64))[:number]
     if len(entries) < number or not 1 <= bits <= 16:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.data.images.decoded import ImageError
 from mindspore_dpus.data.images.dicom import count_dicom_frames
-from mindspore_dpus.data.images.headers import file_kind, tiff_pages
+from mindspore_dpus.data.images.headers import file_kind
 
 if TYPE_CHECKING:  # A PC on the line has no pandas.
     import pandas as pd
@@ -24,7 +23,7 @@ _FRAME = re.compile(r"(.+)#([1-9]\d{0,8})", re.DOTALL)
 # A part of a frame (``data.images.regions``), which is of the same file.
 _REGION = re.compile(r"(.+)(#xywh=[-\d.,]+)", re.DOTALL)
 # Looking into a file takes time; these hold one image each.
-_SINGLE = {".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm", ".pnm"}
+_SINGLE = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".pbm", ".pgm", ".ppm", ".pnm"}
 
 
 def split_frame(path: str | Path) -> tuple[Path, int | None]:
@@ -57,9 +56,11 @@ def count_frames(path: str | Path) -> int:
         with open(path, "rb") as file:
             kind = file_kind(file)
             if kind == "tiff":
-                return len(tiff_pages(file))
+                from mindspore_dpus.data.images.tiff import count_tiff_frames
+
+                return count_tiff_frames(file)
         return count_dicom_frames(Path(path)) if kind == "dicom" else 1
-    except (ImageError, OSError, ValueError):
+    except Exception:
         return 1
 
 

@@ -2,26 +2,25 @@
 
 import csv
 import glob
+import io
+import logging
 import os
+from collections import Counter
 from pathlib import Path
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.delimited import find_delimiter, read_text
+from mindspore_dpus.data.images.folders import (
+    find_images,
+    is_companion,
+    is_image,
+    passed_over_line,
+)
 from mindspore_dpus.data.images.frames import name_frames, split_frame
 from mindspore_dpus.data.images.reading import EXTENSIONS
+from mindspore_dpus.data.paths import native
 
-
-def is_image(file: Path) -> bool:
-    """Whether a file's name is that of an image, and it is neither hidden nor a folder or device."""
-    return file.suffix.lower() in EXTENSIONS and not file.name.startswith(".") and file.is_file()
-
-
-def image_files(folder: Path) -> list[Path]:
-    """All image files below a folder, sorted; hidden files and folders are passed over."""
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if is_image(file) and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-    )
+logger = logging.getLogger(__name__)
 
 
 def expand_paths(inputs: list[str]) -> list[Path]:
@@ -42,12 +41,18 @@ def expand_paths(inputs: list[str]) -> list[Path]:
     for text in inputs:
         path = Path(text)
         if os.path.isdir(path):  # noqa: PTH112 - a name that is too long is none, not an error
-            found = image_files(path)
+            below = find_images(path)
+            found = below.images
+            if below.passed_over:
+                logger.warning(passed_over_line(below.passed_over, text))
         elif path.suffix.lower() == ".csv":
-            found = [path.parent / name for name in read_paths(path)]
+            found = [path.parent / native(name, path.parent) for name in read_paths(path)]
         elif glob.has_magic(text) and not os.path.exists(split_frame(path)[0]):  # noqa: PTH110
-            matches = (Path(name) for name in glob.glob(text, recursive=True))  # noqa: PTH207
-            found = sorted(f for f in matches if f.suffix.lower() in EXTENSIONS and f.is_file())
+            matches = [Path(name) for name in glob.glob(text, recursive=True)]  # noqa: PTH207
+            found = sorted(file for file in matches if is_image(file))
+            others = [f for f in matches if not (is_image(f) or f.is_dir() or is_companion(f))]
+            if others:
+                logger.warning(passed_over_line(Counter(file.suffix.lower() for file in others), text))
         else:
             found = [path]
         if not found:
@@ -71,23 +76,18 @@ def read_paths(file: Path) -> list[str]:
     Raises:
         UserError: the file is missing, is no CSV table, has no such column or leaves it empty.
     """
+    text = read_text(file)
+    delimiter = find_delimiter(text, file, ("path",))
     try:
-        # utf-8-sig: Excel begins a file with a mark.
-        with open(file, newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines)
-            rows = [(reader.line_num, row) for row in reader]
-            columns = reader.fieldnames or []
-    except FileNotFoundError:
-        raise UserError(f"{file} does not exist") from None
-    except OSError as error:
-        raise UserError(f"{file} cannot be read: {error.strerror}") from None
-    except (csv.Error, UnicodeDecodeError) as error:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+        lines = [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
         raise UserError(f"{file} is not a CSV table: {error}") from None
-    if "path" not in columns:
-        raise UserError(f"{file} has no column 'path'; it needs path")
+    (_, head), rows = lines[0], lines[1:]
+    column = [name.strip() for name in head].index("path")
     for line, row in rows:
-        if None in row:
+        if len(row) > len(head):
             raise UserError(f"{file} line {line} has more cells than the header")
-        if not row["path"]:
+        if len(row) <= column or not row[column]:
             raise UserError(f"{file} line {line} has an empty path")
-    return [row["path"] for _, row in rows]
+    return [row[column] for _, row in rows]

@@ -27,8 +27,10 @@ def low_frequencies(image: np.ndarray) -> np.ndarray:
     Returns:
         (256,) float32, coefficients of the discrete cosine transform; the first is the mean's.
     """
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
-    small = cv2.resize(grey.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    # OpenCV turns 8 and 16 bits to grey in whole numbers, and knows no other integers.
+    known = image if image.dtype in (np.uint8, np.uint16) else image.astype(np.float32)
+    grey = cv2.cvtColor(known, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else known
+    small = cv2.resize(grey.astype(np.float32, copy=False), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     return cv2.dct(small)[:FREQUENCIES, :FREQUENCIES].reshape(-1)
 
 

@@ -1,5 +1,7 @@
 """One decoded frame -> one array of fixed size, the same way in training and prediction."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,7 +11,11 @@ import numpy as np
 
 from mindspore_dpus.core.settings import at_least, between, check_order, key
 from mindspore_dpus.data.images.decoded import MAX_PIXELS, Decoded, ImageError
-from mindspore_dpus.data.images.reading import read_image
+from mindspore_dpus.data.images.reading import explain, read_image
+
+_NO_RANGE = (
+    "floating-point pixels have no fixed range: set images.value_range to minmax, percentiles or window"
+)
 
 
 @dataclass(frozen=True)
@@ -79,10 +85,7 @@ def scale_to_unit(image: Decoded, spec: ImageSettings) -> np.ndarray:
     """
     if spec.value_range in ("file", "dtype"):
         if image.limits is None:
-            raise ImageError(
-                "floating-point pixels have no fixed range: "
-                "set images.value_range to minmax, percentiles or window"
-            )
+            raise ImageError(_NO_RANGE)
         low, high = image.limits
     elif spec.value_range == "minmax":
         low, high = float(image.values.min()), float(image.values.max())
@@ -90,11 +93,36 @@ def scale_to_unit(image: Decoded, spec: ImageSettings) -> np.ndarray:
         low, high = np.percentile(image.values, spec.percentiles).tolist()
     else:
         low, high = spec.window
-    # In place: a large radiograph is a gigabyte as it is.
-    unit = np.subtract(image.values, low, dtype=np.float32)
-    unit /= max(high - low, np.finfo(np.float32).tiny)
-    np.clip(unit, 0.0, 1.0, out=unit)
+    # In place: a large radiograph is a gigabyte as it is. Whole numbers above 2**24, and doubles, would
+    # lose what tells them apart.
+    fine = image.values.dtype.itemsize > (4 if image.values.dtype.kind == "f" else 2)
+    unit = np.subtract(image.values, low, dtype=np.float64 if fine else np.float32)
+    if high > low:
+        unit /= high - low
+        np.clip(unit, 0.0, 1.0, out=unit)
+    else:
+        unit = np.greater(unit, 0, out=unit)
+    unit = unit.astype(np.float32, copy=False)
     return np.subtract(1.0, unit, out=unit) if image.inverted else unit
+
+
+def check_range(image: Decoded, spec: ImageSettings) -> None:
+    """Refuse an image whose values cannot be mapped to black and white as declared.
+
+    Raises:
+        ImageError: deeper than ``spec.bits``, or without a range of its own, and no value range that
+            says how to map it; or not all numbers.
+    """
+    own_range = spec.value_range in ("file", "dtype")
+    if own_range and image.bits is not None and image.bits > spec.bits:
+        advice = "set images.bits 16 (and images.value_range, if the detector fills only a part of them)"
+        if image.bits > 16:
+            advice = "set images.value_range to minmax, percentiles or window"
+        raise ImageError(f"{image.bits} bits per pixel, but images.bits is {spec.bits}: {advice}")
+    if own_range and image.limits is None:
+        raise ImageError(_NO_RANGE)
+    if image.values.dtype.kind == "f" and not np.isfinite(image.values).all():
+        raise ImageError("some pixels are not numbers (nan or infinite)")
 
 
 def to_unit(image: Decoded, spec: ImageSettings) -> np.ndarray:
@@ -110,14 +138,7 @@ def to_unit(image: Decoded, spec: ImageSettings) -> np.ndarray:
     Raises:
         ImageError: the image is deeper than ``spec.bits`` and no value range says how to map it.
     """
-    own_range = spec.value_range in ("file", "dtype")
-    if own_range and image.bits is not None and image.bits > spec.bits:
-        advice = "set images.bits 16 (and images.value_range, if the detector fills only a part of them)"
-        if image.bits > 16:
-            advice = "set images.value_range to minmax, percentiles or window"
-        raise ImageError(f"{image.bits} bits per pixel, but images.bits is {spec.bits}: {advice}")
-    if image.values.dtype.kind == "f" and not np.isfinite(image.values).all():
-        raise ImageError("some pixels are not numbers (nan or infinite)")
+    check_range(image, spec)
     unit = scale_to_unit(image, spec)
     if spec.channels == 1 and unit.ndim == 3:
         return cv2.cvtColor(unit, cv2.COLOR_RGB2GRAY)
@@ -136,16 +157,14 @@ def fit(unit: np.ndarray, spec: ImageSettings) -> np.ndarray:
 
 
 def load_unit(path: str | Path, spec: ImageSettings) -> np.ndarray:
-    """``read_image`` and ``to_unit``; every error names the file.
+    """``read_image`` and ``to_unit``; every error is an ``ImageError`` that names the file.
 
     Raises:
         ImageError: see both.
     """
     image = read_image(path, spec.value_range == "file", spec.max_pixels)
-    try:
+    with naming(path):
         return to_unit(image, spec)
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from None
 
 
 def load_prepared(path: str | Path, spec: ImageSettings) -> np.ndarray:
@@ -154,4 +173,17 @@ def load_prepared(path: str | Path, spec: ImageSettings) -> np.ndarray:
     Raises:
         ImageError: see ``read_image`` and ``to_unit``; the message names the file.
     """
-    return fit(load_unit(path, spec), spec)
+    unit = load_unit(path, spec)
+    with naming(path):
+        return fit(unit, spec)
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Whatever is raised inside, such as a lack of memory, concerns this file, and only this one."""
+    try:
+        yield
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from None
+    except Exception as error:
+        raise ImageError(f"{path} {explain(error)}") from None

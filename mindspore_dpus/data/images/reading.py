@@ -1,22 +1,22 @@
 """One file -> one decoded frame: values or, whatever the file holds, a line that says what is wrong."""
 
-import dataclasses
+import os
 import stat
-import struct
 from pathlib import Path
 from typing import BinaryIO
 
 import cv2
-import numpy as np
 
 from mindspore_dpus.data.images.decoded import MAX_PIXELS, Decoded, ImageError, check_frame, check_size
 from mindspore_dpus.data.images.dicom import read_dicom
 from mindspore_dpus.data.images.frames import split_frame, without_region
-from mindspore_dpus.data.images.headers import file_kind, image_size, tiff_pages
+from mindspore_dpus.data.images.headers import file_kind, image_size
+from mindspore_dpus.data.images.plain import read_plain
+from mindspore_dpus.data.images.pnm import read_pnm
 
 EXTENSIONS = (
-    *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pgm", ".ppm", ".pnm"),
-    *(".dcm", ".dicom"),
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".dib"),
+    *(".pbm", ".pgm", ".ppm", ".pnm", ".dcm", ".dicom", ".ima"),
 )
 # Deflate, the densest of the compressions, packs at most 1032 bytes, of 8 pixels each, into one.
 PIXELS_PER_BYTE = 8 * 1032
@@ -34,8 +34,8 @@ def read_image(path: str | Path, use_voi: bool = True, max_pixels: int = MAX_PIX
             header, before memory is taken for it.
 
     Returns:
-        Grey or RGB values: uint8, uint16, or float32 for floating-point TIFF; for DICOM as
-        :func:`~mindspore_dpus.data.images.dicom.read_dicom` returns them.
+        Grey or RGB values, the way up that the file's orientation says (``orientation.py``): integer or
+        floating point; for DICOM as :func:`~mindspore_dpus.data.images.dicom.read_dicom` returns them.
 
     Raises:
         ImageError: the file is missing, empty, torn, too large, of another format or pixel type.
@@ -50,18 +50,35 @@ def read_image(path: str | Path, use_voi: bool = True, max_pixels: int = MAX_PIX
             if kind == "dicom":
                 return read_dicom(file, frame, use_voi, max_pixels)
             if kind == "tiff":
-                return _read_tiff(file, opened, frame, max_pixels)
-            return _read_plain(opened, kind, frame, max_pixels)
+                # Only where there is one: importing tifffile takes longer than reading most images.
+                from mindspore_dpus.data.images.tiff import read_tiff
+
+                return read_tiff(opened, frame, max_pixels)
+            return _read_whole(opened, kind, frame, max_pixels)
     except ImageError as error:
         raise ImageError(f"{path} {error}") from None
     except FileNotFoundError:
-        raise ImageError(f"{path} does not exist") from None
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror}") from None
-    except cv2.error as error:
-        raise ImageError(f"{path} cannot be decoded: {error.err}") from None
-    except MemoryError:
-        raise ImageError(f"{path} needs more memory than there is") from None
+        raise ImageError(f"{path} {_missing(file)}") from None
+    except Exception as error:
+        raise ImageError(f"{path} {explain(error)}") from None
+
+
+def _missing(file: Path) -> str:
+    if file.is_symlink():
+        return f"is a link to {file.readlink()}, which does not exist"
+    return "does not exist"
+
+
+def explain(error: Exception) -> str:
+    """What a decoder raised, whatever it was, as the end of a sentence that begins with the file."""
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is"
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read: {error.strerror}"
+    if isinstance(error, cv2.error):
+        return f"cannot be decoded: {error.err}"
+    reason = " ".join(str(error).split())
+    return f"cannot be read: {type(error).__name__}" + (f" ({reason})" if reason else "")
 
 
 def _check_regular(file: Path) -> None:
@@ -77,76 +94,20 @@ def _check_regular(file: Path) -> None:
         raise ImageError("is empty (0 bytes)")
 
 
-def _read_plain(file: BinaryIO, kind: str | None, frame: int | None, max_pixels: int) -> Decoded:
+def _read_whole(file: BinaryIO, kind: str | None, frame: int | None, max_pixels: int) -> Decoded:
+    """Formats that are decoded from memory."""
     size = image_size(file, kind) if kind else None
     if size is None:
         raise ImageError("is broken or not an image: PNG, JPEG, TIFF, BMP, PNM and DICOM are read")
     check_frame(frame, 1)
-    check_size(*size, max_pixels)
-    length = _check_shortness(file, *size)
-    # A whole file is read into memory, and OpenCV takes 2 GB at most.
-    if length > min(METADATA_BYTES + BYTES_PER_PIXEL * size[0] * size[1], 2**31 - 1):
-        raise ImageError(f"is broken: {length} bytes are too many for {size[0]} x {size[1]} pixels")
-    file.seek(0)
-    data = file.read()
-    if _is_truncated(data, kind):
-        raise ImageError("is truncated: the end of the image is missing")
-    return Decoded.of(_in_rgb(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)))
-
-
-def _check_shortness(file: BinaryIO, width: int, height: int) -> int:
-    """Refuse a file that is far too short for so many pixels; its length."""
-    length = file.seek(0, 2)
+    width, height = size
+    check_size(width, height, max_pixels)
+    length = file.seek(0, os.SEEK_END)
     if width * height > PIXELS_PER_BYTE * length:
         raise ImageError(f"is broken: its {length} bytes cannot hold {width} x {height} pixels")
-    return length
-
-
-def _is_truncated(data: bytes, kind: str) -> bool:
-    """Whether the end is missing: OpenCV fills the rest of a torn JPEG or PNG with grey, and takes the
-    memory that a chunk of a PNG asks for."""
-    if kind == "jpeg":
-        return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
-    if kind != "png":
-        return False
-    place = 8
-    while place + 12 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, place)
-        if name == b"IEND":
-            return False
-        place += 12 + length
-    return True
-
-
-def _read_tiff(path: Path, file: BinaryIO, frame: int | None, max_pixels: int) -> Decoded:
-    pages = tiff_pages(file)
-    page = pages[check_frame(frame, len(pages))]
-    check_size(page.width, page.height, max_pixels)
-    _check_shortness(file, page.width, page.height)
-    # By name: of a large stack, one page is read.
-    _, found = cv2.imreadmulti(str(path), start=page.index, count=1, flags=cv2.IMREAD_UNCHANGED)
-    decoded = Decoded.of(_in_rgb(found[0] if found else None))
-    if page.min_is_white and decoded.values.ndim == 2:
-        # OpenCV has turned 8 bits round, and leaves deeper ones as they are.
-        values = 255 - decoded.values if decoded.values.dtype == np.uint8 else decoded.values
-        decoded = dataclasses.replace(decoded, values=values, inverted=True)
-    if page.bits in (10, 12, 14):
-        # OpenCV has spread them over 16 bits.
-        values, limits = decoded.values >> (16 - page.bits), (0.0, float(2**page.bits - 1))
-        decoded = dataclasses.replace(decoded, values=values, limits=limits, bits=page.bits)
-    return decoded
-
-
-def _in_rgb(image: np.ndarray | None) -> np.ndarray:
-    """What OpenCV returns, as (H, W) grey or (H, W, 3) RGB; refused where it is neither."""
-    if image is None:
-        raise ImageError("is broken or not an image that OpenCV reads")
-    if image.dtype not in (np.uint8, np.uint16, np.float32):
-        raise ImageError(f"has pixels of type {image.dtype}; uint8, uint16 and float32 are read")
-    if image.ndim == 2:
-        return image
-    if image.shape[2] == 4:
-        return cv2.cvtColor(image, cv2.COLOR_BGRA2RGB)
-    if image.shape[2] == 3:
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    raise ImageError(f"has {image.shape[2]} channels; 1 (grey), 3 or 4 (colour) are read")
+    # A whole file is read into memory, and OpenCV takes 2 GB at most.
+    if length > min(METADATA_BYTES + BYTES_PER_PIXEL * width * height, 2**31 - 1):
+        raise ImageError(f"is broken: {length} bytes are too many for {width} x {height} pixels")
+    file.seek(0)
+    data = file.read()
+    return read_pnm(data) if kind == "pnm" else read_plain(data, kind, size)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from mindspore_dpus.data.images.decoded import ImageError
-from mindspore_dpus.data.images.preparing import ImageSettings, fit, load_unit
+from mindspore_dpus.data.images.preparing import ImageSettings, fit, load_unit, naming
 
 POOLS = ("max", "top_k")
 LARGEST = 16_384
@@ -102,6 +102,11 @@ def load_tiles(path: str | Path, spec: ImageSettings, tiles: Tiles) -> tuple[np.
     step = _step(tiles.size, tiles.overlap)
     if (unit.shape[0] // step + 1) * (unit.shape[1] // step + 1) > MOST:
         raise ImageError(f"{path} would give more than {MOST} tiles: take larger ones, or less overlap")
+    with naming(path):
+        return _cut(unit, spec, tiles)
+
+
+def _cut(unit: np.ndarray, spec: ImageSettings, tiles: Tiles) -> tuple[np.ndarray, np.ndarray]:
     boxes = tile_boxes(*unit.shape[:2], tiles.size, tiles.overlap)
     images = np.empty((len(boxes), *spec.shape), spec.dtype)
     for i, (x, y, width, height) in enumerate(boxes):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mindspore_dpus.features.whiten import EXACT_UP_TO
+from mindspore_dpus.features.whitening import EXACT_UP_TO
 from mindspore_dpus.sampling.dpus import DistributionPreservingUnderSampler
 from mindspore_dpus.sampling.settings import SamplingSettings
 from mindspore_dpus.sampling.strategies.common import Drawn

@@ -17,6 +17,7 @@ from mindspore_dpus.data.images.measures import (
     measure_images,
     save_measures,
 )
+from mindspore_dpus.data.images.preparing import ImageSettings
 from mindspore_dpus.data.samples import find_samples
 from mindspore_dpus.data.settings import AuditSettings, DataSettings
 from mindspore_dpus.data.source import Source
@@ -45,14 +46,14 @@ def make_audit(folder: Path, source: Source, thresholds: AuditSettings) -> None:
 
 
 def audit_folder(
-    data: DataSettings, thresholds: AuditSettings, max_pixels: int, output: str | None
+    data: DataSettings, thresholds: AuditSettings, images: ImageSettings, output: str | None
 ) -> pd.DataFrame:
     """Audit a data set as it lies there, without a run.
 
     Args:
         data: names the data set. Splits count as far as it names them.
         thresholds: of the audit.
-        max_pixels: of the largest image that is decoded.
+        images: how training would read them: what it would refuse is an error.
         output: folder for ``audit.csv``; None: nothing is written.
 
     Returns:
@@ -62,7 +63,7 @@ def audit_folder(
         UserError: no such data set, or a manifest that cannot be used.
     """
     samples = find_samples(data, check=False)
-    measures = measure_images(samples["path"], Path(data.root), max_pixels)
+    measures = measure_images(samples["path"], Path(data.root), images)
     findings = audit(samples, measures, thresholds)
     if output is not None:
         write_table(findings, Path(output, "audit.csv"))
@@ -85,11 +86,13 @@ def _measures(source: Source, samples: pd.DataFrame) -> Measures:
 
     Not where an image cannot be read: what is missing may be a library, or ``images.max_pixels``.
     """
-    identity = digest(source.fingerprint(samples["path"]), VERSION)
+    # What an image may be depends on these; what is measured does not, but for a file without errors.
+    rules = source.reader.bits, source.reader.value_range
+    identity = digest(source.fingerprint(samples["path"]), VERSION, *rules)
     path = source.cache / f"measures-{identity}.npz"
     if path.exists():
         return load_measures(path)
-    measures = measure_images(samples["path"], source.root, source.reader.max_pixels)
+    measures = measure_images(samples["path"], source.root, source.reader)
     if (measures.table["error"] == "").all():
         save_measures(measures, path)
     return measures

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.data.images.measures import load_measures, measure_images, save_measures
+from mindspore_dpus.data.images.preparing import ImageSettings
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def measures(tmp_path):
     nan = np.full((8, 8), np.nan, np.float32)
     cv2.imwrite(str(tmp_path / "nan.tif"), nan)
     names = ["ramp.png", "colour.png", "empty.png", "ramp.tif", "nan.tif"]
-    return measure_images(names, tmp_path)
+    return measure_images(names, tmp_path, ImageSettings(value_range="minmax"))
 
 
 def test_what_is_measured(measures):
@@ -51,3 +52,42 @@ def test_measures_come_back_as_they_were(measures, tmp_path):
     again = load_measures(tmp_path / "deep" / "measures.npz")
     pd.testing.assert_frame_equal(again.table, measures.table)
     np.testing.assert_array_equal(again.coefficients, measures.coefficients)
+
+
+def test_what_training_will_refuse_cannot_be_read_here(tmp_path):
+    deep = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
+    cv2.imwrite(str(tmp_path / "deep.png"), deep)
+    cv2.imwrite(str(tmp_path / "float.tif"), deep.astype(np.float32))
+    names = ["deep.png", "float.tif"]
+    errors = measure_images(names, tmp_path, ImageSettings()).table["error"]
+    assert "16 bits per pixel, but images.bits is 8: set images.bits 16" in errors[0]
+    assert "floating-point pixels have no fixed range" in errors[1]
+    errors = measure_images(names, tmp_path, ImageSettings(bits=16)).table["error"]
+    assert errors[0] == ""
+    for value_range in ("minmax", "percentiles", "window"):
+        spec = ImageSettings(value_range=value_range)
+        assert measure_images(names, tmp_path, spec).table["error"].tolist() == ["", ""]
+
+
+def test_a_window_that_shows_nothing_is_an_error_where_it_is_used(tmp_path):
+    files = pytest.importorskip("tests.data.dicom_files", reason="pydicom is missing")
+    stored = np.arange(64, dtype=np.uint16).reshape(8, 8)
+    for i, width in enumerate((40, 20, 0)):
+        files.write_dicom(tmp_path / f"{i}.dcm", stored, WindowCenter=30, WindowWidth=width)
+    names = ["0.dcm", "1.dcm", "2.dcm"]
+    table = measure_images(names, tmp_path, ImageSettings()).table
+    assert table["error"][:2].tolist() == ["", ""]  # 16 bits, but the window says how they are shown
+    assert table["pixels"][0] == table["pixels"][1]  # copies, however they are shown
+    assert "window 30.0 (centre), 0.0 (width), which shows nothing" in table["error"][2]
+    other = measure_images(names, tmp_path, ImageSettings(value_range="minmax")).table
+    assert other["error"].tolist() == ["", "", ""]
+
+
+@pytest.mark.parametrize("dtype", [np.uint32, np.int16, np.int32, np.float64])
+def test_colour_of_every_type_is_measured(tmp_path, dtype):
+    tifffile = pytest.importorskip("tifffile")
+    image = np.random.default_rng(0).integers(0, 30000, (9, 8, 3)).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb")
+    row = measure_images(["a.tif"], tmp_path, ImageSettings(value_range="minmax")).table.iloc[0]
+    assert (row["error"], row["dtype"], row["channels"]) == ("", np.dtype(dtype).name, 3)
+    assert row["high"] == image.max()

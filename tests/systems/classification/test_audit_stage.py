@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.images.preparing import ImageSettings
 from mindspore_dpus.data.samples import read_samples
 from mindspore_dpus.data.settings import AuditSettings, DataSettings
 from mindspore_dpus.systems.classification import audit_stage as stage
@@ -144,7 +145,7 @@ def test_the_limit_of_pixels_holds_here_too(root):
     ):
         run_audit(root, "--images.max_pixels=1000")
     findings = stage.audit_folder(
-        DataSettings(root=str(root)), AuditSettings(), max_pixels=1000, output=None
+        DataSettings(root=str(root)), AuditSettings(), ImageSettings(max_pixels=1000), output=None
     )
     assert (findings["kind"] == "unreadable").sum() == 56
     run_audit(root)

@@ -1,0 +1,111 @@
+"""Which files of a folder are images. Every other file is a known companion, or is counted and named."""
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mindspore_dpus.data.images.headers import file_kind
+from mindspore_dpus.data.images.reading import EXTENSIONS
+
+# What stands beside images: descriptions of them, places on the earth, lists, what systems leave behind.
+SIDECARS = frozenset(
+    (
+        *(".json", ".jsonl", ".xml", ".txt", ".csv", ".tsv", ".yaml", ".yml", ".xmp", ".ini", ".md5"),
+        *(".md", ".tfw", ".tifw", ".jgw", ".jpgw", ".pgw", ".wld", ".prj", ".ovr", ".part", ".html"),
+    )
+)
+SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "dicomdir", "readme", "license", "licence"))
+
+
+@dataclass
+class Found:
+    """What lies below a folder.
+
+    Attributes:
+        images: sorted; links that lead nowhere and what is no regular file among them, by their names:
+            whoever reads them says what is wrong.
+        passed_over: ending -> how many files, of those that are neither images nor known companions.
+    """
+
+    images: list[Path] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
+
+
+def find_images(folder: Path) -> Found:
+    """Walk a folder with all folders below it; links to folders are followed, but not in a ring.
+
+    Hidden files and folders (``.DS_Store``, ``._a.png``), sidecars and system files are companions. A
+    file of another ending, or none, is an image where it is DICOM; one of none also where its first
+    bytes are those of another format.
+    """
+    found = Found()
+    for file in _walk(folder, frozenset()):
+        if is_image(file):
+            found.images.append(file)
+        elif not is_companion(file):
+            found.passed_over[file.suffix.lower()] += 1
+    found.images.sort()
+    return found
+
+
+def _walk(folder: Path, above: frozenset[str]) -> Iterator[Path]:
+    place = os.path.realpath(folder)
+    if place in above:
+        return
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError:
+        # A folder that may not be looked into is counted as what it looks like from here.
+        yield folder
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if _is_folder(entry):
+            yield from _walk(folder / entry.name, above | {place})
+        else:
+            yield folder / entry.name
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def is_companion(file: Path) -> bool:
+    """Whether a file is one of those that lie beside images and are none."""
+    name = file.name.lower()
+    return name.startswith(".") or name in SYSTEM_FILES or file.suffix.lower() in SIDECARS
+
+
+def is_image(file: Path) -> bool:
+    """Whether a file is an image by its name, or by its first bytes; see ``find_images``."""
+    if file.name.startswith(".") or file.is_dir():
+        return False
+    ending = file.suffix.lower()
+    if ending in EXTENSIONS:
+        return True
+    if is_companion(file):
+        return False
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            return False
+        with file.open("rb") as opened:
+            kind = file_kind(opened)
+    except (OSError, ValueError):
+        return False
+    return kind == "dicom" or (kind is not None and not ending)
+
+
+def passed_over_line(passed_over: Counter[str], place: object) -> str:
+    """``... passed over: 3 .docx, 1 without an ending``: the most frequent first."""
+    counts = sorted(passed_over.items(), key=lambda item: (-item[1], item[0]))
+    return f"{place}: passed over: " + ", ".join(
+        f"{number} {ending or 'without an ending'}" for ending, number in counts
+    )

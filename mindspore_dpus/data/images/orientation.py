@@ -1,0 +1,70 @@
+"""Which way up an image is shown: one rule for every format, that of viewers.
+
+The orientation tag (274; EXIF 2.32, 4.6.4; TIFF 6.0, section 8) says where the first row and the first
+column of the stored image belong. It stands in a TIFF's own directory, in the EXIF segment of a JPEG
+and in the ``eXIf`` chunk of a PNG; DICOM has none, and is shown as it is stored.
+"""
+
+import struct
+from collections.abc import Callable
+
+import numpy as np
+
+_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: image[::-1].swapaxes(0, 1),
+    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
+    8: lambda image: image[:, ::-1].swapaxes(0, 1),
+}
+_TAG = 274
+_MOST_TAGS = 1000
+
+
+def upright(image: np.ndarray, orientation: object) -> np.ndarray:
+    """Turn a stored image as its tag says.
+
+    Args:
+        image: (H, W) or (H, W, C).
+        orientation: the tag's value; anything but 2 to 8 leaves the image as it is, as viewers do.
+
+    Returns:
+        (H, W, ...) or (W, H, ...), contiguous.
+    """
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else np.ascontiguousarray(turn(image))
+
+
+def exif_orientation(exif: bytes) -> int:
+    """The orientation in an EXIF block (a TIFF header and a directory); 1 where there is none."""
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    if order is None:
+        return 1
+    try:
+        (place,) = struct.unpack_from(f"{order}I", exif, 4)
+        (number,) = struct.unpack_from(f"{order}H", exif, place)
+        for i in range(min(number, _MOST_TAGS)):
+            tag, kind, _, short = struct.unpack_from(f"{order}HHIH", exif, place + 2 + 12 * i)
+            if tag == _TAG and kind == 3:
+                return short
+    except struct.error:
+        pass
+    return 1
+
+
+def jpeg_orientation(data: bytes) -> int:
+    """The orientation that the EXIF segment of a JPEG file names; 1 where there is none."""
+    place = 2
+    while data[place : place + 1] == b"\xff" and place + 4 <= len(data):
+        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
+        if marker in (0xD9, 0xDA):
+            break
+        if marker == 0xFF:
+            place += 1  # a byte of filling
+            continue
+        if marker == 0xE1 and data[place + 4 : place + 10] == b"Exif\0\0":
+            return exif_orientation(data[place + 10 : place + 2 + length])
+        place += 2 + length
+    return 1

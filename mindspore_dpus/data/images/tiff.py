@@ -1,0 +1,426 @@
+"""TIFF and BigTIFF files: tifffile says what is in them, every strip and tile is unpacked to its end.
+
+What a page's header says (depth, samples, size, number of strips) is held against what was unpacked. A
+kind whose meaning is not plain is refused by its name.
+"""
+
+import dataclasses
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
+
+from mindspore_dpus.data.images import tiff_codecs as codecs
+from mindspore_dpus.data.images.decoded import Decoded, ImageError, check_frame, check_size
+from mindspore_dpus.data.images.orientation import upright
+from mindspore_dpus.data.images.quiet import quiet
+
+_REDUCED, _MASK = 1, 4
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
+_SAMPLES = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}
+_KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}  # 4: "undefined", which readers take for unsigned
+_DEPTHS = {"u": (*range(1, 33), 64), "i": (8, 16, 32, 64), "f": (16, 32, 64)}
+# Deflate, the densest of the compressions, packs at most 1032 bytes into one; CCITT's lines and JPEG's
+# blocks can be as dense.
+_DENSEST = 1032 * 8
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """Where a frame's directory stands, and which of the images in it it is, from 0."""
+
+    directory: int
+    image: int = 0
+
+
+# Of the file that was asked for last; one tuple, as threads share it. Each frame of a stack asks anew,
+# and thousands of them would each walk thousands of pages.
+_last: list[tuple[tuple | None, tuple[_Frame, ...]]] = [(None, ())]
+
+
+def count_tiff_frames(file: BinaryIO) -> int:
+    """How many frames a file holds: its pages, but for reduced copies (thumbnails) and masks; of a stack
+    with a single directory (ImageJ, tifffile), the images that follow one another behind it.
+
+    Raises:
+        ImageError: the chain of pages is torn; the message lacks the file's name.
+    """
+    with _open(file) as tiff:
+        return len(_frames(file, tiff))
+
+
+def read_tiff(file: BinaryIO, frame: int | None, max_pixels: int) -> Decoded:
+    """Decode one frame, and only that, the way up that its orientation says.
+
+    Args:
+        file: open for reading.
+        frame: its number, from 1; None in a file of one frame.
+        max_pixels: the most that are decoded.
+
+    Returns:
+        Grey: stored values, of the file's own range. RGB; CMYK, YCbCr of JPEG and palettes are turned to
+        RGB; alpha and other extra samples are dropped, and colours are left as they are stored.
+
+    Raises:
+        ImageError: no such frame, a broken file, or a kind that is not read; the message lacks the
+            file's name.
+    """
+    with _open(file) as tiff:
+        frames = _frames(file, tiff)
+        wanted = frames[check_frame(frame, len(frames))]
+        if tiff.pages.first.offset == wanted.directory:
+            page = tiff.pages.first
+        else:
+            page = _page(file, tiff, wanted.directory, 1)
+        check_size(page.imagewidth, page.imagelength, max_pixels)
+        layout = _layout(page)
+        length = file.seek(0, os.SEEK_END)
+        if page.imagewidth * page.imagelength * layout.bits > 8 * _DENSEST * length:
+            raise ImageError(
+                f"is broken: its {length} bytes cannot hold {page.imagewidth} x {page.imagelength} "
+                "pixels"
+            )
+        stored = _samples(file, page, layout, wanted.image, length)
+        decoded = _give_meaning(page, layout, stored)
+        values = upright(decoded.values, _number(page, 274, 1))
+        return dataclasses.replace(decoded, values=values)
+
+
+@contextmanager
+def _open(file: BinaryIO) -> Iterator[TiffFile]:
+    """The file for tifffile, without its own special cases for certain microscopes and scanners."""
+    try:
+        with quiet("tifffile"):
+            file.seek(0)
+            tiff = TiffFile(file, is_ndpi=False, is_lsm=False, is_scanimage=False)
+            if not tiff.pages:
+                raise ImageError("is truncated or broken: its page 1 cannot be found")
+            yield tiff
+    except (ValueError, struct.error, OverflowError) as error:  # tifffile's own is a ValueError
+        reason = " ".join(str(error).split())
+        raise ImageError(f"is truncated or broken, or no TIFF that is read ({reason})") from None
+
+
+def _frames(file: BinaryIO, tiff: TiffFile) -> tuple[_Frame, ...]:
+    status = os.fstat(file.fileno())
+    key = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    known = _last[0]
+    if known[0] != key:
+        known = _last[0] = key, _find_frames(file, tiff)
+    return known[1]
+
+
+def _find_frames(file: BinaryIO, tiff: TiffFile) -> tuple[_Frame, ...]:
+    frames, others = [], []
+    page = None
+    for page in _walk(file, tiff):
+        kind = page.subfiletype if isinstance(page.subfiletype, int) else 0
+        (others if kind & (_REDUCED | _MASK) else frames).append(_Frame(page.offset))
+    frames = frames or others
+    if len(frames) + len(others) == 1 and (page.is_imagej or page.is_shaped or page.is_stk):
+        frames = [_Frame(page.offset, i) for i in range(_images(tiff, page))]
+    return tuple(frames)
+
+
+def _walk(file: BinaryIO, tiff: TiffFile) -> Iterator[TiffPage]:
+    """Every page of the chain. tifffile stops in silence where the chain is torn."""
+    form = tiff.tiff
+    page, seen, number = tiff.pages.first, set(), 1
+    while True:
+        yield page
+        seen.add(page.offset)
+        try:
+            file.seek(page.offset)
+            (tags,) = struct.unpack(form.tagnoformat, file.read(form.tagnosize))
+            file.seek(tags * form.tagsize, os.SEEK_CUR)
+            (place,) = struct.unpack(form.offsetformat, file.read(form.offsetsize))
+        except struct.error:
+            raise ImageError(f"is truncated or broken: its page {number} has no end") from None
+        if place == 0:
+            return
+        number += 1
+        if place in seen:
+            raise ImageError("is broken: its pages form a ring")
+        page = _page(file, tiff, place, number)
+
+
+def _page(file: BinaryIO, tiff: TiffFile, place: int, number: int) -> TiffPage:
+    try:
+        file.seek(place)
+        return TiffPage(tiff, index=number - 1)
+    except (ValueError, OverflowError, struct.error):
+        raise ImageError(f"is truncated or broken: its page {number} cannot be found") from None
+
+
+def _images(tiff: TiffFile, page: TiffPage) -> int:
+    """How many images one directory stands for, by the description of the program that wrote it."""
+    series = tiff.series[0]
+    if series.dataoffset is None or series.dataoffset != page.dataoffsets[0] or not page.size:
+        return 1
+    return max(1, series.size // page.size)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How the samples of a page are stored.
+
+    Args:
+        bits: of a sample.
+        kind: ``u``, ``i`` or ``f``.
+        samples: of a pixel, extra ones included.
+        planes: 1, or, where the samples are stored apart, as many as these.
+        tiled: tiles, else strips.
+        rows, columns: of a tile or strip.
+    """
+
+    bits: int
+    kind: str
+    samples: int
+    planes: int
+    tiled: bool
+    rows: int
+    columns: int
+
+    @property
+    def together(self) -> int:
+        """Samples that are stored side by side."""
+        return self.samples // self.planes
+
+
+def _layout(page: TiffPage) -> _Layout:
+    bits, form, samples = page.bitspersample, page.sampleformat, page.samplesperpixel
+    if not isinstance(bits, int) or not isinstance(form, int):
+        raise ImageError(f"has channels of different kinds ({bits} bits), which are not read")
+    if form not in _KINDS:
+        raise ImageError("has complex numbers or samples of an unknown kind, which are not read")
+    kind = _KINDS[form]
+    if bits not in _DEPTHS[kind]:
+        name = {"u": "unsigned", "i": "signed", "f": "floating-point"}[kind]
+        raise ImageError(f"has {name} pixels of {bits} bits, which are not read")
+    if page.photometric not in _SAMPLES:
+        raise ImageError(
+            f"has pixels of kind {_name(PHOTOMETRIC, page.photometric)}; grey, RGB, palette, CMYK and "
+            "JPEG's YCbCr are read"
+        )
+    wanted = _SAMPLES[page.photometric]
+    if samples < wanted:
+        raise ImageError(f"is broken: it has {samples} channels, its kind needs {wanted}")
+    if wanted == 1 and samples > 2:
+        raise ImageError(
+            f"has {samples} channels and does not say that they are colours; 1 (grey), 2 (grey and "
+            "alpha), 3 (RGB) and 4 (RGB and alpha) are read"
+        )
+    if page.photometric == _CMYK and (kind != "u" or bits not in (8, 16)):
+        raise ImageError(f"has CMYK pixels of {bits} bits; 8 and 16 are read")
+    if page.photometric == _YCBCR and page.compression not in (codecs.JPEG, 34892, 33003, 33004, 34712):
+        raise ImageError("has YCbCr pixels without JPEG compression, which are not read")
+    if page.imagedepth != 1 or page.tiledepth != 1:
+        raise ImageError(f"is a volume of {page.imagedepth} layers in one page, which is not read")
+    if page.is_tiled:
+        rows, columns = page.tilelength, page.tilewidth
+    else:
+        rows, columns = min(page.rowsperstrip, page.imagelength), page.imagewidth
+    if rows < 1 or columns < 1:
+        raise ImageError("is broken: its strips or tiles have no pixels")
+    planes = samples if page.planarconfig == 2 else 1
+    return _Layout(bits, kind, samples, planes, page.is_tiled, rows, columns)
+
+
+def _name(names: type, value: object) -> str:
+    """A tag's value in words."""
+    try:
+        return f"{names(value).name} ({int(value)})"
+    except (ValueError, TypeError):
+        return str(value)
+
+
+def _number(page: TiffPage, tag: int, default: int) -> int:
+    value = page.tags.valueof(tag)
+    return value if isinstance(value, int) else default
+
+
+def _samples(file: BinaryIO, page: TiffPage, layout: _Layout, image: int, length: int) -> np.ndarray:
+    """(H, W, samples) as they are stored."""
+    height, width = page.imagelength, page.imagewidth
+    down, across = -(-height // layout.rows), -(-width // layout.columns)
+    places = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+    if image:
+        (first, _), size = places[0], page.nbytes
+        places = [(first + image * size, size)]
+        layout = dataclasses.replace(layout, rows=height, columns=width, tiled=False)
+        down = across = 1
+    number = down * across * layout.planes
+    if len(places) != number or len(page.dataoffsets) < number:
+        raise ImageError(f"is broken: it has {len(places)} strips or tiles in place of {number}")
+    kind = "tile" if layout.tiled else "strip"
+    for i, (place, size) in enumerate(places, 1):
+        if not isinstance(place, int) or not isinstance(size, int) or size <= 0 or place <= 0:
+            raise ImageError(f"is broken or not yet complete: its {kind} {i} is not there")
+        if place + size > length:
+            raise ImageError(f"is truncated: its {kind} {i} of {number} ends behind the end of the file")
+    segments = _read_segments(file, places)
+    if page.compression not in (*codecs.UNPACKERS, *codecs.BY_LIBTIFF, codecs.JPEG):
+        return _by_tifffile(page, layout, segments)
+    if page.compression == codecs.JPEG and (layout.bits != 8 or layout.together > 4):
+        return _by_tifffile(page, layout, segments)
+    # Strips are piled up to planes; tiles to a column, from which they are put in their places.
+    each = number // layout.planes
+    planes = [
+        _unpack_plane(page, layout, segments[i * each : (i + 1) * each], kind)
+        for i in range(layout.planes)
+    ]
+    if layout.tiled:
+        shape = down, across, layout.rows, layout.columns, -1
+        planes = [
+            plane.reshape(shape)
+            .swapaxes(1, 2)
+            .reshape(down * layout.rows, across * layout.columns, -1)[:height, :width]
+            for plane in planes
+        ]
+    return planes[0] if layout.planes == 1 else np.concatenate(planes, axis=2)
+
+
+def _read_segments(file: BinaryIO, places: list[tuple[int, int]]) -> list[bytes | memoryview]:
+    """The bytes of strips or tiles; in one go where they follow one another."""
+    first, total = places[0][0], sum(size for _, size in places)
+    ends = (place + size for place, size in places)
+    if all(end == following for end, (following, _) in zip(ends, places[1:], strict=False)):
+        file.seek(first)
+        data, place = memoryview(file.read(total)), 0
+        segments = []
+        for _, size in places:
+            segments.append(data[place : place + size])
+            place += size
+        return segments
+    segments = []
+    for place, size in places:
+        file.seek(place)
+        segments.append(file.read(size))
+    return segments
+
+
+def _unpack_plane(
+    page: TiffPage, layout: _Layout, segments: list[bytes | memoryview], kind: str
+) -> np.ndarray:
+    """(rows, columns, samples that are stored together) of a pile of strips or tiles."""
+    samples, per_row = layout.together, layout.columns * layout.together
+    row_bytes = -(-per_row * layout.bits // 8)
+    heights = [layout.rows] * len(segments)
+    if not layout.tiled:
+        heights[-1] = page.imagelength - layout.rows * (len(segments) - 1)
+    rows = sum(heights)
+    if page.fillorder == 2 and page.compression != codecs.JPEG:
+        segments = [codecs.reverse_bits(bytes(segment)) for segment in segments]
+    if page.compression == codecs.JPEG:
+        extra = {347: bytes(page.jpegtables)} if page.jpegtables else {}
+        if page.photometric == _YCBCR and samples == 3:
+            extra |= {262: _YCBCR, 530: list(page.subsampling or (2, 2))}
+        elif page.photometric == _CMYK and samples == 4:
+            extra |= {262: _CMYK}
+        found = codecs.unpack_by_libtiff(
+            segments, codecs.JPEG, (rows, layout.columns, samples), layout.rows, extra, kind
+        )
+        return found.reshape(rows, layout.columns, -1)
+    if page.compression in codecs.BY_LIBTIFF and _undoes_differences(page, layout):
+        shape = rows, layout.columns, samples
+        found = codecs.unpack_by_libtiff(
+            segments, page.compression, shape, layout.rows, {317: 2}, kind, layout.bits
+        )
+        return found.reshape(shape)
+    if page.compression in codecs.BY_LIBTIFF:
+        shape = rows, per_row if page.compression in codecs.CCITT else row_bytes, 1
+        extra = {292: _number(page, 292, 0)} if page.compression == 3 else {}
+        found = codecs.unpack_by_libtiff(segments, page.compression, shape, layout.rows, extra, kind)
+        if page.compression in codecs.CCITT:
+            return found.reshape(rows, layout.columns, samples)
+    else:
+        sizes = [height * row_bytes for height in heights]
+        found = codecs.unpack(segments, page.compression, sizes, kind).reshape(rows, row_bytes)
+    order = page.parent.byteorder
+    if page.predictor == 3 and layout.kind == "f":
+        numbers = codecs.undo_float_differences(found, layout.bits, samples)
+    else:
+        numbers = codecs.to_numbers(found, layout.bits, layout.kind, order, per_row)
+        if page.predictor == 2 and layout.bits in (8, 16, 32, 64):
+            numbers = codecs.undo_differences(numbers, samples)
+        elif page.predictor != 1:
+            raise ImageError(f"has the predictor {page.predictor} at {layout.bits} bits; not read")
+    return numbers.reshape(rows, layout.columns, samples)
+
+
+def _undoes_differences(page: TiffPage, layout: _Layout) -> bool:
+    """Whether libtiff, by way of Pillow, can also undo the predictor: faster than NumPy."""
+    if page.predictor != 2 or layout.kind != "u":
+        return False
+    deep = layout.bits == 16 and layout.together == 1 and page.parent.byteorder == "<"
+    return deep or (layout.bits == 8 and layout.together in (1, 3))
+
+
+def _by_tifffile(page: TiffPage, layout: _Layout, segments: list[bytes | memoryview]) -> np.ndarray:
+    """Compressions that tifffile unpacks where imagecodecs is installed."""
+    name = _name(COMPRESSION, page.compression)
+    try:
+        import imagecodecs  # noqa: F401
+    except ImportError:
+        raise ImageError(
+            f"is compressed as {name} ({layout.bits} bits), for which imagecodecs is missing: "
+            "pip install 'mindspore_dpus[tiff]'"
+        ) from None
+    whole = np.empty(page.shaped, page.dtype)
+    for index, data in enumerate(segments):
+        try:
+            found, (plane, _, top, left, _), _ = page.decode(
+                bytes(data), index, jpegtables=page.jpegtables
+            )
+        except Exception as error:
+            # Each of its hundred codecs has errors of its own.
+            reason = " ".join(str(error).split())
+            raise ImageError(f"is damaged, or its compression {name} is not read ({reason})") from None
+        part = whole[plane, 0, top : top + found.shape[1], left : left + found.shape[2]]
+        needed = (min(layout.rows, page.imagelength - top), min(layout.columns, page.imagewidth - left))
+        if part.shape[:2] != needed or found.dtype != page.dtype or found.shape[3] != part.shape[2]:
+            raise ImageError(
+                f"is broken: a strip or tile holds {found.shape[1:]} {found.dtype}, its header says "
+                f"{(*needed, layout.together)} {page.dtype}"
+            )
+        part[...] = found[0, : needed[0], : needed[1]]
+    return np.moveaxis(whole[:, 0], 0, 2).reshape(page.imagelength, page.imagewidth, layout.samples)
+
+
+def _give_meaning(page: TiffPage, layout: _Layout, stored: np.ndarray) -> Decoded:
+    """Grey or RGB of what is stored."""
+    if stored.dtype == np.float16:
+        stored = stored.astype(np.float32)  # OpenCV knows no half
+    if page.photometric == _PALETTE:
+        return Decoded.of(_look_up(page, layout, stored[..., 0]))
+    if page.photometric == _CMYK:
+        return Decoded.of(_mix(stored))
+    if page.photometric in (_RGB, _YCBCR):
+        return Decoded.of(np.ascontiguousarray(stored[..., :3]), layout.bits)
+    grey = np.ascontiguousarray(stored[..., 0])
+    return dataclasses.replace(
+        Decoded.of(grey, layout.bits), inverted=page.photometric == _WHITE_IS_ZERO
+    )
+
+
+def _look_up(page: TiffPage, layout: _Layout, indices: np.ndarray) -> np.ndarray:
+    """Palette -> RGB of 8 bits, as viewers show it."""
+    table = page.tags.valueof(320)
+    if layout.kind != "u" or layout.bits > 16 or np.size(table) != 3 << layout.bits:
+        raise ImageError(f"is broken: its palette does not fit to pixels of {layout.bits} bits")
+    colours = np.array(table, np.int64).reshape(3, -1).T
+    if colours.max() > 255:  # else written by those who took 8 bits for the rule
+        colours >>= 8
+    return colours.astype(np.uint8)[indices]
+
+
+def _mix(stored: np.ndarray) -> np.ndarray:
+    """CMYK -> RGB without a colour profile: (1 - ink) (1 - black), as libtiff does it."""
+    top = np.iinfo(stored.dtype).max
+    light = (top - stored[..., :4]).astype(np.uint32)
+    return (light[..., :3] * light[..., 3:] // top).astype(stored.dtype)

@@ -1,0 +1,205 @@
+"""Every kind of PNG, JPEG and BMP that Pillow writes, and PNM by hand: equal pixels, or the reason."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.data.images.kinds import HEIGHT, WIDTH, check, noise, read, shown, smooth, some
+
+ORIENTATIONS = tuple(range(9))
+
+
+def exif(orientation):
+    block = Image.Exif()
+    block[274] = orientation
+    return block.tobytes()
+
+
+def picture(mode, pixels):
+    """A picture of a Pillow mode from (H, W, 4) uint8."""
+    if mode == "1":
+        return Image.fromarray(pixels[..., 0] > 127)
+    if mode == "I;16":
+        return Image.fromarray(noise("u2", pixels.shape[:2]))
+    samples = {"L": 1, "P": 1, "LA": 2, "RGB": 3}.get(mode, 4)
+    image = Image.frombytes(mode, pixels.shape[1::-1], pixels[..., :samples].tobytes())
+    if mode == "P":
+        image.putpalette(noise("u1", (768,)).tobytes())
+    return image
+
+
+def expected_pixels(image):
+    """Grey or RGB of a picture, by Pillow."""
+    if image.mode in ("1", "I;16", "L"):
+        found = np.asarray(image)
+        return (255 * found).astype(np.uint8) if image.mode == "1" else found
+    if image.mode == "LA":
+        return np.asarray(image)[..., 0]
+    if image.mode == "RGBA":
+        return np.asarray(image)[..., :3]
+    return np.asarray(image.convert("RGB"))
+
+
+def test_png(tmp_path):
+    path, number = tmp_path / "a.png", 0
+    kinds = {"mode": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"), "see_through": (False, True)}
+    for case in some(None, **kinds, level=(0, 6), orientation=ORIENTATIONS):
+        image = picture(case["mode"], noise("u1", (HEIGHT, WIDTH, 4)))
+        options = {"exif": exif(case["orientation"])} if case["orientation"] else {}
+        if case["see_through"]:
+            if case["mode"] not in ("L", "P", "RGB"):
+                continue
+            options["transparency"] = (1, 2, 3) if case["mode"] == "RGB" else 5
+        image.save(path, compress_level=case["level"], **options)
+        number += 1
+        expected = shown(expected_pixels(image), max(case["orientation"], 1))
+        outcome = read(path)
+        if case["mode"] == "P" and outcome.values.ndim == 2:
+            outcome.values = np.dstack([outcome.values] * 3)
+        check(outcome, expected, case)
+    assert number >= 180
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_png_palettes_of_few_colours(tmp_path, bits):
+    image = picture("P", noise("u1", (HEIGHT, WIDTH, 4)) % (1 << bits))
+    image.save(tmp_path / "a.png", bits=bits)
+    check(read(tmp_path / "a.png"), np.asarray(image.convert("RGB")), bits)
+
+
+def test_an_animation_is_refused(tmp_path):
+    frames = [picture("L", noise("u1", (HEIGHT, WIDTH, 4), seed)) for seed in range(3)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    assert "is an animation of 3 frames" in read(tmp_path / "a.png")
+
+
+def test_jpeg(tmp_path):
+    path, number = tmp_path / "a.jpg", 0
+    options = {"mode": ("L", "RGB", "CMYK"), "progressive": (False, True), "optimize": (False, True)}
+    for case in some(None, **options, subsampling=(0, 1, 2), orientation=ORIENTATIONS):
+        pixels = smooth((40, 56, 3))
+        image = Image.fromarray(pixels).convert(case["mode"])
+        plain = {key: case[key] for key in ("progressive", "optimize", "subsampling")}
+        if case["orientation"]:
+            plain["exif"] = exif(case["orientation"])
+        image.save(path, quality=90, **plain)
+        number += 1
+        with Image.open(path) as file:
+            expected = shown(expected_pixels(file), max(case["orientation"], 1))
+        check(read(path), expected, case, tolerance=3 if case["mode"] == "CMYK" else 1)
+    assert number == 324
+
+
+def test_bmp(tmp_path):
+    path = tmp_path / "a.bmp"
+    for mode in ("1", "L", "P", "RGB", "RGBA"):
+        for ending in ("BMP", "DIB"):
+            image = picture(mode, noise("u1", (HEIGHT, WIDTH, 4)))
+            image.save(path, format=ending)
+            expected = expected_pixels(image)
+            if ending == "DIB":
+                expected = "is broken or not an image"  # without a file's header
+            check(read(path), expected, (mode, ending))
+
+
+@pytest.mark.parametrize("bits", [1, 4, 8, 24])
+@pytest.mark.parametrize("shorter", [False, True])
+def test_bitmaps_of_os2_keep_their_colours(tmp_path, bits, shorter):
+    """By hand (the OS/2 header of 12 bytes, colours of three); Pillow reads it."""
+    number = 0 if bits == 24 else (1 << bits) - (shorter and bits > 1)
+    colours = noise("u1", (max(number, 1), 3))
+    if bits == 24:
+        rows = noise("u1", (HEIGHT, 3 * WIDTH))
+    else:
+        indices = (noise("u2", (HEIGHT, WIDTH)) % number).astype(np.uint8)
+        spread = np.unpackbits(indices[..., None], axis=2)[..., 8 - bits :].reshape(HEIGHT, -1)
+        rows = np.packbits(spread, axis=1)
+    rows = np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4)))
+    palette = colours.tobytes() if number else b""
+    start = 14 + 12 + len(palette)
+    head = struct.pack("<2sIHHI", b"BM", start + rows.size, 0, 0, start)
+    info = struct.pack("<IHHHH", 12, WIDTH, HEIGHT, 1, bits)
+    data = head + info + palette + rows.tobytes()
+    (tmp_path / "a.bmp").write_bytes(data)
+    with Image.open(io.BytesIO(data)) as file:
+        expected = np.asarray(file.convert("RGB"))
+    outcome = read(tmp_path / "a.bmp")
+    check(outcome, expected, bits)
+
+
+def pnm_body(kind, stored):
+    if kind == 1:
+        return "\n".join("".join(map(str, row)) for row in stored).encode()
+    if kind < 4:
+        return "\n".join(" ".join(map(str, row)) for row in stored).encode() + b"\n"
+    if kind == 4:
+        return np.packbits(stored, axis=1).tobytes()
+    return stored.astype(stored.dtype.newbyteorder(">")).tobytes()
+
+
+def test_pnm(tmp_path):
+    path, number = tmp_path / "a.pnm", 0
+    for case in some(None, kind=(1, 2, 3, 4, 5, 6), top=(1, 2, 100, 255, 256, 1000, 4095, 65535)):
+        kind, top = case["kind"], case["top"]
+        samples = 3 if kind in (3, 6) else 1
+        if kind in (1, 4):
+            top = 1
+        dtype = "u1" if top < 256 else "u2"
+        stored = (noise("u4", (HEIGHT, WIDTH * samples)) % (top + 1)).astype(dtype)
+        stored.flat[0] = top
+        body = pnm_body(kind, stored)
+        maxval = b"" if kind in (1, 4) else b"%d\n" % top
+        path.write_bytes(b"P%d\n# a comment\n%d %d\n%s" % (kind, WIDTH, HEIGHT, maxval) + body)
+        number += 1
+        expected = 1 - stored if kind in (1, 4) else stored
+        outcome = read(path)
+        check(outcome, expected.reshape((HEIGHT, WIDTH, 3) if samples == 3 else (HEIGHT, WIDTH)), case)
+        assert outcome.limits == (0, top), case
+        with Image.open(path) as file:  # which stretches to 8 or 16 bits
+            seen = np.asarray(file.convert("RGB") if samples == 3 else file, np.float64)
+        if samples == 1:
+            share = outcome.values / top
+            assert np.abs(share - seen / (seen.max() / share.max())).max() < 0.01, case
+    assert number == 48
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"P5 2 2 100\n\x01\x02\x03\xc8", "it holds 200, but its maxval is 100"),
+        (b"P5 2 2 70000\n\x01\x02\x03\xc8", "its maxval is not a number from 1 to 65535"),
+        (b"P5 2 2 255\n\x01\x02\x03", "it holds 3 of 4 bytes"),
+        (b"P2 2 2 255\n1 2 3 \n", "it holds 3 of 4 values"),
+        (b"P2 2 2 255\n1 2 3 x\n", "its pixels are not all numbers"),
+        (b"P2 2 2 255\n1 2 3 99999\n", "its pixels are not all from 0 to 65535"),
+        (b"P5 2 1 255\n\x01\x02P5 2 1 255\n\x01\x02", "holds several images"),
+    ],
+)
+def test_broken_pnm(tmp_path, data, words):
+    (tmp_path / "a.pgm").write_bytes(data)
+    assert words in read(tmp_path / "a.pgm")
+
+
+# What they are called when they are read.
+READ = {"PNG", "JPEG", "MPO", "TIFF", "BMP", "PPM"}
+
+
+def test_every_other_format_that_pillow_writes_is_refused_by_name_of_those_that_are_read(tmp_path):
+    Image.init()
+    number = 0
+    for name in sorted(set(Image.SAVE) - READ):
+        for mode in ("RGB", "L", "P"):
+            path = tmp_path / "a.png"
+            try:
+                picture(mode, noise("u1", (64, 64, 4))).save(path, format=name)
+            except Exception:
+                continue
+            outcome = read(path)
+            assert isinstance(outcome, str), name
+            assert "is broken or not an image: PNG, JPEG, TIFF, BMP, PNM and DICOM are read" in outcome
+            number += 1
+            break
+    assert number >= 10

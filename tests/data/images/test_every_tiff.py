@@ -1,0 +1,303 @@
+"""Every kind of TIFF that tifffile, Pillow and OpenCV write here: equal pixels, or the reason.
+
+What was written is the reference for tifffile and OpenCV, what Pillow reads back for Pillow: neither is
+our reader. A few thousand combinations are tried each time, all of them with ``-m slow``.
+"""
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from mindspore_dpus.data.images.frames import count_frames
+from mindspore_dpus.data.images.reading import read_image
+from tests.data.images.kinds import HEIGHT, WIDTH, check, noise, read, shown, slow, smooth, some
+
+INTEGERS = ("u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8")
+DTYPES = (*INTEGERS, "f2", "f4", "f8", "?", "c8")
+KINDS = {
+    "grey": ("minisblack", 1, ()),
+    "white is zero": ("miniswhite", 1, ()),
+    "grey, unspecified": ("minisblack", 2, (0,)),
+    "grey, associated": ("minisblack", 2, (1,)),
+    "grey, unassociated": ("minisblack", 2, (2,)),
+    "colour": ("rgb", 3, ()),
+    "colour, unspecified": ("rgb", 4, (0,)),
+    "colour, associated": ("rgb", 4, (1,)),
+    "colour, unassociated": ("rgb", 4, (2,)),
+    "colour and two more": ("rgb", 5, (0, 0)),
+    "three that are no colours": ("minisblack", 3, (0, 0)),
+}
+OPTIONS = {
+    "dtype": DTYPES,
+    "kind": tuple(KINDS),
+    "planar": ("contig", "separate"),
+    "compression": (None, "zlib", "lzma"),
+    "predictor": (False, True),
+    "tile": (None, (16, 16)),
+    "rows": (None, 3),
+    "order": ("<", ">"),
+    "big": (False, True),
+    "orientation": tuple(range(1, 9)),
+}
+
+
+def write(path, dtype, kind, planar, compression, predictor, tile, rows, order, big, orientation):
+    """Write it; the stored array, (H, W, samples)."""
+    photometric, samples, extra = KINDS[kind]
+    stored = noise(dtype, (HEIGHT, WIDTH, samples), seed=orientation)
+    data = stored[..., 0] if samples == 1 else stored
+    if planar == "separate":
+        data = np.moveaxis(stored, 2, 0)
+    tifffile.imwrite(
+        path,
+        data,
+        photometric=photometric,
+        planarconfig=planar if samples > 1 else None,
+        compression=compression,
+        predictor=predictor,
+        tile=tile,
+        rowsperstrip=None if tile else rows,
+        byteorder=order,
+        bigtiff=big,
+        extrasamples=extra if extra else None,
+        extratags=[(274, "H", 1, orientation, True)],
+        metadata=None,
+    )
+    return stored
+
+
+def writable(case):
+    """What tifffile writes: a predictor only for integers that it compresses, for one."""
+    plain = case["dtype"][0] in "ui" and case["compression"] is not None
+    if case["predictor"] and not plain:
+        return False
+    if case["rows"] and case["tile"]:
+        return False
+    one = KINDS[case["kind"]][1] == 1
+    if case["dtype"] == "?" and not one and case["planar"] == "contig":
+        return False  # it pads each pixel, and does not read that itself
+    return not (one and case["planar"] == "separate")
+
+
+def compare(path, cases):
+    number = 0
+    for case in filter(writable, cases):
+        try:
+            stored = write(path, **case)
+        except (ValueError, NotImplementedError, KeyError):
+            continue  # tifffile does not write this
+        number += 1
+        if case["dtype"] == "c8":
+            expected = "has complex numbers"
+        elif case["kind"] == "three that are no colours":
+            expected = "has 3 channels and does not say that they are colours"
+        else:
+            values = stored[..., :3] if case["kind"].startswith("colour") else stored[..., 0]
+            expected = shown(values, case["orientation"])
+        outcome = read(path)
+        check(outcome, expected, case)
+        if not isinstance(outcome, str):
+            assert outcome.inverted == (case["kind"] == "white is zero"), case
+            assert (outcome.limits is None) == (case["dtype"][0] == "f"), case
+    return number
+
+
+def test_what_tifffile_writes(tmp_path):
+    assert compare(tmp_path / "a.tif", some(4000, **OPTIONS)) > 1500
+
+
+@slow
+def test_everything_that_tifffile_writes(tmp_path):
+    assert compare(tmp_path / "a.tif", some(None, **OPTIONS)) > 50_000
+
+
+def test_compressions_that_need_imagecodecs(tmp_path):
+    pytest.importorskip("imagecodecs", reason="imagecodecs is missing")
+    path, number = tmp_path / "a.tif", 0
+    for name in ("lzw", "packbits", "zstd", "jpeg", "jpeg2000", "jpegxl", "webp", "lerc", "png"):
+        for dtype in ("u1", "u2", "i2", "f4"):
+            for samples in (1, 3):
+                for tile in (None, (16, 16)):
+                    shape = (20, 30, samples)
+                    stored = smooth(shape) if name == "jpeg" else noise(dtype, shape)
+                    data = stored[..., 0] if samples == 1 else stored
+                    try:
+                        tifffile.imwrite(
+                            path,
+                            data,
+                            compression=name,
+                            tile=tile,
+                            photometric=("minisblack", "rgb")[samples == 3],
+                            compressionargs={"lossless": True} if name in ("webp", "jpegxl") else None,
+                            metadata=None,
+                        )
+                    except Exception:
+                        continue
+                    number += 1
+                    expected = tifffile.imread(path)
+                    outcome = read(path)
+                    check(outcome, expected, (name, dtype, samples, tile), 4 if name == "jpeg" else 0)
+    assert number > 60
+
+
+PACKED = {"u1": (2, 3, 4, 5, 6, 7), "u2": (9, 10, 12, 14, 15), "u4": (17, 20, 24, 31)}
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_numbers_of_any_bits(tmp_path, samples):
+    """Packed by hand: neither library packs them without imagecodecs."""
+    path = tmp_path / "a.tif"
+    for dtype, depths in PACKED.items():
+        for bits in depths:
+            stored = noise(dtype, (HEIGHT, WIDTH, samples)) >> (8 * np.dtype(dtype).itemsize - bits)
+            rows = [
+                "".join(f"{value:0{bits}b}" for value in row.ravel()) for row in stored.astype(object)
+            ]
+            rows = [row + "0" * (-len(row) % 8) for row in rows]
+            data = b"".join(int(row, 2).to_bytes(len(row) // 8, "big") for row in rows)
+            path.write_bytes(by_hand(data, bits, samples))
+            outcome = read(path)
+            check(outcome, stored if samples == 3 else stored[..., 0], (bits, samples))
+            assert (outcome.limits, outcome.bits) == ((0, 2**bits - 1), bits)
+
+
+def by_hand(data, bits, samples):
+    """A TIFF of one strip, of big-endian byte order."""
+    tags = {256: WIDTH, 257: HEIGHT, 258: bits, 259: 1, 262: 2 if samples == 3 else 1, 277: samples}
+    tags |= {278: HEIGHT, 279: len(data)}
+    start = 8 + 2 + 12 * (len(tags) + 1) + 4
+    tags[273] = start + 6
+    entries = b""
+    for tag, value in sorted(tags.items()):
+        if tag == 258 and samples == 3:
+            entries += b"".join(n.to_bytes(s, "big") for n, s in ((258, 2), (3, 2), (3, 4), (start, 4)))
+        else:
+            entries += b"".join(n.to_bytes(s, "big") for n, s in ((tag, 2), (4, 2), (1, 4), (value, 4)))
+    head = b"MM\0*" + (8).to_bytes(4, "big") + len(tags).to_bytes(2, "big")
+    return head + entries + bytes(4) + 3 * bits.to_bytes(2, "big") + data
+
+
+MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "I;16", "I;16B", "I", "F")
+COMPRESSIONS = (
+    *(None, "tiff_lzw", "packbits", "tiff_deflate", "tiff_adobe_deflate", "zstd", "lzma"),
+    *("jpeg", "group3", "group4", "tiff_ccitt"),
+)
+
+
+def test_what_pillow_writes(tmp_path):
+    path, number = tmp_path / "a.tif", 0
+    for case in some(None, mode=MODES, compression=COMPRESSIONS, orientation=(1, 3, 6, 8)):
+        mode, orientation = case["mode"], case["orientation"]
+        image = picture(mode, lossy=case["compression"] == "jpeg")
+        try:
+            image.save(path, compression=case["compression"])
+            with Image.open(path) as file:
+                written = file.copy()  # its pixels may lie in the file, which is overwritten
+            if written.mode != mode and mode != "I;16B":
+                continue
+            image.save(path, compression=case["compression"], tiffinfo={274: orientation})
+        except (OSError, KeyError, ValueError, RuntimeError):
+            continue  # Pillow does not write, or not read, this
+        number += 1
+        tolerance = 0
+        if mode == "LAB":
+            expected = "has pixels of kind CIELAB"
+        elif mode == "YCbCr" and case["compression"] != "jpeg":
+            expected = "has YCbCr pixels without JPEG compression"
+        elif mode == "1":
+            expected = np.asarray(written)
+        elif mode in ("P", "CMYK", "YCbCr", "RGBX", "RGBA"):
+            expected = np.asarray(written.convert("RGB"))
+            tolerance = {"CMYK": 1, "YCbCr": 3}.get(mode, 0)
+        else:
+            expected = np.asarray(written)
+            expected = expected[..., 0] if mode == "LA" else expected
+        if case["compression"] == "jpeg":
+            tolerance = 3
+        if not isinstance(expected, str):
+            expected = shown(expected, orientation)
+        check(read(path), expected, case, tolerance)
+    assert number > 250
+
+
+def picture(mode, lossy):
+    shape = (20, 30)
+    if mode == "F":
+        return Image.fromarray(noise("f4", shape))
+    if mode == "I":
+        return Image.fromarray(noise("i4", shape))
+    if mode.startswith("I;16"):
+        order = ">" if mode.endswith("B") else "<"
+        return Image.frombytes(mode, shape[::-1], noise("u2", shape).astype(f"{order}u2").tobytes())
+    samples = {"RGBA": 4, "RGBX": 4, "CMYK": 4, "LA": 2, "1": 1, "L": 1, "P": 1}.get(mode, 3)
+    if lossy:
+        grey = smooth((*shape, 3))
+        return Image.fromarray(grey).convert(mode)
+    data = noise("u1", (*shape, samples))
+    if mode == "1":
+        return Image.fromarray(data[..., 0] > 127)
+    image = Image.frombytes(mode, shape[::-1], data.tobytes())
+    if mode == "P":
+        image.putpalette(noise("u1", (768,)).tobytes())
+    return image
+
+
+def test_what_opencv_writes(tmp_path):
+    path, number = tmp_path / "a.tif", 0
+    options = {"dtype": ("u1", "u2", "f4", "f8"), "samples": (1, 3, 4), "predictor": (1, 2, 3)}
+    for case in some(None, **options, compression=(1, 5, 8, 32773, 32946), side=(7, 64)):
+        stored = noise(case["dtype"], (case["side"], 2 * case["side"] + 1, case["samples"]))
+        params = [cv2.IMWRITE_TIFF_COMPRESSION, case["compression"]]
+        params += [cv2.IMWRITE_TIFF_PREDICTOR, case["predictor"]]
+        try:
+            if not cv2.imwrite(str(path), stored.squeeze(), params):
+                continue
+            with tifffile.TiffFile(path) as file:
+                page = file.pages[0]
+        except cv2.error:
+            continue
+        if page.dtype != stored.dtype or (page.predictor == 3 and stored.dtype.kind != "f"):
+            continue
+        number += 1
+        expected = stored[..., 0] if case["samples"] == 1 else stored[..., 2::-1]
+        check(read(path), expected, case)
+    assert number > 200
+
+
+@pytest.mark.parametrize("how", ["imagej", "shaped", "pages", "truncated"])
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+def test_every_frame_of_a_stack(tmp_path, how, dtype):
+    path, stack = tmp_path / "a.tif", noise(dtype, (5, HEIGHT, WIDTH))
+    options = {"imagej": {"imagej": True}, "pages": {"metadata": None}, "truncated": {"truncate": True}}
+    tifffile.imwrite(path, stack, photometric="minisblack", **options.get(how, {}))
+    assert count_frames(path) == 5
+    for i in range(5):
+        assert np.array_equal(read_image(f"{path}#{i + 1}").values, stack[i])
+    if how == "truncated":
+        path.write_bytes(path.read_bytes()[:-10])
+        assert "is truncated: its strip 1 of 1 ends behind the end" in read(f"{path}#5")
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "packbits", "tiff_adobe_deflate", "zstd", "lzma"])
+def test_a_damaged_strip_is_an_error_or_leaves_the_pixels_alone(tmp_path, compression, capfd):
+    """Bytes of the strips are zeroed here and there: never other pixels without a word, where the
+    compression has a checksum or its strips come out too short."""
+    path = tmp_path / "a.tif"
+    image = Image.fromarray(noise("u1", (64, 64)) // 8)
+    image.save(path, compression=compression)
+    whole, data = read_image(path).values, path.read_bytes()
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        first, length = page.dataoffsets[0], page.databytecounts[0]
+    outcomes = []
+    for place in np.linspace(first, first + length - 40, 20).astype(int):
+        path.write_bytes(data[:place] + bytes(40) + data[place + 40 :])
+        outcomes.append(read(path))
+    refused = [outcome for outcome in outcomes if isinstance(outcome, str)]
+    assert all("is damaged" in outcome for outcome in refused)
+    same = sum(not isinstance(o, str) and np.array_equal(o.values, whole) for o in outcomes)
+    if compression not in ("packbits", "zstd"):  # which have nothing to tell damage by, but their length
+        assert len(refused) + same >= 18
+    assert capfd.readouterr().err == ""

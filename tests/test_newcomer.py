@@ -1,0 +1,157 @@
+"""To change ..., open: every addition that a newcomer makes is one new file and one line in a table.
+
+Each is made here on a copy of the package, and used; what a forgotten line does is tried as well.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+SAMPLER = """
+import numpy as np
+from mindspore_dpus.sampling.strategies.common import Drawn
+
+def draw(labels, features, sampling, random_state):
+    return Drawn([np.flatnonzero(labels == labels.max()) for _ in range(sampling.n_subsets)])
+"""
+LOSS = """
+from mindspore import nn
+
+def create(counts):
+    return nn.SoftmaxCrossEntropyWithLogits(sparse=True, reduction="mean")
+"""
+BACKBONE = """
+from mindspore import nn
+
+class Line(nn.Cell):
+    classifier_name, stem_name = "dense", "dense"
+
+    def __init__(self, num_classes, in_channels=3, image_size=32, bias: bool = True):
+        super().__init__()
+        self.flatten = nn.Flatten()
+        self.dense = nn.Dense(in_channels * image_size**2, num_classes, has_bias=bias)
+
+    def construct(self, x):
+        return self.dense(self.flatten(x))
+"""
+OPTIMIZER = """
+from mindspore_dpus.training.moments import Adam
+
+def create(parameters, learning_rate, weight_decay):
+    return Adam(parameters, learning_rate=learning_rate, weight_decay=weight_decay, beta2=0.9)
+"""
+DETECTOR = """
+from mindspore_dpus.detectors.mahalanobis import Mahalanobis
+
+class Centre(Mahalanobis):
+    pass
+"""
+SECTION = """
+from mindspore_dpus.report.page import Section
+
+def section(run):
+    return Section("training.html.j2", {"training": "NEW", "halvings": {}, "lr_range": ""})
+"""
+
+# What is added: new files, the table's file, the line behind which it goes, the line, and what uses it.
+CHANGES = {
+    "sampler": (
+        {"sampling/strategies/mine.py": SAMPLER},
+        "sampling/settings.py",
+        "STRATEGIES = {",
+        '    "mine": StrategyRow(f"{HERE}.mine:draw"),',
+        "import numpy as np; from mindspore_dpus.sampling.settings import SamplingSettings\n"
+        "from mindspore_dpus.sampling.strategies import draw_subsets\n"
+        "settings = parse('--sampling.strategy=mine', '--sampling.n_subsets=1').sampling\n"
+        "assert draw_subsets(np.array([0, 1, 1]), None, settings, 0).subsets[0].tolist() == [1, 2]",
+    ),
+    "loss": (
+        {"losses/mine.py": LOSS},
+        "losses/table.py",
+        "LOSSES = {",
+        '    "mine": LossRow(f"{HERE}.mine:create"),',
+        "from mindspore_dpus.losses import create_loss\n"
+        "assert parse('--loss.name=mine').loss.name == 'mine'\n"
+        "assert 'SoftmaxCrossEntropy' in type(create_loss('mine', [1, 1])).__name__",
+    ),
+    "backbone": (
+        {"models/mine.py": BACKBONE},
+        "models/factory.py",
+        "OURS = {",
+        '    "mine": __import__("mindspore_dpus.models.mine", fromlist=["Line"]).Line,',
+        "from mindspore_dpus.models import create_model\n"
+        "net = create_model('mine', 2, 1, options={'bias': False}, image_size=8)\n"
+        "assert net.dense.weight.shape == (2, 64)",
+    ),
+    "optimiser": (
+        {"training/mine.py": OPTIMIZER},
+        "training/settings.py",
+        "OPTIMIZERS = {",
+        '    "mine": OptimizerRow(f"{HERE}.mine:create"),',
+        "from mindspore import nn; from mindspore_dpus.training.optimizers import create_optimizer\n"
+        "training = parse('--training.optimizer=mine').training\n"
+        "assert create_optimizer(nn.Dense(2, 2), training).__class__.__name__ == 'Adam'",
+    ),
+    "detector": (
+        {"detectors/mine.py": DETECTOR},
+        "detectors/__init__.py",
+        "DETECTORS = {",
+        '    "mine": Row(__import__("mindspore_dpus.detectors.mine", fromlist=["Centre"]).Centre, ""),',
+        "import numpy as np; from mindspore_dpus.detectors import create_detector\n"
+        "X = np.random.default_rng(0).normal(size=(20, 2))\n"
+        "assert create_detector('mine').fit(X).score(X).shape == (20,)",
+    ),
+    "report section": (
+        {"report/sections/mine.py": SECTION},
+        "systems/classification/report.py",
+        "SECTIONS = (",
+        '    __import__("mindspore_dpus.report.sections.mine", fromlist=["section"]).section,',
+        "from mindspore_dpus.systems.classification.report import SECTIONS\n"
+        "assert SECTIONS[0](None).context['training'] == 'NEW'",
+    ),
+}
+USE = """
+from mindspore_dpus.systems import parse_config
+
+def parse(*options):
+    return parse_config(["--system=classification", "--data.root=x", *options])
+"""
+
+
+def copied(folder):
+    shutil.copytree(
+        ROOT / "mindspore_dpus",
+        folder / "mindspore_dpus",
+        ignore=shutil.ignore_patterns("__pycache__", "kernels"),
+    )
+    shutil.copytree(ROOT / "mindspore_dpus/models/kernels", folder / "mindspore_dpus/models/kernels")
+    return folder
+
+
+def run(folder, code):
+    command = [sys.executable, "-c", USE + code]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_newcomers_change_is_one_file_and_one_line(tmp_path, change):
+    files, table, place, line, use = CHANGES[change]
+    package = copied(tmp_path) / "mindspore_dpus"
+    assert len(files) == 1
+    for name, text in files.items():
+        assert not (package / name).exists()
+        (package / name).write_text(text)
+    # Without its line it is unknown: an error, not another training.
+    forgotten = run(tmp_path, use)
+    assert forgotten.returncode != 0
+    path = package / table
+    before = path.read_text()
+    assert before.count(f"\n{place}") == 1
+    path.write_text(before.replace(f"\n{place}", f"\n{place}\n{line}"))
+    done = run(tmp_path, use)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,52 @@
+"""Nothing that only Unix has is needed to import the package, to read a configuration, or to predict."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.test_layers import WITHOUT_MINDSPORE, below
+
+ROOT = Path(__file__).parents[1]
+SHUT = """
+import importlib.abc, sys
+class Shut(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name in {"fcntl", "resource", "pwd", "grp", "termios"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Shut())
+for name in ("fcntl", "resource"):
+    sys.modules.pop(name, None)
+import os
+for name in ("sched_getaffinity", "sched_setaffinity", "sched_setscheduler", "fork"):
+    if hasattr(os, name):
+        delattr(os, name)
+"""
+
+
+def run_shut(code):
+    done = subprocess.run([sys.executable, "-c", SHUT + code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_module_that_needs_no_mindspore_is_imported_without_them():
+    # MindSpore's own log wants fcntl wherever the platform is called Linux.
+    names = [name for room in WITHOUT_MINDSPORE for name in below(room)]
+    assert run_shut(f"import {', '.join(names)}\nprint('all')") == "all\n"
+
+
+def test_a_configuration_is_read_and_stages_are_filled_without_them(tmp_path):
+    code = f"""
+from mindspore_dpus.core.processes import available_cpus
+from mindspore_dpus.core.run_folder import RunFolder
+from mindspore_dpus.core.stages import Stage, fill
+from mindspore_dpus.systems import parse_config
+parse_config(["--system=classification", "--data.root=x"])
+print(len(available_cpus()) > 0, fill(RunFolder({str(tmp_path / "run")!r}), [Stage("a", print)]))
+"""
+    assert run_shut(code).splitlines()[-1] == "True ['a']"
+
+
+def test_nothing_refuses_python_3_12():
+    text = (ROOT / "setup.py").read_text(encoding="utf-8")
+    assert 'python_requires=">=3.11,<3.13"' in text
