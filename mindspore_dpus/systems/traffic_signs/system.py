@@ -4,19 +4,16 @@ frames -> proposal_network -> proposals -> place_filter -> regions -> background
 -> metrics -> report
 """
 
-import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 
 from mindspore_dpus import __version__
-from mindspore_dpus.core.configuration import dump_config
-from mindspore_dpus.core.files import write_json, write_text
-from mindspore_dpus.core.provenance import environment
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.settings import results
 from mindspore_dpus.core.stages import Stage
 from mindspore_dpus.data.simulate.streets import simulate_streets
+from mindspore_dpus.stages import describe as described
 from mindspore_dpus.stages.classifier import ClassifierStages
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration, check_configuration
 from mindspore_dpus.systems.traffic_signs.detect_stage import make_detections, make_metrics
@@ -50,23 +47,10 @@ __all__ = [
 ]
 
 
-def describe(run: RunFolder, config: Configuration) -> None:
-    """``config.yaml`` and ``environment.json``: what makes this run."""
-    write_config(run, config)
-    write_json(run / "environment.json", environment() | {"seed": config.seed})
-
-
-def write_config(run: RunFolder, config: Configuration) -> None:
-    """``config.yaml``, places as absolute paths: the run can be used from any folder."""
-    places = {
-        name: str(Path(value).resolve())
-        for name in ("root", "boxes", "cache_dir")
-        if (value := getattr(config.data, name))
-    }
-    text = dump_config(dataclasses.replace(config, data=dataclasses.replace(config.data, **places)))
-    path = run / "config.yaml"
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_text(path, text)
+# Keys of the section ``data`` that name files and folders.
+PLACES = ("root", "boxes", "cache_dir")
+describe = partial(described.describe, places=PLACES)
+write_config = partial(described.write_config, places=PLACES)
 
 
 @contextmanager
