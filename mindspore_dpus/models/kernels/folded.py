@@ -53,9 +53,7 @@ class FoldedPlan:
             )
             add = link.shortcut is not None
             self._steps.append(
-                Forward(
-                    dnn.interface, dnn.block, here, bias=True, add=add, activation=link.activation
-                )
+                Forward(dnn.interface, dnn.block, here, bias=True, add=add, activation=link.activation)
             )
             height, width = here.out_size
             if link.pooled:

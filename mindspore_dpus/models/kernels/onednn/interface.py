@@ -45,8 +45,26 @@ MEMORY_DESCRIPTOR_SIZE, OPERATION_DESCRIPTOR_SIZE = 696, 8192
 
 # (number of dimensions, block) -> format tag; block 0 is plain, None is what the primitive likes best.
 FORMATS = {
-    2: {(1, 0): 2, (4, 0): 5, (5, 0): 7, (4, 16): 69, (4, 8): 93, (1, None): 1, (4, None): 1, (5, None): 1},
-    3: {(1, 0): 2, (4, 0): 5, (5, 0): 6, (4, 16): 78, (4, 8): 102, (1, None): 1, (4, None): 1, (5, None): 1},
+    2: {
+        (1, 0): 2,
+        (4, 0): 5,
+        (5, 0): 7,
+        (4, 16): 69,
+        (4, 8): 93,
+        (1, None): 1,
+        (4, None): 1,
+        (5, None): 1,
+    },
+    3: {
+        (1, 0): 2,
+        (4, 0): 5,
+        (5, 0): 6,
+        (4, 16): 78,
+        (4, 8): 102,
+        (1, None): 1,
+        (4, None): 1,
+        (5, None): 1,
+    },
 }
 RELU = {2: 31, 3: 32}
 CLIP = {2: 255, 3: 46}
@@ -212,17 +230,12 @@ class Interface:
         )
 
     def describe_backward_data(
-        self,
-        algorithm: int,
-        layouts: tuple[Owned, Owned, Owned],
-        geometry: tuple,
-        attributes: Owned,
-        forward: Owned,
+        self, layouts: tuple[Owned, Owned, Owned], geometry: tuple, attributes: Owned, forward: Owned
     ) -> Owned:
         """The descriptor of the gradient of the source, whose layout is told with those of weights and
         of the result's gradient."""
         told = [_raw(one) for one in layouts]
-        return self._describe("backward_data", (algorithm,), told, geometry, attributes, forward)
+        return self._describe("backward_data", (DIRECT,), told, geometry, attributes, forward)
 
     def describe_backward_weights(
         self, layouts: tuple[Owned, Owned, Owned], geometry: tuple, attributes: Owned, forward: Owned

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -96,6 +96,7 @@ class Geometry:
         return (
             self.kernel == (3, 3)
             and self.stride == self.dilation == (1, 1)
+            and self.padding == (1, 1, 1, 1)
             and self.groups == 1
             and not self.plain_source
             and max(self.in_channels, self.out_channels) <= WINOGRAD_CHANNELS
@@ -190,7 +191,7 @@ class _WithWeights:
         self.geometry, self.primitive = geometry, primitive
         plain = dnn.layout(geometry.weights, 0)
         self._load = Reorder(dnn, plain.handle, primitive.layout("weights"), (plain, primitive))
-        self._weights = aligned((primitive.size("weights"),))
+        self.weights = aligned((primitive.size("weights"),))
 
     def load(self, weights: np.ndarray) -> None:
         """Take over weights.
@@ -198,7 +199,7 @@ class _WithWeights:
         Args:
             weights: (O, I, H, W) float32, contiguous; a depthwise convolution's (C, 1, 1, H, W).
         """
-        self._load(weights, self._weights)
+        self._load(weights, self.weights)
 
 
 class Forward(_WithWeights):
@@ -252,33 +253,51 @@ class Forward(_WithWeights):
     def __call__(self, source: np.ndarray, result: np.ndarray) -> None:
         """Convolve."""
         if self._bias is None:
-            self.primitive(source, self._weights, result)
+            self.primitive(source, self.weights, result)
         else:
-            self.primitive(source, self._weights, self._bias, result)
+            self.primitive(source, self.weights, self._bias, result)
 
 
-class BackwardData(_WithWeights):
-    """The gradient of a convolution's source. Arguments and errors as those of ``Forward``."""
+class BackwardData:
+    """The gradient of a convolution's source. Arguments and errors as those of ``Forward``.
+
+    With stride 1 it is a convolution, too, with the kernels turned by half a circle. oneDNN has
+    Winograd's algorithm for that, not for the gradient as such.
+    """
 
     def __init__(self, dnn: Interface, block: int, geometry: Geometry) -> None:
+        self._turned = None
+        if geometry.suits_winograd:
+            turned = replace(
+                geometry, in_channels=geometry.out_channels, out_channels=geometry.in_channels
+            )
+            self._turned = Forward(dnn, block, turned, training=True)
+            self.primitive = self._turned.primitive
+            return
         layouts, plain = _layouts(dnn, block, geometry), dnn.attributes(False, None)
         source, weights, result = layouts
-
-        def describe(algorithm: int) -> Owned:
-            numbers = geometry.numbers
-            forward = dnn.describe_forward(
-                True, algorithm, (source, weights, None, result), numbers, plain
-            )
-            return dnn.describe_backward_data(algorithm, layouts, numbers, plain, forward)
-
-        descriptor = _described(describe, geometry)
+        forward = dnn.describe_forward(
+            True, DIRECT, (source, weights, None, result), geometry.numbers, plain
+        )
+        descriptor = dnn.describe_backward_data(layouts, geometry.numbers, plain, forward)
         names = "result_gradient", "weights", "source_gradient"
         told = {name: dnn.layout_of(descriptor, name) for name in names}
-        super().__init__(dnn, geometry, _checked(dnn, descriptor, told))
+        self.primitive = _checked(dnn, descriptor, told)
+        self._direct = _WithWeights(dnn, geometry, self.primitive)
+
+    def load(self, weights: np.ndarray) -> None:
+        """Take over weights, as ``Forward`` does."""
+        if self._turned is None:
+            self._direct.load(weights)
+        else:
+            self._turned.load(np.ascontiguousarray(weights[:, :, ::-1, ::-1].swapaxes(0, 1)))
 
     def __call__(self, result_gradient: np.ndarray, source_gradient: np.ndarray) -> None:
         """Write the gradient of the source."""
-        self.primitive(result_gradient, self._weights, source_gradient)
+        if self._turned is None:
+            self.primitive(result_gradient, self._direct.weights, source_gradient)
+        else:
+            self._turned(result_gradient, source_gradient)
 
 
 class BackwardWeights:
