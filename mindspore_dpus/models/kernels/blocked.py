@@ -9,10 +9,11 @@ They are in one file for the same reason as those of ``loops``.
 """
 
 import numpy as np
+from numba import types
 
 from mindspore_dpus.models.kernels.machine_code import compiled, from_disk, interruptible
 
-LONGEST = 64  # Times the block: so many numbers stay in the first cache beside two other vectors.
+LONGEST = 16  # Times the block: so many numbers stay in the first cache beside a few other vectors.
 NOWHERE = 255
 
 
@@ -136,7 +137,7 @@ def scale_add_and_cut(x, scale, shift, other, low, high, out):
 @from_disk
 @compiled(nogil=True)
 def gradient_sums(gradient, x, scale, shift, low, high, mean, total, products):
-    """Sums over the gradient that goes through ``scale_and_cut``, and over its products with ``x - mean``.
+    """Sums over the gradient that goes through ``scale_and_cut``, and its products with ``x - mean``.
 
     Args:
         gradient: of the result; unchanged.
@@ -376,12 +377,12 @@ def spread_average(gradient, out):
 @interruptible
 @from_disk
 @compiled(nogil=True)
-def add_up(parts):
-    """The sum of rows, in their order, into the first: (P, size)."""
+def add_up(parts, size):
+    """The sum of rows, in their order, into the first: of (P, at least ``size``), the first ``size``."""
     first = parts[0]
     for p in range(1, parts.shape[0]):
         other = parts[p]
-        for j in range(first.size):
+        for j in range(size):
             first[j] += other[j]
 
 
@@ -463,3 +464,42 @@ def depthwise_weights_gradient(source, gradient, stride, out):
             _fold(sums[k], own)
             for lane in range(block):
                 out[k, c, lane] = own[lane]
+
+
+_MAPS, _VECTORS, _CHANNELS = (types.Array(types.float32, d, "C") for d in (5, 4, 2))
+_MEANS, _SUMS, _PLACES = (
+    types.Array(types.float32, 3, "C"),
+    types.Array(types.float64, 2, "C"),
+    types.Array(types.uint8, 5, "C"),
+)
+_LINE, _NUMBER = types.Array(types.float32, 1, "C"), types.float32
+_BOUNDS, _BOTH_SUMS = (_NUMBER, _NUMBER), (_SUMS, _SUMS)
+# What they are called with, so that all are compiled when the first is (``machine_code.compile_here``).
+EXPECTED = {
+    "moments": (_VECTORS, *_BOTH_SUMS),
+    "scale_and_cut": (_VECTORS, _CHANNELS, _CHANNELS, *_BOUNDS, _VECTORS),
+    "scale_add_and_cut": (_VECTORS, _CHANNELS, _CHANNELS, _VECTORS, *_BOUNDS, _VECTORS),
+    "gradient_sums": (
+        *(_VECTORS, _VECTORS, _CHANNELS, _CHANNELS),
+        *(*_BOUNDS, _CHANNELS, *_BOTH_SUMS),
+    ),
+    "gradient_through": (
+        *(_VECTORS, _VECTORS, _CHANNELS, _CHANNELS),
+        *(*_BOUNDS, _CHANNELS, _CHANNELS),
+    ),
+    "join_gradients": (
+        *(_VECTORS, _VECTORS, types.boolean, _VECTORS),
+        *(*_BOUNDS, _VECTORS, _CHANNELS, *_BOTH_SUMS),
+    ),
+    "combine": (_VECTORS, _VECTORS, _CHANNELS, _CHANNELS, _CHANNELS, _VECTORS),
+    "pool": (_MAPS, _CHANNELS, _CHANNELS, _MAPS, _PLACES),
+    "pool_gradient": (
+        *(_MAPS, _MAPS, types.boolean, _PLACES, _MAPS),
+        *(_CHANNELS, _MAPS, *_BOTH_SUMS),
+    ),
+    "average_maps": (_VECTORS, _MEANS),
+    "spread_average": (_MEANS, _VECTORS),
+    "add_up": (_CHANNELS, types.int64),
+    "equal": (_LINE, _LINE),
+    "depthwise_weights_gradient": (_MAPS, _MAPS, types.int64, _MEANS),
+}

@@ -1,4 +1,4 @@
-"""What a network is made of, for those who compute it as a whole: convolutions, each with its batch norm.
+"""What a network is made of, for those who compute it as a whole: convolutions and batch norms.
 
 Known are our ResNets and MobileNetV2 up to the mean of their last maps. Everything is checked by type: a
 network that somebody has changed is not known any more, and runs Cell by Cell.

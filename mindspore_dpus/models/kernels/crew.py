@@ -6,6 +6,7 @@ that a process that is given more cores later computes the same bits.
 """
 
 import functools
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -27,7 +28,7 @@ def cut(n: int) -> list[slice]:
     """The parts of a batch of ``n``, as equal as possible, none empty."""
     parts = min(n, n_parts())
     edges = [n * i // parts for i in range(parts + 1)]
-    return [slice(*edge) for edge in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(*edge) for edge in itertools.pairwise(edges)]
 
 
 @functools.cache

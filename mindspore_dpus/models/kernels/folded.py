@@ -1,4 +1,4 @@
-"""A network up to its classifier in evaluation: batch norms folded, blocked from the first layer to the last.
+"""A network up to its classifier in evaluation: batch norms folded, blocked from end to end.
 
 ReLUs and shortcuts are part of the convolutions, and nothing goes back to MindSpore's layout in between.
 """

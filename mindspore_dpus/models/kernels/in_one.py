@@ -18,7 +18,7 @@ from mindspore.common.api import _pynative_executor
 
 from mindspore_dpus.models.kernels.batch_norm import BatchNormTraining
 from mindspore_dpus.models.kernels.blocked import equal
-from mindspore_dpus.models.kernels.chain import Hooks, Link, UnknownNetError, links
+from mindspore_dpus.models.kernels.chain import Hooks, UnknownNetError, links
 from mindspore_dpus.models.kernels.crew import side_by_side
 from mindspore_dpus.models.kernels.folded import FoldedPlan, chunk_size
 from mindspore_dpus.models.kernels.onednn.interface import OneDnnError

@@ -11,13 +11,13 @@ import numpy as np
 
 from mindspore_dpus.models.kernels import blocked
 from mindspore_dpus.models.kernels.blocked import as_vectors
+from mindspore_dpus.models.kernels.blocked_depthwise import DepthwiseBackwardWeights
 from mindspore_dpus.models.kernels.chain import (
     Link,
     filled,
     filled_weights,
     geometry,
 )
-from mindspore_dpus.models.kernels.blocked_depthwise import DepthwiseBackwardWeights
 from mindspore_dpus.models.kernels.crew import cut, side_by_side
 from mindspore_dpus.models.kernels.onednn.library import OneDnn
 from mindspore_dpus.models.kernels.onednn.primitives import (
@@ -350,9 +350,8 @@ class Pass:
         plain = np.empty(shape.weights, np.float32)
         if len(kernels) == 1:
             (kernel,) = kernels.values()
-            own = bank[:, : kernel.size]
-            blocked.add_up(own)
-            kernel.unload(own[0], plain)
+            blocked.add_up(bank, kernel.size)
+            kernel.unload(bank[0, : kernel.size], plain)
         else:
             # Parts of two sizes, whose gradients may lie in different orders.
             plain = sum(

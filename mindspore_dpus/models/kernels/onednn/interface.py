@@ -1,4 +1,4 @@
-"""The C interface of oneDNN: the library file, the numbers of its enums, and calls that differ by version.
+"""The C interface of oneDNN: the numbers of its enums, and calls that differ by version.
 
 Version 2.2 comes with MindSpore 2.7 and 2.8, version 3 with later ones. Enums and sizes are those of the
 public headers (``oneapi/dnnl/dnnl_types.h``) of 2.2, 3.2 and 3.13.
@@ -107,7 +107,7 @@ class Owned:
         keep: what must live as long.
     """
 
-    __slots__ = ("handle", "_destroy", "_keep")
+    __slots__ = ("_destroy", "_keep", "handle")
 
     def __init__(self, destroy, handle: c_void_p, keep: tuple = ()) -> None:
         self.handle = handle
@@ -255,7 +255,7 @@ class Interface:
         attributes: Owned,
         forward: Owned | None,
     ) -> Owned:
-        """``geometry``: stride, dilation (0: none) and padding before and after, as oneDNN wants them."""
+        """``geometry``: stride, dilation (0: none) and padding before and after."""
         short, handle = self._short, c_void_p()
         numbers = [dimensions(pair) for pair in geometry]
         hint = None if forward is None else forward.handle

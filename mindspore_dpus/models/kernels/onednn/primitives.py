@@ -1,4 +1,4 @@
-"""Convolutions and reorderings that can be executed again and again, each thread with its own scratchpad."""
+"""Convolutions and reorderings that several threads can execute, each with its own scratchpad."""
 
 import threading
 from collections.abc import Callable
@@ -185,7 +185,7 @@ def _checked(dnn: Interface, descriptor: Owned, layouts: dict[str, int], keep: t
 
 
 class _WithWeights:
-    """A primitive that reads weights: they are brought into its layout once, and used again and again."""
+    """A primitive that reads weights, which are brought into its layout once."""
 
     def __init__(self, dnn: Interface, geometry: Geometry, primitive: Primitive) -> None:
         self.geometry, self.primitive = geometry, primitive
