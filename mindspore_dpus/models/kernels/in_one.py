@@ -91,7 +91,8 @@ class InOne:
         Args:
             images: (N, C, H, W) float32.
         """
-        if images.ndim != 4 or images.dtype != ms.float32 or 0 in images.shape or self._hooks:
+        fits = images.ndim == 4 and images.dtype == ms.float32 and 0 not in images.shape
+        if not fits or self._hooks or not self._is_as_it_was():
             return None
         modes = {norm.training for norm in self._norms}
         if self._net.training and modes == {True}:
@@ -100,6 +101,13 @@ class InOne:
             pooled = self.evaluate(images.asnumpy())
             return None if pooled is None else Tensor.from_numpy(pooled)
         return None
+
+    def _is_as_it_was(self) -> bool:
+        """Whether no Cell was replaced by another."""
+        try:
+            return links(self._net) == self.chain
+        except UnknownNetError:
+            return False
 
     def _train(self, images: Tensor) -> Tensor | None:
         if not all(p.requires_grad for p in self._parameters) or not all(

@@ -138,11 +138,9 @@ class Interface:
     def __init__(self, path: Path) -> None:
         # Calls of the first kind let other threads of Python run; the others are too short for that.
         self._long, self._short = ctypes.CDLL(str(path)), ctypes.PyDLL(str(path))
-        self._short.dnnl_version.restype = POINTER(_Version)
-        told = self._short.dnnl_version().contents
-        self.version = told.major, told.minor, told.patch
-        self.runtime = told.cpu_runtime
-        self.major = told.major
+        *version, self.runtime = version_of(self._short)
+        self.version = tuple(version)
+        self.major = version[0]
         if self.major not in FORMATS or (self.major == 2 and self.version[1] != 2):
             raise OneDnnError(f"version {'.'.join(map(str, self.version))} is not known")
         self._declare()
@@ -315,6 +313,13 @@ class Interface:
         run = self._long.dnnl_primitive_execute
         check(run(primitive.handle, self._stream, len(arguments), arguments), "execute")
         check(self._short.dnnl_stream_wait(self._stream), "wait")
+
+
+def version_of(library: ctypes.PyDLL) -> tuple[int, int, int, int]:
+    """Major, minor, patch, and the runtime of its threads."""
+    library.dnnl_version.restype = POINTER(_Version)
+    told = library.dnnl_version().contents
+    return told.major, told.minor, told.patch, told.cpu_runtime
 
 
 def check(status: int, what: str) -> None:
