@@ -100,7 +100,8 @@ def compute(dnn, geometry):
 @pytest.mark.parametrize("geometry", [*SHAPES, *DEPTHWISE], ids=str)
 def test_a_convolution_and_its_gradients_are_torchs(dnn, geometry):
     arrays = numbers(geometry.source), numbers(geometry.weights, 2), numbers(geometry.result, 1)
-    assert geometry.result[2:] == (expected := reference(geometry, *arrays))[0].shape[2:]
+    expected = reference(geometry, *arrays)
+    assert geometry.result[2:] == expected[0].shape[2:]
     for found, right in zip(compute(dnn, geometry), expected, strict=True):
         if found is not None:
             np.testing.assert_allclose(found, right, rtol=0, atol=2e-5 * np.abs(right).max())
@@ -125,7 +126,8 @@ def test_what_a_convolution_does_besides(dnn, geometry, activation):
     expected = expected + before + bias[:, None, None]
     if activation is not None:
         expected = expected.clip(0, 6 if activation == "relu6" else None)
-        assert (expected == 0).any() and (expected > 6).any() == (activation == "relu")
+        assert (expected == 0).any()
+        assert (expected > 6).any() == (activation == "relu")
     forward = Forward(dnn.interface, dnn.block, geometry, bias=True, add=True, activation=activation)
     forward.load(weights, bias)
     out = to_blocks(before, dnn.block)
@@ -193,7 +195,8 @@ def test_slow_kernels_are_refused(dnn):
 def test_blocks_are_filled_up_with_zeros():
     x = numbers((2, 11, 3, 4))
     blocked = to_blocks(x, 8)
-    assert blocked.shape == (2, 2, 3, 4, 8) and blocked.ctypes.data % 64 == 0
+    assert blocked.shape == (2, 2, 3, 4, 8)
+    assert blocked.ctypes.data % 64 == 0
     assert blocked[1, 1, 2, 3, 2] == x[1, 10, 2, 3]
     np.testing.assert_array_equal(from_blocks(blocked)[:, :11], x)
     assert not from_blocks(blocked)[:, 11:].any()
@@ -234,6 +237,7 @@ def test_without_a_library_the_log_says_why_once(monkeypatch, caplog, tmp_path):
             assert library.one_dnn() is None
             assert library.one_dnn() is None
         (line,) = caplog.messages
-        assert "oneDNN cannot be used" in line and str(broken) in line
+        assert "oneDNN cannot be used" in line
+        assert str(broken) in line
     finally:
         library.one_dnn.cache_clear()
