@@ -1,7 +1,9 @@
 """Images -> feature vectors: any named Cell of any backbone, averaged over height and width."""
 
+from collections.abc import Callable
+
 import numpy as np
-from mindspore import nn
+from mindspore import Tensor, nn
 
 from mindspore_dpus.core.bars import bar
 from mindspore_dpus.core.device import Device
@@ -81,12 +83,15 @@ def extract(
 
     net.set_train(False)
     handle = dict(net.cells_and_names())[layer].register_forward_hook(keep)
+    pooled = _as_a_whole(net, layer) if device.fast_kernels else None
     source = BatchSource(images, rows, np.zeros(len(rows)), batch_size)
     vectors, done = None, 0
     try:
         for batch, _ in bar(batches(source), "features", len(source)):
-            net(batch)
-            part = kept[-1].asnumpy()
+            part = None if pooled is None else pooled(batch)
+            if part is None:
+                net(batch)
+                part = kept[-1].asnumpy()
             if vectors is None:
                 vectors = np.empty((len(rows), part.shape[1]), np.float32)
             vectors[done : done + len(part)] = part
@@ -96,3 +101,10 @@ def extract(
     finally:
         handle.remove()
     return vectors
+
+
+def _as_a_whole(net: nn.Cell, layer: str) -> Callable[[Tensor], np.ndarray | None] | None:
+    # Imported late: numba takes a second, and other devices do not need it.
+    from mindspore_dpus.models.kernels.in_one import pooled_features
+
+    return pooled_features(net, layer)

@@ -5,11 +5,12 @@ from mindspore import nn
 from mindspore_dpus.models.kernels.batch_norm import use_fast_batch_norm
 from mindspore_dpus.models.kernels.depthwise import use_fast_depthwise
 from mindspore_dpus.models.kernels.hidden_layers import use_hidden_layers
+from mindspore_dpus.models.kernels.in_one import use_whole_network
 
 
 def use_fast_kernels(net: nn.Cell) -> int:
-    """Replace the primitives of depthwise 3x3 convolutions and of batch norms in a network, and what
-    MobileNetV2's blocks train with.
+    """Replace the primitives of depthwise 3x3 convolutions and of batch norms in a network, what
+    MobileNetV2's blocks train with, and the whole of what ``in_one`` knows.
 
     Cells, parameters and exported graphs stay as they are.
 
@@ -19,4 +20,5 @@ def use_fast_kernels(net: nn.Cell) -> int:
     Returns:
         How many were replaced.
     """
-    return use_fast_depthwise(net) + use_fast_batch_norm(net) + use_hidden_layers(net)
+    layers = use_fast_depthwise(net) + use_fast_batch_norm(net) + use_hidden_layers(net)
+    return layers + use_whole_network(net)
