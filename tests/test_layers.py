@@ -42,6 +42,8 @@ WITHOUT_MINDSPORE = [
     *("training.selection", "training.schedules", "training.progress"),
     *("deploy", "report", "stages", "experiments", "cli"),
     *("systems.classification.system", "systems.classification.evaluation"),
+    *("systems.traffic_signs.system", "systems.traffic_signs.evaluation"),
+    *("systems.machine_sound.system", "systems.machine_sound.evaluation"),
 ]
 HEAVY = {"mindspore", "mindcv"}
 DATA_SETS = ("waste", "trash", "chest", "covid")

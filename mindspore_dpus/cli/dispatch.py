@@ -10,7 +10,7 @@ from mindspore_dpus.core.choices import unknown
 from mindspore_dpus.core.errors import UserError, one_line_errors
 
 # System -> the start of its modules in ``cli.systems``. A verb that a system does not have is an error.
-SYSTEMS = ("classification",)
+SYSTEMS = ("classification", "machine_sound", "traffic_signs")
 
 
 def value_of(args: Sequence[str], *names: str) -> str | None:
@@ -54,7 +54,8 @@ def _of_run(run: Path) -> str:
 
 
 def _of_model(model: Path) -> str:
-    path = model.with_name(f"{model.name}.json")
+    # Of several graphs, the export is a folder.
+    path = model / "bundle.json" if model.is_dir() else model.with_name(f"{model.name}.json")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError:

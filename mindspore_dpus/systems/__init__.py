@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 HERE = "mindspore_dpus.systems"
 SYSTEMS = {
     "classification": f"{HERE}.classification.system",
+    "traffic_signs": f"{HERE}.traffic_signs.system",
+    "machine_sound": f"{HERE}.machine_sound.system",
 }
 
 

@@ -156,8 +156,8 @@ class Adam(MomentumOptimizer):
     ) -> None:
         super().__init__(parameters, learning_rate, 0.0 if decoupled else weight_decay, momentum)
         self.moment2 = self._parameters.clone("moment2", "zeros")
-        self.shrinkage = _scalar(weight_decay if decoupled else 0.0)
-        self.shrinks = tuple(not _is_norm(p.name) for p in self._parameters)
+        self.shrinkage = _scalar(weight_decay)
+        self.shrinks = tuple(decoupled and not _is_norm(p.name) for p in self._parameters)
         self.beta2, self.epsilon = _scalar(beta2), _scalar(epsilon)
         # The kernel's 1 - beta2 is that of float32: 1.3e-5 off at 0.999, and so are its second moments.
         self.root_error = _scalar(math.sqrt((1 - float(np.float32(beta2))) / (1 - beta2)))
@@ -166,34 +166,33 @@ class Adam(MomentumOptimizer):
         # rate (m / (sqrt(v) + epsilon) + shrinkage p).
         self.fused = ops.AdamWeightDecay()
 
-    def step_factors(self, rate: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
-        """By what ``m / (sqrt(v) + epsilon)`` is multiplied in a step, and that epsilon.
+    def step_factors(self, step: Tensor) -> tuple[Tensor, Tensor]:
+        """What the learning rate of ``m / (sqrt(v) + epsilon)`` is multiplied by, and that epsilon.
 
         Args:
-            rate: the learning rate, () float64.
             step: t, from 1 on, () float64.
         """
         root = ops.sqrt(1 - ops.pow(self.beta2, step))
-        return rate * root / (1 - ops.pow(self.momentum, step)), self.epsilon * root
+        return root / (1 - ops.pow(self.momentum, step)), self.epsilon * root
 
     def construct(self, gradients: tuple[Tensor, ...]) -> bool:
         gradients, rate, step = self.start(gradients)
-        factor, epsilon = self.step_factors(rate, step)
-        self.move(gradients, factor, epsilon, rate * self.shrinkage)
+        factor, epsilon = self.step_factors(step)
+        self.move(gradients, rate, factor, epsilon)
         return True
 
-    def move(
-        self, gradients: tuple[Tensor, ...], factor: Tensor, epsilon: Tensor, share: Tensor
-    ) -> None:
-        """Update the moments, then all parameters by the factor, less a share of themselves.
+    def move(self, gradients: tuple[Tensor, ...], rate: Tensor, factor: Tensor, epsilon: Tensor) -> None:
+        """Update the moments, then all parameters.
 
         Args:
             gradients: float32.
-            factor, epsilon, share: () float64.
+            rate: the learning rate, () float64.
+            factor, epsilon: ``step_factors``, () float64.
         """
         factor = factor * self.root_error
-        shrinkage = (share / factor).astype(ms.float32)
-        factor = factor.astype(ms.float32)
+        # Of the rate alone, which the kernel multiplies by the factor; and without it: it may be 0.
+        shrinkage = (self.shrinkage / factor).astype(ms.float32)
+        factor = (rate * factor).astype(ms.float32)
         epsilon = (epsilon * self.root_error).astype(ms.float32)
         beta1, beta2 = self.momentum.astype(ms.float32), self.beta2.astype(ms.float32)
         for parameter, moment1, moment2, gradient, shrinks in zip(  # noqa: B905
@@ -239,7 +238,7 @@ class NAdam(Adam):
         product = self.product * now
         ops.assign(self.product, product)
         epsilon = self.epsilon * root
-        self.move(gradients, rate * root * ahead / (1 - product * ahead), epsilon, self.shrinkage)
+        self.move(gradients, rate, root * ahead / (1 - product * ahead), epsilon)
         factor = rate * root * (1 - now) / (1 - product)
         factor = (factor * self.root_error).astype(ms.float32)
         epsilon = (epsilon * self.root_error).astype(ms.float32)
@@ -297,11 +296,11 @@ class RAdam(Adam):
         debiased = 1 / (1 - ops.pow(self.momentum, step))
         return tractable * rectified * ops.sqrt(1 - power) * debiased, (1 - tractable) * debiased
 
-    def step_factors(self, rate: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+    def step_factors(self, step: Tensor) -> tuple[Tensor, Tensor]:
         adaptive, plain = self.factors(step)
         # A huge epsilon leaves nothing of the second moment: the same kernel makes momentum's step.
         epsilon = self.epsilon + (plain > 0).astype(ms.float64) * self.huge
-        return rate * (adaptive + plain * self.huge), epsilon
+        return adaptive + plain * self.huge, epsilon
 
 
 def _is_norm(name: str) -> bool:

@@ -5,6 +5,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mindspore_dpus.training.one_cycle import OneCycle
+
 # One cycle (Smith and Topin 2018): a quarter of the steps upwards, then down to almost nothing.
 RISE = 0.25
 START = 1 / 25
@@ -51,6 +53,19 @@ def one_cycle(epoch: int, step: int, epochs: int, steps: int) -> float:
     return _between(1.0, END, (place - top) / (total - 1 - top))
 
 
+def one_cycle_of_torch(epoch: int, step: int, epochs: int, steps: int) -> float:
+    """The learning rate of ``OneCycle`` with its default values.
+
+    Source: Smith and Topin 2018, as in torch's OneCycleLR.
+    """
+    return OneCycle(1.0, max(2, epochs * steps)).learning_rate((epoch - 1) * steps + step)
+
+
+def momentum_of_torch(epoch: int, step: int, epochs: int, steps: int) -> float:
+    """The momentum of ``OneCycle`` with its default values: high where the rate is low."""
+    return OneCycle(1.0, max(2, epochs * steps)).momentum((epoch - 1) * steps + step)
+
+
 def _between(first: float, last: float, share: float) -> float:
     """From ``first`` (share 0) to ``last`` (share 1) along half a cosine."""
     return last + (first - last) * 0.5 * (1 + math.cos(math.pi * share))
@@ -64,14 +79,18 @@ class ScheduleRow:
         factor: (epoch from 1 on, step of it from 0 on, epochs, steps of an epoch) -> what the configured
             learning rate is multiplied by.
         each_step: whether it changes within an epoch.
+        momentum: the same arguments -> the momentum of the optimiser (``training.moments``); None: its own
+            throughout.
     """
 
     factor: Callable[[int, int, int, int], float]
     each_step: bool = False
+    momentum: Callable[[int, int, int, int], float] | None = None
 
 
 SCHEDULES = {
     "constant": ScheduleRow(constant),
     "cosine": ScheduleRow(cosine),
     "one_cycle": ScheduleRow(one_cycle, each_step=True),
+    "one_cycle_momentum": ScheduleRow(one_cycle_of_torch, each_step=True, momentum=momentum_of_torch),
 }

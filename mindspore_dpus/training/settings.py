@@ -72,7 +72,8 @@ class TrainingSettings:
     """The learning-rate range test (learning_rate: auto, and tools/lr_range.py)."""
     lr_schedule: Literal[tuple(SCHEDULES)] = "constant"
     """constant: as in the paper; cosine: falls to zero over the epochs; one_cycle: rises step by step
-    over the first quarter of the training, and falls to nothing over the rest."""
+    over the first quarter of the training, and falls to nothing over the rest; one_cycle_momentum: over
+    30 %, with torch's numbers, and the momentum falls and rises against it (not with adam)."""
     weight_decay: float = key(0.0, at_least(0))
     """L2 penalty, added to the gradients (adamw: decoupled); not of batch norms' scale and shift."""
     patience: int | None = key(None, at_least(1))
@@ -116,6 +117,18 @@ def check_training(training: TrainingSettings) -> None:
         training.optimizer_options,
         OPTIMIZERS[training.optimizer].options,
     )
+    if SCHEDULES[training.lr_schedule].momentum is not None:
+        if "momentum" not in OPTIMIZERS[training.optimizer].options:
+            fitting = ", ".join(name for name, row in OPTIMIZERS.items() if "momentum" in row.options)
+            raise UserError(
+                f"configuration: training.lr_schedule {training.lr_schedule} sets the momentum of every "
+                f"step, which training.optimizer {training.optimizer} does not take; use {fitting}"
+            )
+        if "momentum" in training.optimizer_options:
+            raise UserError(
+                "configuration: training.optimizer_options.momentum has no effect with "
+                f"training.lr_schedule {training.lr_schedule}, which sets it; leave it out"
+            )
     lr_range = training.lr_range
     if lr_range.low >= lr_range.high:
         raise UserError(

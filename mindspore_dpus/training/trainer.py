@@ -229,6 +229,9 @@ class Trainer:
         if step == 0 or schedule.each_step:
             factor = schedule.factor(epoch, step, self.epochs, steps)
             assign(self.engine.optimizer.learning_rate, self._rate * factor)
+            if schedule.momentum is not None:
+                momentum = schedule.momentum(epoch, step, self.epochs, steps)
+                assign(self.engine.optimizer.momentum, momentum)
 
     def stepper(
         self, task: Task, start: dict[str, np.ndarray], seed: list[int]

@@ -1,11 +1,17 @@
 """The heads of outlier exposure against their formulas."""
 
+import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Tensor, nn
+from mindspore_dpus.training.optimizer_table import OPTIMIZERS
 
+from mindspore_dpus.losses.outlier_exposure import OutlierExposure
 from mindspore_dpus.models.sound_heads import OutlierExposureNet, SoundHeads
+from mindspore_dpus.models.transformer import Transformer
 from mindspore_dpus.models.weights import assign, get_state
+
+ms.runtime.launch_blocking()
 
 EMBEDDINGS = np.random.default_rng(0).standard_normal((5, 8)).astype(np.float32)
 
@@ -46,3 +52,28 @@ def test_the_net_gives_the_embedding_and_all_logits(with_domain):
     assert [out.shape for out in logits] == [(5, 3), (5,), (5,)][: 2 + with_domain]
     names = {p.name.partition(".")[0] for p in net.get_parameters()}
     assert names == {"extractor", "heads"}
+
+
+@pytest.mark.parametrize("with_domain", [False, True])
+def test_net_loss_and_optimiser_learn_together(with_domain):
+    rng = np.random.default_rng(2)
+    extractor = Transformer(
+        8, mel_bands=6, frames=5, width=8, n_blocks=1, n_heads=2, hidden=8, dropout=0
+    )
+    net = OutlierExposureNet(extractor, 3, with_domain).set_train(True)
+    loss = OutlierExposure(10.0, 1.0 if with_domain else None)
+    x = Tensor(rng.standard_normal((12, 1, 6, 5)).astype(np.float32))
+    machine = np.repeat([1, 0], 6).astype(np.float32)
+    sections = np.eye(3, dtype=np.float32)[np.arange(12) % 3] * machine[:, None]
+    domains = np.arange(12) % 2 * machine
+    targets = tuple(
+        Tensor(t.astype(np.float32)) for t in (sections, machine, domains)[: 2 + with_domain]
+    )
+    optimizer = OPTIMIZERS["adamw"](net.trainable_params(), 1e-2, 0.01)
+    step = ms.value_and_grad(lambda: loss(net(x)[1:], targets), None, optimizer.parameters)
+    losses = []
+    for _ in range(25):
+        value, gradients = step()
+        optimizer(gradients)
+        losses.append(float(value.asnumpy()))
+    assert losses[-1] < 0.5 * losses[0]

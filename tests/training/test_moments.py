@@ -116,7 +116,8 @@ def test_equals_its_published_algorithm(name, weight_decay, cycles):
         assign(optimizer.momentum, momentum_of(step, cycles))
         apply(optimizer, step)
     for own, expected in zip(values(ours), by_algorithm(name, weight_decay, 20, cycles), strict=True):
-        np.testing.assert_allclose(own, expected, rtol=0, atol=1e-6)
+        # A kernel whose 1 - beta2 is that of float32 would be 5e-7 to 8e-7 off.
+        np.testing.assert_allclose(own, expected, rtol=0, atol=3e-7)
     assert np.abs(ours[0].asnumpy() - start()["weight"]).max() > 0.02
 
 
@@ -174,6 +175,19 @@ def test_norms_do_not_decay(name):
     optimizer(tuple(Tensor(np.zeros(p.shape, np.float32)) for p in optimizer.parameters))
     moved = {p.name for p in optimizer.parameters if not np.array_equal(p.asnumpy(), before[p.name])}
     assert moved == {"0.weight", "0.bias"}
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_no_rate_moves_nothing_and_no_momentum_is_allowed(name, momentum):
+    ours = parameters()
+    optimizer = OPTIMIZERS[name](ours, 0.0, 0.01, momentum=momentum)
+    apply(optimizer, 0)
+    assert all(np.array_equal(a, b) for a, b in zip(values(ours), start().values(), strict=True))
+    assign(optimizer.learning_rate, RATE)
+    apply(optimizer, 1)
+    assert np.isfinite(np.concatenate([v.ravel() for v in values(ours)])).all()
+    assert not np.array_equal(ours[0].asnumpy(), start()["weight"])
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # A PC on the line has no pandas.
     import pandas as pd
 
 _FRAME = re.compile(r"(.+)#([1-9]\d{0,8})", re.DOTALL)
+# A part of a frame (``data.images.regions``), which is of the same file.
+_REGION = re.compile(r"(.+)(#xywh=[-\d.,]+)", re.DOTALL)
 # Looking into a file takes time; these hold one image each.
 _SINGLE = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".pbm", ".pgm", ".ppm", ".pnm"}
 
@@ -27,12 +29,20 @@ _SINGLE = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".pbm", ".p
 def split_frame(path: str | Path) -> tuple[Path, int | None]:
     """The file that a name means, and the frame, from 1; None where the name gives none.
 
-    A file whose own name ends in such a number is meant by it.
+    A file whose own name ends in such a number is meant by it. A region of a frame
+    (``data.images.regions``) is of the frame's file.
     """
+    path = without_region(path)
     match = _FRAME.fullmatch(str(path))
     if match is None or os.path.isfile(path):  # noqa: PTH113 - too long a name is none
         return Path(path), None
     return Path(match[1]), int(match[2])
+
+
+def without_region(path: str | Path) -> str | Path:
+    """The frame that a region is a part of; of any other name, the name."""
+    match = _REGION.fullmatch(str(path))
+    return path if match is None or os.path.isfile(path) else match[1]  # noqa: PTH113
 
 
 def count_frames(path: str | Path) -> int:
@@ -70,6 +80,10 @@ def name_frames(path: str, root: Path) -> list[str]:
         raise UserError(f"{path!r}: the name is not UTF-8, which tables need; rename it") from None
     file, frame = split_frame(root / path)
     number = 1 if frame is not None else count_frames(file)
+    if number > 1 and (whole := str(without_region(path))) != path:
+        raise UserError(
+            f"{path}: the file holds {number} frames; name the region's, as in {whole}#1{path[len(whole) :]}"
+        )
     return [path] if number == 1 else [f"{path}#{i}" for i in range(1, number + 1)]
 
 
@@ -94,6 +108,7 @@ def expand_frames(table: "pd.DataFrame", root: Path) -> "pd.DataFrame":
     if len(repeated):
         raise UserError(f"data.manifest: {repeated.iloc[0]} is named more than once")
     for i, (path, group) in enumerate(zip(table["path"], table["group"], strict=True)):
-        if not group and split_frame(root / path)[1] is not None:
-            table.loc[i, "group"] = path.rpartition("#")[0]
+        file, frame = split_frame(root / path)
+        if not group and (frame is not None or file != root / path):
+            table.loc[i, "group"] = path[: len(path) - len(str(root / path)) + len(str(file))]
     return table

@@ -9,7 +9,7 @@ import cv2
 
 from mindspore_dpus.data.images.decoded import MAX_PIXELS, Decoded, ImageError, check_frame, check_size
 from mindspore_dpus.data.images.dicom import read_dicom
-from mindspore_dpus.data.images.frames import split_frame
+from mindspore_dpus.data.images.frames import split_frame, without_region
 from mindspore_dpus.data.images.headers import file_kind, image_size
 from mindspore_dpus.data.images.plain import read_plain
 from mindspore_dpus.data.images.pnm import read_pnm
@@ -42,6 +42,8 @@ def read_image(path: str | Path, use_voi: bool = True, max_pixels: int = MAX_PIX
     """
     try:
         file, frame = split_frame(path)
+        if without_region(path) is not path:
+            raise ImageError("is a region of a frame, which only a reader of regions cuts out")
         _check_regular(file)
         with file.open("rb") as opened:
             kind = file_kind(opened)

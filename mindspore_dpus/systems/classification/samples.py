@@ -3,10 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from mindspore_dpus.core.configuration import dump_config
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.files import write_json, write_text
-from mindspore_dpus.core.provenance import environment
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.data.hashing import combined_hash
@@ -14,25 +11,6 @@ from mindspore_dpus.data.samples import find_manifest, find_samples
 from mindspore_dpus.data.source import Source
 from mindspore_dpus.data.splits import assign_splits
 from mindspore_dpus.systems.classification.configuration import Configuration
-
-
-def describe(run: RunFolder, config: Configuration) -> None:
-    """``config.yaml`` and ``environment.json``: what makes this run."""
-    write_config(run, config)
-    write_json(run / "environment.json", environment() | {"seed": config.seed})
-
-
-def write_config(run: RunFolder, config: Configuration) -> None:
-    """``config.yaml``, places as absolute paths: the run can be evaluated from any folder."""
-    places = {
-        name: str(Path(value).resolve())
-        for name in ("root", "manifest", "cache_dir")
-        if (value := getattr(config.data, name))
-    }
-    text = dump_config(dataclasses.replace(config, data=dataclasses.replace(config.data, **places)))
-    path = run / "config.yaml"
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_text(path, text)
 
 
 def data_root(run: RunFolder, config: Configuration) -> Path:

@@ -13,6 +13,7 @@ from mindspore_dpus.data.images.measures import VERSION as MEASURES_VERSION
 from mindspore_dpus.data.simulate.radiographs import simulate
 from mindspore_dpus.data.source import Source
 from mindspore_dpus.stages.classifier import ClassifierStages
+from mindspore_dpus.stages.describe import describe, write_config
 from mindspore_dpus.systems.classification.audit_stage import make_audit
 from mindspore_dpus.systems.classification.configuration import Configuration, check_configuration
 from mindspore_dpus.systems.classification.decision_stage import (
@@ -22,7 +23,7 @@ from mindspore_dpus.systems.classification.decision_stage import (
 )
 from mindspore_dpus.systems.classification.heatmap_stage import heatmap_artefacts, make_heatmaps
 from mindspore_dpus.systems.classification.report import write_report
-from mindspore_dpus.systems.classification.samples import Found, describe, source_of, write_config
+from mindspore_dpus.systems.classification.samples import Found, source_of
 from mindspore_dpus.systems.classification.scorer import training_of
 from mindspore_dpus.systems.classification.summary import summary
 from mindspore_dpus.systems.classification.together import announce, leading

@@ -11,39 +11,11 @@ import numpy as np
 import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.data.boxes.arithmetic import clip, decode, iou, nms, top_k
-from mindspore_dpus.systems.traffic_signs.anchors import anchor_grid, anchor_shapes, anchor_subset
+from mindspore_dpus.data.boxes.arithmetic import iou
+from mindspore_dpus.deploy.anchors import anchor_grid, anchor_shapes, anchor_subset
+from mindspore_dpus.deploy.proposals import Maps, propose
 
 RECALL_AT = (0.5, 0.7)
-
-
-@dataclass(frozen=True)
-class Maps:
-    """What a proposal network says of one frame.
-
-    Args:
-        scores: (A, H, W) float32 logits.
-        deltas: (4 A, H, W) float32.
-        width, height: of the frame, in pixels.
-    """
-
-    scores: np.ndarray
-    deltas: np.ndarray
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
-class Proposals:
-    """Boxes of one frame, the best first.
-
-    Args:
-        boxes: (P, 4) float64.
-        scores: (P,) float64 logits.
-    """
-
-    boxes: np.ndarray
-    scores: np.ndarray
 
 
 def write_maps(maps: Maps, path: Path) -> None:
@@ -68,55 +40,6 @@ def read_maps(path: Path) -> Maps:
         raise UserError(
             f"{path} holds no maps of a proposal network ({reason}): make them again"
         ) from None
-
-
-def propose(
-    maps: Maps,
-    anchors: np.ndarray,
-    *,
-    pre_nms_top_k: int | None,
-    post_nms_top_k: int | None,
-    nms_threshold: float,
-    min_size: float = 0.0,
-    weights: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
-) -> Proposals:
-    """Boxes from maps: the best anchors, moved, cut at the frame's edges, without near doubles.
-
-    Args:
-        maps: of a frame.
-        anchors: (A, H, W, 4) of ``anchor_grid``.
-        pre_nms_top_k: how many anchors are decoded, the best scores first; None: all (tensorpack:
-            ``RPN.TEST_PRE_NMS_TOPK``; Detectron2: ``MODEL.RPN.PRE_NMS_TOPK_TEST``).
-        post_nms_top_k: how many boxes are kept at most; None: all (``RPN.TEST_POST_NMS_TOPK``;
-            ``MODEL.RPN.POST_NMS_TOPK_TEST``).
-        nms_threshold: intersection over union with a better box above which a box goes
-            (``RPN.PROPOSAL_NMS_THRESH``; ``MODEL.RPN.NMS_THRESH``).
-        min_size: boxes that are narrower or lower go before suppression, in pixels (``RPN.MIN_SIZE``;
-            ``MODEL.PROPOSAL_GENERATOR.MIN_SIZE``). Empty ones always go.
-        weights: with which the deltas were coded.
-
-    Raises:
-        ValueError: maps and anchors are not of the same shape.
-
-    Source: Ren et al. 2015 (Faster R-CNN), section 3.3.
-    """
-    a, h, w = maps.scores.shape
-    if anchors.shape != (a, h, w, 4) or maps.deltas.shape != (4 * a, h, w):
-        raise ValueError(
-            f"scores {maps.scores.shape}, deltas {maps.deltas.shape} and anchors {anchors.shape} are "
-            "not of one network and frame"
-        )
-    scores = maps.scores.reshape(-1)
-    rows = top_k(scores, pre_nms_top_k)
-    anchor, place = np.divmod(rows, h * w)
-    deltas = maps.deltas.reshape(a, 4, h * w)[anchor, :, place]
-    boxes = clip(decode(deltas, anchors.reshape(-1, 4)[rows], weights), maps.width, maps.height)
-    scores = scores[rows].astype(np.float64)
-    sides = boxes[:, 2:] - boxes[:, :2]
-    large = ((sides >= min_size) & (sides > 0)).all(axis=1)
-    boxes, scores = boxes[large], scores[large]
-    kept = nms(boxes, scores, nms_threshold, limit=post_nms_top_k)
-    return Proposals(boxes[kept], scores[kept])
 
 
 def best_overlaps(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:

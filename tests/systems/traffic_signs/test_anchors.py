@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn
 
-from mindspore_dpus.systems.traffic_signs.anchors import (
+from mindspore_dpus.deploy.anchors import (
     anchor_grid,
     anchor_shapes,
     anchor_subset,

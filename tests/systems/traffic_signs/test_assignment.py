@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mindspore_dpus.data.boxes.arithmetic import decode
-from mindspore_dpus.systems.traffic_signs.anchors import anchor_grid, anchor_shapes
+from mindspore_dpus.deploy.anchors import anchor_grid, anchor_shapes
 from mindspore_dpus.systems.traffic_signs.assignment import (
     IGNORED,
     NEGATIVE,

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from mindspore_dpus.deploy.place_filter import PlaceFilter
 from mindspore_dpus.systems.traffic_signs.place_filter import (
     BASE_LEFT,
     BASE_RIGHT,
     TIP_X,
     TIP_Y,
-    PlaceFilter,
     fit_place_filter,
     heat_map,
 )

@@ -5,12 +5,11 @@ import pytest
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.boxes.arithmetic import encode, iou
-from mindspore_dpus.systems.traffic_signs.anchors import anchor_grid, anchor_shapes
+from mindspore_dpus.deploy.anchors import anchor_grid, anchor_shapes
+from mindspore_dpus.deploy.proposals import Maps, propose
 from mindspore_dpus.systems.traffic_signs.proposals import (
-    Maps,
     SweepRow,
     best_overlaps,
-    propose,
     read_maps,
     recall,
     sweep,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mindspore_dpus.systems.traffic_signs.anchors import anchor_grid, anchor_shapes
+from mindspore_dpus.deploy.anchors import anchor_grid, anchor_shapes
 from mindspore_dpus.systems.traffic_signs.training_crops import CropTargets, draw_crop
 
 BOXES = np.array([[100, 40, 120, 70], [10, 150, 35, 170]], dtype=float)

@@ -6,7 +6,7 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.systems.machine_sound.simple_features import Projection, mean_and_deviation
+from mindspore_dpus.features.simple_sound import Projection, mean_and_deviation
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 12)) * np.arange(1, 13) - 50

@@ -1,0 +1,113 @@
+"""Score recordings with a trained run, or with an export and without MindSpore.
+
+python tools/predict.py --run runs/machine_sound FOLDER --output scores.csv
+python tools/predict.py --model EXPORT_FOLDER CLIP.wav --machine fan --section 00
+arecord -f S16_LE -r 16000 -c 1 -t raw | python tools/predict.py --model EXPORT_FOLDER --stream s16le \
+    --machine fan --section 00 --window 5 --hop 1
+
+Whose a file is, its folders and name say as DCASE names them, or --machine and --section.
+Exit code 0: all passed; 1: something to look at, an anomaly or an unreadable file; 2: a wrong call.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mindspore_dpus.cli.options import OneLineParser
+from mindspore_dpus.core.errors import UserError, one_line_errors
+from mindspore_dpus.data.audio.reading import clip_files
+from mindspore_dpus.data.audio.stream import FORMATS, pcm_blocks
+from mindspore_dpus.deploy.sound import (
+    OnnxSoundPredictor,
+    SoundScorer,
+    sound_row,
+    stream_rows,
+    write_rows,
+)
+
+
+def _scorer(args) -> SoundScorer:
+    if args.model:
+        if args.target:
+            raise UserError("--device.target is for --run: an export runs on the CPU")
+        return OnnxSoundPredictor(args.model, args.threads)
+    if args.threads:
+        raise UserError("--threads is for --model")
+    # Imported late: an export needs nothing of it.
+    try:
+        from mindspore_dpus.systems.machine_sound import evaluation
+    except ModuleNotFoundError as error:
+        raise UserError(f"--run needs {error.name}, which is not installed here: use --model") from None
+    return evaluation.load_scorer(args.run, args.target)
+
+
+def _files(paths: Sequence[str]) -> list[Path]:
+    files: list[Path] = []
+    for path in map(Path, paths):
+        # A file that is missing has a row of its own.
+        files += clip_files(path) if path.is_dir() else [path]
+    if not files:
+        raise UserError(f"there are no clips in {', '.join(map(str, paths))}")
+    return list(dict.fromkeys(files))
+
+
+@one_line_errors
+def main(args: Sequence[str] | None = None) -> int:
+    """``tools/predict.py``, ``mindspore-dpus predict``."""
+    parser = OneLineParser(description=__doc__, allow_abbrev=False)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--run", type=Path, help="a run folder; needs MindSpore")
+    source.add_argument("--model", type=Path, help="a folder that tools/export.py has written")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="recordings, or folders of them")
+    parser.add_argument("--machine", help="whose the recordings are; default: their folders say it")
+    parser.add_argument("--section", help="likewise; default: their names say it")
+    parser.add_argument("--output", type=Path, default=Path("scores.csv"), help="table to write")
+    parser.add_argument(
+        "--stream", choices=tuple(FORMATS), help="raw samples of one channel from standard input"
+    )
+    parser.add_argument(
+        "--window", type=float, default=10.0, help="with --stream: seconds that are scored"
+    )
+    parser.add_argument(
+        "--hop", type=float, default=1.0, help="with --stream: seconds between two scores"
+    )
+    parser.add_argument("--threads", type=int, help="with --model; default: one a core")
+    parser.add_target()
+    args = parser.parse_args(args)
+    if bool(args.paths) == bool(args.stream):
+        raise UserError("name recordings or folders to score, or --stream (--help lists the options)")
+    for name in ("window", "hop", "threads"):
+        value = getattr(args, name)
+        if value is not None and not value > 0:
+            raise UserError(f"--{name} is {value}; it must be above 0")
+    if args.stream:
+        return _stream(args)
+    files = _files(args.paths)
+    scorer = _scorer(args)
+    rows = [sound_row(scorer, file, args.machine, args.section) for file in files]
+    write_rows(args.output, rows)
+    wrong = sum(row["error"] != "" for row in rows)
+    called = sum(row["decision"] == 1 for row in rows)
+    print(f"{args.output}: {len(rows)} recordings, {called} anomalous, {wrong} without a score")
+    return int(wrong + called > 0)
+
+
+def _stream(args) -> int:
+    if args.machine is None or args.section is None:
+        raise UserError("--stream needs --machine and --section")
+    scorer = _scorer(args)
+    rate = scorer.front.audio.rate
+    blocks = pcm_blocks(
+        sys.stdin.buffer, sample_format=args.stream, block=max(1, round(args.hop * rate))
+    )
+    look, rows = 0, []
+    for row in stream_rows(
+        *(scorer, blocks, args.machine, args.section),
+        window_seconds=args.window,
+        hop_seconds=args.hop,
+    ):
+        rows.append(row)
+        look += row["error"] != "" or row["decision"] == 1
+        print(row["path"], row["error"] or f"{row['score']:.3f}", flush=True)
+    write_rows(args.output, rows)
+    return int(look > 0)

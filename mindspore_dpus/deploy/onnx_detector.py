@@ -1,0 +1,91 @@
+"""An exported detector, run by onnxruntime, without MindSpore."""
+
+from pathlib import Path
+
+import numpy as np
+
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.files import file_hash, read_json
+from mindspore_dpus.deploy.cascade import Detections
+from mindspore_dpus.deploy.detector import Detector, DetectorSettings
+from mindspore_dpus.deploy.predictor import _session
+
+FORMAT = 1
+GRAPHS = ("proposals", "background", "signs")
+# Regions that are scored at a time: memory stays small.
+BATCH = 256
+
+
+class OnnxNetworks:
+    """The three graphs of an export (``deploy.detector.Networks``).
+
+    Args:
+        folder: of the graphs.
+        sign: place of the class of signs in the background network's outputs.
+        threads: that compute; None: onnxruntime's choice.
+    """
+
+    def __init__(self, folder: Path, sign: int, threads: int | None = None) -> None:
+        self.sessions = {name: _session(folder / f"{name}.onnx", threads) for name in GRAPHS}
+        self.sign = sign
+
+    def maps(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See ``Networks``."""
+        run = self.sessions["proposals"].run
+        scores, deltas = run(["scores", "deltas"], {"frames": frame[None]})
+        return scores[0], deltas[0]
+
+    def _fused(self, name: str, regions: np.ndarray) -> np.ndarray:
+        run = self.sessions[name].run
+        return np.concatenate(
+            [
+                run(["probabilities"], {"images": regions[first : first + BATCH]})[0]
+                for first in range(0, len(regions), BATCH)
+            ]
+        )
+
+    def background(self, regions: np.ndarray) -> np.ndarray:
+        """See ``Networks``."""
+        return self._fused("background", regions)[:, self.sign]
+
+    def signs(self, regions: np.ndarray) -> np.ndarray:
+        """See ``Networks``."""
+        return self._fused("signs", regions)
+
+
+class OnnxDetector(Detector):
+    """A detector that ``tools/export.py`` has written.
+
+    Args:
+        bundle: ``detector.json``, the three graphs beside it.
+        threads: that compute; None: onnxruntime's choice, one a core.
+
+    Raises:
+        UserError: onnxruntime is not installed; a file is missing, torn, or not the bundle's.
+    """
+
+    def __init__(self, bundle: str | Path, threads: int | None = None) -> None:
+        path = Path(bundle)
+        if not path.is_file():
+            raise UserError(f"{path} does not exist; give the detector.json of an export")
+        values = read_json(path)
+        try:
+            if values["format"] != FORMAT or values["system"] != "traffic_signs":
+                raise ValueError
+            settings = DetectorSettings.from_dict(values["settings"])
+            hashes, sign = values["sha256"], int(values["sign"])
+        except (KeyError, TypeError, ValueError):
+            raise UserError(
+                f"{path} is not what an export of this version writes: export again"
+            ) from None
+        for name in GRAPHS:
+            graph = path.parent / f"{name}.onnx"
+            if not graph.is_file() or file_hash(graph) != hashes.get(name):
+                raise UserError(
+                    f"{graph} is missing, torn, or of another export than {path}: copy all files again"
+                )
+        super().__init__(settings, OnnxNetworks(path.parent, sign, threads))
+
+    def names(self, found: Detections) -> list[str]:
+        """Class names of detections."""
+        return [self.settings.classes[c] for c in found.classes]

@@ -1,0 +1,323 @@
+"""Anomaly scores of machine sound: files in, rows out. Needs NumPy, SciPy and soundfile, and onnxruntime
+for exported extractors."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.files import atomic, file_hash, read_json
+from mindspore_dpus.data.arrays import load_arrays
+from mindspore_dpus.data.audio.front_end import FrontEnd, network_input
+from mindspore_dpus.data.audio.names import parse_name
+from mindspore_dpus.data.audio.settings import AudioSettings
+from mindspore_dpus.data.audio.stream import WindowStream
+from mindspore_dpus.detectors.domain_classifier import DomainClassifier
+from mindspore_dpus.detectors.domains import target_probability
+from mindspore_dpus.detectors.files import load_detectors
+from mindspore_dpus.detectors.standardise import Moments
+from mindspore_dpus.detectors.systems import Model, System, clip_scores, combined
+from mindspore_dpus.features.simple_sound import Projection, mean_and_deviation
+
+SIMPLE = "simple"
+BUNDLE = "bundle.json"
+FORMAT = 1
+COLUMNS = (
+    *("path", "machine", "section", "score", "threshold", "decision", "target_probability"),
+    *("worst_second", "error"),
+)
+
+
+class Embedder(Protocol):
+    """What extracts embeddings: a trained run, or exported graphs."""
+
+    def embed(self, network: str, machine: str, inputs: np.ndarray) -> np.ndarray:
+        """(S, 1, bands, frames) float32 -> (S, D) float32."""
+
+
+class SoundScore(NamedTuple):
+    """What is said of a clip.
+
+    Attributes:
+        score: standardised; higher is more anomalous.
+        threshold: of its section.
+        probability: of the target domain: the mean over the systems' vectors.
+        segments: (S,) scores of the segments, each as if it were the clip.
+        starts: (S,) seconds at which they begin.
+    """
+
+    score: float
+    threshold: float
+    probability: float
+    segments: np.ndarray
+    starts: np.ndarray
+
+
+class SoundScorer:
+    """The product of a run: front end, extractors, detectors, thresholds.
+
+    Args:
+        audio: how clips become log-mels.
+        folder: with ``scorer.json`` (or that content in ``description``), ``detectors.npz`` and
+            ``scaling.npz``.
+        embedder: of the extractors; None where there are simple features alone.
+        description: the content of ``scorer.json``.
+
+    Raises:
+        UserError: a file is missing, torn, or lacks something.
+    """
+
+    def __init__(
+        self,
+        audio: AudioSettings,
+        folder: Path,
+        embedder: Embedder | None,
+        description: Mapping | None = None,
+    ) -> None:
+        self.front = FrontEnd(audio)
+        self.embedder = embedder
+        about = description or read_json(folder / "scorer.json")
+        self._detectors = load_detectors(folder / "detectors.npz")
+        self.scaling = load_arrays(folder / "scaling.npz")
+        try:
+            self.kappa = float(about["kappa"])
+            self.sections = about["sections"]
+            self.systems = {
+                machine: [
+                    System(Model(s["vectors"], s["detector"], s["size"], s["domains"]), s["aggregator"])
+                    for s in systems
+                ]
+                for machine, systems in about["systems"].items()
+            }
+        except (KeyError, TypeError, ValueError):
+            raise UserError(f"{folder}: scorer.json is not what a run writes; train again") from None
+
+    def find(self, machine: str, section: str) -> Mapping:
+        """What is known of a section.
+
+        Raises:
+            UserError: training never saw it.
+        """
+        if machine not in self.sections:
+            raise UserError(
+                f"training never saw the machine {machine!r}; there are {', '.join(self.sections)}"
+            )
+        if section not in self.sections[machine]:
+            raise UserError(
+                f"training never saw section {section!r} of {machine}, or too few normals of it; there "
+                f"are {', '.join(self.sections[machine])}"
+            )
+        return self.sections[machine][section]
+
+    def score(self, waveform: np.ndarray, machine: str, section: str) -> SoundScore:
+        """Score a clip.
+
+        Args:
+            waveform: (n,) float32 at the rate of the audio settings.
+            machine, section: whose it is.
+
+        Raises:
+            UserError: training never saw the section, or the clip is silent or too short.
+        """
+        about = self.find(machine, section)
+        log_mels = self.front(waveform)
+        systems = self.systems[machine]
+        place = f"{machine}/{section}"
+        n = len(log_mels)
+        one, each = np.zeros(n, int), np.arange(n)
+        vectors: dict[str, np.ndarray] = {}
+        chances: dict[str, np.ndarray] = {}
+        for name in dict.fromkeys(s.model.vectors for s in systems):
+            vectors[name], chances[name] = self._vectors(name, place, log_mels, about["has_target"])
+        segment_scores: dict[Model, dict[str, np.ndarray]] = {}
+        clip, segments = [], []
+        for system in systems:
+            model = system.model
+            if model not in segment_scores:
+                prefix = f"{place}/{model.name}/"
+                segment_scores[model] = {
+                    key.removeprefix(prefix): detector.score(vectors[model.vectors])
+                    for key, detector in self._detectors.items()
+                    if key.startswith(prefix)
+                }
+            roles = segment_scores[model]
+            moments = {r: Moments(*m) for r, m in about["moments"][system.name].items()}
+            chance = chances[model.vectors]
+            clip.append(combined(clip_scores(system, roles, one)[1], moments, chance)[0])
+            segments.append(combined(clip_scores(system, roles, each)[1], moments, np.repeat(chance, n)))
+        return SoundScore(
+            float(np.mean(clip)),
+            float(about["threshold"]),
+            float(np.mean([chance[0] for chance in chances.values()])),
+            np.mean(segments, axis=0),
+            self.front.starts(len(waveform)),
+        )
+
+    def _arrays(self, prefix: str) -> dict[str, np.ndarray]:
+        return {
+            key.removeprefix(prefix): value
+            for key, value in self.scaling.items()
+            if key.startswith(prefix)
+        }
+
+    def _vectors(
+        self, name: str, place: str, log_mels: np.ndarray, has_target: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors of the segments (S, D), and the clip's probability of the target domain (1,)."""
+        if name == SIMPLE:
+            projection = Projection.from_arrays(self._arrays(f"{place}/{name}/projection/"))
+            X = mean_and_deviation(log_mels)
+            arrays = self._arrays(f"{place}/{name}/domain/")
+            if not arrays:
+                return projection.transform(X), np.zeros(1)
+            # As in training, where the mean of the raw vectors' projections is the classifier's input.
+            mean = projection.transform(X).mean(axis=0)
+            logit = DomainClassifier.from_arrays(arrays).logits(mean[None])
+            return projection.transform(X), target_probability(logit, self.kappa)
+        if self.embedder is None:
+            raise UserError(f"the extractor {name} is missing")
+        machine = place.partition("/")[0]
+        X = self.embedder.embed(name, machine, network_input(log_mels))
+        head = self.scaling.get(f"head/{name}/{machine}")
+        if head is None or not has_target:
+            return X, np.zeros(1)
+        return X, target_probability((X @ head).mean(keepdims=True), self.kappa)
+
+
+class OnnxEmbedder:
+    """Exported extractors, run by onnxruntime.
+
+    Args:
+        folder: of the bundle.
+        hashes: file -> SHA-256.
+        threads: that compute; None: onnxruntime's choice.
+    """
+
+    def __init__(self, folder: Path, hashes: Mapping[str, str], threads: int | None = None) -> None:
+        self.folder, self.hashes, self.threads = folder, hashes, threads
+        self._sessions: dict[str, object] = {}
+
+    def embed(self, network: str, machine: str, inputs: np.ndarray) -> np.ndarray:
+        """See ``Embedder``. One segment at a time: graphs are written for one."""
+        name = f"{network}-{machine}.onnx"
+        if name not in self._sessions:
+            self._sessions[name] = self._open(name)
+        session = self._sessions[name]
+        return np.concatenate([session.run(["embedding"], {"x": x[None]})[0] for x in inputs])
+
+    def _open(self, name: str):
+        from mindspore_dpus.deploy.predictor import _session
+
+        path = self.folder / name
+        if not path.is_file():
+            raise UserError(f"{path} is missing: copy the whole folder of the export")
+        if file_hash(path) != self.hashes.get(name):
+            raise UserError(f"{path} is not the file that {BUNDLE} describes: copy both again")
+        return _session(path, self.threads)
+
+
+class OnnxSoundPredictor(SoundScorer):
+    """An exported run, without MindSpore.
+
+    Args:
+        folder: what ``tools/export.py`` has written.
+        threads: that compute; None: onnxruntime's choice.
+
+    Raises:
+        UserError: a file is missing, torn, or of another export.
+    """
+
+    def __init__(self, folder: str | Path, threads: int | None = None) -> None:
+        folder = Path(folder)
+        if not (folder / BUNDLE).is_file():
+            raise UserError(f"{folder} has no {BUNDLE}: give the folder that an export has written")
+        bundle = read_json(folder / BUNDLE)
+        if not isinstance(bundle, dict) or bundle.get("format") != FORMAT:
+            raise UserError(f"{folder / BUNDLE} is of another format; export again")
+        for name in ("detectors.npz", "scaling.npz"):
+            if file_hash(folder / name) != bundle["sha256"].get(name):
+                raise UserError(f"{folder / name} is not the file that {BUNDLE} describes: copy both")
+        embedder = OnnxEmbedder(folder, bundle["sha256"], threads)
+        super().__init__(AudioSettings(**bundle["audio"]), folder, embedder, bundle["scorer"])
+
+
+def sound_row(scorer: SoundScorer, path: str | Path, machine: str | None, section: str | None) -> dict:
+    """Score a file.
+
+    Args:
+        scorer: what scores.
+        path: the file.
+        machine, section: whose it is; None: its folders and name say so, as DCASE names them.
+
+    Returns:
+        ``COLUMNS`` -> values. Whatever is wrong with the file stands under ``error``.
+    """
+    row = dict.fromkeys(COLUMNS, "") | {"path": str(path)}
+    try:
+        if machine is None or section is None:
+            named = parse_name(path)
+            machine, section = machine or named.machine, section or named.section
+        row |= {"machine": machine, "section": section}
+        scorer.find(machine, section)
+        return row | _cells(scorer.score(scorer.front.read(path), machine, section))
+    except Exception as error:
+        # Whatever a decoder raises on a hostile file: the next file has its turn.
+        return row | {"error": " ".join(str(error).split()) or type(error).__name__}
+
+
+def _cells(found: SoundScore) -> dict:
+    if not np.isfinite(found.score):
+        return {"error": "the score is not a number"}
+    return {
+        "score": found.score,
+        "threshold": found.threshold,
+        "decision": int(found.score > found.threshold),
+        "target_probability": found.probability,
+        "worst_second": float(found.starts[int(np.argmax(found.segments))]),
+    }
+
+
+def stream_rows(
+    scorer: SoundScorer,
+    blocks: Iterator[np.ndarray],
+    machine: str,
+    section: str,
+    *,
+    window_seconds: float,
+    hop_seconds: float,
+) -> Iterator[dict]:
+    """Score sound as it comes: a row for every window, equal to that of a file with these samples.
+
+    Args:
+        scorer: what scores.
+        blocks: (n,) float32 at the scorer's rate.
+        machine, section: whose it is.
+        window_seconds: length of a window.
+        hop_seconds: from one to the next.
+
+    Raises:
+        UserError: training never saw the section.
+    """
+    scorer.find(machine, section)
+    rate = scorer.front.audio.rate
+    stream = WindowStream(round(window_seconds * rate), round(hop_seconds * rate))
+    for block in blocks:
+        for first, window in stream.push(block):
+            row = dict.fromkeys(COLUMNS, "")
+            row |= {"path": f"{first / rate:g} s", "machine": machine, "section": section}
+            try:
+                row |= _cells(scorer.score(window, machine, section))
+            except UserError as error:
+                row["error"] = str(error)
+            yield row
+
+
+def write_rows(path: Path, rows: Sequence[dict]) -> None:
+    """The rows as CSV."""
+    with atomic(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,174 @@
+"""The configuration's sections that only this system has."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mindspore_dpus.core.settings import INNER_SHARE, SHARE, above, at_least, key
+from mindspore_dpus.detectors import DETECTORS
+from mindspore_dpus.detectors.aggregators import AGGREGATORS
+from mindspore_dpus.detectors.systems import DOMAINS
+
+# Extractors trained by outlier exposure; ``systems.machine_sound.networks`` builds them.
+NETWORKS = ("efficientnet_b0", "transformer", "conformer")
+
+
+@dataclass(frozen=True)
+class SoundDataSettings:
+    """Where the clips are."""
+
+    root: str | None = key(None, changes_results=False)
+    """Folder of the recordings: <machine>/train/*.wav and <machine>/test/*.wav with the names of DCASE
+    2020 to 2023, or with a manifest."""
+    manifest: str | None = key(None, changes_results=False)
+    """CSV with the columns path, machine, section, label and, optionally, domain, split, attributes,
+    group. Default: root/manifest.csv where it exists, else names say it."""
+    allow_outside_root: bool = key(False, changes_results=False)
+    """Also read files that the manifest names outside of root."""
+    machines: tuple[str, ...] | None = None
+    """Only these machines (and outliers). Default: all."""
+    cache_dir: str | None = key(None, changes_results=False)
+    """Folder of decoded clips and spectrograms, shared by runs. Default: cache beside the run."""
+
+
+@dataclass(frozen=True)
+class PartSettings:
+    """Which training normals train the extractor; the others validate it (section 3.1)."""
+
+    source_share: float = key(0.85, INNER_SHARE)
+    """r_train: share of a section's source-domain normals that train the extractor."""
+    target_number: int = key(6, at_least(1))
+    """Target-domain normals of a section that train the extractor, as far as at least one is left where
+    there are two or more."""
+
+
+@dataclass(frozen=True)
+class SoundAuditSettings:
+    """What is looked for in the clips before anything is computed from them."""
+
+    enabled: bool = True
+    """Look for clipping, silence, odd sample rates and lengths, duplicates, leaks between splits."""
+    clipped_share: float = key(1e-3, SHARE)
+    """From this share of cut-off samples on, a clip is clipped."""
+    silent_share: float = key(0.5, SHARE)
+    """From this share of silence on, a clip is silent."""
+    allow: tuple[Literal["exact_duplicates_across_splits", "groups_across_splits"], ...] = ()
+    """Leaks between splits that do not stop the run."""
+
+
+@dataclass(frozen=True)
+class SimpleSettings:
+    """Vectors without a network: mean and deviation of every mel band over time."""
+
+    components: int | None = key(None, at_least(1))
+    """Principal components that are kept; null: all numbers."""
+    scaled: bool = True
+    """Divide every number by its deviation over the section's normals."""
+    size: int = key(1, at_least(1))
+    """Neighbours of the row "simple features" that stands in every table (KNN)."""
+    aggregator: Literal[tuple(AGGREGATORS)] = "mean_above_median"
+    """Its aggregator."""
+
+
+@dataclass(frozen=True)
+class ExtractorSettings:
+    """Networks that learn embeddings by outlier exposure, one for each machine (sections 2.1 to 2.4)."""
+
+    networks: tuple[Literal[NETWORKS], ...] = ()
+    """Which are trained. None: the detectors see simple features alone."""
+    options: dict[str, Any] = key(factory=dict)
+    """What a network takes besides: {transformer: {width: 64, n_blocks: 2}}."""
+    embedding_size: int = key(128, at_least(1))
+    """Numbers of an embedding."""
+    batches: Literal["domain", "plain"] = "domain"
+    """domain: a quarter source normals, a quarter target-domain clips mixed with others, half other
+    sounds (section 2.4, Eq. 6); plain: half normals, half other sounds (section 2.3, Eq. 3)."""
+    target_per_batch: int = key(1, at_least(0))
+    """Target-domain clips of every batch (batches: plain)."""
+    section_weight: float = key(10.0, at_least(0))
+    """lambda_section."""
+    domain_weight: float = key(1.0, at_least(0))
+    """lambda_domain (batches: domain)."""
+    mixup: float | None = key(None, above(0))
+    """Beta parameter of the Mixup of normals with other sounds (batches: plain); null: none."""
+    mixing: float = key(1.0, above(0))
+    """Beta parameter of the pseudo-target sounds (batches: domain)."""
+
+
+@dataclass(frozen=True)
+class DetectorSettings:
+    """Inlier models of the vectors, one for each section (sections 2.3, 2.4 and 3.1)."""
+
+    names: tuple[Literal[tuple(DETECTORS)], ...] = ("knn", "gmm", "lof")
+    """Which."""
+    sizes: tuple[int, ...] = key((1, 2, 4, 16, 32), at_least(1))
+    """Neighbours, or components of the mixture."""
+    aggregators: tuple[Literal[tuple(AGGREGATORS)], ...] = tuple(AGGREGATORS)
+    """From the scores of segments to the clip's."""
+    domains: tuple[Literal[DOMAINS], ...] = DOMAINS
+    """generalised: one detector for both domains, with pseudo-normals between them; specialised: one for
+    each domain, weighted by how likely a clip is of the target domain (Eq. 8)."""
+    fit_on: Literal["held_out", "all"] = "held_out"
+    """Normals that detectors of embeddings learn from. held_out: those that did not train the extractor,
+    as in the paper; all: both. Detectors of simple features always learn from all."""
+    pseudo_normals: int = key(50, at_least(0))
+    """Embeddings between the domains that are made for each section (generalised)."""
+    target_size: int = key(1, at_least(1))
+    """Size of the target domain's detector, which has few normals (specialised)."""
+    kappa: float = key(0.15, above(0))
+    """How soft the choice between the domains is (Eq. 7)."""
+    folds: int = key(5, at_least(2))
+    """Every normal's own score is that of detectors fitted on the other folds."""
+
+
+@dataclass(frozen=True)
+class StandardiseSettings:
+    """How the scores of sections and detectors are brought to one scale."""
+
+    by: Literal["train", "test"] = "train"
+    """train: by held-out scores of training normals. test: by the scores of the test clips, which the
+    authors' code does: that leaks, repeats the paper, and is marked in every table."""
+
+
+@dataclass(frozen=True)
+class EnsembleSettings:
+    """Which systems make the product's score (section 2.5)."""
+
+    size: int = key(5, at_least(1))
+    """How many of the best are averaged; all of them where there are fewer."""
+    each_vectors: bool = True
+    """So many of every kind of vectors (simple features, each network), each kind judged by itself. false:
+    of all together. Extractors learn to tell sections apart, so where other sections stand for anomalies,
+    theirs are nearly always the best, however they do on real ones."""
+    scope: Literal["per_machine", "common"] = "per_machine"
+    """per_machine: each machine has its own best; common: the best over all machines."""
+    select_by: Literal["pseudo", "test_labels"] = "pseudo"
+    """pseudo: by how well held-out normals are told from normals of other sections or machines.
+    test_labels: by the test clips' labels, which the authors did: that leaks, repeats the paper, and is
+    marked in every table."""
+    pseudo_anomalies: Literal["sections", "machines"] = "sections"
+    """What stands in for anomalies. A machine of one section has the other machines'."""
+    product: Literal[DOMAINS] = "generalised"
+    """Which ensemble is the product: its scores are written, decided on and exported."""
+
+
+@dataclass(frozen=True)
+class SoundDecisionSettings:
+    """From which score on a clip is called anomalous; from normals alone."""
+
+    rule: Literal["gamma", "quantile"] = "gamma"
+    """gamma: a quantile of a gamma distribution fitted on the section's held-out scores of normals, as
+    in the official baseline; quantile: of these scores themselves."""
+    quantile: float = key(0.9, INNER_SHARE)
+    """Share of normals that should lie below."""
+
+
+@dataclass(frozen=True)
+class SoundEvaluationSettings:
+    """Metrics and their intervals."""
+
+    max_fpr: float = key(0.1, SHARE)
+    """p of the partial AUC."""
+    n_bootstrap: int = key(1000, at_least(0))
+    """Bootstrap replicates over clips, or over groups where the data name them; 0 for no intervals."""
+    confidence: float = key(0.95, INNER_SHARE)
+    """Coverage of the intervals."""

@@ -1,0 +1,210 @@
+"""From waveforms of normals to anomaly scores: the stages of a machine-sound run, in order.
+
+samples -> audit -> simple -> (extractors -> embeddings) -> scores -> ensemble -> metrics -> report
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from mindspore_dpus import __version__
+from mindspore_dpus.core.run_folder import RunFolder
+from mindspore_dpus.core.settings import results
+from mindspore_dpus.core.stages import Stage
+from mindspore_dpus.data.simulate.machines import simulate_machines
+from mindspore_dpus.data.source import Source
+from mindspore_dpus.stages.describe import describe, write_config
+from mindspore_dpus.systems.machine_sound.audit_stage import make_audit
+from mindspore_dpus.systems.machine_sound.clips import Found, source_of
+from mindspore_dpus.systems.machine_sound.configuration import Configuration, check_configuration
+from mindspore_dpus.systems.machine_sound.detect_stage import make_scores
+from mindspore_dpus.systems.machine_sound.ensemble_stage import make_ensemble
+from mindspore_dpus.systems.machine_sound.extractor_stage import (
+    check_extractor,
+    extractor_artefacts,
+    make_embeddings,
+    make_extractors,
+)
+from mindspore_dpus.systems.machine_sound.metrics_stage import challenge_artefacts, make_metrics
+from mindspore_dpus.systems.machine_sound.report import write_report
+from mindspore_dpus.systems.machine_sound.summary import summary
+from mindspore_dpus.systems.machine_sound.vectors import SIMPLE, make_simple, vector_artefacts
+
+__all__ = [
+    "Configuration",
+    "check_configuration",
+    "describe",
+    "leading",
+    "stages",
+    "summary",
+    "write_config",
+]
+
+
+@contextmanager
+def leading(config: Configuration) -> Iterator[bool]:
+    """Whether this process is to train: always (``device.data_parallel`` is refused)."""
+    yield True
+
+
+def stages(config: Configuration, run: RunFolder) -> list[Stage]:
+    """The graph of a run.
+
+    Args:
+        config: the checked configuration.
+        run: the run folder that it will fill.
+    """
+    source = source_of(run, config)
+    folder = run.path
+    graph = _samples(config, run, source)
+    audited = ("audit",) if config.audit.enabled else ()
+    kind = config.ensemble.pseudo_anomalies
+    graph.append(
+        Stage(
+            "simple",
+            lambda key: make_simple(folder, source, config.audio, kind),
+            needs=("samples",),
+            after=audited,
+            settings=[results(config.audio), kind],
+            artefacts=lambda: vector_artefacts(folder, SIMPLE),
+        )
+    )
+    graph += _extractors(config, run, source, audited)
+    vectors = ("simple", *(f"{name}.embeddings" for name in config.extractors.networks))
+    graph.append(
+        Stage(
+            "scores",
+            lambda key: make_scores(folder, config),
+            needs=("samples", *vectors),
+            settings=[
+                *(results(config.detectors), results(config.simple), results(config.standardise)),
+                *(list(config.extractors.networks), kind, config.seed),
+            ],
+            artefacts=(
+                *("systems.csv", "system_scores.csv", "pseudo_scores.csv"),
+                *("domains.csv", "moments.json"),
+            ),
+        )
+    )
+    graph.append(
+        Stage(
+            "ensemble",
+            lambda key: make_ensemble(folder, config),
+            needs=("samples", *vectors, "scores"),
+            settings=[
+                *(results(config.ensemble), results(config.decision)),
+                config.evaluation.max_fpr,
+            ],
+            artefacts=(
+                *("selection.json", "rows.csv", "scores.csv"),
+                *("detectors.npz", "scaling.npz", "scorer.json"),
+            ),
+        )
+    )
+    product = config.ensemble.product
+    graph.append(
+        Stage(
+            "metrics",
+            lambda key: make_metrics(folder, config.evaluation, product, config.seed),
+            needs=("samples", "scores", "ensemble"),
+            settings=[results(config.evaluation), product, config.seed],
+            artefacts=lambda: [
+                *("metrics.json", "results.csv", "domain_auc.csv", "decisions.csv"),
+                *challenge_artefacts(folder),
+            ],
+        )
+    )
+    graph.append(
+        Stage(
+            "report",
+            lambda key: write_report(folder, source, config),
+            needs=tuple(stage.name for stage in graph),
+            settings=[__version__],
+            artefacts=("report.html",),
+        )
+    )
+    return graph
+
+
+def _samples(config: Configuration, run: RunFolder, source: Source) -> list[Stage]:
+    """simulate, samples, audit: as far as the configuration wants them."""
+    graph = []
+    simulated = ("simulate",) if config.simulate.enabled else ()
+    if simulated:
+        values = {k: v for k, v in vars(config.simulate).items() if k != "enabled"}
+
+        def simulate(key: str) -> None:
+            simulate_machines(source.root, seed=config.seed, rate=config.audio.rate, **values)
+
+        graph.append(
+            Stage(
+                "simulate",
+                simulate,
+                settings=[results(config.simulate), config.audio.rate, config.seed],
+                artefacts=("data/manifest.csv",),
+            )
+        )
+    found = Found(run, config, source)
+    sections = [results(config.data), results(config.parts), config.seed]
+    graph.append(
+        Stage(
+            "samples",
+            found.make,
+            needs=simulated,
+            settings=lambda: [*sections, found.settings()],
+            artefacts=("samples.csv",),
+        )
+    )
+    if config.audit.enabled:
+        audio = config.audio
+        graph.append(
+            Stage(
+                "audit",
+                lambda key: make_audit(run.path, source, audio, config.audit),
+                needs=("samples",),
+                settings=[
+                    results(config.audit),
+                    *(audio.rate, audio.channel, audio.max_seconds, audio.segment_seconds),
+                ],
+                artefacts=("audit.csv",),
+            )
+        )
+    return graph
+
+
+def _extractors(config: Configuration, run: RunFolder, source: Source, audited) -> list[Stage]:
+    """Two stages for each network: its training, and the embeddings."""
+    graph, folder = [], run.path
+    sections = [results(config.audio), results(config.extractors), results(config.training), config.seed]
+    for name in config.extractors.networks:
+
+        def train(key: str, name=name) -> None:
+            make_extractors(folder, source, config, name, key)
+
+        def embed(key: str, name=name) -> None:
+            make_embeddings(folder, source, config, name, run.finished(f"{name}.extractors")["key"])
+
+        extractors = config.extractors
+        own = [{**sections[1], "networks": [name], "options": extractors.options.get(name, {})}]
+        graph.append(
+            Stage(
+                f"{name}.extractors",
+                train,
+                needs=("samples",),
+                after=audited,
+                settings=[sections[0], *own, *sections[2:]],
+                artefacts=partial(extractor_artefacts, folder, name),
+                check=partial(check_extractor, folder, config, name),
+                check_after=("samples",),
+            )
+        )
+        graph.append(
+            Stage(
+                f"{name}.embeddings",
+                embed,
+                needs=("samples", f"{name}.extractors"),
+                settings=[results(config.audio), config.ensemble.pseudo_anomalies],
+                artefacts=partial(vector_artefacts, folder, name),
+            )
+        )
+    return graph

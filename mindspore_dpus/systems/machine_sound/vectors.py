@@ -1,0 +1,152 @@
+"""samples -> waveforms -> log-mels of segments -> vectors, machine by machine."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mindspore_dpus.core.files import atomic, digest
+from mindspore_dpus.core.processes import in_threads
+from mindspore_dpus.core.settings import results
+from mindspore_dpus.data.arrays import load_arrays, save_arrays
+from mindspore_dpus.data.audio.clips import OUTLIER
+from mindspore_dpus.data.audio.front_end import FrontEnd
+from mindspore_dpus.data.audio.settings import AudioSettings
+from mindspore_dpus.data.audio.waveforms import build_waveforms, open_waveforms, waveforms_path
+from mindspore_dpus.data.shards import Shards, fill_shards, is_filled, open_shards
+from mindspore_dpus.data.source import Source
+from mindspore_dpus.detectors.systems import Vectors
+from mindspore_dpus.features.simple_sound import mean_and_deviation
+from mindspore_dpus.systems.machine_sound.clips import UNUSED, machines, read_clips, train_normals
+
+SIMPLE = "simple"
+# Bytes of a file of spectrograms, and clips of other machines that a machine is told from.
+PART = 2**26
+OTHERS = 40
+
+
+@dataclass(frozen=True)
+class Spectrograms:
+    """Log-mels of the segments of all clips of a table.
+
+    Args:
+        segments: (sum of S, bands, frames) float32.
+        first: (N + 1,) clip i has the segments ``first[i]`` to ``first[i + 1]``.
+        folder: of the segments.
+    """
+
+    segments: Shards
+    first: np.ndarray
+    folder: Path
+
+    def of(self, row: int) -> np.ndarray:
+        """(S, bands, frames) of a clip."""
+        return self.segments[int(self.first[row]) : int(self.first[row + 1])]
+
+
+def used(table: pd.DataFrame) -> pd.DataFrame:
+    """The clips that are decoded, numbered from 0: all but unused ones of machines."""
+    keep = (table["split"] != UNUSED) | (table["machine"] == OUTLIER)
+    return table[keep].reset_index(drop=True)
+
+
+def open_spectrograms(table: pd.DataFrame, source: Source, audio: AudioSettings) -> Spectrograms:
+    """Spectrograms of clips; they are made where they are missing.
+
+    Args:
+        table: of ``used``.
+        source: where the clips lie, and the cache.
+        audio: the section.
+
+    Raises:
+        UserError: some clip cannot be read, is silent, or too short.
+    """
+    paths = table["path"].tolist()
+    fingerprint = source.fingerprint(paths)
+    place = waveforms_path(source.cache, fingerprint, rate=audio.rate, channel=audio.channel)
+    build_waveforms(
+        *(paths, source.root, place, source.unreadable),
+        rate=audio.rate,
+        channel=audio.channel,
+        max_seconds=audio.max_seconds,
+    )
+    waveforms, front = open_waveforms(place), FrontEnd(audio)
+    first = np.concatenate([[0], np.cumsum([front.n_segments(int(n)) for n in waveforms.lengths])])
+    folder = source.cache / f"logmels-{digest(fingerprint, results(audio))}"
+    if not is_filled(folder):
+
+        def make(rows: np.ndarray) -> np.ndarray:
+            clips = np.unique(np.searchsorted(first, rows, side="right") - 1)
+            made = np.concatenate(list(in_threads(lambda i: front(waveforms[i]), clips)))
+            return made[rows[0] - first[clips[0]] :][: len(rows)]
+
+        per_part = max(1, PART // (4 * front.shape[0] * front.shape[1]))
+        fill_shards(folder, int(first[-1]), per_part, make)
+    return Spectrograms(open_shards(folder), first, folder)
+
+
+def rows_of(table: pd.DataFrame, machine: str, kind: str) -> np.ndarray:
+    """Rows whose vectors a machine needs: its own clips and, where normals of other machines stand for
+    anomalies, some of these, evenly spread.
+
+    Args:
+        table: of ``used``.
+        machine: its name.
+        kind: ``ensemble.pseudo_anomalies``.
+    """
+    own = (table["machine"] == machine).to_numpy()
+    rows = np.flatnonzero(own)
+    if pseudo_kind(table, machine, kind) == "machines":
+        others = np.flatnonzero(train_normals(table) & ~own)
+        spread = np.linspace(0, len(others) - 1, min(OTHERS, len(others)))
+        rows = np.sort(np.concatenate([rows, others[np.unique(np.rint(spread).astype(int))]]))
+    return rows
+
+
+def pseudo_kind(table: pd.DataFrame, machine: str, kind: str) -> str:
+    """What stands for a machine's anomalies: a machine of one section has no other sections."""
+    normals = table[train_normals(table) & (table["machine"] == machine).to_numpy()]
+    return "machines" if normals["section"].nunique() < 2 else kind
+
+
+def vectors_file(folder: Path, name: str, machine: str) -> Path:
+    """Where the vectors of a machine's clips lie."""
+    return folder / "vectors" / name / f"{machine}.npz"
+
+
+def save_vectors(path: Path, rows: np.ndarray, vectors: Vectors, logits: np.ndarray | None) -> None:
+    """Write vectors; ``rows`` are those of the clips, ``vectors.clips`` the row of each segment."""
+    arrays = {"rows": rows, "clips": vectors.clips, "X": vectors.X}
+    with atomic(path) as temporary:
+        save_arrays(temporary, arrays | ({} if logits is None else {"logits": logits}))
+
+
+def read_vectors(folder: Path, name: str, machine: str) -> tuple[Vectors, np.ndarray | None]:
+    """Vectors of a machine's clips, and the domain's logit of each segment where a network gives it."""
+    arrays = load_arrays(vectors_file(folder, name, machine))
+    return Vectors(arrays["X"], arrays["clips"]), arrays.get("logits")
+
+
+def make_simple(folder: Path, source: Source, audio: AudioSettings, kind: str) -> None:
+    """``vectors/simple/<machine>.npz``: mean and deviation of every mel band of every segment.
+
+    Args:
+        folder: with ``samples.csv``.
+        source: where the clips lie.
+        audio: the section.
+        kind: ``ensemble.pseudo_anomalies``.
+    """
+    table = used(read_clips(folder))
+    spectrograms = open_spectrograms(table, source, audio)
+    for machine in machines(table):
+        rows = rows_of(table, machine, kind)
+        parts = [mean_and_deviation(spectrograms.of(row)) for row in rows]
+        clips = np.repeat(rows, [len(part) for part in parts])
+        path = vectors_file(folder, SIMPLE, machine)
+        save_vectors(path, rows, Vectors(np.concatenate(parts), clips), None)
+
+
+def vector_artefacts(folder: Path, name: str) -> list[str]:
+    """What a stage of vectors leaves."""
+    return [f"vectors/{name}/{machine}.npz" for machine in machines(used(read_clips(folder)))]

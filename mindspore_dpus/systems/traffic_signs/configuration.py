@@ -1,0 +1,99 @@
+"""The configuration of a traffic-sign run: the sections that it is composed of, and how they fit."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mindspore_dpus.core.device_settings import DeviceSettings
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.settings import between, check_order, check_section, key
+from mindspore_dpus.data.images.preparing import check_images
+from mindspore_dpus.losses.table import check_loss
+from mindspore_dpus.metrics.settings import EvaluationSettings
+from mindspore_dpus.sampling.settings import check_sampling
+from mindspore_dpus.systems.traffic_signs.settings import (
+    CascadeSettings,
+    FrameSettings,
+    PlaceSettings,
+    ProposalSettings,
+    RegionSettings,
+    StageNetwork,
+    StreetSettings,
+    SweepSettings,
+    background_network,
+    sign_network,
+)
+from mindspore_dpus.training.settings import check_training
+
+PROPOSAL_MEASURES = ("recall", "loss")
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One run: from annotated frames to named signs in test frames."""
+
+    system: Literal["traffic_signs"]
+    """Which system this is a configuration of."""
+    output: str = key("runs/traffic_signs", changes_results=False)
+    """The run folder."""
+    seed: int = key(0, between(0, 4294967295))
+    """Drives splits, crops, the dice, initial weights and data order."""
+    data: FrameSettings = field(default_factory=FrameSettings)
+    simulate: StreetSettings = field(default_factory=StreetSettings)
+    proposals: ProposalSettings = field(default_factory=ProposalSettings)
+    sweep: SweepSettings = field(default_factory=SweepSettings)
+    place: PlaceSettings = field(default_factory=PlaceSettings)
+    regions: RegionSettings = field(default_factory=RegionSettings)
+    background: StageNetwork = field(default_factory=background_network)
+    signs: StageNetwork = field(default_factory=sign_network)
+    cascade: CascadeSettings = field(default_factory=CascadeSettings)
+    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+    device: DeviceSettings = key(factory=DeviceSettings, changes_results=False)
+
+
+def check_configuration(config: Configuration) -> None:
+    """Refuse values that no stage could work with, and keys that do not fit each other.
+
+    Raises:
+        UserError: names the first such key, its value and what is allowed.
+    """
+    check_section(config)
+    if config.simulate.enabled and (config.data.root or config.data.boxes):
+        raise UserError(
+            "configuration: simulate.enabled is true and data.root or data.boxes is given; use one of them"
+        )
+    if not config.simulate.enabled and not config.data.root:
+        raise UserError("configuration: data.root is missing; give the folder of your frames")
+    check_order(config.simulate, "simulate", "sign_size", "signs", "distractors", equal=True)
+    for name in ("background", "signs"):
+        network = getattr(config, name)
+        check_images(network.images)
+        check_loss(network.loss)
+        check_sampling(network.sampling)
+        if network.images.channels != 3 or network.images.bits != 8:
+            raise UserError(
+                f"configuration: {name}.images needs channels 3 and bits 8: frames are colour"
+            )
+    trainings = [config.background.training, config.signs.training, config.proposals.training]
+    for training in trainings:
+        check_training(training)
+        if training.learning_rate == "auto":
+            raise UserError("configuration: training.learning_rate auto is not for this system yet")
+    if config.proposals.training.select_by not in (*PROPOSAL_MEASURES, "last"):
+        raise UserError(
+            f"configuration: proposals.training.select_by is {config.proposals.training.select_by!r}; "
+            f"it must be {', '.join(PROPOSAL_MEASURES)} or last"
+        )
+    proposals, regions = config.proposals, config.regions
+    for section, name, low, high in (
+        (proposals, "proposals", "negative_below", "positive_from"),
+        (regions, "regions", "background_below", "sign_from"),
+    ):
+        if getattr(section, low) > getattr(section, high):
+            raise UserError(
+                f"configuration: {name}.{low} is {getattr(section, low)}, above {name}.{high} "
+                f"{getattr(section, high)}"
+            )
+    if config.sweep.enabled and not proposals.keep_maps:
+        raise UserError("configuration: sweep.enabled reads saved maps; set proposals.keep_maps true")
+    if config.device.data_parallel:
+        raise UserError("configuration: device.data_parallel is not for the system traffic_signs")

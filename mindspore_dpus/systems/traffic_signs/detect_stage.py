@@ -1,0 +1,206 @@
+"""networks -> thresholds -> detections -> metrics."""
+
+import logging
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.files import read_json, write_json
+from mindspore_dpus.core.run_folder import RunFolder
+from mindspore_dpus.core.tables import read_table, write_table
+from mindspore_dpus.data.boxes import coco
+from mindspore_dpus.data.boxes.table import EDGES
+from mindspore_dpus.deploy.cascade import Detections
+from mindspore_dpus.metrics import matching
+from mindspore_dpus.metrics.detection import bootstrap_detection, detection_metrics, per_class
+from mindspore_dpus.metrics.settings import EvaluationSettings
+from mindspore_dpus.systems.traffic_signs.cascade import choose_thresholds
+from mindspore_dpus.systems.traffic_signs.configuration import Configuration
+from mindspore_dpus.systems.traffic_signs.frames import (
+    RunFrames,
+    data_root,
+    read_frame,
+    read_run_frames,
+)
+from mindspore_dpus.systems.traffic_signs.networks import run_detector
+from mindspore_dpus.systems.traffic_signs.proposal_stage import read_proposals
+
+logger = logging.getLogger(__name__)
+
+EVALUATED = ("val", "test")
+DETECTION_COLUMNS = ["path", *EDGES, "label", "score"]
+
+
+def make_detections(run: RunFolder, config: Configuration) -> None:
+    """``thresholds.csv`` (Table 8, on validation frames), ``thresholds.json`` (the best),
+    ``detections_val.csv``, ``detections_test.csv``, ``detections_test.json`` (COCO results), ``time.json``
+    (ms of a frame and stage)."""
+    (run / "thresholds.json").unlink(missing_ok=True)
+    frames, detector = read_run_frames(run), run_detector(run, config)
+    found, root, c = read_proposals(run, frames), data_root(run, config), config.cascade
+    floor, scored, spent = min(c.background_thresholds), {}, []
+    for split in EVALUATED:
+        scored[split] = []
+        for i in frames.of(split):
+            image = read_frame(root / frames.paths[i], config.data.max_pixels)
+            begin = time.perf_counter()
+            scored[split].append(detector.score(image, found[i], floor))
+            spent.append(time.perf_counter() - begin)
+    classes = detector.settings.classes
+    val = frames.of("val")
+
+    def measure(detections: list[Detections]) -> float:
+        table = detection_table(frames, val, detections, classes)
+        truths, rows = as_arrays(frames, val, table)
+        return detection_metrics(truths, rows, len(frames.classes))["map_50"]
+
+    try:
+        table = choose_thresholds(
+            scored["val"],
+            measure,
+            background_thresholds=c.background_thresholds,
+            sign_thresholds=c.sign_thresholds,
+            nms_thresholds=c.nms_thresholds,
+            limit=c.limit,
+        )
+    except ValueError as error:
+        raise UserError(f"validation frames hold no sign: {error}") from None
+    write_table(table.round(6), run / "thresholds.csv")
+    names = ("background_threshold", "sign_threshold", "nms_threshold")
+    chosen = {name: float(table[name].iloc[0]) for name in names}
+    write_json(run / "thresholds.json", chosen | {"val_map_50": float(table["value"].iloc[0])})
+    logger.info("  thresholds (validation): background %g, sign %g, suppression %g", *chosen.values())
+    detector = run_detector(run, config)
+    for split in EVALUATED:
+        detections = [detector.choose(s) for s in scored[split]]
+        rows = detection_table(frames, frames.of(split), detections, classes)
+        write_table(rows, run / f"detections_{split}.csv")
+        if split == "test":
+            coco.write_results(rows, frames.annotations, run / "detections_test.json")
+    passed = [s.foreground for split in EVALUATED for s in scored[split]]
+    proposals = read_json(run / "proposals" / "recall.json")["ms_per_frame"]
+    write_json(
+        run / "time.json",
+        {
+            "ms_per_frame": proposals | {"classifiers": 1000 * float(np.mean(spent))},
+            "looked_at_per_frame": float(np.mean([len(s) for s in passed])),
+            "passed_background_per_frame": float(
+                np.mean([(s >= chosen["background_threshold"]).sum() for s in passed])
+            ),
+        },
+    )
+
+
+def detection_table(
+    frames: RunFrames, rows: Sequence[int], detections: Sequence[Detections], classes: Sequence[str]
+) -> pd.DataFrame:
+    """Detections of frames as rows of ``DETECTION_COLUMNS``."""
+    tables = [
+        pd.DataFrame(found.boxes, columns=EDGES).assign(
+            path=frames.paths[i],
+            label=[classes[c] for c in found.classes],
+            score=found.scores,
+        )
+        for i, found in zip(rows, detections, strict=True)
+        if len(found.boxes)
+    ]
+    if not tables:
+        return pd.DataFrame(columns=DETECTION_COLUMNS)
+    table = pd.concat(tables, ignore_index=True)[DETECTION_COLUMNS]
+    return table.round(dict.fromkeys(EDGES, 3) | {"score": 6})
+
+
+def as_arrays(
+    frames: RunFrames, rows: Sequence[int], detections: pd.DataFrame
+) -> tuple[matching.Truths, matching.Detections]:
+    """True boxes and detections of some frames, numbered as in ``frames``."""
+    number = {path: i for i, path in enumerate(frames.paths)}
+    index = {name: i for i, name in enumerate(frames.classes)}
+    labels = [index[name] for i in rows for name in frames.labels[i]]
+    where = [i for i in rows for _ in frames.labels[i]]
+    boxes = np.concatenate([frames.boxes[i] for i in rows]) if len(rows) else np.empty((0, 4))
+    truths = matching.Truths(np.array(where, int), np.array(labels, int), boxes)
+    found = matching.Detections(
+        detections["path"].map(number).to_numpy(int),
+        detections["label"].map(index).to_numpy(int),
+        detections[EDGES].to_numpy(float),
+        detections["score"].to_numpy(float),
+    )
+    return truths, found
+
+
+def score_detections(
+    frames: RunFrames,
+    rows: Sequence[int],
+    detections: pd.DataFrame,
+    evaluation: EvaluationSettings,
+    seed: int,
+) -> tuple[dict, pd.DataFrame]:
+    """All metrics of some frames, and a table of the classes."""
+    truths, found = as_arrays(frames, rows, detections)
+    values = bootstrap_detection(
+        truths,
+        found,
+        len(frames.classes),
+        rows,
+        n_bootstrap=evaluation.n_bootstrap,
+        confidence=evaluation.confidence,
+        random_state=seed,
+    )
+    table = pd.DataFrame(per_class(truths, found, len(frames.classes)))
+    table.insert(0, "label", frames.classes)
+    return {
+        "frames": len(rows),
+        "boxes": len(truths.labels),
+        "detections": len(found.labels),
+        "models": {"fused": {name: _plain(value) for name, value in values.items()}},
+    }, table
+
+
+def _plain(value: dict) -> dict:
+    """JSON has no not-a-number."""
+    return {k: None if v != v else v for k, v in value.items()}
+
+
+def make_metrics(run: RunFolder, config: Configuration) -> None:
+    """``metrics.json`` (val and test), ``per_class_val.csv``, ``per_class_test.csv``."""
+    frames = read_run_frames(run)
+    metrics: dict = {}
+    recall = read_json(run / "proposals" / "recall.json")
+    for split in EVALUATED:
+        rows = frames.of(split)
+        detections = read_table(run / f"detections_{split}.csv")
+        metrics[split], table = score_detections(
+            frames, rows, detections, config.evaluation, config.seed
+        )
+        metrics[split]["proposals"] = recall[split]
+        write_table(table.round(6), run / f"per_class_{split}.csv")
+    metrics["time"] = read_json(run / "time.json")
+    write_json(run / "metrics.json", metrics)
+
+
+def errors_of(
+    frames: RunFrames, rows: Sequence[int], detections: pd.DataFrame, threshold: float = 0.5
+) -> pd.DataFrame:
+    """Misses and false calls of every frame, most first.
+
+    Returns:
+        ``path, signs, found, missed, false_calls``.
+    """
+    truths, found = as_arrays(frames, rows, detections)
+    matches = matching.match(truths, found, (threshold,), None)
+    hit = matches.truths[0]
+    missed = np.setdiff1d(np.arange(len(truths.labels)), hit[hit >= 0])
+    table = []
+    for i in rows:
+        signs = len(frames.labels[i])
+        n_missed = int((truths.frames[missed] == i).sum())
+        false = int(((matches.frames == i) & (hit < 0)).sum())
+        table.append((frames.paths[i], signs, signs - n_missed, n_missed, false))
+    names = ["path", "signs", "found", "missed", "false_calls"]
+    table = pd.DataFrame(table, columns=names)
+    wrong = -(table["missed"] + table["false_calls"])
+    return table.iloc[np.argsort(wrong, kind="stable")].reset_index(drop=True)

@@ -1,0 +1,128 @@
+"""proposals -> place filter -> regions that the background and the sign network learn from."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.files import read_json, write_json
+from mindspore_dpus.core.run_folder import RunFolder
+from mindspore_dpus.core.tables import write_table
+from mindspore_dpus.data.boxes.table import EDGES
+from mindspore_dpus.data.images.regions import name_region
+from mindspore_dpus.data.samples import SPLITS
+from mindspore_dpus.deploy.place_filter import PlaceFilter
+from mindspore_dpus.systems.traffic_signs.configuration import Configuration
+from mindspore_dpus.systems.traffic_signs.frames import RunFrames, read_run_frames
+from mindspore_dpus.systems.traffic_signs.networks import SIGN
+from mindspore_dpus.systems.traffic_signs.place_filter import fit_place_filter
+from mindspore_dpus.systems.traffic_signs.proposal_stage import read_proposals
+from mindspore_dpus.systems.traffic_signs.regions import (
+    BACKGROUND,
+    COLUMNS,
+    mine_frames,
+    whole_pixels,
+)
+from mindspore_dpus.systems.traffic_signs.settings import PlaceSettings
+
+
+def make_place_filter(run: RunFolder, place: PlaceSettings) -> None:
+    """``place_filter.json``: its limits, fitted on training boxes; and what it removes of true boxes and
+    of proposals, split by split."""
+    frames = read_run_frames(run)
+    found = read_proposals(run, frames)
+
+    def of(values: list, split: str) -> list:
+        return [values[i] for i in frames.of(split)]
+
+    fitted = fit_place_filter(
+        of(frames.boxes, "train"),
+        of(frames.sizes, "train"),
+        max_lost=place.max_lost,
+        place_margin=place.place_margin,
+        shape_margin=place.shape_margin,
+    )
+    removed = {
+        split: {
+            "true_boxes": fitted.count(of(frames.boxes, split), of(frames.sizes, split)),
+            "proposals": fitted.count(of(found, split), of(frames.sizes, split)),
+        }
+        for split in SPLITS
+    }
+    write_json(run / "place_filter.json", {"filter": fitted.to_dict(), "removed": removed})
+
+
+def make_regions(run: RunFolder, config: Configuration) -> None:
+    """``background/samples.csv`` (background, sign) and ``signs/samples.csv`` (the classes): path of a
+    region, label, split, group (its frame).
+
+    Both have the true boxes; the training and validation regions of signs are also mined from
+    proposals. The sign network is validated and tested on true boxes.
+    """
+    frames = read_run_frames(run)
+    found = read_proposals(run, frames)
+    if config.place.enabled:
+        kept = PlaceFilter.from_dict(read_json(run / "place_filter.json")["filter"])
+        found = [b[kept.keep(b, *size)] for b, size in zip(found, frames.sizes, strict=True)]
+    r = config.regions
+    mined = mine_frames(
+        found,
+        frames.boxes,
+        frames.labels,
+        config.seed,
+        paths=frames.paths,
+        splits=frames.splits.tolist(),
+        sizes=frames.sizes,
+        total_background=round(r.background_per_frame * len(frames.paths)),
+        background_below=r.background_below,
+        sign_from=r.sign_from,
+    )
+    true = true_regions(frames)
+    both = _named(pd.concat([true, mined[mined["split"].isin(SPLITS)]], ignore_index=True))
+    is_background = both["label"] == BACKGROUND
+    binary = both.assign(label=np.where(is_background, BACKGROUND, SIGN))
+    _refuse_empty(binary, (BACKGROUND, SIGN), run)
+    write_table(binary, run / "background" / "samples.csv")
+    shown = both[~is_background & ((both["split"] == "train") | both["path"].isin(_named(true)["path"]))]
+    trained = set(shown["label"][shown["split"] == "train"])
+    # What nobody shows the network it cannot name: it counts in the detector's metrics, not here.
+    shown = shown[shown["label"].isin(trained)]
+    if len(trained) < 2:
+        raise UserError(
+            f"training frames show {len(trained)} class of signs; the sign network needs two or more"
+        )
+    _refuse_empty(shown, (), run)
+    write_table(shown, run / "signs" / "samples.csv")
+
+
+def true_regions(frames: RunFrames) -> pd.DataFrame:
+    """The true boxes as rows of ``regions.COLUMNS``."""
+    tables = []
+    for i, path in enumerate(frames.paths):
+        if frames.splits[i] in SPLITS and len(frames.boxes[i]):
+            boxes = whole_pixels(frames.boxes[i], *frames.sizes[i])
+            table = pd.DataFrame(boxes, columns=EDGES).assign(label=frames.labels[i])
+            tables.append(table.assign(path=path, split=frames.splits[i], group=path)[COLUMNS])
+    return pd.concat(tables, ignore_index=True)
+
+
+def _named(regions: pd.DataFrame) -> pd.DataFrame:
+    """Rows of ``regions.COLUMNS`` -> path of the region, label, split, group; each region once."""
+    rows = zip(regions["path"], *(regions[e] for e in EDGES), strict=True)
+    names = [name_region(path, box) for path, *box in rows]
+    table = regions[["label", "split", "group"]].assign(path=names).drop_duplicates("path")
+    # Those of one frame follow one another: it is decoded once.
+    table = table.sort_values("path", kind="stable")[["path", "label", "split", "group"]]
+    return table.reset_index(drop=True)
+
+
+def _refuse_empty(table: pd.DataFrame, classes: tuple[str, ...], run: RunFolder) -> None:
+    for split in SPLITS:
+        labels = set(table["label"][table["split"] == split])
+        missing = [name for name in classes if name not in labels] or ([] if labels else ["sign"])
+        if missing:
+            raise UserError(
+                f"the frames of {split} give no region of {missing[0]}: more annotated frames are "
+                f"needed, or better proposals (see {Path(run.path) / 'proposals' / 'recall.json'})"
+            )

@@ -1,0 +1,93 @@
+"""A filled run folder -> report.html; and what a terminal shows of it."""
+
+from pathlib import Path
+
+from mindspore_dpus.core.files import read_json
+from mindspore_dpus.core.run_folder import RunFolder
+from mindspore_dpus.core.tables import read_table
+from mindspore_dpus.data.boxes.table import EDGES
+from mindspore_dpus.report.page import Card, Page, write_page
+from mindspore_dpus.report.sections import detections
+from mindspore_dpus.systems.traffic_signs.configuration import Configuration
+from mindspore_dpus.systems.traffic_signs.detect_stage import errors_of
+from mindspore_dpus.systems.traffic_signs.frames import data_root, read_frame, read_run_frames
+
+PICTURES = 12
+
+
+def write_report(run: RunFolder, config: Configuration) -> None:
+    """``report.html``."""
+    metrics, frames = read_json(run / "metrics.json"), read_run_frames(run)
+    found = read_table(run / "detections_test.csv")
+    rows = frames.of("test")
+    errors = errors_of(frames, rows, found)
+    number = {path: i for i, path in enumerate(frames.paths)}
+    pictures = []
+    for path in errors["path"].head(PICTURES):
+        image = read_frame(data_root(run, config) / path, config.data.max_pixels)
+        here, i = found[found["path"] == path], number[path]
+        boxes = here[EDGES].to_numpy(float)
+        true = frames.boxes[i], frames.labels[i]
+        pictures.append(
+            detections.picture(image, true, (boxes, here["label"].tolist()), here["score"].tolist())
+        )
+    filter_file = run / "place_filter.json"
+    removed = read_json(filter_file)["removed"] if config.place.enabled else None
+    test = metrics["test"]
+    cards = [
+        Card(f"mAP at {level}", _value(test["models"]["fused"][name]), "test frames")
+        for level, name in (("0.5", "map_50"), ("0.7", "map_70"), ("0.5:0.95", "map"))
+    ]
+    cards.append(
+        Card("recall of proposals", f"{test['proposals']['recall_50']:.3f}", "at 0.5, test frames")
+    )
+    page = Page(
+        "Traffic signs",
+        f"{len(frames.paths)} frames, {len(frames.classes)} classes; {test['frames']} test frames with "
+        f"{test['boxes']} signs",
+        cards,
+    )
+    section = detections.section(
+        metrics,
+        read_table(run / "per_class_test.csv"),
+        read_table(run / "thresholds.csv"),
+        removed,
+        errors,
+        pictures,
+    )
+    write_page(run.path, page, [section])
+
+
+def _value(metric: dict) -> str:
+    return "undefined" if metric["value"] is None else f"{metric['value']:.3f}"
+
+
+def metric_lines(split: dict) -> list[str]:
+    """Metrics of one split, a line each."""
+    lines = []
+    shown = {"map_50": "mAP@0.5", "map_70": "mAP@0.7", "map": "mAP@0.5:0.95"}
+    shown |= {"map_50_frequent": "mAP@0.5, 5 boxes or more", "ap_50_agnostic": "AP@0.5 of any class"}
+    for name, title in shown.items():
+        metric = split["models"]["fused"][name]
+        interval = ""
+        if metric.get("low") is not None:
+            interval = f" [{metric['low']:.3f}, {metric['high']:.3f}]"
+        lines.append(f"{title:>24}: {_value(metric)}{interval}")
+    return lines
+
+
+def summary(run: RunFolder) -> str:
+    """What a person wants to know at the end."""
+    metrics = read_json(run / "metrics.json")
+    test = metrics["test"]
+    lines = [f"{test['frames']} test frames, {test['boxes']} signs, {test['detections']} detections"]
+    lines += metric_lines(test)
+    recall = test["proposals"]
+    lines.append(
+        f"     recall of proposals: {recall['recall_50']:.3f} at 0.5, {recall['recall_70']:.3f} at 0.7, "
+        f"{recall['proposals_per_frame']:.0f} a frame"
+    )
+    time = metrics["time"]["ms_per_frame"]
+    lines.append("       ms a frame: " + ", ".join(f"{k} {v:.0f}" for k, v in time.items()))
+    lines.append(f"report: {Path(run.path, 'report.html')}")
+    return "\n".join(lines)

@@ -1,0 +1,229 @@
+"""From annotated frames to named signs: the stages of a traffic-sign run, in order.
+
+frames -> proposal_network -> proposals -> place_filter -> regions -> background.*, signs.* -> detections
+-> metrics -> report
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mindspore_dpus import __version__
+from mindspore_dpus.core.configuration import dump_config
+from mindspore_dpus.core.files import write_json, write_text
+from mindspore_dpus.core.provenance import environment
+from mindspore_dpus.core.run_folder import RunFolder
+from mindspore_dpus.core.settings import results
+from mindspore_dpus.core.stages import Stage
+from mindspore_dpus.data.simulate.streets import simulate_streets
+from mindspore_dpus.stages.classifier import ClassifierStages
+from mindspore_dpus.systems.traffic_signs.configuration import Configuration, check_configuration
+from mindspore_dpus.systems.traffic_signs.detect_stage import make_detections, make_metrics
+from mindspore_dpus.systems.traffic_signs.frames import FoundFrames, data_root
+from mindspore_dpus.systems.traffic_signs.networks import (
+    CLASSIFIERS,
+    SIGN,
+    section_of,
+    source_of,
+    training_of,
+)
+from mindspore_dpus.systems.traffic_signs.proposal_stage import (
+    check_network,
+    make_network,
+    make_proposals,
+    make_sweep,
+    proposal_training,
+)
+from mindspore_dpus.systems.traffic_signs.region_stage import make_place_filter, make_regions
+from mindspore_dpus.systems.traffic_signs.regions import BACKGROUND
+from mindspore_dpus.systems.traffic_signs.report import summary, write_report
+
+__all__ = [
+    "Configuration",
+    "check_configuration",
+    "describe",
+    "leading",
+    "stages",
+    "summary",
+    "write_config",
+]
+
+
+def describe(run: RunFolder, config: Configuration) -> None:
+    """``config.yaml`` and ``environment.json``: what makes this run."""
+    write_config(run, config)
+    write_json(run / "environment.json", environment() | {"seed": config.seed})
+
+
+def write_config(run: RunFolder, config: Configuration) -> None:
+    """``config.yaml``, places as absolute paths: the run can be used from any folder."""
+    places = {
+        name: str(Path(value).resolve())
+        for name in ("root", "boxes", "cache_dir")
+        if (value := getattr(config.data, name))
+    }
+    text = dump_config(dataclasses.replace(config, data=dataclasses.replace(config.data, **places)))
+    path = run / "config.yaml"
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
+
+
+@contextmanager
+def leading(config: Configuration) -> Iterator[bool]:
+    """Whether this process is to train: always, as no two devices share this system's members."""
+    yield True
+
+
+def stages(config: Configuration, run: RunFolder) -> list[Stage]:
+    """The graph of a run.
+
+    Args:
+        config: the checked configuration.
+        run: the run folder that it will fill.
+    """
+    graph = [*_frames(config, run), *_proposals(config, run)]
+    placed = ("place_filter",) if config.place.enabled else ()
+    if placed:
+        graph.append(
+            Stage(
+                "place_filter",
+                lambda key: make_place_filter(run, config.place),
+                needs=("frames", "proposals"),
+                settings=results(config.place),
+                artefacts=("place_filter.json",),
+            )
+        )
+    graph.append(
+        Stage(
+            "regions",
+            lambda key: make_regions(run, config),
+            needs=("frames", "proposals", *placed),
+            settings=[results(config.regions), config.seed],
+            artefacts=[f"{name}/samples.csv" for name in CLASSIFIERS],
+        )
+    )
+    for name in CLASSIFIERS:
+        graph += _classifier(config, run, name).stages()
+    members = tuple(f"{name}.members" for name in CLASSIFIERS)
+    files = ("thresholds.csv", "thresholds.json", "detections_val.csv", "detections_test.csv")
+    graph.append(
+        Stage(
+            "detections",
+            lambda key: make_detections(run, config),
+            needs=("frames", "proposals", *placed, "regions", *members),
+            settings=[
+                results(config.cascade),
+                *([section_of(config, name).margin] for name in CLASSIFIERS),
+            ],
+            artefacts=(*files, "detections_test.json", "time.json"),
+        )
+    )
+    graph.append(
+        Stage(
+            "metrics",
+            lambda key: make_metrics(run, config),
+            needs=("frames", "proposals", "detections"),
+            settings=[results(config.evaluation), config.seed],
+            artefacts=("metrics.json", "per_class_val.csv", "per_class_test.csv"),
+        )
+    )
+    shown = [stage.name for stage in graph if not stage.on_request]
+    graph.append(
+        Stage(
+            "report",
+            lambda key: write_report(run, config),
+            needs=tuple(shown),
+            settings=[__version__],
+            artefacts=("report.html",),
+        )
+    )
+    return graph
+
+
+def _frames(config: Configuration, run: RunFolder) -> list[Stage]:
+    """simulate, frames."""
+    graph = []
+    if config.simulate.enabled:
+        values = {k: v for k, v in vars(config.simulate).items() if k != "enabled"}
+        graph.append(
+            Stage(
+                "simulate",
+                lambda key: simulate_streets(
+                    data_root(run, config), **values, file_format="png", random_state=config.seed
+                ),
+                settings=[results(config.simulate), config.seed],
+                artefacts=("data/boxes.csv",),
+            )
+        )
+    found = FoundFrames(run, config)
+    graph.append(
+        Stage(
+            "frames",
+            found.make,
+            needs=tuple(stage.name for stage in graph),
+            settings=lambda: [results(config.data), config.seed, found.settings()],
+            artefacts=("boxes.csv", "frames.csv", "classes.csv", "problems.csv"),
+        )
+    )
+    return graph
+
+
+def _proposals(config: Configuration, run: RunFolder) -> list[Stage]:
+    """proposal_network, proposals, sweep."""
+    training, p = proposal_training(config), config.proposals
+    boxes = [p.pre_nms_top_k, p.post_nms_top_k, p.nms_threshold, p.min_size, p.keep_maps]
+    graph = [
+        Stage(
+            "proposal_network",
+            lambda key: make_network(run, config, key),
+            needs=("frames",),
+            settings=training.learnt,
+            artefacts=("proposals/members/proposals/best.safetensors",),
+            check=lambda: check_network(training),
+            check_after=("frames",),
+        ),
+        Stage(
+            "proposals",
+            lambda key: make_proposals(run, config, run.finished("proposal_network")["key"]),
+            needs=("frames", "proposal_network"),
+            settings=boxes,
+            artefacts=("proposals/proposals.csv", "proposals/recall.json"),
+        ),
+    ]
+    if config.sweep.enabled:
+
+        def swept(key: str) -> None:
+            from mindspore_dpus.core.device import configure
+
+            stride = training.network(trained=True).build(configure(config.device)).stride
+            make_sweep(run, config, stride)
+
+        graph.append(
+            Stage(
+                "sweep",
+                swept,
+                needs=("frames", "proposals"),
+                settings=results(config.sweep),
+                artefacts=("proposals/table5.csv",),
+            )
+        )
+    return graph
+
+
+def _classifier(config: Configuration, run: RunFolder, name: str) -> ClassifierStages:
+    """The ordinary training of the background or the sign network."""
+    section = section_of(config, name)
+    return ClassifierStages(
+        run=run,
+        source=source_of(run, config, name),
+        features=section.features,
+        sampling=section.sampling,
+        classifier=training_of(config, name),
+        evaluation=config.evaluation,
+        positive=SIGN,
+        majority=BACKGROUND,
+        seed=config.seed,
+        folder=name,
+        samples="regions",
+    )

@@ -1,0 +1,112 @@
+"""What a finished run is there for: the same scores by the run, its export and a stream."""
+
+import io
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from mindspore_dpus.cli import evaluate, export, predict
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.tables import read_table
+from mindspore_dpus.data.audio.stream import windows
+from mindspore_dpus.deploy.sound import OnnxSoundPredictor, sound_row, stream_rows
+from mindspore_dpus.systems.machine_sound import evaluation
+
+pytest.importorskip("onnxruntime", reason="exports need it")
+
+
+@pytest.fixture(scope="module")
+def scorer(finished):
+    return evaluation.load_scorer(finished.path)
+
+
+@pytest.fixture(scope="module")
+def exported(finished, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export") / "model"
+    assert evaluation.export(finished.path, folder)[1] <= 1e-4
+    return OnnxSoundPredictor(folder)
+
+
+def test_run_and_export_give_the_scores_of_the_test(finished, scorer, exported):
+    table = read_table(finished / "scores.csv").astype({"score": float, "decision": int})
+    for row in table.iloc[::5].itertuples():
+        path = finished / "data" / row.path
+        for one in (scorer, exported):
+            found = sound_row(one, path, None, None)
+            assert found["error"] == ""
+            assert found["score"] == pytest.approx(row.score, abs=1e-4)
+            assert (found["machine"], found["section"]) == (row.machine, row.section)
+            assert found["decision"] == row.decision
+
+
+def test_a_stream_has_the_scores_of_its_windows(finished, scorer):
+    names = sorted((finished / "data").glob("dev_data/fan/test/section_00*.wav"))[:3]
+    sound = np.concatenate([soundfile.read(name, dtype="float32")[0] for name in names])
+    rows = list(
+        stream_rows(
+            *(scorer, iter(np.array_split(sound, 13)), "fan", "00"),
+            window_seconds=1.0,
+            hop_seconds=0.5,
+        )
+    )
+    batch = [scorer.score(w, "fan", "00").score for w in windows(sound, 8000, 4000)]
+    assert [row["score"] for row in rows] == batch
+    assert len(batch) == 5
+
+
+def test_files_that_cannot_be_scored_have_rows(finished, scorer, tmp_path):
+    good = next((finished / "data").glob("dev_data/fan/test/section_00*.wav"))
+    (tmp_path / "empty.wav").write_bytes(b"")
+    (tmp_path / "cut.wav").write_bytes(good.read_bytes()[:3000])
+    soundfile.write(tmp_path / "silent.wav", np.zeros(8000), 8000)
+    soundfile.write(tmp_path / "short.wav", np.random.default_rng(0).normal(size=800) / 9, 8000)
+    for name, words in (
+        ("empty", "empty"),
+        ("cut", "cut"),
+        ("silent", "silent"),
+        ("short", "0.1 s"),
+        ("missing", "does not exist"),
+    ):
+        row = sound_row(scorer, tmp_path / f"{name}.wav", "fan", "00")
+        assert words in row["error"]
+        assert row["score"] == ""
+    assert "never saw section '07'" in sound_row(scorer, good, "fan", "07")["error"]
+    assert "never saw the machine 'ship'" in sound_row(scorer, good, "ship", "00")["error"]
+    assert "manifest" in sound_row(scorer, tmp_path / "x.wav", None, None)["error"]
+
+
+def test_commands(finished, tmp_path, monkeypatch, capsys):
+    model, output = tmp_path / "model", tmp_path / "scores.csv"
+    export.main([f"--run={finished.path}", f"--output={model}"])
+    clips = str(finished / "data" / "dev_data" / "fan" / "test")
+    assert predict.main([f"--model={model}", clips, f"--output={output}"]) in (0, 1)
+    table = read_table(output)
+    assert len(table) == 20
+    assert (table["error"] == "").all()
+    assert "20 recordings" in capsys.readouterr().out
+    raw = (np.random.default_rng(0).normal(size=12000) * 3000).astype("<i2").tobytes()
+    monkeypatch.setattr(sys, "stdin", type("Pipe", (), {"buffer": io.BytesIO(raw)}))
+    keys = ["--machine=fan", "--section=00", "--window=1", "--hop=0.25", f"--output={output}"]
+    predict.main([f"--model={model}", "--stream=s16le", *keys])
+    assert len(read_table(output)) == 3
+    evaluate.main([f"--run={finished.path}", f"--output={tmp_path / 'evaluated'}"])
+    first, again = (
+        read_table(folder / "scores.csv").astype({"score": float}).set_index("path")["score"]
+        for folder in (finished, tmp_path / "evaluated")
+    )
+    assert np.abs(first - again.reindex(first.index)).max() < 1e-4
+    assert len(list((tmp_path / "evaluated" / "challenge").glob("*.csv"))) == 8
+
+
+def test_an_export_that_was_changed_is_refused(finished, tmp_path):
+    folder, _ = evaluation.export(finished.path, tmp_path / "model")
+    with open(folder / "scaling.npz", "ab") as file:
+        file.write(b"x")
+    with pytest.raises(UserError, match="scaling.npz is not the file"):
+        OnnxSoundPredictor(folder)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("")
+    with pytest.raises(UserError, match="holds other files"):
+        evaluation.export(finished.path, tmp_path / "mine")

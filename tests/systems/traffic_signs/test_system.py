@@ -1,0 +1,242 @@
+"""The whole system on a few simulated frames: it runs, goes on, repeats itself, and refuses bad input."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from mindspore_dpus import systems
+from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.run_folder import RunFolder
+from mindspore_dpus.systems.traffic_signs import evaluation, frames, system
+from mindspore_dpus.systems.traffic_signs.settings import FrameSettings
+from tests.support import train
+
+NETWORK = [
+    "images.size=32",
+    "images.channels=3",
+    "model.pretrained=null",
+    "training.epochs=1",
+    "training.batch_size=16",
+    "training.select_by=accuracy",
+]
+TINY = [
+    "--system=traffic_signs",
+    "--simulate.enabled=true",
+    "--simulate.train=6",
+    "--simulate.val=3",
+    "--simulate.test=3",
+    "--simulate.width=160",
+    "--simulate.height=112",
+    "--simulate.sign_size=[14,30]",
+    "--simulate.signs=[1,2]",
+    "--proposals.options={width: 0.35}",
+    "--proposals.layer=features.8",
+    "--proposals.pretrained=null",
+    "--proposals.sizes=[16,28]",
+    "--proposals.crop=64",
+    "--proposals.post_nms_top_k=60",
+    "--proposals.keep_maps=true",
+    "--proposals.training.epochs=1",
+    "--proposals.training.batch_size=3",
+    "--proposals.training.select_by=loss",
+    "--sweep.enabled=true",
+    "--regions.background_per_frame=6",
+    "--cascade.background_thresholds=[0.0]",
+    # After one epoch no network is sure of anything; something must be found for all that.
+    "--cascade.sign_thresholds=[0.0]",
+    "--evaluation.n_bootstrap=10",
+    *(f"--{name}.{item}" for name in ("background", "signs") for item in NETWORK),
+]
+
+
+def config(output, *more):
+    return systems.parse_config([*TINY, f"--output={output}", *more])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return train(config(tmp_path_factory.mktemp("signs") / "run"))
+
+
+def test_every_stage_leaves_what_it_should(run):
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["test"]["frames"] == 3
+    fused = metrics["test"]["models"]["fused"]
+    assert set(fused) >= {"map", "map_50", "map_70", "ap_50_agnostic"}
+    table = pd.read_csv(run / "proposals" / "table5.csv")
+    assert set(table["split"]) == {"train", "test"}
+    recall = json.loads((run / "proposals" / "recall.json").read_text())
+    row = table[(table["split"] == "test") & (table["post_nms_top_k"] >= 1000)].iloc[0]
+    assert row["recall_50"] >= recall["test"]["recall_50"]
+    background = pd.read_csv(run / "background" / "samples.csv")
+    assert set(background["label"]) == {"background", "sign"}
+    # No frame in two splits.
+    assert (background.groupby("group")["split"].nunique() == 1).all()
+    page = (run / "report.html").read_text()
+    assert "Frames with misses and false calls first" in page
+    assert "data:image/jpeg;base64," in page
+
+
+def test_a_second_start_has_nothing_to_do(run):
+    assert train(config(run.path)).ran == []
+
+
+def test_equal_runs_are_equal_and_an_exception_is_gone_on_from(run, tmp_path, monkeypatch):
+    def fail(*args):
+        raise UserError("no more")
+
+    other = config(tmp_path / "other")
+    with monkeypatch.context() as patched:
+        patched.setattr(system, "make_detections", fail)
+        with pytest.raises(UserError, match="no more"):
+            train(other)
+    again = train(other)
+    assert again.ran == ["detections", "metrics", "report"]
+    for name in (
+        "boxes.csv",
+        "proposals/proposals.csv",
+        "background/samples.csv",
+        "thresholds.csv",
+        "detections_test.csv",
+    ):
+        assert (again / name).read_bytes() == (run / name).read_bytes(), name
+    for name in ("proposals/members/proposals", "background/members/00", "signs/members/00"):
+        first, second = (evaluation.RunFolder(r.path) / name / "history.csv" for r in (run, again))
+        columns = pd.read_csv(first).drop(columns="seconds"), pd.read_csv(second).drop(columns="seconds")
+        pd.testing.assert_frame_equal(*columns)
+
+
+def test_predict_gives_the_runs_detections_and_errors_as_rows(run, tmp_path):
+    detector = evaluation.load_run(run.path, None)[2]
+    folder = tmp_path / "frames"
+    shutil.copytree(run / "data" / "test", folder)
+    (folder / "broken.png").write_bytes(b"no image")
+    done = evaluation.predict(
+        detector,
+        [str(folder)],
+        tmp_path / "signs.csv",
+        every=1,
+        max_pixels=10**8,
+        pictures=tmp_path / "pictures",
+    )
+    assert (done["frames"], done["errors"]) == (3, 1)
+    table = pd.read_csv(tmp_path / "signs.csv", keep_default_na=False)
+    assert "broken.png" in table["path"][table["error"] != ""].iloc[0]
+    expected = pd.read_csv(run / "detections_test.csv")
+    found = table[table["error"] == ""]
+    assert len(list((tmp_path / "pictures").iterdir())) == 3
+    assert len(found) == len(expected) == done["signs"]
+    assert np.allclose(found["x1"].astype(float), expected["x1"], atol=0.02)
+    evaluation.predict(
+        detector, [str(folder)], tmp_path / "s.json", every=1, max_pixels=10**8, pictures=None
+    )
+    coco = json.loads((tmp_path / "s.json").read_text())
+    assert len(coco["annotations"]) == len(expected)
+    assert len(coco["errors"]) == 1
+
+
+def test_evaluate_on_the_runs_own_test_frames_gives_its_metrics(run, tmp_path):
+    asked = evaluation.Evaluation(run / "data", split="test", output=tmp_path / "e")
+    folder, _ = evaluation.evaluate(run.path, asked)
+    own = json.loads((run / "metrics.json").read_text())["test"]["models"]["fused"]["map_50"]
+    other = json.loads((folder / "metrics.json").read_text())["models"]["fused"]["map_50"]
+    assert other["value"] == pytest.approx(own["value"], abs=1e-6)
+
+
+def test_an_export_finds_what_the_run_finds(run, tmp_path):
+    for name in ("onnx", "onnxruntime"):
+        pytest.importorskip(name, reason=f"{name} is not installed (pip install -e '.[export]')")
+    from mindspore_dpus.deploy.onnx_detector import OnnxDetector
+    from mindspore_dpus.systems.traffic_signs.export import export
+
+    path, agreement = export(run.path, tmp_path / "detector")
+    assert agreement["pixels"] < 0.01
+    assert agreement["scores"] < 1e-4
+    assert agreement["signs"] > 0
+    detector = OnnxDetector(path)
+    # Another size than any frame of the run.
+    image = np.random.default_rng(0).integers(0, 256, (97, 203, 3), dtype=np.uint8)
+    own = evaluation.load_run(run.path, None)[2]
+    ours, theirs = own.maps(image), detector.maps(image)
+    assert np.allclose(ours.scores, theirs.scores, atol=1e-4)
+    assert np.allclose(ours.deltas, theirs.deltas, atol=1e-4)
+    graph = path.parent / "signs.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1])
+    with pytest.raises(UserError, match="torn"):
+        OnnxDetector(path)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Six frames of 80 x 60 pixels, a box in each."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for i in range(6):
+        cv2.imwrite(str(folder / f"{i}.png"), np.full((60, 80, 3), 40 * i, np.uint8))
+    lines = [f"{i}.png;10;10;29;29;{i % 2}" for i in range(6)]
+    (folder / "gt.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def read(data, **more):
+    found = frames.find_annotations(data, FrameSettings(root=str(data), **more))
+    return frames.readable(found, data, 10**8)
+
+
+def test_bad_frames_and_boxes_are_rows(data):
+    (data / "1.png").write_bytes(b"broken")
+    lines = (data / "gt.txt").read_text() + "2.png;70;10;95;20;0\n3.png;1;1;9;9;7\n9.png;1;1;9;9;0\n"
+    (data / "gt.txt").write_text(lines)
+    found = read(data, classes=("a", "b"))
+    errors = dict(zip(found.problems["path"], found.problems["error"], strict=True))
+    assert set(errors) == {"1.png", "2.png", "3.png", "9.png"}
+    assert "reaches out" in errors["2.png"]
+    assert "class 7 is unknown" in errors["3.png"]
+    assert "does not exist" in errors["9.png"]
+    assert found.sound().frames["path"].tolist() == ["0.png", "4.png", "5.png"]
+
+
+@pytest.mark.parametrize("text", ["hello\nworld\n", ""])
+def test_annotations_of_no_known_format_are_one_line(data, text):
+    (data / "gt.txt").write_text(text)
+    with pytest.raises(UserError, match=r"gt\.txt is in no format of boxes that is known"):
+        read(data)
+
+
+def test_without_a_sound_box_there_is_nothing_to_learn(data):
+    (data / "gt.txt").write_text("0.png;70;10;95;20;0\n")
+    more = ["--simulate.enabled=false", f"--data.root={data}"]
+    found = frames.FoundFrames(RunFolder(data.parent / "r"), config(data.parent / "r", *more))
+    found.settings()
+    with pytest.raises(UserError, match="no sound box"):
+        found.make("")
+
+
+def test_frames_are_split_as_the_data_say_and_else_by_the_seed():
+    named = pd.DataFrame({"path": list("abcdefghij"), "split": ["train"] * 8 + ["test"] * 2})
+    split = frames.assign(named, FrameSettings(val_size=0.25), 0)
+    assert split.value_counts().to_dict() == {"train": 6, "val": 2, "test": 2}
+    assert split.iloc[8:].tolist() == ["test", "test"]
+    free = frames.assign(named[["path"]], FrameSettings(), 1)
+    assert set(free) == {"train", "val", "test"}
+    assert free.equals(frames.assign(named[["path"]], FrameSettings(), 1))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("--proposals.crop=60", "multiple of the stride"),
+        ("--proposals.training.select_by=auc", "select_by"),
+        ("--sweep.enabled=true", "keep_maps"),
+        ("--proposals.negative_below=0.9", "negative_below"),
+        ("--background.images.channels=1", "channels 3"),
+    ],
+)
+def test_settings_that_do_not_fit_are_one_line(tmp_path, more, message):
+    args = ["--proposals.keep_maps=false"] if "sweep" in more else []
+    with pytest.raises(UserError, match=message):
+        train(config(tmp_path / "run", more, *args))
