@@ -12,8 +12,8 @@ from mindspore_dpus.config import DeviceConfig
 from mindspore_dpus.core.device import configure
 from mindspore_dpus.models import factory
 from mindspore_dpus.models.factory import create_model
+from mindspore_dpus.models.kernels import batch_norm
 from mindspore_dpus.models.kernels.batch_norm import use_fast_batch_norm
-from mindspore_dpus.models.kernels.install import batch_norm
 from mindspore_dpus.models.kernels.loops import normalise, normalise_gradients
 
 SHAPES = [(2, 3, 4, 5), (1, 2, 7, 7), (5, 1, 1, 1), (3, 4, 1, 2)]
@@ -152,6 +152,7 @@ def test_networks_train_through_it_where_the_device_says_so(backbone, norms, mon
     for fast in (True, False):
         device = configure(DeviceConfig(target="CPU", fast_kernels=fast))
         net = create_model(backbone, 2, 1, device=device)
+        net.in_one = None  # Layer by layer.
         net.set_train(False)
         net(images)
         assert not calls

@@ -13,8 +13,8 @@ from mindspore_dpus.config import DeviceConfig
 from mindspore_dpus.core.device import configure
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import set_train
+from mindspore_dpus.models.kernels import depthwise
 from mindspore_dpus.models.kernels.depthwise import use_fast_depthwise
-from mindspore_dpus.models.kernels.install import depthwise
 from mindspore_dpus.models.kernels.loops import depthwise_forward, depthwise_gradients
 from mindspore_dpus.models.kernels.machine_code import compiled
 from mindspore_dpus.models.weights import get_state
@@ -314,5 +314,6 @@ def test_only_eager_steps_on_cpu_use_it(options, expected, calls):
     device = configure(DeviceConfig(target="CPU", **options))
     assert device.fast_kernels is expected
     net = create_model("mobilenet_v2_035", 2, 1, device=device)
+    net.in_one = None  # Layer by layer.
     net(Tensor(np.zeros((1, 1, 32, 32), np.float32)))
     assert bool(calls) is expected

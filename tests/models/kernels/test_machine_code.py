@@ -69,7 +69,7 @@ DIGESTS = """
 import hashlib
 import sys
 import numpy as np
-from mindspore_dpus.models.kernels.install import loops
+from mindspore_dpus.models.kernels import loops
 
 random = np.random.default_rng(0)
 x = random.standard_normal((4, 16, 12, 12)).astype(np.float32)
@@ -111,7 +111,7 @@ def test_the_first_start_after_an_installation_computes_the_bits_of_the_later_on
 NO_OTHER_PROCESS = """
 import sys
 import numpy as np
-from mindspore_dpus.models.kernels.install import loops
+from mindspore_dpus.models.kernels import loops
 
 sys.executable = {executable!r}
 x = np.ones((1, 1, 3, 3), np.float32)
