@@ -152,6 +152,7 @@ def test_networks_train_through_it_where_the_device_says_so(backbone, norms, mon
     for fast in (True, False):
         device = configure(DeviceSettings(target="CPU", fast_kernels=fast))
         net = create_model(backbone, 2, 1, device=device)
+        net.in_one = None  # Layer by layer.
         net.set_train(False)
         net(images)
         assert not calls
