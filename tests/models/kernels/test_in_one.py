@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn, ops
 
-from mindspore_dpus.config import DeviceConfig
 from mindspore_dpus.core.device import Device, configure
+from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.features.extract import extract
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import set_train
@@ -39,7 +39,7 @@ every_net = pytest.mark.parametrize("name", BUILD)
 
 @pytest.fixture(scope="module", autouse=True)
 def device():
-    found = configure(DeviceConfig(target="CPU"))
+    found = configure(DeviceSettings(target="CPU"))
     if one_dnn() is None:
         pytest.skip("no oneDNN that can be used here")
     return found
@@ -330,7 +330,7 @@ def test_other_networks_and_other_devices_are_left_alone(device):
     with pytest.raises(UnknownNetError):
         links(create_model("resnext50_32x4d", 2))
     assert create_model("resnext50_32x4d", 2, device=device).in_one is None
-    slow = configure(DeviceConfig(target="CPU", fast_kernels=False))
+    slow = configure(DeviceSettings(target="CPU", fast_kernels=False))
     assert create_model("resnet18", 2, device=slow).in_one is None
     assert create_model("resnet18", 2).in_one is None
     assert create_model("resnet18", 2, device=device).in_one is not None
@@ -409,7 +409,7 @@ AVX2 = """
 import numpy as np
 from tests.models.kernels import test_in_one as t
 from mindspore_dpus.models.kernels.onednn.library import one_dnn
-t.configure(t.DeviceConfig(target="CPU"))
+t.configure(t.DeviceSettings(target="CPU"))
 assert one_dnn().block == 8, one_dnn()
 for name in ("basic", "mobilenet"):
     x = t.images(name)
