@@ -149,13 +149,14 @@ def test_a_dumped_configuration_loads_equal(tmp_path, args):
     ]
 
 
-@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_the_shipped_configurations_parse(path):
     values = yaml.safe_load(path.read_text())
     simulated = values.get("simulate", {}).get("enabled")
     needs_root = not simulated and "root" not in values.get("data", {})
-    config = parse_config(["--config", str(path), *(["--data.root", "images"] if needs_root else [])])
-    assert isinstance(config, Configuration)
+    more = ["--data.root", "images"] if needs_root else []
+    config = systems.parse_config(["--config", str(path), *more])
+    assert config.system == values["system"]
 
 
 def test_configurations_are_shipped():
