@@ -6,6 +6,8 @@ between the names of the columns. For the rest, the error says how to save the f
 
 import codecs
 import csv
+import io
+from collections.abc import Iterator
 from pathlib import Path
 
 from mindspore_dpus.core.errors import UserError
@@ -52,11 +54,9 @@ def find_delimiter(text: str, file: Path, needed: tuple[str, ...]) -> str:
     Raises:
         UserError: the file is empty, or no delimiter gives them: names the columns that are there.
     """
-    lines = text.splitlines()
-    first = next((line for line in lines if line.strip()), None)
-    if first is None:
+    columns = {mark: _names(text, mark) for mark in DELIMITERS}
+    if not any(columns.values()):
         raise UserError(f"{file} is empty; it needs the columns {', '.join(needed)}")
-    columns = {mark: _names(first, mark) for mark in DELIMITERS}
     fitting = [mark for mark, names in columns.items() if set(needed) <= set(names)]
     if fitting:
         return fitting[0]
@@ -72,8 +72,22 @@ def find_delimiter(text: str, file: Path, needed: tuple[str, ...]) -> str:
     )
 
 
-def _names(line: str, mark: str) -> list[str]:
+def rows_of(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Line number, from 1, and cells of each row, but for blank lines; the first are the columns' names.
+
+    Raises:
+        csv.Error: it is no CSV table.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    begun = False
+    for row in reader:
+        begun = begun or any(cell.strip() for cell in row)
+        if begun and row:
+            yield reader.line_num, row
+
+
+def _names(text: str, mark: str) -> list[str]:
     try:
-        return [name.strip() for name in next(csv.reader([line], delimiter=mark, skipinitialspace=True))]
+        return [name.strip() for name in next(rows_of(text, mark))[1]]
     except (csv.Error, StopIteration):
         return []

@@ -48,6 +48,7 @@ def test_what_stands_between_cells_and_how_letters_are_written(tmp_path, mark, e
             r"line 3 has bytes of another encoding; save it",
         ),
         ("path,label\na,b\n".encode("utf-16-le"), "it has bytes that are 0; save it as CSV in UTF-8"),
+        (b"x\x0bpath,label\na,b\n", "has no column 'path'"),
         (b"\xff\xfep\0a\0t", "is not a CSV table in UTF-16: line"),
     ],
 )

@@ -2,14 +2,13 @@
 
 import csv
 import glob
-import io
 import logging
 import os
 from collections import Counter
 from pathlib import Path
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.data.delimited import find_delimiter, read_text
+from mindspore_dpus.data.delimited import find_delimiter, read_text, rows_of
 from mindspore_dpus.data.images.folders import (
     find_images,
     is_companion,
@@ -79,8 +78,7 @@ def read_paths(file: Path) -> list[str]:
     text = read_text(file)
     delimiter = find_delimiter(text, file, ("path",))
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-        lines = [(reader.line_num, row) for row in reader if row]
+        lines = list(rows_of(text, delimiter))
     except csv.Error as error:
         raise UserError(f"{file} is not a CSV table: {error}") from None
     (_, head), rows = lines[0], lines[1:]
