@@ -4,12 +4,13 @@ import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Tensor, nn
-from mindspore_dpus.training.optimizer_table import OPTIMIZERS
 
 from mindspore_dpus.losses.outlier_exposure import OutlierExposure
 from mindspore_dpus.models.sound_heads import OutlierExposureNet, SoundHeads
 from mindspore_dpus.models.transformer import Transformer
 from mindspore_dpus.models.weights import assign, get_state
+from mindspore_dpus.training.optimizers import create_optimizer
+from mindspore_dpus.training.settings import TrainingSettings
 
 ms.runtime.launch_blocking()
 
@@ -69,7 +70,8 @@ def test_net_loss_and_optimiser_learn_together(with_domain):
     targets = tuple(
         Tensor(t.astype(np.float32)) for t in (sections, machine, domains)[: 2 + with_domain]
     )
-    optimizer = OPTIMIZERS["adamw"](net.trainable_params(), 1e-2, 0.01)
+    settings = TrainingSettings(optimizer="adamw", learning_rate=1e-2, weight_decay=0.01)
+    optimizer = create_optimizer(net, settings)
     step = ms.value_and_grad(lambda: loss(net(x)[1:], targets), None, optimizer.parameters)
     losses = []
     for _ in range(25):

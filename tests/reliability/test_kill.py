@@ -57,11 +57,11 @@ def test_killed_and_terminated_it_ends_as_if_left_alone(tmp_path):
 def test_a_full_and_a_read_only_disk_are_one_line_and_leave_what_is_done(disk, tmp_path):
     data, run = make_castings(tmp_path / "data"), disk / "run"
     # The disk is full when the first larger file is written.
-    full = Start(data, run, "--training.epochs=1", "--data.image_size=256")
+    full = Start(data, run, "--training.epochs=1", "--images.size=256")
     assert full.wait() == 2
     stages = (run / "stages.json").read_bytes()
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-    locked = Start(data, run, "--training.epochs=1", "--data.image_size=256")
+    locked = Start(data, run, "--training.epochs=1", "--images.size=256")
     assert locked.wait() == 2
     for start, words in ((full, "No space left on device"), (locked, "Read-only file system")):
         assert start.errors.startswith(f"error: {disk}/")
