@@ -8,7 +8,18 @@ import pandas as pd
 
 from mindspore_dpus.data.audio.clips import OUTLIER
 from mindspore_dpus.data.audio.names import NORMAL
-from mindspore_dpus.data.findings import COLUMNS, ERROR, NOTE, UNREADABLE, WARNING
+from mindspore_dpus.data.findings import (
+    ERROR,
+    NOTE,
+    UNREADABLE,
+    WARNING,
+    Finding,
+    as_table,
+    begin,
+    exact_duplicates,
+    parted_groups,
+    rare_values,
+)
 from mindspore_dpus.data.samples import SPLITS, UNUSED
 
 SEVERITY = {
@@ -29,7 +40,6 @@ SEVERITY = {
     "wrong_ending": NOTE,
     "class_count": NOTE,
 }
-Finding = tuple[str, str, str, str]
 
 
 def audit_clips(
@@ -68,65 +78,28 @@ def audit_clips(
         raise ValueError(f"allow names {sorted(unknown)[0]!r}; there are {', '.join(SEVERITY)}")
     columns = ["path", "machine", "section", "domain", "label", "split", "group"]
     everything = pd.concat([samples[columns].reset_index(drop=True), measures], axis=1)
-    findings: list[Finding] = [
-        (UNREADABLE, path, "", error)
-        for path, error in everything.loc[everything["error"] != "", ["path", "error"]].to_numpy()
-    ]
-    used = everything[(everything["error"] == "") & (everything["split"] != UNUSED)]
-    # In the order of the splits, so that of two clips the held-out one is the later one.
-    order = used["split"].map({"": 0, **{name: i for i, name in enumerate(SPLITS)}})
-    used = used.assign(part=order).sort_values("part", kind="stable")
-    findings += _parted_groups(used)
+    findings, used = begin(everything)
+    for group, *places in parted_groups(used):
+        counts = " and ".join(
+            f"{number} clips in {clip['split'] or 'no split'}" for clip, number in places
+        )
+        (first, _), (other, _) = places
+        detail = f"group {group}: {counts}"
+        findings.append(("groups_across_splits", other["path"], first["path"], detail))
     constant = used["low"] == used["high"]
     for row in used[constant].itertuples():
         findings.append(("constant_clip", row.path, "", f"every sample is {row.low:g}"))
     # Silent clips are equal without being copies of each other.
     varied = used[~constant]
-    findings += _exact_duplicates(varied)
+    # The word that a finding has for it.
+    named = varied.rename(columns={"content": "samples"})
+    findings += exact_duplicates(named, "samples", named.apply(_meaning, axis=1))
     findings += _levels(varied, clipped_share, silent_share)
     findings += _lengths(used, segment_seconds)
     findings += _formats(used, rate)
     findings += _untrained_sections(used)
     findings += _class_counts(samples)
-    rank = {kind: i for i, kind in enumerate(SEVERITY)}
-    findings.sort(key=lambda finding: rank[finding[0]])
-    severity = SEVERITY | {kind: WARNING for kind in allow if SEVERITY[kind] == ERROR}
-    rows = [(kind, severity[kind], *rest) for kind, *rest in findings]
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _parted_groups(used: pd.DataFrame) -> Iterator[Finding]:
-    # One group for all is no group, as for the splits.
-    if used["group"].nunique() < 2:
-        return
-    for group, rows in used[used["group"] != ""].groupby("group", sort=False):
-        first = rows.iloc[0]
-        for _, other in rows[rows["part"] > first["part"]].drop_duplicates("part").iterrows():
-            counts = " and ".join(
-                f"{(rows['split'] == row['split']).sum()} clips in {row['split'] or 'no split'}"
-                for row in (first, other)
-            )
-            yield "groups_across_splits", other["path"], first["path"], f"group {group}: {counts}"
-
-
-def _exact_duplicates(varied: pd.DataFrame) -> Iterator[Finding]:
-    repeated = varied[varied["content"].duplicated(keep=False)]
-    for _, rows in repeated.groupby("content", sort=False):
-        first = rows.iloc[0]
-        for number, part in rows.groupby("part", sort=False):
-            # Against the other split once, against its own split for each further copy.
-            head = part.iloc[0]
-            split = head["split"] or "no split"
-            if number != first["part"]:
-                detail = f"equal samples in {first['split'] or 'no split'} and {split}"
-                yield "exact_duplicates_across_splits", head["path"], first["path"], detail
-            for path in part["path"].iloc[1:]:
-                yield "exact_duplicates", path, head["path"], f"equal samples in {split}"
-        meant = [_meaning(row) for _, row in rows.iterrows()]
-        for path, meaning in zip(rows["path"], meant, strict=True):
-            if meaning != meant[0]:
-                detail = f"equal samples, but {meaning} and {meant[0]}"
-                yield "conflicting_labels", path, first["path"], detail
+    return as_table(findings, SEVERITY, allow)
 
 
 def _meaning(row: pd.Series) -> str:
@@ -159,15 +132,8 @@ def _formats(used: pd.DataFrame, rate: int) -> Iterator[Finding]:
         if row.rate < rate:
             detail += f", and has nothing above {row.rate / 2:g} Hz"
         yield "sample_rate", row.path, "", detail
-    for kind, column, unit in (
-        ("channels_outlier", "channels", " channels"),
-        ("depth_outlier", "subtype", ""),
-    ):
-        counts = used[column].value_counts()
-        for row in used[used[column] != counts.index[0]].itertuples() if len(counts) > 1 else ():
-            value = getattr(row, column)
-            detail = f"{value}{unit}; {counts.iloc[0]} of {len(used)} clips have {counts.index[0]}"
-            yield kind, row.path, "", detail
+    yield from rare_values(used, "channels", "channels_outlier", "clips", " channels")
+    yield from rare_values(used, "subtype", "depth_outlier", "clips")
     for row in used.itertuples():
         if PurePath(row.path).suffix.lower() != f".{row.kind.lower()}":
             yield "wrong_ending", row.path, "", f"its content is {row.kind}"

@@ -9,7 +9,8 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import digest
 from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.cache import unusable
-from mindspore_dpus.data.findings import ERROR, UNREADABLE, WARNING, audit, describe, summarise
+from mindspore_dpus.data.findings import ERROR, UNREADABLE, WARNING, describe, summarise
+from mindspore_dpus.data.images.findings import audit
 from mindspore_dpus.data.images.measures import (
     VERSION,
     Measures,
@@ -26,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 def make_audit(folder: Path, source: Source, thresholds: AuditSettings) -> None:
-    """``audit.csv``: a row for each finding (``data.findings.audit``); allowed errors are warnings there.
+    """``audit.csv``: a row for each finding; allowed errors are warnings there.
 
     Args:
         folder: with ``samples.csv``.

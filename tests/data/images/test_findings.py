@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mindspore_dpus.data.findings import COLUMNS, SEVERITY, audit, describe, summarise
+from mindspore_dpus.data.findings import COLUMNS, describe, summarise
+from mindspore_dpus.data.images.findings import SEVERITY, audit
 from mindspore_dpus.data.images.measures import measure_images
 from mindspore_dpus.data.images.preparing import ImageSettings
 from mindspore_dpus.data.settings import AuditSettings
