@@ -61,7 +61,7 @@ def proposal_recall(overlaps: np.ndarray, thresholds: Sequence[float] = (0.5, 0.
     Returns:
         (T, N); nan without true boxes.
 
-    Source: the paper on traffic signs, section 4.1.
+    Source: the paper on traffic signs, section 4.1, which calls it precision.
     """
     limits = np.asarray(thresholds, np.float64)[:, None, None]
     if not overlaps.shape[1]:

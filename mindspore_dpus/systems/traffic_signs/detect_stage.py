@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.boxes import coco
 from mindspore_dpus.data.boxes.table import EDGES
 from mindspore_dpus.deploy.cascade import Detections
+from mindspore_dpus.deploy.detector import Detector
 from mindspore_dpus.metrics import matching
 from mindspore_dpus.metrics.detection import bootstrap_detection, detection_metrics, per_class
 from mindspore_dpus.metrics.settings import EvaluationSettings
@@ -73,7 +75,7 @@ def make_detections(run: RunFolder, config: Configuration) -> None:
     chosen = {name: float(table[name].iloc[0]) for name in names}
     write_json(run / "thresholds.json", chosen | {"val_map_50": float(table["value"].iloc[0])})
     logger.info("  thresholds (validation): background %g, sign %g, suppression %g", *chosen.values())
-    detector = run_detector(run, config)
+    detector = Detector(replace(detector.settings, **chosen), detector.networks)
     for split in EVALUATED:
         detections = [detector.choose(s) for s in scored[split]]
         rows = detection_table(frames, frames.of(split), detections, classes)

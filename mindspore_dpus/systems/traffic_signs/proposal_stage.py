@@ -17,6 +17,7 @@ from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.data.boxes.table import EDGES
 from mindspore_dpus.deploy.anchors import anchor_grid, anchor_shapes, grid_size
 from mindspore_dpus.deploy.proposals import Maps, propose
+from mindspore_dpus.metrics.proposals import proposal_recall
 from mindspore_dpus.models.pretrained import weights_file
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
 from mindspore_dpus.systems.traffic_signs.frames import (
@@ -28,7 +29,6 @@ from mindspore_dpus.systems.traffic_signs.frames import (
 from mindspore_dpus.systems.traffic_signs.proposals import (
     best_overlaps,
     read_maps,
-    recall,
     sweep,
     sweep_rows,
     write_maps,
@@ -243,7 +243,7 @@ def make_proposals(run: RunFolder, config: Configuration, key: str) -> None:
     for split in ("train", "val", "test"):
         rows = frames.of(split)
         best = np.concatenate([best_overlaps(found[i], frames.boxes[i]) for i in rows])
-        at_50, at_70 = recall(best)
+        at_50, at_70 = proposal_recall(best[np.newaxis])[:, 0].tolist()
         numbers[split] = {
             "recall_50": at_50,
             "recall_70": at_70,

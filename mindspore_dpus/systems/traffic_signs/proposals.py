@@ -14,8 +14,7 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.boxes.arithmetic import iou
 from mindspore_dpus.deploy.anchors import anchor_grid, anchor_shapes, anchor_subset
 from mindspore_dpus.deploy.proposals import Maps, propose
-
-RECALL_AT = (0.5, 0.7)
+from mindspore_dpus.metrics.proposals import proposal_recall
 
 
 def write_maps(maps: Maps, path: Path) -> None:
@@ -55,18 +54,6 @@ def best_overlaps(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
     if len(boxes) == 0:
         return np.zeros(len(truth))
     return iou(truth, boxes).max(axis=1)
-
-
-def recall(overlaps: np.ndarray, thresholds: Sequence[float] = RECALL_AT) -> list[float]:
-    """Share of the true boxes that a proposal overlaps by at least so much; NaN without true boxes.
-
-    Args:
-        overlaps: (G,) of ``best_overlaps``, of all frames.
-        thresholds: of intersection over union.
-
-    Source: section 4.1 of the paper, which calls it precision.
-    """
-    return [float((overlaps >= t).mean()) if len(overlaps) else float("nan") for t in thresholds]
 
 
 @dataclass(frozen=True)
@@ -167,7 +154,7 @@ def sweep(
     table = []
     for i, row in enumerate(rows):
         together = np.concatenate(overlaps[i]) if overlaps[i] else np.empty(0)
-        at_50, at_70 = recall(together)
+        at_50, at_70 = proposal_recall(together[np.newaxis])[:, 0].tolist()
         table.append(
             {
                 "anchor_ratios": row.ratios,

@@ -7,11 +7,11 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.boxes.arithmetic import encode, iou
 from mindspore_dpus.deploy.anchors import anchor_grid, anchor_shapes
 from mindspore_dpus.deploy.proposals import Maps, propose
+from mindspore_dpus.metrics.proposals import proposal_recall
 from mindspore_dpus.systems.traffic_signs.proposals import (
     SweepRow,
     best_overlaps,
     read_maps,
-    recall,
     sweep,
     sweep_rows,
     take_anchors,
@@ -87,9 +87,9 @@ def test_recall_counts_a_box_on_the_threshold():
     truth = np.array([[0.0, 0, 10, 10], [20, 20, 30, 30], [50, 50, 60, 60]])
     overlaps = best_overlaps(np.array([[0.0, 0, 10, 5], [20, 20, 30, 30]]), truth)
     assert overlaps.tolist() == [0.5, 1, 0]
-    assert recall(overlaps, (0.5, 0.7)) == [2 / 3, 1 / 3]
+    assert proposal_recall(overlaps[np.newaxis], (0.5, 0.7)).tolist() == [[2 / 3], [1 / 3]]
     assert best_overlaps(np.empty((0, 4)), truth).tolist() == [0, 0, 0]
-    assert np.isnan(recall(np.empty(0))).all()
+    assert np.isnan(proposal_recall(np.empty((1, 0)))).all()
 
 
 def perfect_maps(truth):
