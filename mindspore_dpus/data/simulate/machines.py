@@ -25,6 +25,7 @@ from mindspore_dpus.data.simulate.machine_parts import (
     build_machine,
     machine_sound,
 )
+from mindspore_dpus.data.simulate.places import refuse_foreign
 
 DOMAINS = ("source", "target")
 COLUMNS = ["path", "machine", "section", "domain", "split", "label", "attributes", "group"]
@@ -110,7 +111,7 @@ def simulate_machines(
     _check(
         machines, sections, seconds, severity, (source_train, target_train, test_normal), test_anomaly
     )
-    _refuse_foreign(folder)
+    refuse_foreign(folder, "recordings", OURS, lambda columns: columns == COLUMNS + TRUTH)
     folder.mkdir(parents=True, exist_ok=True)
     manifest = folder / "manifest.csv"
     manifest.unlink(missing_ok=True)
@@ -230,22 +231,4 @@ def _check(
         raise UserError(
             "simulate: sections, seconds and source_train must be above 0, other numbers of clips 0 "
             "or more"
-        )
-
-
-def _refuse_foreign(folder: Path) -> None:
-    """Refuse a folder that is not ours to fill: empty, simulated before, or left half-filled."""
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file; choose an empty folder for simulated recordings")
-    manifest = folder / "manifest.csv"
-    if manifest.is_file():
-        with open(manifest, encoding="utf-8", errors="replace") as file:
-            columns = file.readline().strip().split(",")
-        foreign = None if columns == COLUMNS + TRUTH else "manifest.csv"
-    else:
-        names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
-        foreign = next((name for name in names if not OURS.fullmatch(name)), None)
-    if foreign is not None:
-        raise UserError(
-            f"{folder} holds {foreign}, which no simulation has written; choose an empty folder"
         )

@@ -21,6 +21,7 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import atomic
 from mindspore_dpus.core.settings import SHARE, Rule, above, at_least, below, check_order, key
 from mindspore_dpus.core.tables import write_table
+from mindspore_dpus.data.simulate.places import refuse_foreign
 
 SUBPOPULATIONS = ("bright", "rough", "plain")
 FLAWS = ("void", "shrinkage", "inclusion", "crack")
@@ -284,7 +285,7 @@ def simulate(config: RadiographSettings, folder: Path, random_state: int) -> Pat
     Raises:
         UserError: the folder holds something else than simulated radiographs.
     """
-    _refuse_foreign(folder)
+    refuse_foreign(folder, "radiographs", OURS, lambda columns: "subpopulation" in columns)
     folder.mkdir(parents=True, exist_ok=True)
     manifest = folder / "manifest.csv"
     manifest.unlink(missing_ok=True)
@@ -308,24 +309,6 @@ def simulate(config: RadiographSettings, folder: Path, random_state: int) -> Pat
     whole = [name for name in table if name.startswith("box_") or name == "flaw_size"]
     write_table(table.astype(dict.fromkeys(whole, "Int64")), manifest)
     return manifest
-
-
-def _refuse_foreign(folder: Path) -> None:
-    """Refuse a folder that is not ours to fill: empty, simulated before, or left half-filled."""
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file; choose an empty folder for simulated radiographs")
-    manifest = folder / "manifest.csv"
-    if manifest.is_file():
-        with open(manifest, encoding="utf-8", errors="replace") as file:
-            columns = file.readline().strip().split(",")
-        foreign = None if "subpopulation" in columns else "manifest.csv"
-    else:
-        names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
-        foreign = next((name for name in names if not OURS.fullmatch(name)), None)
-    if foreign is not None:
-        raise UserError(
-            f"{folder} holds {foreign}, which no simulation has written; choose an empty folder"
-        )
 
 
 def _plan(config: RadiographSettings) -> Iterator[tuple[str, str]]:

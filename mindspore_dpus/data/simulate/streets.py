@@ -18,6 +18,7 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import atomic
 from mindspore_dpus.data.boxes import manifest
 from mindspore_dpus.data.boxes.table import Found, check
+from mindspore_dpus.data.simulate.places import refuse_foreign
 from mindspore_dpus.data.simulate.scenery import Street
 from mindspore_dpus.data.simulate.signs import DISTRACTORS, SIGNS, seen
 
@@ -32,10 +33,10 @@ _SIDE, _CAMERA, _MIDDLE, _ASIDE = 0.75, 1.3, (2.0, 2.9), (2.2, 6.5)
 # Of a pixel that belongs to a sign's box, the sign covers so much at least.
 _COVERED = 0.3
 _TRIES = 40
-# What an interrupted simulation leaves: no boxes.csv, perhaps a temporary file.
+# What a simulation leaves, and an interrupted one: perhaps a temporary file.
 OURS = re.compile(
     r"(train|val|test)(/(\d{5}|\.\d{5}\.\d+\.tmp)\.(png|jpg))?"
-    r"|(frames|classes)\.csv|\.(boxes|frames|classes)\.\d+\.tmp\.csv"
+    r"|(boxes|frames|classes)\.csv|\.(boxes|frames|classes)\.\d+\.tmp\.csv"
 )
 
 
@@ -208,7 +209,7 @@ def simulate_streets(
     """
     numbers, size, ranges = (train, val, test), (width, height), (signs, distractors)
     _check(numbers, size, sign_size, classes, ranges, noise, file_format)
-    _refuse_foreign(folder)
+    refuse_foreign(folder, "streets", OURS)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "boxes.csv").unlink(missing_ok=True)
     plan = [s for s, n in zip(SPLITS, numbers, strict=True) for _ in range(n)]
@@ -258,17 +259,3 @@ def _check(numbers, size, sign_size, classes, ranges, noise, file_format) -> Non
     for is_right, rule in rules:
         if not is_right:
             raise UserError(f"simulated streets: a setting is out of its range; {rule}")
-
-
-def _refuse_foreign(folder: Path) -> None:
-    """Refuse a folder that is not ours to fill: empty, simulated before, or left half-filled."""
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file; choose an empty folder for simulated streets")
-    if not folder.exists():
-        return
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
-    foreign = next((name for name in names if name != "boxes.csv" and not OURS.fullmatch(name)), None)
-    if foreign is not None:
-        raise UserError(
-            f"{folder} holds {foreign}, which no simulation has written; choose an empty folder"
-        )
