@@ -1,14 +1,10 @@
 """An extractor of embeddings as ONNX, for one segment at a time."""
 
-import tempfile
 from pathlib import Path
 
-import mindspore as ms
-import numpy as np
-import onnx
-from mindspore import Tensor, nn
+from mindspore import nn
 
-from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.export.network import bare_network, save_checked
 
 
 def write_extractor(extractor: nn.Cell, shape: tuple[int, int], path: Path) -> None:
@@ -23,21 +19,5 @@ def write_extractor(extractor: nn.Cell, shape: tuple[int, int], path: Path) -> N
         UserError: MindSpore cannot write it, or not as a valid graph.
     """
     extractor.set_train(False)
-    x = Tensor(np.random.default_rng(0).standard_normal((1, 1, *shape)), ms.float32)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "extractor.onnx")
-        try:
-            ms.onnx.export(
-                extractor, x, file_name=str(file), input_names=["x"], output_names=["embedding"]
-            )
-            model = onnx.load(file)
-            onnx.checker.check_model(model, full_check=True)
-        except (
-            *(RuntimeError, ValueError, TypeError, AttributeError),
-            *(onnx.checker.ValidationError, onnx.shape_inference.InferenceError),
-        ) as error:
-            raise UserError(
-                f"MindSpore {ms.__version__} cannot write this extractor as ONNX: "
-                f"{str(error).splitlines()[0]}"
-            ) from None
-    onnx.save(model, path)
+    model = bare_network(extractor, (1, 1, *shape), "x", ["embedding"], "extractor")
+    save_checked(model, path, "extractor")

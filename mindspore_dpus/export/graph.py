@@ -31,7 +31,7 @@ class Members:
         images = Tensor(np.random.default_rng(0).standard_normal((1, *shape)), ms.float32)
         for net in self.nets.values():
             fold_batch_norms(net, shape)
-            _pad_before_pooling(net, images)
+            pad_before_pooling(net, images)
             net.set_train(False)
 
     @property
@@ -86,7 +86,7 @@ class _PaddedPool(nn.Cell):
         return self.pool(self.pad(x))
 
 
-def _pad_before_pooling(net: nn.Cell, images: Tensor) -> None:
+def pad_before_pooling(net: nn.Cell, images: Tensor) -> None:
     """Replace padded max pooling: MindSpore's Cell holds an operator that its ONNX exporter lacks, and
     branches that a MindIR file brings back twice.
 

@@ -4,24 +4,18 @@ MindSpore's exporter knows few operators, writes nodes in an order that ONNX for
 stacked, and fixes the batch. So it gets the bare members only.
 """
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import mindspore as ms
 import numpy as np
 
-# MindSpore's old generated files bear protobuf's Python implementation only, which they ask for when
-# they are the first to load it: the order of these imports matters.
-import onnx
-from mindspore import Tensor, nn
+# Before ``onnx`` itself: it loads MindSpore first (see there).
+from mindspore_dpus.export.network import bare_network, normalisation, write_model  # isort: skip
 from onnx import TensorProto, compose, helper, numpy_helper
 
-from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.export.graph import Members
 
-# Of the file: older programs refuse a newer one. ONNX Runtime reads it since 1.10.
-IR_VERSION = 8
+UNFIT = ("backbone", "Use the format mindir, or train resnet18, resnet34 or a mobilenet_v2")
 
 
 def write_onnx(members: Members, path: Path) -> None:
@@ -41,15 +35,12 @@ def write_onnx(members: Members, path: Path) -> None:
         numpy_helper.from_array(members.shift, "shift"),
         numpy_helper.from_array(np.array([-1, 1, members.n_classes], np.int64), "one_member"),
     ]
-    nodes = [
-        helper.make_node("Cast", ["images"], ["real"], to=TensorProto.FLOAT),
-        helper.make_node("Mul", ["real", "scale"], ["scaled"]),
-        helper.make_node("Sub", ["scaled", "shift"], ["normalised"]),
-        helper.make_node("Transpose", ["normalised"], ["x"], perm=[0, 3, 1, 2]),
-    ]
+    nodes = normalisation("images")
     names = list(members.nets)
     for name, net in members.nets.items():
-        member = _export_member(net, (1, spec.channels, spec.size, spec.size))
+        member = bare_network(
+            net, (1, spec.channels, spec.size, spec.size), "images", ["logits"], *UNFIT
+        )
         opset = member.opset_import[0].version
         graph = compose.add_prefix(member, f"{name}/").graph
         for node in graph.node:
@@ -77,17 +68,7 @@ def write_onnx(members: Members, path: Path) -> None:
         ],
         constants,
     )
-    model = helper.make_model(
-        graph,
-        ir_version=IR_VERSION,
-        opset_imports=[helper.make_opsetid("", opset)],
-        producer_name="mindspore_dpus",
-    )
-    onnx.save(model, path)
-    try:
-        onnx.checker.check_model(str(path), full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise _unfit(error) from None
+    write_model(graph, opset, path, *UNFIT)
 
 
 def read_onnx(path: Path) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
@@ -96,23 +77,3 @@ def read_onnx(path: Path) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return lambda images: tuple(session.run(["probabilities", "members"], {"images": images}))
-
-
-def _export_member(net: nn.Cell, shape: tuple[int, ...]) -> onnx.ModelProto:
-    images = Tensor(np.random.default_rng(0).standard_normal(shape), ms.float32)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "member.onnx")
-        try:
-            ms.onnx.export(
-                net, images, file_name=str(path), input_names=["images"], output_names=["logits"]
-            )
-            return onnx.load(path)
-        except (RuntimeError, ValueError, TypeError, AttributeError) as error:
-            raise _unfit(error) from None
-
-
-def _unfit(error: Exception) -> UserError:
-    return UserError(
-        f"MindSpore {ms.__version__} cannot write this backbone as ONNX: {str(error).splitlines()[0]} "
-        "Use the format mindir, or train resnet18, resnet34 or a mobilenet_v2"
-    )

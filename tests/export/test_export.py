@@ -20,6 +20,7 @@ from mindspore_dpus.models.weights import assign, classifier_name
 from tests.models.test_fold import with_statistics
 
 onnx_graph = pytest.importorskip("mindspore_dpus.export.onnx_graph")
+network = pytest.importorskip("mindspore_dpus.export.network")
 FUNCTIONS = {
     "onnx": (onnx_graph.write_onnx, onnx_graph.read_onnx),
     "mindir": (write_mindir, read_mindir),
@@ -77,7 +78,7 @@ def test_raw_images_in_every_members_probabilities_out(tmp_path, kind, backbone,
     assert agreement["images"] == 16
     assert agreement["largest_difference"] < 1e-4
     if kind == "onnx":
-        model = onnx_graph.onnx.load(path)
+        model = network.onnx.load(path)
         assert {"BatchNormalization", "Identity"}.isdisjoint(n.op_type for n in model.graph.node)
 
 
