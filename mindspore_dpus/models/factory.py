@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import mindspore as ms
-import numpy as np
-from mindspore import Tensor, nn
+from mindspore import nn
 from mindspore.nn.utils import no_init_parameters
 
 from mindspore_dpus.core.device import Device
@@ -30,6 +29,7 @@ from mindspore_dpus.models.resnet import (
     resnext50_32x4d,
 )
 from mindspore_dpus.models.small_alexnet import SmallAlexNet
+from mindspore_dpus.models.starting import use_kernels_of, zero_parameters
 from mindspore_dpus.models.sync_norm import use_sync_norms
 from mindspore_dpus.models.weights import load_weights
 
@@ -110,17 +110,13 @@ def create_model(
         # Cells draw their weights when asked; asking now ties them to the seed.
         net.init_parameters_data()
     else:
-        for parameter in net.get_parameters():
-            parameter.set_data(Tensor(np.zeros(parameter.shape), parameter.dtype))
+        zero_parameters(net)
     if pretrained is not None:
         load_weights(net, Path(pretrained), allow_fresh, fresh_classifier=True)
     if device is not None and not device.jit:
         use_seeded_dropout(net, device.rank, device.n_devices)
-    if device is not None and device.fast_kernels:
-        # Imported late: numba takes a second, and other devices do not need it.
-        from mindspore_dpus.models.kernels.install import use_fast_kernels
-
-        use_fast_kernels(net)
+    if device is not None:
+        use_kernels_of(device, net)
     # After our own, which see one device's part of a batch.
     if device is not None and device.n_devices > 1:
         use_sync_norms(net, device.n_devices)

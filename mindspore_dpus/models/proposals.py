@@ -14,6 +14,7 @@ from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import Phase, layers
 from mindspore_dpus.models.rotate import rotate_kernels
 from mindspore_dpus.models.rpn import RPN
+from mindspore_dpus.models.starting import use_kernels_of
 from mindspore_dpus.models.weights import get_state, set_state
 
 
@@ -51,11 +52,7 @@ class ProposalNetwork:
     def build(self, device: Device) -> RPN:
         """The network on its device; its parameters are replaced by a start or a checkpoint."""
         net = self._net(0, None)
-        if device.fast_kernels:
-            # Imported late: numba takes a second, and other devices do not need it.
-            from mindspore_dpus.models.kernels.install import use_fast_kernels
-
-            use_fast_kernels(net)
+        use_kernels_of(device, net)
         return net
 
     def start(self, seed: int) -> dict[str, np.ndarray]:

@@ -2,6 +2,8 @@
 
 import stat
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,17 +46,8 @@ def read_clip(
         UserError: the rate differs and soxr is not installed.
     """
     path = Path(path)
-    try:
-        with _opened(path) as file:
-            clip = _read(file, channel, max_seconds)
-    except AudioError as error:
-        raise AudioError(f"{path} {error}") from None
-    except FileNotFoundError:
-        raise AudioError(f"{path} does not exist") from None
-    except OSError as error:
-        raise AudioError(f"{path} cannot be read: {error.strerror}") from None
-    except MemoryError:
-        raise AudioError(f"{path} needs more memory than there is") from None
+    with _named(path), _opened(path) as file:
+        clip = _read(file, channel, max_seconds)
     if rate is None or rate == clip.rate:
         return clip
     samples = resample(clip.samples, clip.rate, rate, name=str(path))
@@ -68,15 +61,23 @@ def clip_length(path: str | Path) -> tuple[int, int]:
         AudioError: as ``read_clip``, as far as the header tells.
     """
     path = Path(path)
+    with _named(path), _opened(path) as file, _sound(file) as sound:
+        return sound.frames, sound.samplerate
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Whatever is wrong with a file is said with its name."""
     try:
-        with _opened(path) as file, _sound(file) as sound:
-            return sound.frames, sound.samplerate
+        yield
     except AudioError as error:
         raise AudioError(f"{path} {error}") from None
     except FileNotFoundError:
         raise AudioError(f"{path} does not exist") from None
     except OSError as error:
         raise AudioError(f"{path} cannot be read: {error.strerror}") from None
+    except MemoryError:
+        raise AudioError(f"{path} needs more memory than there is") from None
 
 
 def is_clip(file: Path) -> bool:

@@ -2,6 +2,8 @@
 
 from pathlib import Path, PurePosixPath
 
+import pandas as pd
+
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.boxes.table import Found
 from mindspore_dpus.data.images.folders import find_images
@@ -68,6 +70,28 @@ class ByName:
 def stem(path: str) -> str:
     """A relative path without its ending."""
     return PurePosixPath(path).with_suffix("").as_posix() if PurePosixPath(path).name else path
+
+
+def check_files_of_frames(frames: pd.DataFrame, folder: Path, kind: str, need: str) -> None:
+    """Refuse frames that a format with a file for each, and the frame's size in it, cannot hold.
+
+    Args:
+        frames: ``path, width, height``.
+        folder: of the files.
+        kind: what the files are, such as ``XML``.
+        need: why a size must be known; ends the sentence.
+
+    Raises:
+        UserError: two frames differ in nothing but their ending, or the size of one is not known.
+    """
+    stems = frames["path"].map(stem)
+    if stems.duplicated().any():
+        name = frames["path"][stems.duplicated()].iloc[0]
+        raise UserError(f"{folder}: {name} and another frame would have the same {kind} file")
+    unknown = frames[["width", "height"]].isna().any(axis=1)
+    if unknown.any():
+        name = frames["path"][unknown].iloc[0]
+        raise UserError(f"{folder}: the size of {name} is not known, {need}")
 
 
 def with_images(found: Found, images: list[dict]) -> Found:

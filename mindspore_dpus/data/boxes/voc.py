@@ -13,7 +13,7 @@ import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import atomic
-from mindspore_dpus.data.boxes.images import stem
+from mindspore_dpus.data.boxes.images import check_files_of_frames, stem
 from mindspore_dpus.data.boxes.table import Annotations, Found
 from mindspore_dpus.data.boxes.text import number, plain, side, whole
 
@@ -137,14 +137,7 @@ def write(annotations: Annotations, folder: Path) -> None:
         UserError: the size of a frame is not known, or two frames differ in nothing but their ending.
     """
     frames = annotations.frames
-    stems = frames["path"].map(stem)
-    if stems.duplicated().any():
-        name = frames["path"][stems.duplicated()].iloc[0]
-        raise UserError(f"{folder}: {name} and another frame would have the same XML file")
-    unknown = frames[["width", "height"]].isna().any(axis=1)
-    if unknown.any():
-        name = frames["path"][unknown].iloc[0]
-        raise UserError(f"{folder}: the size of {name} is not known, but Pascal VOC needs it")
+    check_files_of_frames(frames, folder, "XML", "but Pascal VOC needs it")
     boxes = dict(iter(annotations.boxes.groupby("path", sort=False)))
     for row in frames.itertuples():
         root = ElementTree.Element("annotation")

@@ -13,7 +13,7 @@ import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import write_text
-from mindspore_dpus.data.boxes.images import ByName, list_images, stem
+from mindspore_dpus.data.boxes.images import ByName, check_files_of_frames, list_images, stem
 from mindspore_dpus.data.boxes.table import EDGES, Annotations, Found
 from mindspore_dpus.data.boxes.text import number, read_text, whole
 
@@ -168,14 +168,7 @@ def write(annotations: Annotations, folder: Path) -> None:
             class's name has more than one line.
     """
     frames = annotations.frames
-    stems = frames["path"].map(stem)
-    if stems.duplicated().any():
-        name = frames["path"][stems.duplicated()].iloc[0]
-        raise UserError(f"{folder}: {name} and another frame would have the same text file")
-    unknown = frames[["width", "height"]].isna().any(axis=1)
-    if unknown.any():
-        name = frames["path"][unknown].iloc[0]
-        raise UserError(f"{folder}: the size of {name} is not known, but YOLO's shares need it")
+    check_files_of_frames(frames, folder, "text", "but YOLO's shares need it")
     if any(name != name.strip() or len(name.splitlines()) != 1 for name in annotations.classes):
         raise UserError(f"{folder}: a class's name cannot stand in a line of {CLASSES}")
     numbers = {name: i for i, name in enumerate(annotations.classes)}

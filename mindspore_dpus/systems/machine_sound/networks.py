@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import mindspore as ms
 import numpy as np
-from mindspore import Tensor, nn
+from mindspore import nn
 from mindspore.nn.utils import no_init_parameters
 
 from mindspore_dpus.core.device import Device
@@ -16,6 +16,7 @@ from mindspore_dpus.models.efficientnet import EfficientNet, Stage
 from mindspore_dpus.models.freeze import Phase
 from mindspore_dpus.models.options import option_names
 from mindspore_dpus.models.sound_heads import OutlierExposureNet
+from mindspore_dpus.models.starting import use_kernels_of, zero_parameters
 from mindspore_dpus.models.transformer import Transformer
 from mindspore_dpus.models.weights import get_state
 
@@ -99,14 +100,10 @@ class SoundNetwork:
         """The network on its device, its parameters zero."""
         with no_init_parameters():
             net = self.create()
-        for parameter in net.get_parameters():
-            parameter.set_data(Tensor(np.zeros(parameter.shape), parameter.dtype))
+        zero_parameters(net)
         if not device.jit:
             use_seeded_dropout(net, device.rank, device.n_devices)
-        if device.fast_kernels:
-            from mindspore_dpus.models.kernels.install import use_fast_kernels
-
-            use_fast_kernels(net)
+        use_kernels_of(device, net)
         return net
 
     def start(self, seed: int) -> dict[str, np.ndarray]:
