@@ -144,11 +144,12 @@ def _refuse_loose_images(folder: Path, place: str) -> None:
             )
 
 
-def read_manifest(manifest: Path) -> pd.DataFrame:
+def read_manifest(manifest: Path, key: str = "data.manifest") -> pd.DataFrame:
     """Read a CSV with the columns path, label and, optionally, split, group and others.
 
     Args:
         manifest: the file.
+        key: of the configuration, that names it.
 
     Raises:
         UserError: the file is missing, empty, not CSV, lacks a column, repeats a path, leaves a path
@@ -156,10 +157,10 @@ def read_manifest(manifest: Path) -> pd.DataFrame:
     """
     table = _read_csv(manifest, ("path", "label"))
     if table.empty:
-        raise UserError(f"data.manifest: {manifest} has no rows")
+        raise UserError(f"{key}: {manifest} has no rows")
     repeated = table["path"][table["path"].duplicated()]
     if len(repeated):
-        raise UserError(f"data.manifest: {manifest} names {repeated.iloc[0]} more than once")
+        raise UserError(f"{key}: {manifest} names {repeated.iloc[0]} more than once")
     for name in ("split", "group"):
         if name not in table:
             table[name] = ""
@@ -173,7 +174,7 @@ def read_manifest(manifest: Path) -> pd.DataFrame:
     unknown = set(table["split"]) - {*SPLITS, UNUSED, ""}
     if unknown:
         raise UserError(
-            f"data.manifest: {manifest} has the split {sorted(unknown)[0]!r}; "
+            f"{key}: {manifest} has the split {sorted(unknown)[0]!r}; "
             "allowed are train, val, test, unused or nothing"
         )
     return table[COLUMNS + [name for name in table if name not in COLUMNS]]

@@ -14,7 +14,13 @@ from mindspore_dpus.data.images.regions import name_region
 from mindspore_dpus.data.samples import SPLITS
 from mindspore_dpus.deploy.place_filter import PlaceFilter
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
-from mindspore_dpus.systems.traffic_signs.frames import RunFrames, read_run_frames
+from mindspore_dpus.systems.traffic_signs.crops import Crops
+from mindspore_dpus.systems.traffic_signs.frames import (
+    RunFrames,
+    cache_of,
+    data_root,
+    read_run_frames,
+)
 from mindspore_dpus.systems.traffic_signs.networks import SIGN
 from mindspore_dpus.systems.traffic_signs.place_filter import fit_place_filter
 from mindspore_dpus.systems.traffic_signs.proposal_stage import read_proposals
@@ -53,12 +59,25 @@ def make_place_filter(run: RunFolder, place: PlaceSettings) -> None:
     write_json(run / "place_filter.json", {"filter": fitted.to_dict(), "removed": removed})
 
 
+def crops_of(run: RunFolder, config: Configuration) -> Crops | None:
+    """The crops that the configuration names, if any."""
+    r = config.regions
+    return Crops(data_root(run, config), r.crops, r.crops_leave_out) if r.crops else None
+
+
+def crops_identity(run: RunFolder, config: Configuration) -> list:
+    """What the regions depend on besides the configuration."""
+    crops = crops_of(run, config)
+    return crops.identity(cache_of(run, config) / "hashes.csv") if crops else []
+
+
 def make_regions(run: RunFolder, config: Configuration) -> None:
     """``background/samples.csv`` (background, sign) and ``signs/samples.csv`` (the classes): path of a
     region, label, split, group (its frame).
 
     Both have the true boxes; the training and validation regions of signs are also mined from
-    proposals. The sign network is validated and tested on true boxes.
+    proposals, and crops are added to those of training. The sign network is validated and tested on
+    true boxes.
     """
     frames = read_run_frames(run)
     found = read_proposals(run, frames)
@@ -80,6 +99,9 @@ def make_regions(run: RunFolder, config: Configuration) -> None:
     )
     true = true_regions(frames)
     both = _named(pd.concat([true, mined[mined["split"].isin(SPLITS)]], ignore_index=True))
+    crops = crops_of(run, config)
+    if crops:
+        both = pd.concat([both, crops.training_rows(frames)], ignore_index=True)
     is_background = both["label"] == BACKGROUND
     binary = both.assign(label=np.where(is_background, BACKGROUND, SIGN))
     _refuse_empty(binary, (BACKGROUND, SIGN), run)

@@ -170,6 +170,11 @@ class RegionSettings:
     """One that overlaps a true box by as much shows its sign."""
     background_per_frame: float = key(40.0, above(0))
     """Background that the dice takes of a frame on average."""
+    crops: tuple[str, ...] = key((), changes_results=False)
+    """CSV tables of photographs of single signs (path, label, split, group, roi_x1 ...); the training rows
+    are shown to both networks."""
+    crops_leave_out: tuple[str, ...] = ("seen_in_gtsdb_test",)
+    """Columns of these tables that mark rows with 1 which are not used."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,11 @@ from mindspore_dpus.systems.traffic_signs.proposal_stage import (
     make_sweep,
     proposal_training,
 )
-from mindspore_dpus.systems.traffic_signs.region_stage import make_place_filter, make_regions
+from mindspore_dpus.systems.traffic_signs.region_stage import (
+    crops_identity,
+    make_place_filter,
+    make_regions,
+)
 from mindspore_dpus.systems.traffic_signs.regions import BACKGROUND
 from mindspore_dpus.systems.traffic_signs.report import summary, write_report
 
@@ -83,7 +87,7 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
             "regions",
             lambda key: make_regions(run, config),
             needs=("frames", "proposals", *placed),
-            settings=[results(config.regions), config.seed],
+            settings=lambda: [results(config.regions), config.seed, crops_identity(run, config)],
             artefacts=[f"{name}/samples.csv" for name in CLASSIFIERS],
         )
     )
