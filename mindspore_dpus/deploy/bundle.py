@@ -72,10 +72,7 @@ class Bundle:
             found = values.get("format") if isinstance(values, dict) else None
             raise UserError(f"{path} is of format {found}; this version reads {FORMAT}: export again")
         try:
-            spec = values["spec"]
-            values["spec"] = ImageSettings(
-                **spec | {"percentiles": tuple(spec["percentiles"]), "window": tuple(spec["window"])}
-            )
+            values["spec"] = ImageSettings.from_dict(values["spec"])
             decision = values["decision"]
             values["decision"] = None if decision is None else Decision.from_json(decision)
             bundle = cls(**{f.name: values[f.name] for f in fields(cls)})

@@ -76,9 +76,7 @@ class DetectorSettings:
         for name in ("sizes", "ratios", "classes"):
             values[name] = tuple(values[name])
         for name in ("background_images", "sign_images"):
-            spec = values[name]
-            pairs = {k: tuple(spec[k]) for k in ("percentiles", "window")}
-            values[name] = ImageSettings(**spec | pairs)
+            values[name] = ImageSettings.from_dict(values[name])
         if values["place_filter"] is not None:
             values["place_filter"] = PlaceFilter.from_dict(values["place_filter"])
         return cls(**values)

@@ -5,30 +5,39 @@ import re
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import file_hash, lock
-
-# mindcv's names of the networks that we define ourselves: whose published weights to take.
-MINDCV_NAMES = {"mobilenet_v2": "mobilenet_v2_100"}
+from mindspore_dpus.models.widths import MINDCV_NAMES, published_name
 
 
 def weights_file(
-    pretrained: str | None, backbone: str, weights_dirs: Sequence[str | Path]
+    pretrained: str | None,
+    backbone: str,
+    weights_dirs: Sequence[str | Path],
+    options: Mapping[str, object] = MappingProxyType({}),
 ) -> Path | None:
     """As ``find_weights``; None for random weights."""
-    return None if pretrained is None else find_weights(pretrained, backbone, weights_dirs)
+    return None if pretrained is None else find_weights(pretrained, backbone, weights_dirs, options)
 
 
-def find_weights(pretrained: str, backbone: str, weights_dirs: Sequence[str | Path]) -> Path:
+def find_weights(
+    pretrained: str,
+    backbone: str,
+    weights_dirs: Sequence[str | Path],
+    options: Mapping[str, object] = MappingProxyType({}),
+) -> Path:
     """Find the checkpoint file that a configuration names, downloading it if need be.
 
     Args:
         pretrained: ``imagenet``, or a file.
         backbone: whose ImageNet weights.
-        weights_dirs: folders searched for ``{backbone}_imagenet*``; a download goes into the first.
+        weights_dirs: folders searched for ``{network}_imagenet*``; a download goes into the first. The
+            network is the backbone; of MobileNetV2 with another width than 1, mindcv's name of it.
+        options: of the backbone.
 
     Returns:
         An existing ``.safetensors`` or ``.ckpt`` file.
@@ -41,12 +50,13 @@ def find_weights(pretrained: str, backbone: str, weights_dirs: Sequence[str | Pa
         if not path.is_file():
             raise UserError(f"pretrained: {path} does not exist; give a checkpoint file or imagenet")
         return path
+    network = published_name(backbone, options)
     for folder in weights_dirs:
         for pattern in ("safetensors", "ckpt"):
-            found = sorted(Path(folder).glob(f"{backbone}_imagenet*.{pattern}"))
+            found = sorted(Path(folder).glob(f"{network}_imagenet*.{pattern}"))
             if found:
                 return found[0]
-    return _download(backbone, Path(weights_dirs[0]) if weights_dirs else Path("weights"))
+    return _download(network, Path(weights_dirs[0]) if weights_dirs else Path("weights"))
 
 
 def _download(backbone: str, folder: Path) -> Path:

@@ -43,7 +43,8 @@ class ClassifierTraining:
 
     def weights(self) -> Path | None:
         """The pretrained checkpoint; None: random weights."""
-        return weights_file(self.model.pretrained, self.model.backbone, self.model.weights_dirs)
+        m = self.model
+        return weights_file(m.pretrained, m.backbone, m.weights_dirs, m.options)
 
     def settings(self) -> list:
         """What the weights of a member depend on besides its data, as JSON values."""

@@ -10,7 +10,6 @@ from safetensors.numpy import save_file
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.models.factory import create_model
-from mindspore_dpus.models.pretrained import MINDCV_NAMES
 from mindspore_dpus.models.weights import (
     assign,
     classifier_name,
@@ -20,6 +19,7 @@ from mindspore_dpus.models.weights import (
     set_state,
     stem_name,
 )
+from mindspore_dpus.models.widths import MINDCV_NAMES
 
 BACKBONES = ("resnet18", "resnet34", "mobilenet_v2")
 STORED = Path(__file__).parent / "reference_logits.npz"

@@ -22,6 +22,7 @@ from mindspore_dpus.models.weights import (
     read_checkpoint,
     set_state,
 )
+from mindspore_dpus.models.widths import PUBLISHED
 
 SHARED = Path(__file__).parents[3] / "shared" / "weights"
 
@@ -221,3 +222,23 @@ def test_real_weights_fit():
     report = load_weights(create_model("resnet18", 2, 1), path, allow_fresh=["layer4.*"])
     assert {name.split(".")[0] for name in report.fresh} == {"layer4", "classifier"}
     assert sum(load_file(path)["layer3.1.bn2.weight"] != 0) > 0
+
+
+def test_widths_have_weights_of_their_own(tmp_path):
+    for name in ("mobilenet_v2", "mobilenet_v2_075"):
+        (tmp_path / f"{name}_imagenet.safetensors").touch()
+    found = find_weights("imagenet", "mobilenet_v2", [tmp_path], {"width": 0.75})
+    assert found.name == "mobilenet_v2_075_imagenet.safetensors"
+    assert find_weights("imagenet", "mobilenet_v2", [tmp_path]).stem == "mobilenet_v2_imagenet"
+    with pytest.raises(
+        UserError, match="no ImageNet weights of mobilenet_v2 with width 0.7, only of 0.75"
+    ):
+        find_weights("imagenet", "mobilenet_v2", [tmp_path], {"width": 0.7})
+
+
+def test_mindcv_has_the_weights_of_these_widths():
+    pytest.importorskip("mindcv")
+    from mindcv.models.registry import get_pretrained_cfg
+
+    for name in PUBLISHED.values():
+        assert get_pretrained_cfg(name)["url"].endswith(".ckpt")

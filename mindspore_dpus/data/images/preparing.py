@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from mindspore_dpus.core.settings import at_least, between, check_order, key
 from mindspore_dpus.data.images.decoded import MAX_PIXELS, Decoded, ImageError
+from mindspore_dpus.data.images.preprocess import PREPROCESSING, preprocess
 from mindspore_dpus.data.images.reading import explain, read_image
 
 _NO_RANGE = (
@@ -36,9 +37,22 @@ class ImageSettings:
     """Percentiles that become black and white (value_range: percentiles)."""
     window: tuple[float, float] = (0.0, 4095.0)
     """Stored values that become black and white (value_range: window); of DICOM, after its rescale."""
+    preprocess: tuple[Literal[tuple(PREPROCESSING)], ...] = ()
+    """Fixed changes of the resized image, one after the other."""
     max_pixels: int = key(MAX_PIXELS, between(1, 1 << 30, "OpenCV's limit"), changes_results=False)
     """Height times width of the largest image that is decoded; larger ones are unreadable. Decoding
     takes six to eight bytes a pixel for 16 bits, in as many threads as there are cores."""
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "ImageSettings":
+        """What ``dataclasses.asdict`` gave, also after JSON, which has lists only.
+
+        Raises:
+            TypeError: it is something else, or lacks a key: a default may not be what was trained with.
+        """
+        if missing := {item.name for item in fields(cls)} - set(values):
+            raise TypeError(f"{', '.join(sorted(missing))} missing")
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -148,12 +162,13 @@ def to_unit(image: Decoded, spec: ImageSettings) -> np.ndarray:
 
 
 def fit(unit: np.ndarray, spec: ImageSettings) -> np.ndarray:
-    """Resize and quantise what ``to_unit`` returns: (size, size, channels) uint8 or uint16."""
+    """Resize, quantise and preprocess what ``to_unit`` returns: (size, size, channels) uint8 or uint16."""
     shrinks = max(unit.shape[:2]) > spec.size
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     unit = cv2.resize(unit, (spec.size, spec.size), interpolation=interpolation)
     levels = np.iinfo(spec.dtype).max
-    return np.rint(unit * levels).astype(spec.dtype).reshape(spec.shape)
+    image = np.rint(unit * levels).astype(spec.dtype).reshape(spec.shape)
+    return preprocess(image, spec.preprocess)
 
 
 def load_unit(path: str | Path, spec: ImageSettings) -> np.ndarray:

@@ -142,7 +142,7 @@ class ProposalTraining:
     def weights(self) -> Path | None:
         """The pretrained checkpoint; None: random weights."""
         s = self.settings
-        found = weights_file(s.pretrained, s.backbone, s.weights_dirs)
+        found = weights_file(s.pretrained, s.backbone, s.weights_dirs, s.options)
         return found and found.absolute()
 
     def learnt(self) -> list:

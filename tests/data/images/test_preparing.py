@@ -1,6 +1,8 @@
 """Files of every format against the array that was written; value ranges in exact numbers."""
 
+import json
 import warnings
+from dataclasses import asdict
 
 import cv2
 import numpy as np
@@ -15,6 +17,7 @@ from mindspore_dpus.data.images.preparing import (
     scale_to_unit,
     to_unit,
 )
+from mindspore_dpus.data.images.preprocess import canny, gaussian_blur
 from mindspore_dpus.data.images.reading import EXTENSIONS
 from mindspore_dpus.data.images.reading import read_image as decode
 
@@ -330,3 +333,22 @@ def test_signed_numbers_have_the_range_of_their_type(tmp_path):
     spec = ImageSettings(size=1, bits=16, value_range="dtype")
     unit = to_unit(decode(tmp_path / "a.tif"), spec)
     assert unit.tolist() == [[0, 1]]
+
+
+def test_preprocessing_changes_the_resized_image(tmp_path):
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8))
+    plain = load_prepared(path, ImageSettings(size=16, channels=3))
+    changed = load_prepared(
+        path, ImageSettings(size=16, channels=3, preprocess=("gaussian_blur", "canny"))
+    )
+    np.testing.assert_array_equal(changed, canny(gaussian_blur(plain)))
+    assert not np.array_equal(changed, plain)
+
+
+def test_settings_come_back_from_json():
+    spec = ImageSettings(size=16, percentiles=(1.0, 99.0), preprocess=("grey",))
+    assert ImageSettings.from_dict(json.loads(json.dumps(asdict(spec)))) == spec
+    for wrong in (asdict(spec) | {"colour": 1}, {"size": 16}):
+        with pytest.raises(TypeError):
+            ImageSettings.from_dict(wrong)
