@@ -6,15 +6,11 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.metrics.classification import (
-    CLASS_METRICS,
-    METRICS,
-    MULTI_CLASS_METRICS,
-    RUN_MEASURES,
-)
+from mindspore_dpus.metrics.measures import Measures
 
 Kind = Literal["curves", "confusion", "bars", "lines"]
-MEASURES = (*METRICS, *MULTI_CLASS_METRICS, *RUN_MEASURES)
+# Kinds that need more of a run than numbers: class probabilities.
+OF_PREDICTIONS = ("confusion",)
 # axis -> value or values.
 Where = dict[str, str | list[str]]
 
@@ -60,19 +56,13 @@ class Figure:
     x: str | None = None
 
 
-def is_measure(name: object) -> bool:
-    """Whether a table can show it: a metric, ``<metric>:<class>`` of one class, or a run's measure."""
-    metric, colon, label = str(name).partition(":")
-    return metric in (CLASS_METRICS if colon else MEASURES) and (not colon or label != "")
-
-
-def measures_in_words() -> str:
-    """What a table can show, for a message."""
-    return ", ".join([*MEASURES, *(f"{name}:<class>" for name in CLASS_METRICS)])
-
-
 def read_displays(
-    path: Path, key: str, kind: type[Table | Figure], values: object, axes: dict[str, dict]
+    path: Path,
+    key: str,
+    kind: type[Table | Figure],
+    values: object,
+    axes: dict[str, dict],
+    measures: Measures,
 ) -> dict[str, Table | Figure]:
     """Turn an experiment's ``tables`` or ``figures`` into dataclasses.
 
@@ -82,6 +72,7 @@ def read_displays(
         kind: the dataclass.
         values: name -> its keys, as YAML has them.
         axes: of the experiment.
+        measures: what they can show.
 
     Raises:
         UserError: names the first one that is misshapen.
@@ -100,7 +91,7 @@ def read_displays(
                 f"{place}: {str(error).replace(f'{kind.__name__}.__init__() ', '')}"
             ) from None
         display.where = _read_where(place, display.where, axes)
-        _check(place, display, axes)
+        _check(place, display, axes, measures)
         displays[str(name)] = display
     return displays
 
@@ -117,10 +108,10 @@ def _read_where(place: str, where: object, axes: dict[str, dict]) -> dict[str, l
     return read
 
 
-def _check(place: str, display: Table | Figure, axes: dict[str, dict]) -> None:
+def _check(place: str, display: Table | Figure, axes: dict[str, dict], measures: Measures) -> None:
     if isinstance(display, Table):
-        _check_measures(place, "metrics", display.metrics or [])
-        _check_measures(place, "percent", display.percent)
+        _check_measures(place, "metrics", display.metrics or [], measures)
+        _check_measures(place, "percent", display.percent, measures)
         if display.across is not None:
             display.across = _axis(place, "across", display.across, axes)
             if len(display.metrics or [""]) > 1:
@@ -137,9 +128,13 @@ def _check(place: str, display: Table | Figure, axes: dict[str, dict]) -> None:
     for key, fits in (("best", pictures), ("metric", not pictures), ("x", display.kind == "lines")):
         if getattr(display, key) is not None and not fits:
             raise UserError(f"{place}: {key} has no effect with kind {display.kind}; leave it out")
-    _check_measures(place, "metric", [display.metric] if display.metric else [])
-    if display.best is not None and str(display.best) not in METRICS:
-        raise UserError(f"{place}: best is {display.best!r}; it must be {', '.join(METRICS)}")
+    _check_measures(place, "metric", [display.metric] if display.metric else [], measures)
+    if display.kind in OF_PREDICTIONS and not measures.has_predictions:
+        raise UserError(
+            f"{place}: kind {display.kind} is of class probabilities, which this system lacks"
+        )
+    if display.best is not None and display.best not in measures.names:
+        raise UserError(f"{place}: best is {display.best!r}; it must be {', '.join(measures.names)}")
     if display.kind == "lines":
         display.x = _axis(place, "x", display.x, axes)
 
@@ -150,6 +145,6 @@ def _axis(place: str, key: str, name: object, axes: dict[str, dict]) -> str:
     return str(name)
 
 
-def _check_measures(place: str, key: str, names: Sequence[str]) -> None:
-    if not isinstance(names, list) or not all(is_measure(name) for name in names):
-        raise UserError(f"{place}: {key} is {names!r}; it must be of {measures_in_words()}")
+def _check_measures(place: str, key: str, names: Sequence[str], measures: Measures) -> None:
+    if not isinstance(names, list) or not all(measures.has(name) for name in names):
+        raise UserError(f"{place}: {key} is {names!r}; it must be of {measures.in_words()}")

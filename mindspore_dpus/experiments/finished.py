@@ -1,7 +1,6 @@
 """What a run of a grid has left behind."""
 
 import functools
-import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,8 +17,9 @@ from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.metrics.by_group import with_groups
 from mindspore_dpus.metrics.fusion import BASELINE, FUSED
 from mindspore_dpus.metrics.fusion_curve import of_members
+from mindspore_dpus.metrics.measures import LEARNING_RATE, TRAINING_SECONDS
 from mindspore_dpus.metrics.predictions import read_predictions
-from mindspore_dpus.systems import load_config
+from mindspore_dpus.systems import load_config, load_system
 from mindspore_dpus.training.lr_range import suggest_rate
 
 
@@ -42,14 +42,6 @@ def stored_config(folder: Path) -> object | None:
         return load_config(config)
     except UserError:
         return None  # Not what a run of this version wrote. The next start of the run writes it anew.
-
-
-def fused_metric(case: Case, split: str, metric: str) -> float:
-    """A metric of a finished run's fused ensemble; nan where it is undefined."""
-    metrics = read_json(case.folder / "metrics.json")[split]["models"]["fused"]
-    # Some are of more than two classes only.
-    value = metrics.get(metric, {"value": None})["value"]
-    return math.nan if value is None else value
 
 
 class Fused(NamedTuple):
@@ -94,12 +86,12 @@ def _read_fused(folder: Path, split: str, changed: int) -> Fused:
 
 
 def training_seconds(case: Case) -> float:
-    """Time of all epochs of all members of a finished run, without a baseline."""
+    """Time of all epochs of all networks of a finished run, without a baseline."""
     return float(sum(pd.read_csv(path)["seconds"].sum() for path in _histories(case)))
 
 
 def _histories(case: Case) -> list[Path]:
-    files = sorted(case.folder.glob("members/*/history.csv"))
+    files = sorted(case.folder.rglob("members/*/history.csv"))
     return [path for path in files if path.parent.name != BASELINE]
 
 
@@ -109,24 +101,18 @@ def measured(case: Case, split: str, name: str) -> float:
     Args:
         case: the run.
         split: whose metric.
-        name: a metric of the fused ensemble, ``<metric>:<class>``, ``training_seconds``, or
+        name: one of its system's ``MEASURES``, perhaps ``<name>:<class>``; ``training_seconds``; or
             ``learning_rate``: as given, or as the range test found it.
 
     Raises:
         UserError: the run has no such class.
     """
-    metric, _, label = name.partition(":")
-    if name == "training_seconds":
+    if name == TRAINING_SECONDS:
         return training_seconds(case)
-    if name == "learning_rate":
+    if name == LEARNING_RATE:
         return learning_rate(case)
-    if not label:
-        return fused_metric(case, split, metric)
-    classes = read_json(case.folder / "metrics.json")[split]["per_class"]
-    if label not in classes:
-        raise UserError(f"metrics names {name}, and the classes are {', '.join(classes)}")
-    value = classes[label][metric]
-    return math.nan if value is None else value
+    metric, _, label = name.partition(":")
+    return load_system(case.config.system).MEASURES.value(case.folder, split, metric, label)
 
 
 def measures(cases: list[Case], split: str, names: list[str]) -> pd.DataFrame:

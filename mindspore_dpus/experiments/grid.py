@@ -8,15 +8,15 @@ from pathlib import Path
 
 import yaml
 
+from mindspore_dpus.core.configuration import named_system
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.experiments.displays import (
     Figure,
     Table,
-    is_measure,
-    measures_in_words,
     read_displays,
 )
-from mindspore_dpus.systems import parse_config
+from mindspore_dpus.metrics.measures import Measures
+from mindspore_dpus.systems import load_system, parse_config
 
 SPLITS = ("test", "val")
 # Columns that the tables have besides the axes and the metrics.
@@ -58,6 +58,14 @@ class Experiment:
     split: str = "test"
     tables: dict[str, Table] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
+
+    @property
+    def measures(self) -> Measures:
+        """What the tables can show: the measures of the system that the configuration names."""
+        name = named_system([f"--config={self.config}"])
+        if name is None:
+            raise UserError(f"{self.config} names no system: is this the configuration of a run?")
+        return load_system(name).MEASURES
 
 
 @dataclass(frozen=True)
@@ -115,8 +123,8 @@ def load_experiment(path: Path) -> Experiment:
         for axis, values in experiment.axes.items()
     }
     experiment.reference = {str(axis): str(value) for axis, value in experiment.reference.items()}
-    _check_names(path, experiment)
     experiment.config = str(path.parent / experiment.config)
+    _check_names(path, experiment)
     return experiment
 
 
@@ -151,7 +159,7 @@ def _check_names(path: Path, experiment: Experiment) -> None:
             if key in keys:
                 raise UserError(f"{path}: {place} sets {key}, which each run gets from the {instead}")
     for axis in experiment.axes:
-        if TAKEN.fullmatch(axis) or is_measure(axis):
+        if TAKEN.fullmatch(axis) or experiment.measures.has(axis):
             raise UserError(f"{path}: axes: the tables have a column {axis} already; rename the axis")
     for (axis, values), (other, others) in itertools.combinations(experiment.axes.items(), 2):
         for key, key_there in itertools.product(_keys(values), _keys(others)):
@@ -167,13 +175,21 @@ def _check_names(path: Path, experiment: Experiment) -> None:
     if experiment.split not in SPLITS:
         raise UserError(f"{path}: split is {experiment.split!r}; it must be {' or '.join(SPLITS)}")
     experiment.x = None if experiment.x is None else str(experiment.x)
-    metrics = experiment.metrics
-    if not isinstance(metrics, list) or not metrics or not all(is_measure(name) for name in metrics):
-        raise UserError(f"{path}: metrics is {metrics!r}; it must be a list of {measures_in_words()}")
+    metrics, measures = experiment.metrics, experiment.measures
+    if not isinstance(metrics, list) or not metrics or not all(map(measures.has, metrics)):
+        raise UserError(f"{path}: metrics is {metrics!r}; it must be a list of {measures.in_words()}")
+    if experiment.reference and not measures.has_predictions:
+        raise UserError(
+            f"{path}: reference compares class probabilities of the same images, which this system lacks"
+        )
     if len(set(metrics)) < len(metrics):
         raise UserError(f"{path}: metrics is {metrics!r}; name each once")
-    experiment.tables = read_displays(path, "tables", Table, experiment.tables, experiment.axes)
-    experiment.figures = read_displays(path, "figures", Figure, experiment.figures, experiment.axes)
+    experiment.tables = read_displays(
+        path, "tables", Table, experiment.tables, experiment.axes, measures
+    )
+    experiment.figures = read_displays(
+        path, "figures", Figure, experiment.figures, experiment.axes, measures
+    )
 
 
 def choose(experiment: Experiment, cases: Sequence[Case], choices: Sequence[str]) -> list[Case]:

@@ -108,7 +108,7 @@ def _figure(experiment: Experiment, figure: Figure, cases: list[Case]) -> str:
         return grid_plots.grid(table, shown, figure.x, metric, split, order)
     if figure.best is not None:
         # By validation, not by what is shown: else the test images would choose.
-        values = [finished.fused_metric(case, "val", figure.best) for case in cases]
+        values = [finished.measured(case, "val", figure.best) for case in cases]
         if np.isnan(values).all():
             raise UserError(f"figures: best: {figure.best} is undefined on validation in every run")
         cases = [cases[int(np.nanargmax(values))]]

@@ -8,6 +8,8 @@ import pandas as pd
 from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.experiments import finished
 from mindspore_dpus.experiments.grid import Case
+from mindspore_dpus.report.grid_plots import metric_title
+from mindspore_dpus.systems import load_system
 
 TODO, RUNNING, DONE, FAILED = "to do", "running", "done", "failed"
 
@@ -16,19 +18,21 @@ class Status:
     """A row for each run of the grid, from the start on.
 
     Columns: ``run``; ``status`` (to do, running, done, failed); ``minutes`` (of a run that is done: of
-    all its stages, whenever they ran); ``<split>_auc``; ``message`` (the last line of a run under way,
-    what a failed one died of, and the folder of a reused one).
+    all its stages, whenever they ran); ``<split>_<headline>``, the main measure of its system;
+    ``message`` (the last line of a run under way, what a failed one died of, and the folder of a reused
+    one).
 
     Args:
         cases: the grid.
         path: where the table is kept.
-        split: whose AUC it shows.
+        split: whose measure it shows.
     """
 
     def __init__(self, cases: list[Case], path: Path, split: str) -> None:
         self._cases = {case.name: case for case in cases}
         self._path = path
         self._split = split
+        self._headline = load_system(cases[0].config.system).MEASURES.headline if cases else "auc"
         self._started: dict[str, float] = {}
         self._rows: dict[str, dict] = {}
         for case in cases:
@@ -37,10 +41,10 @@ class Status:
         self._write()
 
     def _set(self, case: Case, status: str, message: str = "") -> None:
-        minutes = auc = None
+        minutes = value = None
         if status == DONE:
             minutes = finished.seconds(case) / 60
-            auc = finished.fused_metric(case, self._split, "auc")
+            value = finished.measured(case, self._split, self._headline)
         elif status != TODO:
             now = time.monotonic()
             minutes = (now - self._started.setdefault(case.name, now)) / 60
@@ -48,7 +52,7 @@ class Status:
             "run": case.name,
             "status": status,
             "minutes": None if minutes is None else round(minutes, 2),
-            f"{self._split}_auc": auc,
+            f"{self._split}_{self._headline}": value,
             "message": message.strip(),
         }
 
@@ -82,5 +86,6 @@ class Status:
     def line(self, case: Case) -> str:
         """The row of a run that has ended, for the terminal."""
         row = self._rows[case.name]
-        outcome = row["message"] or f"{self._split} AUC {row[f'{self._split}_auc']:.3f}"
+        title = metric_title(self._headline, self._split)
+        outcome = row["message"] or f"{title} {row[f'{self._split}_{self._headline}']:.3f}"
         return f"{case.title}: {outcome} ({row['minutes']:.1f} min)"

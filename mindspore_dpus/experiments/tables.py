@@ -28,9 +28,9 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
         experiment: the grid.
         cases: its runs; those that are not done are left out.
         output: where to: ``results.csv`` (a row a run), ``table.csv``, ``table.md``, ``table.tex``
-            (mean and standard deviation over the seeds), ``figure.svg``, ``write_details``,
-            ``write_groups``, ``write_fusion``, ``write_preserved``, ``write_pooled``,
-            ``write_made_with``, ``write_displays``.
+            (mean and standard deviation over the seeds), ``figure.svg``, ``write_made_with``,
+            ``write_displays``; of systems with class probabilities also ``write_details``,
+            ``write_groups``, ``write_fusion``, ``write_preserved``, ``write_pooled``.
 
     Returns:
         The table: a row a cell; ``split``; ``runs``; for each metric ``<metric>_mean`` and ``_sd``
@@ -43,11 +43,12 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
     axes, split, metrics = list(experiment.axes), experiment.split, experiment.metrics
     results = measures(done, split, metrics).reindex(columns=[*axes, "seed", "split", *metrics])
     write_table(results, output / "results.csv")
-    write_details(done, split, output)
-    write_groups(experiment, done, output)
-    write_fusion(done, split, output)
-    write_preserved(done, output)
-    write_pooled(experiment, done, output)
+    if experiment.measures.has_predictions:
+        write_details(done, split, output)
+        write_groups(experiment, done, output)
+        write_fusion(done, split, output)
+        write_preserved(done, output)
+        write_pooled(experiment, done, output)
     write_made_with(done, output)
     table = means(results, axes, metrics)
     if len(table):
@@ -58,7 +59,8 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
     write_table(rounded(table), output / "table.csv")
     write_readable(_readable(table, experiment), output / "table")
     if len(table):
-        shown = "auc" if "auc" in metrics else metrics[0]
+        headline = experiment.measures.headline
+        shown = headline if headline in metrics else metrics[0]
         order = list(experiment.axes[experiment.x]) if experiment.x else None
         figure = grid_plots.grid(table, axes, experiment.x, shown, split, order)
         write_text(output / "figure.svg", figure)

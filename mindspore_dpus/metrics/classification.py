@@ -23,8 +23,6 @@ METRICS = (
 MULTI_CLASS_METRICS = ("top2_accuracy",)
 # Of one class against the rest: recall:<class>.
 CLASS_METRICS = ("precision", "recall", "f1")
-# What a table of several runs can show besides: of a run, not of a split.
-RUN_MEASURES = ("training_seconds", "learning_rate")
 
 
 def roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> float:

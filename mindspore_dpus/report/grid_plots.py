@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 
-from mindspore_dpus.metrics.classification import RUN_MEASURES
+from mindspore_dpus.metrics.measures import OF_RUN
 from mindspore_dpus.report.plots import (
     COLOURS,
     FUSED,
@@ -21,7 +21,7 @@ def metric_title(metric: str, split: str) -> str:
     """A metric and whose it is, for people: ``test AUC``, ``test recall of trash``."""
     name, _, label = metric.partition(":")
     title = name.upper() if name in ("auc", "f1") else name.replace("_", " ")
-    if name in RUN_MEASURES:
+    if name in OF_RUN:
         return title
     return f"{split} {title}" + (f" of {label}" if label else "")
 

@@ -1,7 +1,8 @@
 """The systems: each a configuration, a graph of stages, report sections. None imports another.
 
 A system is a package with a module ``system`` that has ``Configuration``, ``check_configuration``,
-``stages(config, run)``, ``describe(run, config)``, ``write_config(run, config)`` and ``summary(run)``.
+``stages(config, run)``, ``describe(run, config)``, ``write_config(run, config)``, ``summary(run)`` and
+``MEASURES``, what tables over several runs show.
 """
 
 import importlib

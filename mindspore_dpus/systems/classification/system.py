@@ -22,6 +22,7 @@ from mindspore_dpus.systems.classification.decision_stage import (
     make_decision,
 )
 from mindspore_dpus.systems.classification.heatmap_stage import heatmap_artefacts, make_heatmaps
+from mindspore_dpus.systems.classification.measures import MEASURES
 from mindspore_dpus.systems.classification.report import write_report
 from mindspore_dpus.systems.classification.samples import Found, source_of
 from mindspore_dpus.systems.classification.scorer import training_of
@@ -29,6 +30,7 @@ from mindspore_dpus.systems.classification.summary import summary
 from mindspore_dpus.systems.classification.together import announce, leading
 
 __all__ = [
+    "MEASURES",
     "Configuration",
     "check_configuration",
     "describe",

@@ -25,12 +25,14 @@ from mindspore_dpus.systems.machine_sound.extractor_stage import (
     make_embeddings,
     make_extractors,
 )
+from mindspore_dpus.systems.machine_sound.measures import MEASURES
 from mindspore_dpus.systems.machine_sound.metrics_stage import challenge_artefacts, make_metrics
 from mindspore_dpus.systems.machine_sound.report import write_report
 from mindspore_dpus.systems.machine_sound.summary import summary
 from mindspore_dpus.systems.machine_sound.vectors import SIMPLE, make_simple, vector_artefacts
 
 __all__ = [
+    "MEASURES",
     "Configuration",
     "check_configuration",
     "describe",

@@ -18,6 +18,7 @@ from mindspore_dpus.stages.classifier import ClassifierStages
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration, check_configuration
 from mindspore_dpus.systems.traffic_signs.detect_stage import make_detections, make_metrics
 from mindspore_dpus.systems.traffic_signs.frames import FoundFrames, data_root
+from mindspore_dpus.systems.traffic_signs.measures import MEASURES
 from mindspore_dpus.systems.traffic_signs.networks import (
     CLASSIFIERS,
     SIGN,
@@ -41,6 +42,7 @@ from mindspore_dpus.systems.traffic_signs.regions import BACKGROUND
 from mindspore_dpus.systems.traffic_signs.report import summary, write_report
 
 __all__ = [
+    "MEASURES",
     "Configuration",
     "check_configuration",
     "describe",
