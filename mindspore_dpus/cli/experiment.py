@@ -17,11 +17,12 @@ from mindspore_dpus.cli.options import OneLineParser
 from mindspore_dpus.core.errors import one_line_errors
 from mindspore_dpus.core.files import claimed
 from mindspore_dpus.experiments.estimate import duration, estimate_seconds
-from mindspore_dpus.experiments.finished import is_done
+from mindspore_dpus.experiments.finished import is_done, val_score
 from mindspore_dpus.experiments.grid import SPLITS, choose, expand, load_experiment
 from mindspore_dpus.experiments.made_with import mixed
 from mindspore_dpus.experiments.reuse import reuse
 from mindspore_dpus.experiments.runner import check_jobs, run_grid
+from mindspore_dpus.experiments.searching import parts
 from mindspore_dpus.experiments.tables import check_measures, write_results
 
 
@@ -91,7 +92,9 @@ def main(args: Sequence[str] | None = None) -> int:
     output.mkdir(parents=True, exist_ok=True)
     with claimed(output):
         check = partial(check_measures, experiment)
-        status = run_grid(cases, output, own_split, args.jobs, chosen=chosen, check=check)
+        score = partial(val_score, experiment.search.by) if experiment.search else None
+        for part in parts(experiment.search, chosen, score):
+            status = run_grid(cases, output, own_split, args.jobs, chosen=part, check=check)
         write_results(experiment, cases, tables)
     print((tables / "table.md").read_text(encoding="utf-8"))
     if difference := mixed(tables):

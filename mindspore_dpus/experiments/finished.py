@@ -1,6 +1,7 @@
 """What a run of a grid has left behind."""
 
 import functools
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -113,6 +114,11 @@ def measured(case: Case, split: str, name: str) -> float:
         return learning_rate(case)
     metric, _, label = name.partition(":")
     return load_system(case.config.system).MEASURES.value(case.folder, split, metric, label)
+
+
+def val_score(name: str, case: Case) -> float:
+    """A measure of a run on validation; nan where the run is not done."""
+    return measured(case, "val", name) if is_done(case) else math.nan
 
 
 def measures(cases: list[Case], split: str, names: list[str]) -> pd.DataFrame:

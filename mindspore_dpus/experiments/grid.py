@@ -15,6 +15,7 @@ from mindspore_dpus.experiments.displays import (
     Table,
     read_displays,
 )
+from mindspore_dpus.experiments.searching import Search
 from mindspore_dpus.metrics.measures import Measures
 from mindspore_dpus.systems import load_system, parse_config
 
@@ -45,11 +46,12 @@ class Experiment:
             settings without a look at the test images.
         tables: name -> a part of the table in a paper's layout.
         figures: name -> a picture of some of the runs.
+        search: more axes: candidates out of a declared space.
     """
 
     output: str
     config: str
-    axes: dict[str, dict[str, dict]]
+    axes: dict[str, dict[str, dict]] = field(default_factory=dict)
     seeds: list[int] = field(default_factory=lambda: [0])
     common: dict = field(default_factory=dict)
     reference: dict[str, str] = field(default_factory=dict)
@@ -58,6 +60,7 @@ class Experiment:
     split: str = "test"
     tables: dict[str, Table] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
+    search: Search | None = None
 
     @property
     def measures(self) -> Measures:
@@ -116,6 +119,7 @@ def load_experiment(path: Path) -> Experiment:
     except TypeError as error:
         reason = str(error).replace("Experiment.__init__() ", "")
         raise UserError(f"{path} is not an experiment: {reason}") from None
+    _add_search(path, experiment)
     _check_shapes(path, experiment)
     # To YAML, a value such as 5 or 0.1 is a number.
     experiment.axes = {
@@ -126,6 +130,25 @@ def load_experiment(path: Path) -> Experiment:
     experiment.config = str(path.parent / experiment.config)
     _check_names(path, experiment)
     return experiment
+
+
+def _add_search(path: Path, experiment: Experiment) -> None:
+    """Turn the section ``search`` into axes."""
+    if experiment.search is None:
+        return
+    if not isinstance(experiment.search, dict) or not isinstance(experiment.axes, dict):
+        raise UserError(f"{path}: search and axes must map keys to values")
+    try:
+        experiment.search = Search(**experiment.search)
+        found = experiment.search.axes()
+    except TypeError as error:
+        reason = str(error).replace("Search.__init__() ", "")
+        raise UserError(f"{path}: search: {reason}") from None
+    except UserError as error:
+        raise UserError(f"{path}: search: {str(error).removeprefix('search: ')}") from None
+    if twice := set(found) & set(experiment.axes):
+        raise UserError(f"{path}: axes has {twice.pop()}, which search adds; rename the axis")
+    experiment.axes = experiment.axes | found
 
 
 def _check_shapes(path: Path, experiment: Experiment) -> None:
@@ -178,6 +201,10 @@ def _check_names(path: Path, experiment: Experiment) -> None:
     metrics, measures = experiment.metrics, experiment.measures
     if not isinstance(metrics, list) or not metrics or not all(map(measures.has, metrics)):
         raise UserError(f"{path}: metrics is {metrics!r}; it must be a list of {measures.in_words()}")
+    if experiment.search and experiment.search.by not in measures.names:
+        raise UserError(
+            f"{path}: search: by is {experiment.search.by!r}; it must be {', '.join(measures.names)}"
+        )
     if experiment.reference and not measures.has_predictions:
         raise UserError(
             f"{path}: reference compares class probabilities of the same images, which this system lacks"

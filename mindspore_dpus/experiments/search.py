@@ -155,24 +155,6 @@ def survivors(scores: Sequence[float], keep: int, largest: bool = True) -> list[
     return np.argsort(-values if largest else values, kind="stable")[:keep].tolist()
 
 
-def round_overrides(
-    candidates: Sequence[Mapping[str, object]], epochs: int, key: str = "training.epochs"
-) -> list[dict[str, object]]:
-    """The settings of one round's runs.
-
-    Args:
-        candidates: those that are trained in it.
-        epochs: of each.
-        key: the configuration key of the epochs.
-
-    Raises:
-        UserError: the space has that key itself.
-    """
-    if any(key in candidate for candidate in candidates):
-        raise UserError(f"search: {key} is given by the rounds; take it out of the space")
-    return [{**candidate, key: epochs} for candidate in candidates]
-
-
 def _choices(space: Mapping[str, object]) -> dict[str, object]:
     """Key -> a list, or a distribution of scipy."""
     if not isinstance(space, Mapping) or not space:

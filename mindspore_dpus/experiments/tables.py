@@ -1,6 +1,7 @@
 """Results of a grid -> tables (CSV, Markdown, LaTeX), paired differences, a figure."""
 
 import itertools
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +9,7 @@ import pandas as pd
 from mindspore_dpus.core.files import write_text
 from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.experiments.details import write_details
-from mindspore_dpus.experiments.finished import is_done, measures
+from mindspore_dpus.experiments.finished import is_done, measures, val_score
 from mindspore_dpus.experiments.formats import as_text, means, rounded, write_readable
 from mindspore_dpus.experiments.fusion import write_fusion
 from mindspore_dpus.experiments.grid import Case, Experiment
@@ -17,6 +18,7 @@ from mindspore_dpus.experiments.made_with import write_made_with
 from mindspore_dpus.experiments.pairing import compare, compared, compared_by_group, paired_runs
 from mindspore_dpus.experiments.pooled import write_pooled
 from mindspore_dpus.experiments.preserved import write_preserved
+from mindspore_dpus.experiments.searching import ranking
 from mindspore_dpus.experiments.show import write_displays
 from mindspore_dpus.report import grid_plots
 
@@ -29,8 +31,9 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
         cases: its runs; those that are not done are left out.
         output: where to: ``results.csv`` (a row a run), ``table.csv``, ``table.md``, ``table.tex``
             (mean and standard deviation over the seeds), ``figure.svg``, ``write_made_with``,
-            ``write_displays``; of systems with class probabilities also ``write_details``,
-            ``write_groups``, ``write_fusion``, ``write_preserved``, ``write_pooled``.
+            ``write_displays``, ``search.csv`` (``searching.ranking``); of systems with class
+            probabilities also ``write_details``, ``write_groups``, ``write_fusion``,
+            ``write_preserved``, ``write_pooled``.
 
     Returns:
         The table: a row a cell; ``split``; ``runs``; for each metric ``<metric>_mean`` and ``_sd``
@@ -50,6 +53,9 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
         write_preserved(done, output)
         write_pooled(experiment, done, output)
     write_made_with(done, output)
+    if experiment.search and done:
+        table = ranking(experiment.search, done, partial(val_score, experiment.search.by))
+        write_table(table, output / "search.csv")
     table = means(results, axes, metrics)
     if len(table):
         table.insert(len(axes), "split", split)

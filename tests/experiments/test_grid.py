@@ -91,7 +91,7 @@ def test_numbers_and_empty_values_are_values_too(tmp_path):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"axes": None}, "is not an experiment: missing 1 required"),
+        ({"axes": None}, "axes must map each axis to its values, and each value to its keys"),
         ({"seed": 3}, "unexpected keyword argument 'seed'"),
         ({"axes": {"method": ["a"]}}, "axes must map each axis to its values; method has none"),
         ({"axes": {}}, "axes must map"),

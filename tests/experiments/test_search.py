@@ -16,7 +16,6 @@ from mindspore_dpus.experiments.search import (
     grid_candidates,
     halving_rounds,
     random_candidates,
-    round_overrides,
     survivors,
 )
 
@@ -181,15 +180,6 @@ def test_the_best_go_on():
         survivors([nan, 0.2, nan], 2)
     with pytest.raises(ValueError, match="keep is 0"):
         survivors([0.2], 0)
-
-
-def test_epochs_come_from_the_round():
-    assert round_overrides([{"a": 1}, {"a": 2}], 9) == [
-        {"a": 1, "training.epochs": 9},
-        {"a": 2, "training.epochs": 9},
-    ]
-    with pytest.raises(UserError, match="training.epochs is given by the rounds"):
-        round_overrides([{"training.epochs": 3}], 9)
 
 
 @pytest.mark.parametrize(

@@ -305,5 +305,7 @@ def make_sweep(run: RunFolder, config: Configuration, stride: int) -> None:
             )
         except ValueError as error:
             raise UserError(f"sweep: {error}") from None
+        for name in ("anchor_ratios", "anchor_sizes"):
+            table[name] = [", ".join(f"{v:g}" for v in values) for values in table[name]]
         tables.append(table.assign(split=split))
     write_table(pd.concat(tables), run / FOLDER / "table5.csv")
