@@ -9,6 +9,7 @@ from mindspore import nn
 from mindspore_dpus.core.device import Device
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import Phase, phases
+from mindspore_dpus.models.rotate import rotate_kernels
 from mindspore_dpus.models.settings import ModelSettings
 from mindspore_dpus.models.weights import get_state
 
@@ -61,7 +62,8 @@ class Classifier:
             options=self.model.options,
             image_size=self.image_size,
         )
-        return get_state(net)
+        state = get_state(net)
+        return rotate_kernels(state) if self.weights is not None and self.model.rotate else state
 
     def phases(self, net: nn.Cell) -> list[Phase]:
         """Which layers are frozen when."""

@@ -18,6 +18,9 @@ class ModelSettings:
     that lists what there is."""
     pretrained: str | None = "imagenet"
     """imagenet, a checkpoint file, or null for random weights."""
+    rotate: bool = False
+    """Turn the checkpoint's kernels by 180 degrees: for weights that see the world upside down
+    (docs/guide/weights.md)."""
     allow_fresh: tuple[str, ...] = ()
     """Patterns of parameters that the checkpoint may lack, such as layer4.*; they start at random."""
     freeze: tuple[str, ...] = ()

@@ -91,6 +91,8 @@ def check_members(folder: Path, source: Source, classifier: ClassifierTraining) 
     if classifier.training.executor == "ray":
         check_cluster(classifier.training, device)
     model = classifier.model
+    if model.rotate and model.pretrained is None:
+        raise UserError("model.rotate has no effect with random weights; leave it out")
     n_classes = len(class_names(read_table(folder / "samples.csv")))
     net = create_model(
         model.backbone,

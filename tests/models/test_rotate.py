@@ -5,11 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mindspore import Tensor, nn
+from safetensors.numpy import save_file
 
+from mindspore_dpus.models.classifier import Classifier
+from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.fold import replace_cell
 from mindspore_dpus.models.mobilenet_v2 import MobileNetV2
 from mindspore_dpus.models.rotate import rotate_kernels
-from mindspore_dpus.models.weights import assign, read_checkpoint, rename
+from mindspore_dpus.models.settings import ModelSettings
+from mindspore_dpus.models.weights import assign, get_state, read_checkpoint, rename
 
 FILE = (
     Path(__file__).parents[3]
@@ -77,3 +81,19 @@ def test_the_real_network_turned_is_the_network_on_turned_images():
         assert np.allclose(found, expected, atol=1e-4) == exact
     padded = with_same_padding(turned)(Tensor(np.ascontiguousarray(images))).asnumpy()
     np.testing.assert_allclose(padded, expected, atol=1e-4)
+
+
+def test_a_classifier_starts_from_turned_kernels(tmp_path):
+    net = create_model("mobilenet_v2", 2, seed=1, options={"width": 0.35})
+    state = get_state(net)
+    file = tmp_path / "weights.safetensors"
+    save_file(state, file)
+    starts = {}
+    for rotate in (False, True):
+        model = ModelSettings(options={"width": 0.35}, pretrained=str(file), rotate=rotate)
+        starts[rotate] = Classifier(model, 3, 3, file).start(0)
+    turned = rotate_kernels(starts[False])
+    assert all(np.array_equal(starts[True][name], turned[name]) for name in turned)
+    assert np.array_equal(
+        starts[True]["features.0.weight"], state["features.0.weight"][:, :, ::-1, ::-1]
+    )

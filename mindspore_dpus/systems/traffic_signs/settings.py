@@ -82,7 +82,7 @@ class ProposalSettings:
     pretrained: str | None = "imagenet"
     """imagenet, a checkpoint file, or null for random weights."""
     rotate: bool = False
-    """Turn the checkpoint's kernels by 180 degrees (docs/guide/traffic_signs.md)."""
+    """Turn the checkpoint's kernels by 180 degrees (docs/guide/weights.md)."""
     allow_fresh: tuple[str, ...] = ()
     """Patterns of the backbone's parameters that the checkpoint may lack."""
     freeze: tuple[str, ...] = ()
