@@ -27,7 +27,11 @@ from tests.support import configuration, parse_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 # Others are experiments.
-RUNS = [path for path in sorted(CONFIGS.rglob("*.yaml")) if "\naxes:" not in path.read_text()]
+RUNS = [
+    path
+    for path in sorted(CONFIGS.rglob("*.yaml"))
+    if not re.search(r"^(axes|search):", path.read_text(), re.M)
+]
 
 
 def leaves(section=Configuration, prefix=""):

@@ -1,5 +1,6 @@
 """Experiment files and the runs that they ask for."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -224,3 +225,17 @@ def test_the_methods_of_table_2_are_the_papers_and_two_more():
     # Figure 5 has the same methods.
     names = load_experiment(REPOSITORY / "configs/experiments/imbalance.yaml").axes["method"]
     assert set(names) == set(found)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
+        for path in sorted((REPOSITORY / "configs").rglob("*.yaml"))
+        if re.search(r"^(axes|search):", path.read_text(), re.MULTILINE)
+    ],
+    ids=lambda path: f"{path.parent.name}/{path.stem}",
+)
+def test_every_experiment_that_is_shipped_can_be_run(path):
+    cases = expand(load_experiment(path), ["--data.root=x"])
+    assert len({case.name for case in cases}) == len(cases)
