@@ -40,6 +40,9 @@ class SplitSettings:
     """The same for the test split."""
     balanced: bool = False
     """Val and test made here hold equally many samples of each class (as in Table 1)."""
+    every_class: bool = True
+    """Val and test must hold every class. False: one with too few samples may be missing there (AUC is
+    then undefined), never in train."""
     minority_fraction: float = key(1.0, SHARE)
     """Keep only this share of the smallest class in train (Figure 5: 1/2, 1/4, 1/8, 1/16)."""
 

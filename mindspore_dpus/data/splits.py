@@ -1,5 +1,6 @@
 """Train, validation and test: stratified, group-aware, balanced when asked. No MindSpore here."""
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -77,6 +78,7 @@ def assign_splits(
             number,
             config.balanced,
             random_state,
+            config.every_class,
         )
         split[pool[held_out]] = name
         split[pool[unused]] = UNUSED
@@ -85,7 +87,7 @@ def assign_splits(
     kept = make_imbalance(table["label"].to_numpy()[train], config.minority_fraction, random_state)
     split[np.setdiff1d(train, train[kept])] = UNUSED
     table["split"] = split
-    _check_every_class_everywhere(table)
+    _check_classes(table, ("train", "val", "test") if config.every_class else ("train",))
     return table
 
 
@@ -95,6 +97,7 @@ def hold_out(
     number: int,
     balanced: bool,
     random_state: int,
+    every_class: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose the samples of a held-out split.
 
@@ -105,6 +108,7 @@ def hold_out(
             they can.
         balanced: equally many samples of each class.
         random_state: seed.
+        every_class: a class that is not held out is an error; else only one of which nothing is left.
 
     Returns:
         Indices held out, and indices that must not be used at all: samples whose group is held out
@@ -128,9 +132,13 @@ def hold_out(
     if groups is not None and balanced:
         pool = _groups_of_every_class(labels, groups, number, rng)
     elif groups is not None:
-        pool = _whole_groups(labels, groups, number / len(labels), random_state)
+        pool = _whole_groups(labels, groups, number / len(labels), random_state, every_class)
     elif balanced:
         pool = np.arange(len(labels))
+    elif not every_class:
+        pool = _whole_groups(
+            labels, np.arange(len(labels)), number / len(labels), random_state, every_class
+        )
     else:
         try:
             pool = train_test_split(
@@ -151,8 +159,11 @@ def hold_out(
     return np.sort(held_out), unused
 
 
-def _whole_groups(labels: np.ndarray, groups: np.ndarray, share: float, random_state: int) -> np.ndarray:
-    """Indices of whole groups that hold about ``share`` of the samples, every class on both sides."""
+def _whole_groups(
+    labels: np.ndarray, groups: np.ndarray, share: float, random_state: int, every_class: bool
+) -> np.ndarray:
+    """Indices of whole groups that hold about ``share`` of the samples; every class stays outside, too,
+    and, where it must be, every class is inside."""
     if share > 0.5:
         raise UserError(
             f"split: {share:.0%} of the images cannot be held out in whole groups; choose at most half "
@@ -164,11 +175,15 @@ def _whole_groups(labels: np.ndarray, groups: np.ndarray, share: float, random_s
     classes = set(labels)
     if n_folds <= len(set(groups)) and n_folds <= pd.Series(labels).value_counts().max():
         folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=random_state)
-        parts = [chosen for _, chosen in folds.split(labels, labels, groups)]
+        with warnings.catch_warnings():
+            # Of classes smaller than the number of folds: what follows looks for itself.
+            warnings.filterwarnings("ignore", "The least populated class")
+            parts = [chosen for _, chosen in folds.split(labels, labels, groups)]
         for first in range(n_folds):
             chosen = np.concatenate([parts[(first + i) % n_folds] for i in range(n_taken)])
             rest = np.setdiff1d(np.arange(len(labels)), chosen)
-            if set(labels[rest]) == set(labels[chosen]) == classes:
+            inside = set(labels[chosen])
+            if set(labels[rest]) == classes and (inside == classes or not every_class):
                 return chosen
     raise _too_few_groups(groups)
 
@@ -202,7 +217,7 @@ def _groups_of_every_class(
 def _too_few_groups(groups: np.ndarray) -> UserError:
     return UserError(
         f"split: {len(set(groups))} groups cannot be split so that every class is on both sides; "
-        "name the splits in the manifest, or leave its group column empty"
+        "name the splits in the manifest, leave its group column empty, or set split.every_class false"
     )
 
 
@@ -249,11 +264,12 @@ def _check_groups(table: pd.DataFrame) -> None:
             raise UserError(f"split: the group {group!r} is in {found}; give the whole group one split")
 
 
-def _check_every_class_everywhere(table: pd.DataFrame) -> None:
+def _check_classes(table: pd.DataFrame, splits: Sequence[str]) -> None:
     classes = set(table["label"])
-    for name in ("train", "val", "test"):
+    for name in splits:
         missing = sorted(classes - set(table["label"][table["split"] == name]))
         if missing:
             raise UserError(
                 f"split {name}: no image of the class {missing[0]!r}; every split needs every class"
+                + ("" if name == "train" else " (or set split.every_class false)")
             )

@@ -332,3 +332,24 @@ def test_a_parted_group_may_be_allowed():
         assign_splits(table, TWENTY_EACH, 0)
     made = assign_splits(table, TWENTY_EACH, 0, allow_parted_groups=True)
     assert made["split"].tolist() == table["split"].tolist()
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.filterwarnings("error")
+def test_a_rare_class_may_be_missing_from_a_held_out_split_but_not_from_train(seed, grouped):
+    labels = ["a"] * 30 + ["b"] * 30 + ["rare", "single"]
+    groups = [f"g{i // 3}" for i in range(60)] + ["r", "s"]
+    table = pd.DataFrame({"path": [f"{i}.png" for i in range(62)], "label": labels, "split": ""})
+    table["group"] = groups if grouped else ""
+    with pytest.raises(UserError):
+        assign_splits(table, SplitSettings(), seed)
+    split = assign_splits(table, SplitSettings(every_class=False), seed)
+    train = split[split["split"] == "train"]
+    assert set(train["label"]) == set(labels)
+    for name in ("val", "test"):
+        part = split[split["split"] == name]
+        assert 6 <= len(part) <= 12
+        assert {"a", "b"} <= set(part["label"])
+    if grouped:
+        assert (split.groupby("group")["split"].nunique() == 1).all()
