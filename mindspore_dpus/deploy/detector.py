@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from mindspore_dpus.data.images.decoded import MAX_PIXELS
 from mindspore_dpus.data.images.preparing import ImageSettings
 from mindspore_dpus.data.images.regions import prepare_regions
 from mindspore_dpus.deploy.anchors import anchor_grid, anchor_shapes
@@ -60,6 +61,7 @@ class DetectorSettings:
     sign_threshold: float = 0.5
     nms_threshold: float = 0.3
     limit: int = 6
+    max_pixels: int = MAX_PIXELS
 
     def to_dict(self) -> dict:
         """Numbers, lists and dicts, for JSON."""

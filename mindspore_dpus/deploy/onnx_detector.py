@@ -57,7 +57,7 @@ class OnnxDetector(Detector):
     """A detector that ``tools/export.py`` has written.
 
     Args:
-        bundle: ``detector.json``, the three graphs beside it.
+        bundle: the folder of the export; or its JSON, the three graphs beside it.
         threads: that compute; None: onnxruntime's choice, one a core.
 
     Raises:
@@ -66,8 +66,9 @@ class OnnxDetector(Detector):
 
     def __init__(self, bundle: str | Path, threads: int | None = None) -> None:
         path = Path(bundle)
+        path = path / "bundle.json" if path.is_dir() else path
         if not path.is_file():
-            raise UserError(f"{path} does not exist; give the detector.json of an export")
+            raise UserError(f"{path} does not exist; give the folder of an export")
         values = read_json(path)
         try:
             if values["format"] != FORMAT or values["system"] != "traffic_signs":

@@ -1,7 +1,7 @@
-"""Find traffic signs in frames, folders and videos with a trained run.
+"""Find traffic signs in frames, folders and videos with a trained run, or with an export and without MindSpore.
 
 python tools/predict.py --run runs/gtsdb FOLDER drive.mp4 --output signs.csv
-python tools/predict.py --run runs/gtsdb FOLDER --output signs.json --pictures pictures
+python tools/predict.py --model EXPORT_FOLDER FOLDER --output signs.json --pictures pictures
 
 Exit code 0: every frame was looked at; 1: some could not be; 2: a wrong call.
 """
@@ -10,31 +10,48 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mindspore_dpus.cli.options import OneLineParser
-from mindspore_dpus.core.errors import one_line_errors
-from mindspore_dpus.data.images.decoded import MAX_PIXELS
+from mindspore_dpus.core.errors import UserError, one_line_errors
+from mindspore_dpus.deploy.detector import Detector
+
+
+def _detector(args) -> Detector:
+    if args.model:
+        if args.target:
+            raise UserError("--device.target is for --run: an export runs on the CPU")
+        from mindspore_dpus.deploy.onnx_detector import OnnxDetector
+
+        return OnnxDetector(args.model, args.threads)
+    if args.threads:
+        raise UserError("--threads is for --model")
+    # Imported late: an export needs nothing of it.
+    try:
+        from mindspore_dpus.systems.traffic_signs.evaluation import load_run
+    except ModuleNotFoundError as error:
+        raise UserError(f"--run needs {error.name}, which is not installed here: use --model") from None
+    return load_run(args.run, args.target)[2]
 
 
 @one_line_errors
 def main(args: Sequence[str] | None = None) -> int:
     """``tools/predict.py``, ``mindspore-dpus predict``."""
     parser = OneLineParser(description=__doc__, allow_abbrev=False)
-    parser.add_run_options()
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--run", type=Path, help="a run folder; needs MindSpore")
+    source.add_argument("--model", type=Path, help="a folder that tools/export.py has written")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="frames, folders, patterns, videos")
     parser.add_argument("--output", type=Path, default=Path("signs.csv"), help=".csv, or .json: COCO")
     parser.add_argument("--every", type=int, default=1, help="of a video, every so many frames")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="frames with their boxes")
+    parser.add_argument("--threads", type=int, help="with --model; default: one a core")
+    parser.add_target()
     args = parser.parse_args(args)
-    # Imported late: a wrong call needs nothing of it.
-    from mindspore_dpus.systems.traffic_signs.evaluation import load_run, predict
+    for name in ("every", "threads"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise UserError(f"--{name} is {value}; it must be 1 or more")
+    from mindspore_dpus.deploy.signs import predict
 
-    _, _, detector = load_run(args.run, args.target)
-    done = predict(
-        detector,
-        args.paths,
-        args.output,
-        every=args.every,
-        max_pixels=MAX_PIXELS,
-        pictures=args.pictures,
-    )
+    detector = _detector(args)
+    done = predict(detector, args.paths, args.output, every=args.every, pictures=args.pictures)
     print(f"{args.output}: {done['signs']} signs in {done['frames']} frames, {done['errors']} errors")
     return 1 if done["errors"] else 0

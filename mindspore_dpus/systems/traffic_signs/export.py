@@ -19,7 +19,7 @@ CHECKED_FRAMES = 5
 
 
 def export(path: Path, output: Path | None = None) -> tuple[Path, dict]:
-    """Write ``proposals.onnx``, ``background.onnx``, ``signs.onnx`` and ``detector.json``.
+    """Write ``proposals.onnx``, ``background.onnx``, ``signs.onnx`` and ``bundle.json``.
 
     Args:
         path: the run folder.
@@ -30,7 +30,7 @@ def export(path: Path, output: Path | None = None) -> tuple[Path, dict]:
 
     Raises:
         UserError: no finished run, a backbone that MindSpore cannot write, or graphs that find other
-            boxes or scores than the run. ``detector.json`` is not written then.
+            boxes or scores than the run. ``bundle.json`` is not written then.
     """
     for name in ("onnx", "onnxruntime"):
         try:
@@ -54,7 +54,7 @@ def export(path: Path, output: Path | None = None) -> tuple[Path, dict]:
     from mindspore_dpus.export.proposals import write_proposals
 
     folder = output or run / "export"
-    (folder / "detector.json").unlink(missing_ok=True)
+    (folder / "bundle.json").unlink(missing_ok=True)
     settings, networks = detector.settings, detector.networks
     with atomic(folder / "proposals.onnx") as temporary:
         write_proposals(networks.net, temporary)
@@ -79,8 +79,8 @@ def export(path: Path, output: Path | None = None) -> tuple[Path, dict]:
     write_json(candidate, values)
     agreement = _compare(OnnxDetector(candidate), images, expected)
     candidate.unlink()
-    write_json(folder / "detector.json", values | {"agreement": agreement})
-    return folder / "detector.json", agreement
+    write_json(folder / "bundle.json", values | {"agreement": agreement})
+    return folder / "bundle.json", agreement
 
 
 def _compare(graphs: OnnxDetector, images: list, expected: list) -> dict:

@@ -139,6 +139,7 @@ def _settings(run: RunFolder, config: Configuration, stride: int, classes) -> De
         sign_margin=config.signs.margin,
         classes=tuple(classes),
         limit=config.cascade.limit,
+        max_pixels=config.data.max_pixels,
         **{
             name: chosen[name]
             for name in ("background_threshold", "sign_threshold", "nms_threshold")

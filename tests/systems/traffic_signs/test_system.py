@@ -1,5 +1,6 @@
 """The whole system on a few simulated frames: it runs, goes on, repeats itself, and refuses bad input."""
 
+import dataclasses
 import json
 import shutil
 
@@ -9,8 +10,12 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus import systems
+from mindspore_dpus.cli import predict, simulate
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.run_folder import RunFolder
+from mindspore_dpus.data.boxes.table import EDGES
+from mindspore_dpus.deploy.detector import Detector
+from mindspore_dpus.deploy.signs import detect_files
 from mindspore_dpus.systems.traffic_signs import evaluation, frames, system
 from mindspore_dpus.systems.traffic_signs.settings import FrameSettings
 from tests.support import train
@@ -110,33 +115,47 @@ def test_equal_runs_are_equal_and_an_exception_is_gone_on_from(run, tmp_path, mo
         pd.testing.assert_frame_equal(*columns)
 
 
-def test_predict_gives_the_runs_detections_and_errors_as_rows(run, tmp_path):
-    detector = evaluation.load_run(run.path, None)[2]
+def test_predict_gives_the_runs_detections_and_errors_as_rows(run, tmp_path, capsys):
     folder = tmp_path / "frames"
     shutil.copytree(run / "data" / "test", folder)
     (folder / "broken.png").write_bytes(b"no image")
-    done = evaluation.predict(
-        detector,
-        [str(folder)],
-        tmp_path / "signs.csv",
-        every=1,
-        max_pixels=10**8,
-        pictures=tmp_path / "pictures",
-    )
-    assert (done["frames"], done["errors"]) == (3, 1)
-    table = pd.read_csv(tmp_path / "signs.csv", keep_default_na=False)
-    assert "broken.png" in table["path"][table["error"] != ""].iloc[0]
+    table, pictures = tmp_path / "signs.csv", tmp_path / "pictures"
+    call = [f"--run={run.path}", str(folder), f"--output={table}", f"--pictures={pictures}"]
+    assert predict.main(call) == 1
+    found = pd.read_csv(table, keep_default_na=False)
+    assert "broken.png" in found["path"][found["error"] != ""].iloc[0]
     expected = pd.read_csv(run / "detections_test.csv")
-    found = table[table["error"] == ""]
-    assert len(list((tmp_path / "pictures").iterdir())) == 3
-    assert len(found) == len(expected) == done["signs"]
+    found = found[found["error"] == ""]
+    assert f"{len(found)} signs in 3 frames, 1 errors" in capsys.readouterr().out
+    assert len(list(pictures.iterdir())) == 3
+    assert len(found) == len(expected)
     assert np.allclose(found["x1"].astype(float), expected["x1"], atol=0.02)
-    evaluation.predict(
-        detector, [str(folder)], tmp_path / "s.json", every=1, max_pixels=10**8, pictures=None
-    )
+    assert predict.main([f"--run={run.path}", str(folder), f"--output={tmp_path / 's.json'}"]) == 1
     coco = json.loads((tmp_path / "s.json").read_text())
     assert len(coco["annotations"]) == len(expected)
     assert len(coco["errors"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--every=0"], "--every is 0; it must be 1 or more"),
+        (["--threads=2"], "--threads is for --model"),
+        (["--output=signs.txt"], "the name must end in .csv or .json"),
+    ],
+)
+def test_a_wrong_call_of_predict_is_one_line(run, tmp_path, capsys, options, message):
+    assert predict.main([f"--run={run.path}", str(run / "data" / "test"), *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_the_frames_that_predict_reads_are_as_large_as_the_runs(run):
+    detector = evaluation.load_run(run.path, None)[2]
+    settings = dataclasses.replace(detector.settings, max_pixels=100)
+    small = Detector(settings, detector.networks)
+    (_, (row,)), *_ = detect_files(small, [str(run / "data" / "test")], 1)
+    assert "pixels" in row["error"]
 
 
 def test_evaluate_on_the_runs_own_test_frames_gives_its_metrics(run, tmp_path):
@@ -153,10 +172,19 @@ def test_an_export_finds_what_the_run_finds(run, tmp_path):
     from mindspore_dpus.deploy.onnx_detector import OnnxDetector
     from mindspore_dpus.systems.traffic_signs.export import export
 
-    path, agreement = export(run.path, tmp_path / "detector")
+    folder = tmp_path / "detector"
+    path, agreement = export(run.path, folder)
     assert agreement["pixels"] < 0.01
     assert agreement["scores"] < 1e-4
     assert agreement["signs"] > 0
+    frames = str(run / "data" / "test")
+    for source, output in ((f"--run={run.path}", "a.csv"), (f"--model={folder}", "b.csv")):
+        assert predict.main([source, frames, f"--output={tmp_path / output}"]) == 0
+    ours, theirs = (pd.read_csv(tmp_path / name) for name in ("a.csv", "b.csv"))
+    assert len(ours) == agreement["signs"]
+    assert ours["label"].tolist() == theirs["label"].tolist()
+    assert np.allclose(ours[EDGES], theirs[EDGES], atol=0.011)
+    assert np.allclose(ours["score"], theirs["score"], atol=1e-4)
     detector = OnnxDetector(path)
     # Another size than any frame of the run.
     image = np.random.default_rng(0).integers(0, 256, (97, 203, 3), dtype=np.uint8)
@@ -168,6 +196,15 @@ def test_an_export_finds_what_the_run_finds(run, tmp_path):
     graph.write_bytes(graph.read_bytes()[:-1])
     with pytest.raises(UserError, match="torn"):
         OnnxDetector(path)
+
+
+def test_simulated_frames_can_be_written_and_read(tmp_path):
+    options = ["--system=traffic_signs", f"--output={tmp_path / 'streets'}", "--train=2", "--val=1"]
+    size = ["--test=1", "--width=160", "--height=112", "--sign_size=[14,30]"]
+    assert not simulate.main([*options, *size])
+    found = frames.find_annotations(tmp_path / "streets", FrameSettings())
+    assert found.frames["split"].tolist() == ["train", "train", "val", "test"]
+    assert simulate.main([*options, "--sign_size=[30,14]"]) == 2
 
 
 @pytest.fixture
