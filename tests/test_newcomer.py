@@ -57,6 +57,59 @@ from mindspore_dpus.report.page import Section
 def section(run):
     return Section("training.html.j2", {"training": "NEW", "halvings": {}, "lr_range": ""})
 """
+# Of its own making: four letters, width and height as bytes, then the pixels.
+IMAGE = """
+import numpy as np
+from mindspore_dpus.data.images.decoded import Decoded, ImageError
+from mindspore_dpus.data.images.opened import read_whole
+
+def mine_size(file):
+    file.seek(4)
+    head = file.read(2)
+    return (head[0], head[1]) if len(head) == 2 else None
+
+def decode(data, size):
+    if len(data) != 6 + size[0] * size[1]:
+        raise ImageError("is cut")
+    return Decoded.of(np.frombuffer(data, np.uint8, offset=6).reshape(size[::-1]).copy())
+
+def read_mine(opened):
+    return read_whole(opened, mine_size, decode)
+"""
+IMAGES = """
+import csv, io, sys
+from contextlib import redirect_stdout
+from pathlib import Path
+import numpy as np
+from mindspore_dpus.cli.main import main
+from mindspore_dpus.data.boxes.images import list_images
+
+rng, folder = np.random.default_rng(0), Path("parts")
+for label, low in (("normal", 0), ("defect", 200)):
+    (folder / label).mkdir(parents=True, exist_ok=True)
+    for i in range(30):
+        body = rng.integers(low, low + 50, 12 * 10, np.uint8).tobytes()
+        (folder / label / f"{i}.mine").write_bytes(b"MINE" + bytes([12, 10]) + body)
+torn = folder / "normal" / "torn.mine"
+torn.write_bytes(b"MINE" + bytes([12, 10, 7]))
+run = ["--system=classification", "--data.root=parts", "--images.size=32", "--output=run"]
+run += ["--model.backbone=mobilenet_v2_035", "--model.pretrained=null", "--training.epochs=1"]
+run += ["--sampling.strategy=random_under", "--sampling.baseline=false", "--sampling.n_subsets=1"]
+run += ["--evaluation.n_bootstrap=0", "--device.target=CPU"]
+said = io.StringIO()
+with redirect_stdout(said):
+    assert main(["audit", "--data.root=parts", "--output=audit"]) in (0, None, 1)
+assert "torn.mine is cut" in said.getvalue() + "".join(
+    file.read_text() for file in Path("audit").rglob("*.csv")
+), said.getvalue()
+assert list_images(folder)[0] == {"path": "defect/0.mine", "width": 12, "height": 10}
+torn.unlink()
+assert not main(["train", *run])
+torn.write_bytes(b"MINE" + bytes([12, 10, 7]))
+assert main(["predict", "--run=run", "parts", "--output=out.csv"]) == 1  # of torn.mine
+rows = list(csv.DictReader(open("out.csv")))
+assert len(rows) == 61 and [r["error"].endswith("is cut") for r in rows].count(True) == 1
+"""
 
 # What is added: new files, the table's file, the line behind which it goes, the line, and what uses it.
 CHANGES = {
@@ -105,6 +158,13 @@ CHANGES = {
         "import numpy as np; from mindspore_dpus.detectors import create_detector\n"
         "X = np.random.default_rng(0).normal(size=(20, 2))\n"
         "assert create_detector('mine').fit(X).score(X).shape == (20,)",
+    ),
+    "image format": (
+        {"data/images/mine.py": IMAGE},
+        "data/images/formats.py",
+        "FORMATS = {",
+        '    "MINE": Format((".mine",), starts(b"MINE"), f"{HERE}.mine:read_mine", f"{HERE}.mine:mine_size"),',
+        IMAGES,
     ),
     "report section": (
         {"report/sections/mine.py": SECTION},

@@ -19,8 +19,8 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.data.delimited import find_delimiter, read_text
 from mindspore_dpus.data.images.folders import find_images, is_image, passed_over_line
+from mindspore_dpus.data.images.formats import EXTENSIONS
 from mindspore_dpus.data.images.frames import expand_frames
-from mindspore_dpus.data.images.reading import EXTENSIONS
 from mindspore_dpus.data.paths import native, refuse_outside
 from mindspore_dpus.data.settings import DataSettings
 

@@ -5,15 +5,15 @@ and its time of change. So a killed program loses nothing and repeats nothing wh
 """
 
 import itertools
-import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from mindspore_dpus.core.errors import UserError, terminated_by_signal
-from mindspore_dpus.data.images.reading import EXTENSIONS
+from mindspore_dpus.data.images.folders import is_companion, is_image, passed_over_line, walk
 from mindspore_dpus.deploy.batch import Summary
 from mindspore_dpus.deploy.results import ResultFile, format_of
 from mindspore_dpus.deploy.rule import rule_mark
@@ -57,16 +57,23 @@ class FolderWatch:
     decodes to its end. One that does not decode is tried once more after ``PATIENCE * settle`` seconds,
     and then given up: until it changes.
 
+    Which files are images, ``data.images.folders`` says; of what is none by its name, it looks at the
+    first bytes, when they have settled.
+
     Args:
-        folder: with all folders below it; hidden files are passed over.
+        folder: with all folders below it; hidden files and companions of images are left out.
         settle: in seconds.
         done: (row name, time of change as ``modified_text``) of files that have their row.
+        others: files that are no images, and their size and time of change when they were looked at.
+        news: ending -> how many files were added to ``others``, for whoever reports and empties it.
     """
 
     folder: Path
     settle: float
     done: set[tuple[str, str]] = field(default_factory=set)
     waiting: dict[Path, _Seen] = field(default_factory=dict)
+    others: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    news: Counter[str] = field(default_factory=Counter)
 
     def ready(self, read: Callable[[Path], Loaded], now: float) -> Iterator[tuple[Path, str, Loaded]]:
         """Look once.
@@ -80,7 +87,10 @@ class FolderWatch:
         """
         present = dict(_files(self.folder))
         self.waiting = {file: seen for file, seen in self.waiting.items() if file in present}
+        self.others = {file: state for file, state in self.others.items() if present.get(file) == state}
         for file, state in sorted(present.items(), key=lambda item: (item[1][1], item[0])):
+            if file in self.others:
+                continue
             key = row_name(file), modified_text(state[1])
             if key in self.done:
                 self.waiting.pop(file, None)
@@ -89,6 +99,11 @@ class FolderWatch:
             if seen is None or seen.state != state:
                 seen = self.waiting[file] = _Seen(state, now)
             if now - seen.since < self.settle * (PATIENCE if seen.failed else 1):
+                continue
+            if not is_image(file) and _state(file) == state:
+                self.others[file] = state
+                self.news[file.suffix.lower()] += 1
+                del self.waiting[file]
                 continue
             found = read(file)
             if _state(file) != state:
@@ -159,6 +174,9 @@ def watch(
                             _finish(scorer, batch, results, looker, summary, batch_size, report)
                             batch = []
                     _finish(scorer, batch, results, looker, summary, batch_size, report)
+                    if looker.news:
+                        report(passed_over_line(looker.news, folder))
+                        looker.news.clear()
                     # A large folder on a slow disk is not looked at all the time.
                     took = time.monotonic() - start
                     time.sleep(max(SHORTEST_PAUSE, settle / 4, took))
@@ -216,15 +234,9 @@ def modified_text(nanoseconds: int) -> str:
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            file = Path(place, name)
-            if name.startswith(".") or file.suffix.lower() not in EXTENSIONS:
-                continue
-            state = _state(file)
-            if state is not None:
-                yield file, state
+    for file in walk(folder):
+        if not is_companion(file) and (state := _state(file)) is not None:
+            yield file, state
 
 
 def _state(file: Path) -> tuple[int, int] | None:

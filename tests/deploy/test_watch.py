@@ -60,6 +60,26 @@ def test_a_file_is_taken_once_it_has_stood_still(tmp_path):
     assert clock.at(100) == {}
 
 
+def test_what_is_an_image_is_what_a_folder_says_and_the_rest_is_counted_once(tmp_path):
+    clock = Clock(tmp_path)
+    elsewhere = tmp_path.parent / f"{tmp_path.name}-elsewhere"
+    write_grey(elsewhere / "linked.png", 10)
+    (tmp_path / "link").symlink_to(elsewhere)
+    write_grey(tmp_path / "bare.png", 10).rename(tmp_path / "bare")
+    for name in ("a.docx", "b.docx", "c", "list.csv", "Thumbs.db"):
+        (tmp_path / name).write_text("no image")
+    assert clock.at(0) == {}
+    assert clock.at(2) == {"linked.png": "image", "bare": "image"}
+    assert clock.watch.news == {".docx": 2, "": 1}
+    clock.watch.news.clear()
+    assert clock.at(4) == {}
+    assert not clock.watch.news
+    write_grey(tmp_path / "d.png", 10).replace(tmp_path / "c")
+    touch(tmp_path / "c", 2e9)
+    assert clock.at(6) == {}
+    assert clock.at(8) == {"c": "image"}
+
+
 def test_a_file_that_grows_in_steps_is_not_read(tmp_path):
     clock = Clock(tmp_path)
     content = write_grey(tmp_path / "whole.bmp", 10).read_bytes()

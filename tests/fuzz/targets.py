@@ -5,6 +5,8 @@ A target returns whatever the bytes are, or raises what it should not: anything 
 
 import io
 import json
+import os
+import stat
 import struct
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import soundfile
 import yaml
 from safetensors.numpy import save
 
@@ -21,6 +24,9 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.stages import Stage, fill
 from mindspore_dpus.data.arrays import load_arrays, open_array
+from mindspore_dpus.data.audio.reading import read_clip
+from mindspore_dpus.data.boxes.images import list_images
+from mindspore_dpus.data.boxes.registry import FORMATS, read_boxes
 from mindspore_dpus.data.images.frames import count_frames, split_frame
 from mindspore_dpus.data.images.inputs import expand_paths
 from mindspore_dpus.data.images.measures import measure
@@ -60,12 +66,26 @@ def run(target: Target, folder: Path, data: bytes) -> None:
     Raises:
         Exception: whatever else did.
     """
+    before = _written()
     try:
         target.read(folder, data)
     except UserError as error:
         # A command prints it on one line.
         if not str(error).strip() or len(str(error)) > 5000:
             raise RuntimeError(f"no line that a person reads: {str(error)[:100]!r}") from error
+    grown = _written() - before
+    if grown:
+        lines = os.pread(2, grown, before).decode(errors="replace").splitlines()
+        # Of the product: with the file's name. What a library prints has none.
+        foreign = [line for line in lines if str(folder) not in line]
+        if foreign:
+            raise RuntimeError(f"printed without the file's name: {foreign[0]!r}")
+
+
+def _written() -> int:
+    """How much this process has printed to standard error, where that is a file (as under pytest)."""
+    status = os.fstat(2)
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def _write(folder: Path, name: str, data: bytes) -> Path:
@@ -244,6 +264,64 @@ def _odd_dicom_seeds(folder: Path) -> list[bytes]:
         write_dicom(path, _grey(), **palette).read_bytes(),
         write_dicom(path, _grey(np.uint32), **wide).read_bytes(),
     ]
+
+
+def _boxes(name: str, format: str) -> Callable[[Path, bytes], None]:
+    """A file of boxes, or, of formats with a file for each frame, the folder that it lies in."""
+
+    def read(folder: Path, data: bytes) -> None:
+        path = _write(folder, name, data)
+        whole = folder if format == "yolo" else path
+        recognises = FORMATS[format].recognises(path)
+        assert isinstance(recognises, bool)
+        read_boxes(whole, format, strict=False, images=folder if format == "yolo" else None)
+        read_boxes(whole, format, classes=["a", "b"], images=folder if format == "yolo" else None)
+
+    return read
+
+
+def _yolo_seeds(folder: Path) -> list[bytes]:
+    _write(folder, "frame.png", _encoded(".png", _grey())[0])
+    return [b"0 0.5 0.5 0.25 0.5\n1 0.1 0.1 0.1 0.1 0.9\n"]
+
+
+_VOC = b"""<annotation><filename>a.png</filename><size><width>9</width><height>8</height></size>
+<object><name>a</name><difficult>0</difficult>
+<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>4</xmax><ymax>5</ymax></bndbox></object></annotation>"""
+
+
+def _coco_seeds(folder: Path) -> list[bytes]:
+    frame = {"id": 1, "file_name": "a.png", "width": 9, "height": 8}
+    box = {"id": 7, "image_id": 1, "category_id": 2, "bbox": [0, 1, 3.5, 4], "iscrowd": 0}
+    coco = {"images": [frame], "annotations": [box], "categories": [{"id": 2, "name": "a"}]}
+    return [json.dumps(coco).encode()]
+
+
+def _frame_sizes(folder: Path, data: bytes) -> None:
+    _write(folder, "frame.png", data)
+    assert len(list_images(folder)) == 1
+
+
+def _clip(kind: str) -> Callable[[Path, bytes], None]:
+    def read(folder: Path, data: bytes) -> None:
+        path = _write(folder, f"clip.{kind}", data)
+        clip = read_clip(path, channel="mean", rate=None, max_seconds=10)
+        assert np.isfinite(clip.samples).all()
+
+    return read
+
+
+def _clip_seeds(kind: str, *subtypes: str) -> Callable[[Path], list[bytes]]:
+    def seeds(folder: Path) -> list[bytes]:
+        samples = np.random.default_rng(0).uniform(-1, 1, (40, 2))
+        files = []
+        for subtype in subtypes:
+            file = io.BytesIO()
+            soundfile.write(file, samples, 8000, format=kind, subtype=subtype)
+            files.append(file.getvalue())
+        return files
+
+    return seeds
 
 
 def _checkpoint(folder: Path, data: bytes) -> None:
@@ -479,6 +557,26 @@ TARGETS = {
     "dicom": Target(_image, _dicom_seeds, _SIZES),
     "odd_dicom": Target(_image, _odd_dicom_seeds, _SIZES),
     "audited": Target(_audited, lambda f: _tiff_seeds(f) + _pnm_seeds(f), _SIZES),
+    "frame_sizes": Target(
+        _frame_sizes,
+        lambda f: _encoded(".png", _grey()) + _encoded(".jpg", _grey()) + _pnm_seeds(f),
+        _SIZES,
+    ),
+    "boxes": Target(
+        _boxes("boxes.csv", "boxes"),
+        lambda f: [b"path,x1,y1,x2,y2,class_id,class_name\na.png,0,1,3,4.5,2,a\nb.png,,,,,,\n"],
+        (*_CSV, b"nan", b"1e999"),
+    ),
+    "gtsdb": Target(_boxes("gt.txt", "gtsdb"), lambda f: [b"00001.ppm;1;2;30;40;11\n"], _CSV),
+    "coco": Target(_boxes("coco.json", "coco"), _coco_seeds, _JSON),
+    "voc": Target(_boxes("a.xml", "voc"), lambda f: [_VOC], (b"<", b"</object>", b"&x;", b"nan", b"-1")),
+    "yolo": Target(_boxes("frame.txt", "yolo"), _yolo_seeds, (b" ", b"\n", b"nan", b"1e999", b"-1")),
+    "wav": Target(
+        _clip("wav"),
+        _clip_seeds("WAV", "PCM_16", "PCM_24", "FLOAT", "ULAW"),
+        (*_SIZES, b"ds64", b"data"),
+    ),
+    "flac": Target(_clip("flac"), _clip_seeds("FLAC", "PCM_16", "PCM_24"), _SIZES),
     "checkpoint": Target(_checkpoint, _checkpoint_seeds, (*_JSON, b"F32", b"BF16", b"F8_E4M3", b"I64")),
     "safetensors": Target(
         _weights(".safetensors"), _safetensors_seeds, (*_JSON, b"F32", b"BF16", b"F8_E4M3")

@@ -7,7 +7,7 @@ import pandas as pd
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.boxes.table import Found
 from mindspore_dpus.data.images.folders import find_images
-from mindspore_dpus.data.images.headers import file_kind, image_size
+from mindspore_dpus.data.images.formats import size_by_header
 
 
 def list_images(folder: Path) -> list[dict]:
@@ -34,9 +34,7 @@ def list_images(folder: Path) -> list[dict]:
 def _size(file: Path) -> tuple[int, int] | None:
     try:
         with file.open("rb") as opened:
-            kind = file_kind(opened)
-            # The other kinds may hold several frames; boxes are of one.
-            return image_size(opened, kind) if kind in ("png", "jpeg", "bmp", "pnm") else None
+            return size_by_header(opened)  # boxes are of files of one image
     except OSError:
         return None
 

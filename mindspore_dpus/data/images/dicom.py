@@ -14,6 +14,7 @@ import numpy as np
 from mindspore_dpus.data.images.decoded import Decoded, ImageError, check_frame, check_size
 from mindspore_dpus.data.images.dicom_values import give_meaning, stored_range
 from mindspore_dpus.data.images.headers import codestream_size
+from mindspore_dpus.data.images.opened import Opened
 from mindspore_dpus.data.images.quiet import quiet
 
 if TYPE_CHECKING:
@@ -62,35 +63,30 @@ _BESIDE_PIXELS = 1 << 26
 warnings.filterwarnings("ignore", module=r"pydicom\.")
 
 
-def count_dicom_frames(path: Path) -> int:
+def count_dicom_frames(opened: Opened) -> int:
     """How many frames a file holds, by its header, as far as its size can hold them.
 
     Raises:
         ImageError: pydicom is missing, or the file is broken or cannot hold as many as it says. The
             message lacks the file's name.
     """
-    return _in_our_words(lambda: _count(_read_header(path)))
+    return _in_our_words(lambda: _count(_read_header(opened.path)))
 
 
-def read_dicom(path: Path, frame: int | None, use_voi: bool, max_pixels: int) -> Decoded:
+def read_dicom(opened: Opened) -> Decoded:
     """Decode one frame, and only that.
 
-    Args:
-        path: a DICOM file.
-        frame: its number, from 1; None in a file of one frame.
-        use_voi: apply the file's VOI table or window, where it has one: the first, and the table where
-            it has both. Values are then 0 (black) to 1 (white).
-        max_pixels: the most that are decoded.
-
     Returns:
-        The frame. Without a VOI, its limits are what ``BitsStored`` can hold, after the rescale, or what
-        the modality table can give.
+        The frame. With ``use_voi``, the file's VOI table or window is applied, where it has one: the
+        first, and the table where it has both; values are then 0 (black) to 1 (white). Without a VOI,
+        its limits are what ``BitsStored`` can hold, after the rescale, or what the modality table can
+        give.
 
     Raises:
         ImageError: pydicom or the plug-in for the file's compression is missing; no such frame; a
             broken file; pixels of a kind that is not read. The message lacks the file's name.
     """
-    return _in_our_words(lambda: _read(path, frame, use_voi, max_pixels))
+    return _in_our_words(lambda: _read(opened))
 
 
 def _in_our_words(work: Callable[[], object]) -> object:
@@ -220,17 +216,17 @@ def _seek_compressed(file: BinaryIO) -> None:
         raise ImageError("holds no pixels, or is truncated before them")
 
 
-def _read(path: Path, frame: int | None, use_voi: bool, max_pixels: int) -> Decoded:
+def _read(opened: Opened) -> Decoded:
     from pydicom.pixels import pixel_array
 
-    source = _read_header(path)
+    source = _read_header(opened.path)
     header = source.header
-    check_size(header.Columns, header.Rows, max_pixels)
+    check_size(header.Columns, header.Rows, opened.max_pixels)
     kind = header.PhotometricInterpretation
     known = (*_GREY, *_COLOUR, _PALETTE)
     if kind not in known:
         raise ImageError(f"has pixels of kind {kind}; {', '.join(known)} are read")
-    index = check_frame(frame, _count(source))
+    index = check_frame(opened.frame, _count(source))
     _check_compression(source, index)
     try:
         with source.open() as file:
@@ -247,7 +243,7 @@ def _read(path: Path, frame: int | None, use_voi: bool, max_pixels: int) -> Deco
         return Decoded.of(_look_up(stored, header))
     if kind in _COLOUR:
         return Decoded(stored, *stored_range(header, stored))
-    return give_meaning(header, source.syntax.is_little_endian, index, stored, use_voi)
+    return give_meaning(header, source.syntax.is_little_endian, index, stored, opened.use_voi)
 
 
 def _look_up(stored: np.ndarray, header: "Dataset") -> np.ndarray:

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mindspore_dpus.data.images.headers import file_kind
-from mindspore_dpus.data.images.reading import EXTENSIONS
+from mindspore_dpus.data.images.formats import EXTENSIONS, find_format
 
 # What stands beside images: descriptions of them, places on the earth, lists, what systems leave behind.
 SIDECARS = frozenset(
     (
-        *(".json", ".jsonl", ".xml", ".txt", ".csv", ".tsv", ".yaml", ".yml", ".xmp", ".ini", ".md5"),
-        *(".md", ".tfw", ".tifw", ".jgw", ".jpgw", ".pgw", ".wld", ".prj", ".ovr", ".part", ".html"),
+        *(".json", ".jsonl", ".ndjson", ".xml", ".txt", ".csv", ".tsv", ".yaml", ".yml", ".xmp"),
+        *(".ini", ".md5", ".md", ".tfw", ".tifw", ".jgw", ".jpgw", ".pgw", ".wld", ".prj", ".ovr"),
+        *(".part", ".html"),
     )
 )
 SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "dicomdir", "readme", "license", "licence"))
@@ -42,7 +42,7 @@ def find_images(folder: Path) -> Found:
     bytes are those of another format.
     """
     found = Found()
-    for file in _walk(folder, frozenset()):
+    for file in walk(folder):
         if is_image(file):
             found.images.append(file)
         elif not is_companion(file):
@@ -51,7 +51,14 @@ def find_images(folder: Path) -> Found:
     return found
 
 
-def _walk(folder: Path, above: frozenset[str]) -> Iterator[Path]:
+def walk(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """Every file below a folder that is not hidden, in the order of names; links to folders are
+    followed.
+
+    Args:
+        folder: where to begin.
+        above: the real places of the folders that it lies in: a link to one of them is a ring.
+    """
     place = os.path.realpath(folder)
     if place in above:
         return
@@ -66,7 +73,7 @@ def _walk(folder: Path, above: frozenset[str]) -> Iterator[Path]:
         if entry.name.startswith("."):
             continue
         if _is_folder(entry):
-            yield from _walk(folder / entry.name, above | {place})
+            yield from walk(folder / entry.name, above | {place})
         else:
             yield folder / entry.name
 
@@ -97,10 +104,10 @@ def is_image(file: Path) -> bool:
         if not stat.S_ISREG(file.stat().st_mode):
             return False
         with file.open("rb") as opened:
-            kind = file_kind(opened)
+            row = find_format(opened)
     except (OSError, ValueError):
         return False
-    return kind == "dicom" or (kind is not None and not ending)
+    return row is not None and (row.any_ending or not ending)
 
 
 def passed_over_line(passed_over: Counter[str], place: object) -> str:

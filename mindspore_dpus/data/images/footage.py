@@ -15,9 +15,10 @@ import numpy as np
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.images.decoded import MAX_PIXELS, Decoded, ImageError, check_size
+from mindspore_dpus.data.images.formats import EXTENSIONS
 from mindspore_dpus.data.images.frames import name_frames, split_frame
 from mindspore_dpus.data.images.inputs import is_image, read_paths
-from mindspore_dpus.data.images.reading import EXTENSIONS, read_image
+from mindspore_dpus.data.images.reading import read_image
 
 VIDEO_EXTENSIONS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
 # Where a file does not say how many frames it has, OpenCV guesses the number from its length. It may be

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.data.images.dicom import count_dicom_frames
-from mindspore_dpus.data.images.headers import file_kind
+from mindspore_dpus.data.images.formats import SINGLE, count_opened
+from mindspore_dpus.data.images.opened import Opened
 
 if TYPE_CHECKING:  # A PC on the line has no pandas.
     import pandas as pd
@@ -22,8 +22,6 @@ if TYPE_CHECKING:  # A PC on the line has no pandas.
 _FRAME = re.compile(r"(.+)#([1-9]\d{0,8})", re.DOTALL)
 # A part of a frame (``data.images.regions``), which is of the same file.
 _REGION = re.compile(r"(.+)(#xywh=[-\d.,]+)", re.DOTALL)
-# Looking into a file takes time; these hold one image each.
-_SINGLE = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".pbm", ".pgm", ".ppm", ".pnm"}
 
 
 def split_frame(path: str | Path) -> tuple[Path, int | None]:
@@ -48,18 +46,14 @@ def without_region(path: str | Path) -> str | Path:
 def count_frames(path: str | Path) -> int:
     """How many frames a file holds: by its content; 1 where it cannot be read (whoever decodes it says
     why)."""
-    if Path(path).suffix.lower() in _SINGLE:
+    path = Path(path)
+    if path.suffix.lower() in SINGLE:
         return 1
     try:
-        if not Path(path).is_file():
+        if not path.is_file():
             return 1
-        with open(path, "rb") as file:
-            kind = file_kind(file)
-            if kind == "tiff":
-                from mindspore_dpus.data.images.tiff import count_tiff_frames
-
-                return count_tiff_frames(file)
-        return count_dicom_frames(Path(path)) if kind == "dicom" else 1
+        with path.open("rb") as file:
+            return count_opened(Opened(path, file))
     except Exception:
         return 1
 

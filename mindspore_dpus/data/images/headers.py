@@ -1,16 +1,13 @@
-"""Headers of image files: the size of an image before anything is decoded.
+"""Headers of image files that more than one module reads: the size of an image before it is decoded.
 
-A decoder takes the memory that a header asks for. What a header says is therefore read here first, from
-the file, by seeking: neither a forged size nor a huge file costs memory.
+A decoder takes the memory that a header asks for. What a header says is therefore read first, from the
+file, by seeking: neither a forged size nor a huge file costs memory.
 """
 
 import re
 import struct
 from typing import BinaryIO
 
-from mindspore_dpus.data.images.pnm import pnm_size
-
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # More than any JPEG has, and soon walked through.
 _MOST_SEGMENTS = 100_000
 # Start-of-frame markers: those of JPEG, lossless ones included, and that of JPEG-LS.
@@ -25,42 +22,14 @@ _NO_PREAMBLE = re.compile(
 )
 
 
-def file_kind(file: BinaryIO) -> str | None:
-    """``png``, ``jpeg``, ``bmp``, ``pnm``, ``tiff`` or ``dicom`` by the first bytes; None: another."""
-    file.seek(0)
-    head = file.read(132)
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if head.startswith(b"\xff\xd8"):
-        return "jpeg"
-    if head[128:] == b"DICM":
-        return "dicom"  # before the others: its first 128 bytes are free, and may hold a TIFF header
-    if head[:4] in _TIFF:
-        return "tiff"
-    if head.startswith(b"BM"):
-        return "bmp"
-    if _NO_PREAMBLE.match(head):
-        return "dicom"
-    return "pnm" if re.match(rb"P[1-6][\s#]", head) else None
+def begins_dicom(head: bytes) -> bool:
+    """Whether a file with these first 132 bytes is DICOM, with its preamble or without."""
+    return head[128:132] == b"DICM" or _NO_PREAMBLE.match(head) is not None
 
 
-def image_size(file: BinaryIO, kind: str) -> tuple[int, int] | None:
-    """Width and height of a PNG, JPEG, BMP or PNM file; None where its header is broken."""
-    file.seek(0)
-    try:
-        if kind == "jpeg":
-            return _jpeg_size(file)
-        if kind == "pnm":
-            return pnm_size(file.read(1 << 20))
-        head = file.read(26)
-        if kind == "png":
-            return struct.unpack(">II", head[16:24]) if head[12:16] == b"IHDR" else None
-        if struct.unpack("<I", head[14:18])[0] == 12:
-            return struct.unpack("<HH", head[18:22])
-        width, height = struct.unpack("<ii", head[18:26])
-        return abs(width), abs(height)
-    except struct.error:
-        return None
+def begins_pnm(head: bytes) -> bool:
+    """Whether a file with these first bytes is PBM, PGM or PPM."""
+    return re.match(rb"P[1-6][\s#]", head) is not None
 
 
 def codestream_size(file: BinaryIO) -> tuple[int, int] | None:
@@ -69,7 +38,7 @@ def codestream_size(file: BinaryIO) -> tuple[int, int] | None:
     file.seek(0)
     try:
         if head.startswith(b"\xff\xd8"):
-            return _jpeg_size(file)
+            return jpeg_size(file)
         data = file.read(1 << 16)
         # A JPEG 2000 codestream may stand in a JP2 container.
         start = 0 if head.startswith(b"\xff\x4f") else data.find(b"\xff\x4f\xff\x51")
@@ -81,8 +50,16 @@ def codestream_size(file: BinaryIO) -> tuple[int, int] | None:
         return None
 
 
-def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
-    """The size in the first start-of-frame segment, as a decoder finds it: segment by segment."""
+def jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
+    """Width and height in the first start-of-frame segment, as a decoder finds it: segment by segment;
+    None where there is none."""
+    try:
+        return _first_frame(file)
+    except struct.error:
+        return None
+
+
+def _first_frame(file: BinaryIO) -> tuple[int, int] | None:
     file.seek(2)
     for _ in range(_MOST_SEGMENTS):
         byte = _next_marker(file)

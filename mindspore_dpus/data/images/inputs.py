@@ -15,8 +15,8 @@ from mindspore_dpus.data.images.folders import (
     is_image,
     passed_over_line,
 )
+from mindspore_dpus.data.images.formats import EXTENSIONS
 from mindspore_dpus.data.images.frames import name_frames, split_frame
-from mindspore_dpus.data.images.reading import EXTENSIONS
 from mindspore_dpus.data.paths import native
 
 logger = logging.getLogger(__name__)

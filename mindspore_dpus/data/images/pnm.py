@@ -1,10 +1,12 @@
 """PBM, PGM and PPM files (netpbm's pbm(5), pgm(5), ppm(5)): the maxval in a header is its white."""
 
 import re
+from typing import BinaryIO
 
 import numpy as np
 
 from mindspore_dpus.data.images.decoded import Decoded, ImageError
+from mindspore_dpus.data.images.opened import Opened, Size, read_whole
 
 _TOKEN = rb"(?:\s|#[^\r\n]*[\r\n])+"
 _HEADER = re.compile(rb"P([1-6])" + _TOKEN + rb"(\d{1,9})" + _TOKEN + rb"(\d{1,9})")
@@ -14,14 +16,15 @@ _COMMENT = re.compile(rb"#[^\r\n]*")
 _LONGEST_HEADER = 1 << 20
 
 
-def pnm_size(head: bytes) -> tuple[int, int] | None:
+def pnm_size(file: BinaryIO) -> Size | None:
     """Width and height; None where the header is broken."""
-    match = _HEADER.match(head)
+    file.seek(0)
+    match = _HEADER.match(file.read(_LONGEST_HEADER))
     return (int(match[2]), int(match[3])) if match else None
 
 
-def read_pnm(data: bytes) -> Decoded:
-    """Decode a file whose size was looked at.
+def read_pnm(opened: Opened) -> Decoded:
+    """Decode a file.
 
     Returns:
         Grey or RGB: uint8 or uint16, with 0 and maxval as its limits; of bitmaps 0 (black) and 1.
@@ -29,6 +32,10 @@ def read_pnm(data: bytes) -> Decoded:
     Raises:
         ImageError: broken or truncated; the message lacks the file's name.
     """
+    return read_whole(opened, pnm_size, _decode)
+
+
+def _decode(data: bytes, _: Size) -> Decoded:
     header = _HEADER.match(data[:_LONGEST_HEADER])
     kind, width, height = int(header[1]), int(header[2]), int(header[3])
     end, top = header.end(), 1

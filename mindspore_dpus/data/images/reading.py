@@ -1,34 +1,21 @@
 """One file -> one decoded frame: values or, whatever the file holds, a line that says what is wrong."""
 
-import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
 
 import cv2
 
-from mindspore_dpus.data.images.decoded import MAX_PIXELS, Decoded, ImageError, check_frame, check_size
-from mindspore_dpus.data.images.dicom import read_dicom
+from mindspore_dpus.data.images.decoded import MAX_PIXELS, Decoded, ImageError
+from mindspore_dpus.data.images.formats import read_opened
 from mindspore_dpus.data.images.frames import split_frame, without_region
-from mindspore_dpus.data.images.headers import file_kind, image_size
-from mindspore_dpus.data.images.plain import read_plain
-from mindspore_dpus.data.images.pnm import read_pnm
-
-EXTENSIONS = (
-    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".dib"),
-    *(".pbm", ".pgm", ".ppm", ".pnm", ".dcm", ".dicom", ".ima"),
-)
-# Deflate, the densest of the compressions, packs at most 1032 bytes, of 8 pixels each, into one.
-PIXELS_PER_BYTE = 8 * 1032
-# Sixteen bits of four channels are 8 bytes, as text some 30; the rest is metadata.
-BYTES_PER_PIXEL, METADATA_BYTES = 32, 1 << 26
+from mindspore_dpus.data.images.opened import Opened
 
 
 def read_image(path: str | Path, use_voi: bool = True, max_pixels: int = MAX_PIXELS) -> Decoded:
     """Decode one frame of a file without changing a stored value. Its content counts, not its name.
 
     Args:
-        path: a PNG, JPEG, TIFF, BMP, PNM, DICOM or DICONDE file; ``scan.dcm#3`` is its third frame.
+        path: a file of one of ``formats.FORMATS``; ``scan.dcm#3`` is its third frame.
         use_voi: apply the window or table that a DICOM file carries for display.
         max_pixels: height times width of the largest frame that is decoded; more is refused by the
             header, before memory is taken for it.
@@ -46,15 +33,7 @@ def read_image(path: str | Path, use_voi: bool = True, max_pixels: int = MAX_PIX
             raise ImageError("is a region of a frame, which only a reader of regions cuts out")
         _check_regular(file)
         with file.open("rb") as opened:
-            kind = file_kind(opened)
-            if kind == "dicom":
-                return read_dicom(file, frame, use_voi, max_pixels)
-            if kind == "tiff":
-                # Only where there is one: importing tifffile takes longer than reading most images.
-                from mindspore_dpus.data.images.tiff import read_tiff
-
-                return read_tiff(opened, frame, max_pixels)
-            return _read_whole(opened, kind, frame, max_pixels)
+            return read_opened(Opened(file, opened, frame, use_voi, max_pixels))
     except ImageError as error:
         raise ImageError(f"{path} {error}") from None
     except FileNotFoundError:
@@ -92,22 +71,3 @@ def _check_regular(file: Path) -> None:
         raise ImageError("is not a regular file")
     if status.st_size == 0:
         raise ImageError("is empty (0 bytes)")
-
-
-def _read_whole(file: BinaryIO, kind: str | None, frame: int | None, max_pixels: int) -> Decoded:
-    """Formats that are decoded from memory."""
-    size = image_size(file, kind) if kind else None
-    if size is None:
-        raise ImageError("is broken or not an image: PNG, JPEG, TIFF, BMP, PNM and DICOM are read")
-    check_frame(frame, 1)
-    width, height = size
-    check_size(width, height, max_pixels)
-    length = file.seek(0, os.SEEK_END)
-    if width * height > PIXELS_PER_BYTE * length:
-        raise ImageError(f"is broken: its {length} bytes cannot hold {width} x {height} pixels")
-    # A whole file is read into memory, and OpenCV takes 2 GB at most.
-    if length > min(METADATA_BYTES + BYTES_PER_PIXEL * width * height, 2**31 - 1):
-        raise ImageError(f"is broken: {length} bytes are too many for {width} x {height} pixels")
-    file.seek(0)
-    data = file.read()
-    return read_pnm(data) if kind == "pnm" else read_plain(data, kind, size)

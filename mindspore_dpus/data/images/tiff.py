@@ -17,6 +17,7 @@ from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
 
 from mindspore_dpus.data.images import tiff_codecs as codecs
 from mindspore_dpus.data.images.decoded import Decoded, ImageError, check_frame, check_size
+from mindspore_dpus.data.images.opened import Opened
 from mindspore_dpus.data.images.orientation import upright
 from mindspore_dpus.data.images.quiet import quiet
 
@@ -43,24 +44,19 @@ class _Frame:
 _last: list[tuple[tuple | None, tuple[_Frame, ...]]] = [(None, ())]
 
 
-def count_tiff_frames(file: BinaryIO) -> int:
+def count_tiff_frames(opened: Opened) -> int:
     """How many frames a file holds: its pages, but for reduced copies (thumbnails) and masks; of a stack
     with a single directory (ImageJ, tifffile), the images that follow one another behind it.
 
     Raises:
         ImageError: the chain of pages is torn; the message lacks the file's name.
     """
-    with _open(file) as tiff:
-        return len(_frames(file, tiff))
+    with _open(opened.file) as tiff:
+        return len(_frames(opened.file, tiff))
 
 
-def read_tiff(file: BinaryIO, frame: int | None, max_pixels: int) -> Decoded:
+def read_tiff(opened: Opened) -> Decoded:
     """Decode one frame, and only that, the way up that its orientation says.
-
-    Args:
-        file: open for reading.
-        frame: its number, from 1; None in a file of one frame.
-        max_pixels: the most that are decoded.
 
     Returns:
         Grey: stored values, of the file's own range. RGB; CMYK, YCbCr of JPEG and palettes are turned to
@@ -70,14 +66,15 @@ def read_tiff(file: BinaryIO, frame: int | None, max_pixels: int) -> Decoded:
         ImageError: no such frame, a broken file, or a kind that is not read; the message lacks the
             file's name.
     """
+    file = opened.file
     with _open(file) as tiff:
         frames = _frames(file, tiff)
-        wanted = frames[check_frame(frame, len(frames))]
+        wanted = frames[check_frame(opened.frame, len(frames))]
         if tiff.pages.first.offset == wanted.directory:
             page = tiff.pages.first
         else:
             page = _page(file, tiff, wanted.directory, 1)
-        check_size(page.imagewidth, page.imagelength, max_pixels)
+        check_size(page.imagewidth, page.imagelength, opened.max_pixels)
         layout = _layout(page)
         length = file.seek(0, os.SEEK_END)
         if page.imagewidth * page.imagelength * layout.bits > 8 * _DENSEST * length:

@@ -40,15 +40,17 @@ EXCEPTIONS = [
 # Module, function, ending of a file whose reading goes through it.
 READING = [
     ("reading", "split_frame", ".png"),
-    ("reading", "file_kind", ".png"),
-    ("reading", "image_size", ".png"),
-    ("reading", "read_plain", ".png"),
-    ("plain", "_check_chunks", ".png"),
-    ("plain", "jpeg_orientation", ".jpg"),
-    ("plain", "_decode", ".bmp"),
-    ("plain", "_as_windows", ".bmp"),
-    ("plain", "cv2.imdecode", ".jpg"),
-    ("reading", "read_pnm", ".pgm"),
+    ("reading", "read_opened", ".png"),
+    ("formats", "find_format", ".png"),
+    ("formats", "load", ".png"),
+    ("png", "read_whole", ".png"),
+    ("png", "_check_chunks", ".png"),
+    ("jpeg", "jpeg_orientation", ".jpg"),
+    ("jpeg", "_decode", ".jpg"),
+    ("bmp", "decode_by_opencv", ".bmp"),
+    ("bmp", "_as_windows", ".bmp"),
+    ("opencv", "cv2.imdecode", ".jpg"),
+    ("pnm", "_decode", ".pgm"),
     ("tiff", "TiffFile", ".tif"),
     ("tiff", "_walk", ".tif"),
     ("tiff", "_layout", ".tif"),
@@ -153,7 +155,7 @@ def test_audit_and_training_name_the_file_and_go_on(tmp_path, monkeypatch):
     names = ["good.png", "bad.bmp", "fine.png"]
     for name in names:
         write(tmp_path / name)
-    spoil(monkeypatch, "plain", "_as_windows", Odd("surprise"))
+    spoil(monkeypatch, "bmp", "_as_windows", Odd("surprise"))
     errors = measure_images(names, tmp_path, ImageSettings()).table["error"].tolist()
     assert errors == ["", f"{tmp_path}/bad.bmp cannot be read: Odd (surprise)", ""]
     table = pd.DataFrame({"path": names})

@@ -10,6 +10,7 @@ import pytest
 import tifffile
 
 from mindspore_dpus.data.images.decoded import Decoded, ImageError
+from mindspore_dpus.data.images.formats import EXTENSIONS
 from mindspore_dpus.data.images.preparing import (
     ImageSettings,
     fit,
@@ -18,7 +19,6 @@ from mindspore_dpus.data.images.preparing import (
     to_unit,
 )
 from mindspore_dpus.data.images.preprocess import canny, gaussian_blur
-from mindspore_dpus.data.images.reading import EXTENSIONS
 from mindspore_dpus.data.images.reading import read_image as decode
 
 GREY, COLOUR = (9, 7), (9, 7, 3)

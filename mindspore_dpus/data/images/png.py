@@ -1,0 +1,63 @@
+"""PNG files: decoded by OpenCV, after every chunk was held against its checksum."""
+
+import struct
+import zlib
+from typing import BinaryIO
+
+import numpy as np
+
+from mindspore_dpus.data.images.decoded import Decoded, ImageError
+from mindspore_dpus.data.images.opencv import decode_by_opencv
+from mindspore_dpus.data.images.opened import Opened, Size, read_whole
+from mindspore_dpus.data.images.orientation import exif_orientation, upright
+
+
+def png_size(file: BinaryIO) -> Size | None:
+    """Width and height; None where the header is broken."""
+    file.seek(0)
+    head = file.read(24)
+    return struct.unpack(">II", head[16:]) if len(head) == 24 and head[12:16] == b"IHDR" else None
+
+
+def read_png(opened: Opened) -> Decoded:
+    """Decode a file.
+
+    Returns:
+        Grey or RGB, uint8 or uint16, the way up that its orientation says. Alpha is dropped.
+
+    Raises:
+        ImageError: truncated, damaged or of a kind that is not read; the message lacks the file's name.
+    """
+    return read_whole(opened, png_size, _decode)
+
+
+def _decode(data: bytes, size: Size) -> Decoded:
+    orientation = _check_chunks(data)
+    bits, colour = data[24], data[25]
+    image = decode_by_opencv(data, size, np.uint16 if bits == 16 else np.uint8)
+    if colour in (0, 4) and image.ndim == 3:
+        image = np.ascontiguousarray(image[..., 0])  # alpha had made it colour
+    return Decoded.of(upright(image, orientation))
+
+
+def _check_chunks(data: bytes) -> int:
+    """Look through a PNG, as libpng takes the memory that a chunk asks for, fills what is missing with
+    black, and prints what it does not like; the orientation that it names."""
+    place, orientation = 8, 1
+    while place + 12 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, place)
+        body = memoryview(data)[place + 8 : place + 8 + length]
+        if len(body) < length or place + 12 + length > len(data):
+            break
+        end = place + 8 + length
+        if zlib.crc32(body, zlib.crc32(name)) != int.from_bytes(data[end : end + 4], "big"):
+            raise ImageError(f"is damaged: the checksum of its chunk {name!r} is wrong")
+        if name == b"acTL" and length == 8 and int.from_bytes(body[:4], "big") > 1:
+            frames = int.from_bytes(body[:4], "big")
+            raise ImageError(f"is an animation of {frames} frames, which is not read")
+        if name == b"eXIf":
+            orientation = exif_orientation(bytes(body))
+        if name == b"IEND":
+            return orientation
+        place += 12 + length
+    raise ImageError("is truncated: the end of the image is missing")
