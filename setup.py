@@ -90,7 +90,20 @@ setup(
         "resampling": RESAMPLING,
         "test": [*TEST, *DICOM, *DICOM_JPEG, *EXPORT, *RESAMPLING],
         # atheris: for ``python -m tests.fuzz --engine atheris``.
-        "dev": [*TEST, "ruff>=0.14,<1", "atheris>=3,<4", *DICOM, *DICOM_JPEG, *EXPORT, *RESAMPLING],
+        # Ray's wheel has 79 MB and imagecodecs' 26: with them, the tests of a cluster and of rare TIFF files
+        # run in .ci/run. torch (550 MB and its CUDA packages) is left out; tests/known_skips.py lists what
+        # skips for it.
+        "dev": [
+            *TEST,
+            "ruff>=0.14,<1",
+            "atheris>=3,<4",
+            *DICOM,
+            *DICOM_JPEG,
+            *TIFF,
+            *EXPORT,
+            *RAY,
+            *RESAMPLING,
+        ],
         # Only compared with, in tests that skip without it; never a dependency of the product.
         "reference": ["torch>=2.4"],
     },

@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 from mindspore_dpus.data.simulate.radiographs import RadiographSettings, simulate
+from tests.suite_checks import pytest_addoption, pytest_configure  # noqa: F401
 
 
 @pytest.fixture(scope="session")

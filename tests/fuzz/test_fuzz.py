@@ -13,7 +13,7 @@ EXAMPLES = {"config": 5, "options": 5, "ckpt": 10, "pth": 10}
 @pytest.mark.parametrize("name", TARGETS)
 def test_nothing_but_a_user_error_comes_of_a_spoilt_file(name, tmp_path):
     if name == "pth":
-        pytest.importorskip("torch")
+        pytest.importorskip("torch", reason="torch is not installed (extra: reference)")
     if "dicom" in name:
         pytest.importorskip("pydicom")
     target, seeds = TARGETS[name], TARGETS[name].seeds(tmp_path)

@@ -95,7 +95,7 @@ def test_a_torn_checkpoint_is_named(state, tmp_path, name):
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x02"])
 def test_a_torn_file_of_torch_is_named_though_torch_gives_no_reason(tmp_path, content):
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason="torch is not installed (extra: reference)")
     (tmp_path / "w.pth").write_bytes(content)
     with pytest.raises(UserError, match="w.pth is not a readable checkpoint: EOFError"):
         read_checkpoint(tmp_path / "w.pth")

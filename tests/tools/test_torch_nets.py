@@ -6,7 +6,9 @@ import pytest
 
 from tests.test_layers import loaded
 
-needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs torch")
+needs_torch = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="torch is not installed (extra: reference)"
+)
 
 
 @needs_torch

@@ -133,7 +133,7 @@ def test_a_stray_clip_is_not_passed_over(tmp_path):
         find_clips(tmp_path)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the real recordings are not beside the repository")
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real recordings of ../shared are not here")
 def test_real_recordings_by_manifest_and_by_name():
     by_manifest = find_clips(SHARED)
     machines = by_manifest[by_manifest["machine"] != "outlier"]

@@ -140,8 +140,8 @@ def test_nms_keeps_a_box_exactly_on_the_threshold():
 
 
 def test_nms_agrees_with_torchvision():
-    ops = pytest.importorskip("torchvision.ops", reason="an independent suppression; test-only")
-    torch = pytest.importorskip("torch", reason="torchvision's arrays")
+    ops = pytest.importorskip("torchvision.ops", reason="torchvision is not installed")
+    torch = pytest.importorskip("torch", reason="torch is not installed (extra: reference)")
     rng = np.random.default_rng(7)
     corner = rng.uniform(0, 300, (2000, 2))
     boxes = np.concatenate([corner, corner + rng.uniform(10, 60, (2000, 2))], axis=1)

@@ -105,7 +105,7 @@ def test_a_replaced_convolution_equals_mindspores(stride, size, calls):
 
 @every_shape
 def test_a_replaced_convolution_equals_torchs(stride, size):
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="torch is not installed (extra: reference)")
     values = arrays(stride, size)
     x, weight, gradient = (torch.tensor(value, requires_grad=True) for value in values)
     out = torch.nn.functional.conv2d(x, weight, stride=stride, padding=1, groups=len(weight))

@@ -104,7 +104,7 @@ def test_a_block_computes_and_learns_as_layer_by_layer(shape, calls):
 
 @every_block
 def test_a_block_is_torchs(shape):
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="torch is not installed (extra: reference)")
     functional = torch.nn.functional
     block, x = block_and_input(shape, fast=True)
     values = {name: torch.tensor(value, dtype=torch.double) for name, value in get_state(block).items()}
