@@ -9,6 +9,7 @@ from mindspore_dpus.core.settings import between, check_section, key
 from mindspore_dpus.data.audio.settings import AudioSettings, check_audio
 from mindspore_dpus.data.simulate.machine_settings import MachineSettings
 from mindspore_dpus.systems.machine_sound.settings import (
+    BaselineSettings,
     DetectorSettings,
     EnsembleSettings,
     ExtractorSettings,
@@ -52,6 +53,7 @@ class Configuration:
             select_by="last",
         )
     )
+    baselines: BaselineSettings = field(default_factory=BaselineSettings)
     detectors: DetectorSettings = field(default_factory=DetectorSettings)
     standardise: StandardiseSettings = field(default_factory=StandardiseSettings)
     ensemble: EnsembleSettings = field(default_factory=EnsembleSettings)

@@ -1,6 +1,7 @@
 """From waveforms of normals to anomaly scores: the stages of a machine-sound run, in order.
 
 samples -> audit -> simple -> (extractors -> embeddings) -> scores -> ensemble -> metrics -> report
+                 -> (baselines) ------------------------------------> ensemble
 """
 
 from collections.abc import Iterator
@@ -15,6 +16,12 @@ from mindspore_dpus.data.simulate.machines import simulate_machines
 from mindspore_dpus.data.source import Source
 from mindspore_dpus.stages.describe import describe, write_config
 from mindspore_dpus.systems.machine_sound.audit_stage import make_audit
+from mindspore_dpus.systems.machine_sound.baseline_stage import (
+    baseline_artefacts,
+    baseline_settings,
+    check_baseline,
+    make_baseline,
+)
 from mindspore_dpus.systems.machine_sound.clips import Found, source_of
 from mindspore_dpus.systems.machine_sound.configuration import Configuration, check_configuration
 from mindspore_dpus.systems.machine_sound.detect_stage import make_scores
@@ -72,6 +79,8 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
         )
     )
     graph += _extractors(config, run, source, audited)
+    graph += _baselines(config, run, source, audited)
+    baselines = tuple(f"{name}.baseline" for name in config.baselines.names)
     vectors = ("simple", *(f"{name}.embeddings" for name in config.extractors.networks))
     graph.append(
         Stage(
@@ -92,7 +101,7 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
         Stage(
             "ensemble",
             lambda key: make_ensemble(folder, config),
-            needs=("samples", *vectors, "scores"),
+            needs=("samples", *vectors, *baselines, "scores"),
             settings=[
                 *(results(config.ensemble), results(config.decision)),
                 config.evaluation.max_fpr,
@@ -207,6 +216,29 @@ def _extractors(config: Configuration, run: RunFolder, source: Source, audited) 
                 needs=("samples", f"{name}.extractors"),
                 settings=[results(config.audio), config.ensemble.pseudo_anomalies],
                 artefacts=partial(vector_artefacts, folder, name),
+            )
+        )
+    return graph
+
+
+def _baselines(config: Configuration, run: RunFolder, source: Source, audited) -> list[Stage]:
+    """A stage for each official baseline."""
+    graph, folder = [], run.path
+    for name in config.baselines.names:
+
+        def make(key: str, name=name) -> None:
+            make_baseline(folder, source, config, name, key)
+
+        graph.append(
+            Stage(
+                f"{name}.baseline",
+                make,
+                needs=("samples",),
+                after=audited,
+                settings=baseline_settings(config, name),
+                artefacts=partial(baseline_artefacts, folder, name),
+                check=partial(check_baseline, folder, config, name),
+                check_after=("samples",),
             )
         )
     return graph

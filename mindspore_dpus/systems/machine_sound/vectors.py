@@ -13,7 +13,12 @@ from mindspore_dpus.data.arrays import load_arrays, save_arrays
 from mindspore_dpus.data.audio.clips import OUTLIER
 from mindspore_dpus.data.audio.front_end import FrontEnd
 from mindspore_dpus.data.audio.settings import AudioSettings
-from mindspore_dpus.data.audio.waveforms import build_waveforms, open_waveforms, waveforms_path
+from mindspore_dpus.data.audio.waveforms import (
+    Waveforms,
+    build_waveforms,
+    open_waveforms,
+    waveforms_path,
+)
 from mindspore_dpus.data.shards import Shards, fill_shards, is_filled, open_shards
 from mindspore_dpus.data.source import Source
 from mindspore_dpus.detectors.systems import Vectors
@@ -51,6 +56,24 @@ def used(table: pd.DataFrame) -> pd.DataFrame:
     return table[keep].reset_index(drop=True)
 
 
+def decoded(table: pd.DataFrame, source: Source, audio: AudioSettings) -> tuple[Waveforms, str]:
+    """Waveforms of clips, decoded where they are missing, and the fingerprint of their files.
+
+    Raises:
+        UserError: some clip cannot be read.
+    """
+    paths = table["path"].tolist()
+    fingerprint = source.fingerprint(paths)
+    place = waveforms_path(source.cache, fingerprint, rate=audio.rate, channel=audio.channel)
+    build_waveforms(
+        *(paths, source.root, place, source.unreadable),
+        rate=audio.rate,
+        channel=audio.channel,
+        max_seconds=audio.max_seconds,
+    )
+    return open_waveforms(place), fingerprint
+
+
 def open_spectrograms(table: pd.DataFrame, source: Source, audio: AudioSettings) -> Spectrograms:
     """Spectrograms of clips; they are made where they are missing.
 
@@ -62,16 +85,8 @@ def open_spectrograms(table: pd.DataFrame, source: Source, audio: AudioSettings)
     Raises:
         UserError: some clip cannot be read, is silent, or too short.
     """
-    paths = table["path"].tolist()
-    fingerprint = source.fingerprint(paths)
-    place = waveforms_path(source.cache, fingerprint, rate=audio.rate, channel=audio.channel)
-    build_waveforms(
-        *(paths, source.root, place, source.unreadable),
-        rate=audio.rate,
-        channel=audio.channel,
-        max_seconds=audio.max_seconds,
-    )
-    waveforms, front = open_waveforms(place), FrontEnd(audio)
+    waveforms, fingerprint = decoded(table, source, audio)
+    front = FrontEnd(audio)
     first = np.concatenate([[0], np.cumsum([front.n_segments(int(n)) for n in waveforms.lengths])])
     folder = source.cache / f"logmels-{digest(fingerprint, results(audio))}"
     if not is_filled(folder):
