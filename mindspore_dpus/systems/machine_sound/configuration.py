@@ -83,6 +83,16 @@ def check_configuration(config: Configuration) -> None:
         section, name = path.split(".")
         if not getattr(getattr(config, section), name):
             raise UserError(f"configuration: {path} is empty; name one or more")
+    if not config.simple.sets and not config.extractors.networks:
+        raise UserError(
+            "configuration: simple.sets and extractors.networks are empty; detectors need vectors of one "
+            "of them"
+        )
+    if config.ensemble.size is None and config.ensemble.select_by == "test_labels":
+        raise UserError(
+            "configuration: ensemble.select_by is test_labels and ensemble.size is null, which chooses "
+            "nothing; give a size"
+        )
     if config.ensemble.product not in config.detectors.domains:
         raise UserError(
             f"configuration: ensemble.product is {config.ensemble.product}, which detectors.domains "

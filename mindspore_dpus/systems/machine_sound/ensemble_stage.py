@@ -139,7 +139,7 @@ def _select(
             raise UserError("ensemble.select_by is test_labels, and no test clip is labelled")
     return select_systems(
         tables,
-        min(ensemble.size, len(systems)),
+        min(ensemble.size or len(systems), len(systems)),
         scope=ensemble.scope,
         select_by=ensemble.select_by,
         max_fpr=config.evaluation.max_fpr,

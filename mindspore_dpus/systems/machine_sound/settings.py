@@ -7,6 +7,7 @@ from mindspore_dpus.core.settings import INNER_SHARE, SHARE, above, at_least, ke
 from mindspore_dpus.detectors import DETECTORS
 from mindspore_dpus.detectors.aggregators import AGGREGATORS
 from mindspore_dpus.detectors.systems import DOMAINS
+from mindspore_dpus.features.simple_sound import FEATURE_SETS, SIMPLE
 
 # Extractors trained by outlier exposure; ``systems.machine_sound.networks`` builds them.
 NETWORKS = ("efficientnet_b0", "transformer", "conformer")
@@ -59,8 +60,11 @@ class SoundAuditSettings:
 
 @dataclass(frozen=True)
 class SimpleSettings:
-    """Vectors without a network: mean and deviation of every mel band over time."""
+    """Vectors without a network: statistics of every mel band over time."""
 
+    sets: tuple[Literal[tuple(FEATURE_SETS)], ...] = (SIMPLE,)
+    """Which the detectors see. simple: mean and deviation; detailed: the deviation of the change from frame
+    to frame, too, and all of it once more of spectra with a window of 32 ms."""
     components: int | None = key(None, at_least(1))
     """Principal components that are kept; null: all numbers."""
     scaled: bool = True
@@ -185,8 +189,8 @@ class StandardiseSettings:
 class EnsembleSettings:
     """Which systems make the product's score (section 2.5)."""
 
-    size: int = key(5, at_least(1))
-    """How many of the best are averaged; all of them where there are fewer."""
+    size: int | None = key(5, at_least(1))
+    """How many of the best are averaged; all of them where there are fewer. null: all, without a choice."""
     each_vectors: bool = True
     """So many of every kind of vectors (simple features, each network), each kind judged by itself. false:
     of all together. Extractors learn to tell sections apart, so where other sections stand for anomalies,

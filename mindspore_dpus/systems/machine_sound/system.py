@@ -36,7 +36,7 @@ from mindspore_dpus.systems.machine_sound.measures import MEASURES
 from mindspore_dpus.systems.machine_sound.metrics_stage import challenge_artefacts, make_metrics
 from mindspore_dpus.systems.machine_sound.report import write_report
 from mindspore_dpus.systems.machine_sound.summary import summary
-from mindspore_dpus.systems.machine_sound.vectors import SIMPLE, make_simple, vector_artefacts
+from mindspore_dpus.systems.machine_sound.vectors import feature_sets, make_simple, vector_artefacts
 
 __all__ = [
     "MEASURES",
@@ -71,11 +71,15 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
     graph.append(
         Stage(
             "simple",
-            lambda key: make_simple(folder, source, config.audio, kind),
+            lambda key: make_simple(folder, source, config.audio, kind, config.simple.sets),
             needs=("samples",),
             after=audited,
-            settings=[results(config.audio), kind],
-            artefacts=lambda: vector_artefacts(folder, SIMPLE),
+            settings=[results(config.audio), kind, feature_sets(config.simple.sets)],
+            artefacts=lambda: [
+                path
+                for name in feature_sets(config.simple.sets)
+                for path in vector_artefacts(folder, name)
+            ],
         )
     )
     graph += _extractors(config, run, source, audited)
