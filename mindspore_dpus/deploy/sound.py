@@ -20,9 +20,8 @@ from mindspore_dpus.detectors.domains import target_probability
 from mindspore_dpus.detectors.files import load_detectors
 from mindspore_dpus.detectors.standardise import Moments
 from mindspore_dpus.detectors.systems import Model, System, clip_scores, combined
-from mindspore_dpus.features.simple_sound import Projection, mean_and_deviation
+from mindspore_dpus.features.simple_sound import FEATURE_SETS, Projection, SoundFeatures
 
-SIMPLE = "simple"
 BUNDLE = "bundle.json"
 FORMAT = 1
 COLUMNS = (
@@ -78,6 +77,7 @@ class SoundScorer:
         description: Mapping | None = None,
     ) -> None:
         self.front = FrontEnd(audio)
+        self.features: dict[str, SoundFeatures] = {}
         self.embedder = embedder
         about = description or read_json(folder / "scorer.json")
         self._detectors = load_detectors(folder / "detectors.npz")
@@ -131,7 +131,8 @@ class SoundScorer:
         vectors: dict[str, np.ndarray] = {}
         chances: dict[str, np.ndarray] = {}
         for name in dict.fromkeys(s.model.vectors for s in systems):
-            vectors[name], chances[name] = self._vectors(name, place, log_mels, about["has_target"])
+            made = self._vectors(name, place, waveform, log_mels, about["has_target"])
+            vectors[name], chances[name] = made
         segment_scores: dict[Model, dict[str, np.ndarray]] = {}
         clip, segments = [], []
         for system in systems:
@@ -164,12 +165,14 @@ class SoundScorer:
         }
 
     def _vectors(
-        self, name: str, place: str, log_mels: np.ndarray, has_target: bool
+        self, name: str, place: str, waveform: np.ndarray, log_mels: np.ndarray, has_target: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Vectors of the segments (S, D), and the clip's probability of the target domain (1,)."""
-        if name == SIMPLE:
+        if name in FEATURE_SETS:
+            if name not in self.features:
+                self.features[name] = SoundFeatures(name, self.front.audio)
             projection = Projection.from_arrays(self._arrays(f"{place}/{name}/projection/"))
-            X = mean_and_deviation(log_mels)
+            X = self.features[name](waveform, log_mels)
             arrays = self._arrays(f"{place}/{name}/domain/")
             if not arrays:
                 return projection.transform(X), np.zeros(1)

@@ -92,7 +92,7 @@ def training_seconds(case: Case) -> float:
 
 
 def _histories(case: Case) -> list[Path]:
-    files = sorted(case.folder.rglob("members/*/history.csv"))
+    files = sorted(case.folder.rglob("history.csv"))
     return [path for path in files if path.parent.name != BASELINE]
 
 

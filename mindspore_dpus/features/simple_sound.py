@@ -1,25 +1,117 @@
-"""Vectors without a network: mean and deviation of each mel band over time. A baseline that any trained
-extractor has to beat."""
+"""Vectors without a network: statistics of each mel band over time. A baseline that any trained extractor
+has to beat."""
 
-from collections.abc import Mapping
-from typing import Self
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.audio.front_end import FrontEnd
+from mindspore_dpus.data.audio.settings import AudioSettings
 
 
-def mean_and_deviation(log_mels: np.ndarray) -> np.ndarray:
-    """Mean and standard deviation over time of every band.
+def _mean(log_mels: np.ndarray) -> np.ndarray:
+    return log_mels.mean(axis=-1, dtype=np.float64)
+
+
+def _deviation(log_mels: np.ndarray) -> np.ndarray:
+    return log_mels.std(axis=-1, dtype=np.float64)
+
+
+def _change(log_mels: np.ndarray) -> np.ndarray:
+    return np.diff(log_mels, axis=-1).std(axis=-1, dtype=np.float64)
+
+
+# (..., F, T) -> (..., F) over time: the mean; the standard deviation; that of the difference of neighbouring
+# frames, which short knocks and fast modulations raise and slow drift does not.
+STATISTICS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "mean": _mean,
+    "deviation": _deviation,
+    "change": _change,
+}
+
+
+def statistics(log_mels: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Statistics over time of every band.
 
     Args:
         log_mels: (..., F, T) of segments or clips, in dB.
+        names: keys of ``STATISTICS``.
 
     Returns:
-        (..., 2 F) float64: F means, then F deviations.
+        (..., len(names) * F) float64, one statistic behind the other.
     """
-    means = log_mels.mean(axis=-1, dtype=np.float64)
-    return np.concatenate([means, log_mels.std(axis=-1, dtype=np.float64)], axis=-1)
+    return np.concatenate([STATISTICS[name](log_mels) for name in names], axis=-1)
+
+
+class Window(NamedTuple):
+    """A spectrum of its own beside the one that ``audio`` describes: seconds, seconds, and mel bands."""
+
+    window_seconds: float
+    hop_seconds: float
+    mel_bands: int
+
+
+class FeatureSet(NamedTuple):
+    """A row of ``FEATURE_SETS``.
+
+    Attributes:
+        statistics: keys of ``STATISTICS``.
+        windows: of spectra besides that of the section ``audio``; the same statistics of each.
+    """
+
+    statistics: tuple[str, ...]
+    windows: tuple[Window, ...] = ()
+
+
+SIMPLE = "simple"
+FEATURE_SETS = {
+    SIMPLE: FeatureSet(("mean", "deviation")),
+    # A knock of some milliseconds is lost in a window of 128 ms, and a hum's pitch in one of 32 ms.
+    "detailed": FeatureSet(("mean", "deviation", "change"), (Window(0.032, 0.008, 40),)),
+}
+
+
+class SoundFeatures:
+    """A clip -> vectors of its segments.
+
+    Args:
+        name: key of ``FEATURE_SETS``.
+        audio: the section; it says how clips are cut into segments, and the first spectrum.
+
+    Raises:
+        UserError: the name is unknown, or a window does not go with the rate.
+    """
+
+    def __init__(self, name: str, audio: AudioSettings) -> None:
+        if name not in FEATURE_SETS:
+            raise UserError(f"features {name!r} are unknown; there are {', '.join(FEATURE_SETS)}")
+        self.set = FEATURE_SETS[name]
+        settings = [dataclasses.replace(audio, **window._asdict()) for window in self.set.windows]
+        self.front = FrontEnd(audio)
+        try:
+            self.others = [FrontEnd(one) for one in settings]
+        except UserError as error:
+            raise UserError(f"features {name}: {error}") from None
+
+    def __call__(self, waveform: np.ndarray, log_mels: np.ndarray | None = None) -> np.ndarray:
+        """Vectors of a clip's segments.
+
+        Args:
+            waveform: (n,) float32 at ``audio.rate``.
+            log_mels: (S, F, T) of its segments by ``audio``, where they are at hand.
+
+        Returns:
+            (S, D) float64.
+
+        Raises:
+            UserError: the clip is silent or too short.
+        """
+        first = self.front(waveform) if log_mels is None else log_mels
+        pictures = [first, *(front(waveform) for front in self.others)]
+        return np.concatenate([statistics(p, self.set.statistics) for p in pictures], axis=-1)
 
 
 class Projection:

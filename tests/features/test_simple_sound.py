@@ -1,4 +1,6 @@
-"""Means and deviations of bands; scaling and PCA beside scikit-learn."""
+"""Statistics of bands; scaling and PCA beside scikit-learn."""
+
+import dataclasses
 
 import numpy as np
 import pytest
@@ -6,23 +8,51 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.features.simple_sound import Projection, mean_and_deviation
+from mindspore_dpus.data.audio.front_end import FrontEnd
+from mindspore_dpus.data.audio.settings import AudioSettings
+from mindspore_dpus.features.simple_sound import STATISTICS, Projection, SoundFeatures, statistics
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 12)) * np.arange(1, 13) - 50
 Y = RNG.normal(size=(9, 12)) - 50
 
 
-def test_mean_and_deviation_of_every_band():
-    log_mels = np.array([[[1, 3, 5], [2, 2, 2]]], np.float32)
-    assert mean_and_deviation(log_mels).tolist() == [[3, 2, pytest.approx(np.sqrt(8 / 3)), 0]]
-    assert mean_and_deviation(np.zeros((4, 10, 224, 126), np.float32)).shape == (4, 10, 448)
+def test_statistics_of_every_band():
+    log_mels = np.array([[[1, 3, 5], [2, 2, 5]]], np.float32)
+    found = statistics(log_mels, ("mean", "deviation", "change"))
+    assert found.tolist() == [
+        [3, 3, pytest.approx(np.sqrt(8 / 3)), pytest.approx(np.sqrt(2)), 0, pytest.approx(1.5)]
+    ]
+    assert statistics(np.zeros((4, 10, 224, 126), np.float32), ("mean", "change")).shape == (4, 10, 448)
 
 
 def test_sums_are_of_64_bits():
     log_mels = (RNG.normal(size=(1, 100_000)) - 1e4).astype(np.float32)
-    expected = [log_mels.astype(np.float64).mean(), log_mels.astype(np.float64).std()]
-    assert np.abs(mean_and_deviation(log_mels) - expected).max() < 1e-8
+    exact = log_mels.astype(np.float64)
+    expected = [exact.mean(), exact.std(), np.diff(exact).std()]
+    assert np.abs(statistics(log_mels, tuple(STATISTICS)) - expected).max() < 1e-8
+
+
+def test_a_set_has_the_statistics_of_all_of_its_windows():
+    audio = AudioSettings(rate=8000, high_hz=3800, segment_seconds=0.5, segments=3, mel_bands=16)
+    waveform = RNG.normal(size=8000).astype(np.float32)
+    found = SoundFeatures("detailed", audio)(waveform)
+    names = ("mean", "deviation", "change")
+    fine = dataclasses.replace(audio, window_seconds=0.032, hop_seconds=0.008, mel_bands=40)
+    parts = [statistics(FrontEnd(one)(waveform), names) for one in (audio, fine)]
+    assert found.shape == (3, 3 * 16 + 3 * 40)
+    assert np.array_equal(found, np.concatenate(parts, axis=1))
+    simple = SoundFeatures("simple", audio)(waveform)
+    assert np.array_equal(simple, found[:, : 2 * 16])
+    given = SoundFeatures("detailed", audio)(waveform, FrontEnd(audio)(waveform))
+    assert np.array_equal(given, found)
+
+
+def test_sets_that_do_not_go_are_refused():
+    with pytest.raises(UserError, match="'fancy' are unknown; there are simple, detailed"):
+        SoundFeatures("fancy", AudioSettings())
+    with pytest.raises(UserError, match="features detailed: mel band"):
+        SoundFeatures("detailed", AudioSettings(rate=1000, high_hz=500, mel_bands=8))
 
 
 @pytest.mark.parametrize("scaled", [False, True])

@@ -5,6 +5,7 @@ from mindspore import nn
 from mindspore_dpus.models.kernels.batch_norm import use_fast_batch_norm
 from mindspore_dpus.models.kernels.depthwise import use_fast_depthwise
 from mindspore_dpus.models.kernels.hidden_layers import use_hidden_layers
+from mindspore_dpus.models.kernels.rows import use_fast_rows
 
 
 def use_fast_kernels(net: nn.Cell) -> int:
@@ -19,4 +20,5 @@ def use_fast_kernels(net: nn.Cell) -> int:
     Returns:
         How many were replaced.
     """
-    return use_fast_depthwise(net) + use_fast_batch_norm(net) + use_hidden_layers(net)
+    number = use_fast_depthwise(net) + use_fast_batch_norm(net) + use_hidden_layers(net)
+    return number + use_fast_rows(net)

@@ -9,6 +9,7 @@ from mindspore_dpus.core.settings import between, check_section, key
 from mindspore_dpus.data.audio.settings import AudioSettings, check_audio
 from mindspore_dpus.data.simulate.machine_settings import MachineSettings
 from mindspore_dpus.systems.machine_sound.settings import (
+    BaselineSettings,
     DetectorSettings,
     EnsembleSettings,
     ExtractorSettings,
@@ -52,6 +53,7 @@ class Configuration:
             select_by="last",
         )
     )
+    baselines: BaselineSettings = field(default_factory=BaselineSettings)
     detectors: DetectorSettings = field(default_factory=DetectorSettings)
     standardise: StandardiseSettings = field(default_factory=StandardiseSettings)
     ensemble: EnsembleSettings = field(default_factory=EnsembleSettings)
@@ -81,6 +83,16 @@ def check_configuration(config: Configuration) -> None:
         section, name = path.split(".")
         if not getattr(getattr(config, section), name):
             raise UserError(f"configuration: {path} is empty; name one or more")
+    if not config.simple.sets and not config.extractors.networks:
+        raise UserError(
+            "configuration: simple.sets and extractors.networks are empty; detectors need vectors of one "
+            "of them"
+        )
+    if config.ensemble.size is None and config.ensemble.select_by == "test_labels":
+        raise UserError(
+            "configuration: ensemble.select_by is test_labels and ensemble.size is null, which chooses "
+            "nothing; give a size"
+        )
     if config.ensemble.product not in config.detectors.domains:
         raise UserError(
             f"configuration: ensemble.product is {config.ensemble.product}, which detectors.domains "

@@ -27,7 +27,7 @@ from mindspore_dpus.detectors.systems import (
     combined,
     moments_of,
 )
-from mindspore_dpus.features.simple_sound import Projection
+from mindspore_dpus.features.simple_sound import FEATURE_SETS, SIMPLE, Projection
 from mindspore_dpus.systems.machine_sound.clips import (
     HELD_OUT,
     TEST,
@@ -37,7 +37,7 @@ from mindspore_dpus.systems.machine_sound.clips import (
     unusable_sections,
 )
 from mindspore_dpus.systems.machine_sound.configuration import Configuration
-from mindspore_dpus.systems.machine_sound.vectors import SIMPLE, pseudo_kind, read_vectors, used
+from mindspore_dpus.systems.machine_sound.vectors import pseudo_kind, read_vectors, used
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def all_models(config: Configuration) -> list[Model]:
     detectors = config.detectors
     models = [
         Model(vectors, name, size, domains)
-        for vectors in (SIMPLE, *config.extractors.networks)
+        for vectors in (*config.simple.sets, *config.extractors.networks)
         for name in detectors.names
         for size in (detectors.sizes if DETECTORS[name].size else (None,))
         for domains in detectors.domains
@@ -148,11 +148,11 @@ def scaled_vectors(
     """As ``section_vectors``, for vectors that were read before."""
     inside = train_normals(table) & (table["machine"] == machine).to_numpy()
     inside &= (table["section"] == section).to_numpy()
-    if name != SIMPLE and config.detectors.fit_on == HELD_OUT:
+    if name not in FEATURE_SETS and config.detectors.fit_on == HELD_OUT:
         inside &= (table["part"] == HELD_OUT).to_numpy()
     normals = np.flatnonzero(inside)
     is_target = (table["domain"] == TARGET).to_numpy()
-    if name != SIMPLE:
+    if name not in FEATURE_SETS:
         return SectionVectors(vectors, normals, is_target, None, None, logits, config.detectors.kappa)
     own = vectors.of(normals)
     projection = Projection(config.simple.components, config.simple.scaled).fit(own.X)

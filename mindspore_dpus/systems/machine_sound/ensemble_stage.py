@@ -15,6 +15,7 @@ from mindspore_dpus.detectors.files import save_detectors
 from mindspore_dpus.detectors.pseudo_anomalies import pseudo_table
 from mindspore_dpus.detectors.selection import Selection, select_systems
 from mindspore_dpus.detectors.systems import System
+from mindspore_dpus.systems.machine_sound.baseline_stage import baseline_scores
 from mindspore_dpus.systems.machine_sound.clips import (
     TEST,
     machines,
@@ -35,6 +36,7 @@ from mindspore_dpus.systems.machine_sound.settings import SoundDecisionSettings
 from mindspore_dpus.systems.machine_sound.vectors import used
 
 SIMPLE_ROW = "simple features"
+BASELINE_ROWS = {"autoencoder": "autoencoder baseline", "mobilenet_v2": "MobileNetV2 baseline"}
 # Behind the name of a row whose numbers saw the test clips' labels or scores.
 LEAKS = " (test data leak in)"
 
@@ -56,6 +58,8 @@ def make_ensemble(folder: Path, config: Configuration) -> None:
     systems = kept_systems(folder, config)
     scores, pseudo = read_table(folder / "system_scores.csv"), read_table(folder / "pseudo_scores.csv")
     rows = {}
+    for name in config.baselines.names:
+        rows[BASELINE_ROWS[name]] = baseline_scores(folder, name, scores["path"])
     simple = simple_system(config)
     if simple in systems:
         rows[SIMPLE_ROW + leaks(config, False)] = scores[simple.name].to_numpy()
@@ -135,7 +139,7 @@ def _select(
             raise UserError("ensemble.select_by is test_labels, and no test clip is labelled")
     return select_systems(
         tables,
-        min(ensemble.size, len(systems)),
+        min(ensemble.size or len(systems), len(systems)),
         scope=ensemble.scope,
         select_by=ensemble.select_by,
         max_fpr=config.evaluation.max_fpr,

@@ -18,6 +18,7 @@ from mindspore_dpus.data.arrays import load_arrays, save_arrays
 from mindspore_dpus.data.audio.clips import OUTLIER
 from mindspore_dpus.data.audio.names import ANOMALY, NORMAL
 from mindspore_dpus.deploy.sound import BUNDLE, FORMAT, OnnxSoundPredictor, SoundScorer, sound_row
+from mindspore_dpus.features.simple_sound import FEATURE_SETS
 from mindspore_dpus.systems.machine_sound.clips import TEST, collect, source_of
 from mindspore_dpus.systems.machine_sound.configuration import Configuration, check_configuration
 from mindspore_dpus.systems.machine_sound.detect_stage import CLIP
@@ -106,7 +107,7 @@ def networks_used(scorer: SoundScorer) -> set[tuple[str, str]]:
         (system.model.vectors, machine)
         for machine, systems in scorer.systems.items()
         for system in systems
-        if system.model.vectors != "simple"
+        if system.model.vectors not in FEATURE_SETS
     }
 
 

@@ -56,8 +56,37 @@ NETWORKS = {
 GIVEN = ("embedding_size", "mel_bands", "frames")
 
 
+class Built:
+    """What a ``training.members.Network`` is made of, once ``create`` says which Cell it is."""
+
+    def create(self) -> nn.Cell:
+        """The network, its weights random."""
+        raise NotImplementedError
+
+    def build(self, device: Device) -> nn.Cell:
+        """The network on its device, its parameters zero."""
+        with no_init_parameters():
+            net = self.create()
+        zero_parameters(net)
+        if not device.jit:
+            use_seeded_dropout(net, device.rank, device.n_devices)
+        use_kernels_of(device, net)
+        return net
+
+    def start(self, seed: int) -> dict[str, np.ndarray]:
+        """Random weights."""
+        ms.set_seed(seed)
+        net = self.create()
+        net.init_parameters_data()
+        return get_state(net)
+
+    def phases(self, net: nn.Cell) -> list[Phase]:
+        """All layers are trained throughout."""
+        return [Phase(1, frozenset())]
+
+
 @dataclass(frozen=True)
-class SoundNetwork:
+class SoundNetwork(Built):
     """A ``training.members.Network``.
 
     Args:
@@ -95,27 +124,6 @@ class SoundNetwork:
         except (TypeError, ValueError) as error:
             raise UserError(f"extractors.options.{self.name}: {' '.join(str(error).split())}") from None
         return OutlierExposureNet(extractor, self.n_sections, self.with_domain)
-
-    def build(self, device: Device) -> nn.Cell:
-        """The network on its device, its parameters zero."""
-        with no_init_parameters():
-            net = self.create()
-        zero_parameters(net)
-        if not device.jit:
-            use_seeded_dropout(net, device.rank, device.n_devices)
-        use_kernels_of(device, net)
-        return net
-
-    def start(self, seed: int) -> dict[str, np.ndarray]:
-        """Random weights."""
-        ms.set_seed(seed)
-        net = self.create()
-        net.init_parameters_data()
-        return get_state(net)
-
-    def phases(self, net: nn.Cell) -> list[Phase]:
-        """All layers are trained throughout."""
-        return [Phase(1, frozenset())]
 
 
 def frozen_options(options: Mapping[str, object]) -> tuple[tuple[str, object], ...]:

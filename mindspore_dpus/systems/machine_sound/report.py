@@ -17,7 +17,7 @@ from mindspore_dpus.report.sections import sound
 from mindspore_dpus.systems.machine_sound.clips import TEST, read_clips
 from mindspore_dpus.systems.machine_sound.configuration import Configuration
 from mindspore_dpus.systems.machine_sound.metrics_stage import FUSED
-from mindspore_dpus.systems.machine_sound.vectors import SIMPLE, read_vectors, used
+from mindspore_dpus.systems.machine_sound.vectors import read_vectors, used
 
 # Clips that are shown.
 SHOWN = 4
@@ -93,7 +93,7 @@ def _whole(segments: np.ndarray, starts: np.ndarray, config: Configuration) -> n
 def _map(path: Path, config: Configuration) -> Section | None:
     """The first machine's test clips, in the vectors of the last network."""
     table = used(read_clips(path))
-    name = (SIMPLE, *config.extractors.networks)[-1]
+    name = (*config.simple.sets, *config.extractors.networks)[-1]
     machine = sorted(p.stem for p in (path / "vectors" / name).glob("*.npz"))[0]
     vectors, _ = read_vectors(path, name, machine)
     own = (table["machine"] == machine) & (table["split"] == TEST)

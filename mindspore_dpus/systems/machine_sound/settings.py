@@ -1,15 +1,18 @@
 """The configuration's sections that only this system has."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mindspore_dpus.core.settings import INNER_SHARE, SHARE, above, at_least, key
 from mindspore_dpus.detectors import DETECTORS
 from mindspore_dpus.detectors.aggregators import AGGREGATORS
 from mindspore_dpus.detectors.systems import DOMAINS
+from mindspore_dpus.features.simple_sound import FEATURE_SETS, SIMPLE
 
 # Extractors trained by outlier exposure; ``systems.machine_sound.networks`` builds them.
 NETWORKS = ("efficientnet_b0", "transformer", "conformer")
+# The official baselines of DCASE 2022 Task 2; ``systems.machine_sound.baselines`` builds them.
+BASELINES = ("autoencoder", "mobilenet_v2")
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,11 @@ class SoundAuditSettings:
 
 @dataclass(frozen=True)
 class SimpleSettings:
-    """Vectors without a network: mean and deviation of every mel band over time."""
+    """Vectors without a network: statistics of every mel band over time."""
 
+    sets: tuple[Literal[tuple(FEATURE_SETS)], ...] = (SIMPLE,)
+    """Which the detectors see. simple: mean and deviation; detailed: the deviation of the change from frame
+    to frame, too, and all of it once more of spectra with a window of 32 ms."""
     components: int | None = key(None, at_least(1))
     """Principal components that are kept; null: all numbers."""
     scaled: bool = True
@@ -92,6 +98,56 @@ class ExtractorSettings:
     """Beta parameter of the Mixup of normals with other sounds (batches: plain); null: none."""
     mixing: float = key(1.0, above(0))
     """Beta parameter of the pseudo-target sounds (batches: domain)."""
+
+
+@dataclass(frozen=True)
+class AutoencoderSettings:
+    """The official autoencoder: its clip score is the mean error of reconstruction."""
+
+    frames: int = key(5, at_least(1))
+    """Frames of one input, which begin at every frame."""
+    epochs: int = key(100, at_least(1))
+    """Passes over all inputs of a machine's training normals."""
+    batch_size: int = key(512, at_least(2, "batch norms need two samples"))
+    """Inputs of a step."""
+    learning_rate: float = key(1e-3, above(0))
+    """Of Adam."""
+
+
+@dataclass(frozen=True)
+class SectionClassifierSettings:
+    """The official MobileNetV2: it learns to tell a machine's sections apart, and its clip score is the mean
+    of the negative log odds of the clip's own section."""
+
+    frames: int = key(64, at_least(32, "five layers halve it"))
+    """Frames of one input."""
+    hop_frames: int = key(8, at_least(1))
+    """From the beginning of one input to the next."""
+    width: float = key(0.5, above(0))
+    """Multiplier of all channels."""
+    epochs: int = key(20, at_least(1))
+    """Passes over all inputs of a machine's training normals."""
+    batch_size: int = key(32, at_least(2, "batch norms need two samples"))
+    """Inputs of a step."""
+    learning_rate: float = key(1e-5, above(0))
+    """Of Adam."""
+
+
+@dataclass(frozen=True)
+class BaselineSettings:
+    """The official baselines as rows of every table. Defaults are the official ones; they have log-mels of
+    their own, of waveforms that are not standardised."""
+
+    names: tuple[Literal[BASELINES], ...] = ()
+    """Which."""
+    window_seconds: float = key(0.064, above(0))
+    """Length of the window of a spectrum."""
+    hop_seconds: float = key(0.032, above(0))
+    """From one spectrum to the next."""
+    mel_bands: int = key(128, at_least(1))
+    """Mel bands, from 0 to half of audio.rate."""
+    autoencoder: AutoencoderSettings = field(default_factory=AutoencoderSettings)
+    mobilenet_v2: SectionClassifierSettings = field(default_factory=SectionClassifierSettings)
 
 
 @dataclass(frozen=True)
@@ -133,8 +189,8 @@ class StandardiseSettings:
 class EnsembleSettings:
     """Which systems make the product's score (section 2.5)."""
 
-    size: int = key(5, at_least(1))
-    """How many of the best are averaged; all of them where there are fewer."""
+    size: int | None = key(5, at_least(1))
+    """How many of the best are averaged; all of them where there are fewer. null: all, without a choice."""
     each_vectors: bool = True
     """So many of every kind of vectors (simple features, each network), each kind judged by itself. false:
     of all together. Extractors learn to tell sections apart, so where other sections stand for anomalies,

@@ -1,6 +1,7 @@
 """From waveforms of normals to anomaly scores: the stages of a machine-sound run, in order.
 
 samples -> audit -> simple -> (extractors -> embeddings) -> scores -> ensemble -> metrics -> report
+                 -> (baselines) ------------------------------------> ensemble
 """
 
 from collections.abc import Iterator
@@ -15,6 +16,12 @@ from mindspore_dpus.data.simulate.machines import simulate_machines
 from mindspore_dpus.data.source import Source
 from mindspore_dpus.stages.describe import describe, write_config
 from mindspore_dpus.systems.machine_sound.audit_stage import make_audit
+from mindspore_dpus.systems.machine_sound.baseline_stage import (
+    baseline_artefacts,
+    baseline_settings,
+    check_baseline,
+    make_baseline,
+)
 from mindspore_dpus.systems.machine_sound.clips import Found, source_of
 from mindspore_dpus.systems.machine_sound.configuration import Configuration, check_configuration
 from mindspore_dpus.systems.machine_sound.detect_stage import make_scores
@@ -29,7 +36,7 @@ from mindspore_dpus.systems.machine_sound.measures import MEASURES
 from mindspore_dpus.systems.machine_sound.metrics_stage import challenge_artefacts, make_metrics
 from mindspore_dpus.systems.machine_sound.report import write_report
 from mindspore_dpus.systems.machine_sound.summary import summary
-from mindspore_dpus.systems.machine_sound.vectors import SIMPLE, make_simple, vector_artefacts
+from mindspore_dpus.systems.machine_sound.vectors import feature_sets, make_simple, vector_artefacts
 
 __all__ = [
     "MEASURES",
@@ -64,14 +71,20 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
     graph.append(
         Stage(
             "simple",
-            lambda key: make_simple(folder, source, config.audio, kind),
+            lambda key: make_simple(folder, source, config.audio, kind, config.simple.sets),
             needs=("samples",),
             after=audited,
-            settings=[results(config.audio), kind],
-            artefacts=lambda: vector_artefacts(folder, SIMPLE),
+            settings=[results(config.audio), kind, feature_sets(config.simple.sets)],
+            artefacts=lambda: [
+                path
+                for name in feature_sets(config.simple.sets)
+                for path in vector_artefacts(folder, name)
+            ],
         )
     )
     graph += _extractors(config, run, source, audited)
+    graph += _baselines(config, run, source, audited)
+    baselines = tuple(f"{name}.baseline" for name in config.baselines.names)
     vectors = ("simple", *(f"{name}.embeddings" for name in config.extractors.networks))
     graph.append(
         Stage(
@@ -92,7 +105,7 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
         Stage(
             "ensemble",
             lambda key: make_ensemble(folder, config),
-            needs=("samples", *vectors, "scores"),
+            needs=("samples", *vectors, *baselines, "scores"),
             settings=[
                 *(results(config.ensemble), results(config.decision)),
                 config.evaluation.max_fpr,
@@ -207,6 +220,29 @@ def _extractors(config: Configuration, run: RunFolder, source: Source, audited) 
                 needs=("samples", f"{name}.extractors"),
                 settings=[results(config.audio), config.ensemble.pseudo_anomalies],
                 artefacts=partial(vector_artefacts, folder, name),
+            )
+        )
+    return graph
+
+
+def _baselines(config: Configuration, run: RunFolder, source: Source, audited) -> list[Stage]:
+    """A stage for each official baseline."""
+    graph, folder = [], run.path
+    for name in config.baselines.names:
+
+        def make(key: str, name=name) -> None:
+            make_baseline(folder, source, config, name, key)
+
+        graph.append(
+            Stage(
+                f"{name}.baseline",
+                make,
+                needs=("samples",),
+                after=audited,
+                settings=baseline_settings(config, name),
+                artefacts=partial(baseline_artefacts, folder, name),
+                check=partial(check_baseline, folder, config, name),
+                check_after=("samples",),
             )
         )
     return graph

@@ -1,5 +1,6 @@
 """samples -> waveforms -> log-mels of segments -> vectors, machine by machine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +14,18 @@ from mindspore_dpus.data.arrays import load_arrays, save_arrays
 from mindspore_dpus.data.audio.clips import OUTLIER
 from mindspore_dpus.data.audio.front_end import FrontEnd
 from mindspore_dpus.data.audio.settings import AudioSettings
-from mindspore_dpus.data.audio.waveforms import build_waveforms, open_waveforms, waveforms_path
+from mindspore_dpus.data.audio.waveforms import (
+    Waveforms,
+    build_waveforms,
+    open_waveforms,
+    waveforms_path,
+)
 from mindspore_dpus.data.shards import Shards, fill_shards, is_filled, open_shards
 from mindspore_dpus.data.source import Source
 from mindspore_dpus.detectors.systems import Vectors
-from mindspore_dpus.features.simple_sound import mean_and_deviation
+from mindspore_dpus.features.simple_sound import SIMPLE, SoundFeatures
 from mindspore_dpus.systems.machine_sound.clips import UNUSED, machines, read_clips, train_normals
 
-SIMPLE = "simple"
 # Bytes of a file of spectrograms, and clips of other machines that a machine is told from.
 PART = 2**26
 OTHERS = 40
@@ -51,6 +56,24 @@ def used(table: pd.DataFrame) -> pd.DataFrame:
     return table[keep].reset_index(drop=True)
 
 
+def decoded(table: pd.DataFrame, source: Source, audio: AudioSettings) -> tuple[Waveforms, str]:
+    """Waveforms of clips, decoded where they are missing, and the fingerprint of their files.
+
+    Raises:
+        UserError: some clip cannot be read.
+    """
+    paths = table["path"].tolist()
+    fingerprint = source.fingerprint(paths)
+    place = waveforms_path(source.cache, fingerprint, rate=audio.rate, channel=audio.channel)
+    build_waveforms(
+        *(paths, source.root, place, source.unreadable),
+        rate=audio.rate,
+        channel=audio.channel,
+        max_seconds=audio.max_seconds,
+    )
+    return open_waveforms(place), fingerprint
+
+
 def open_spectrograms(table: pd.DataFrame, source: Source, audio: AudioSettings) -> Spectrograms:
     """Spectrograms of clips; they are made where they are missing.
 
@@ -62,16 +85,8 @@ def open_spectrograms(table: pd.DataFrame, source: Source, audio: AudioSettings)
     Raises:
         UserError: some clip cannot be read, is silent, or too short.
     """
-    paths = table["path"].tolist()
-    fingerprint = source.fingerprint(paths)
-    place = waveforms_path(source.cache, fingerprint, rate=audio.rate, channel=audio.channel)
-    build_waveforms(
-        *(paths, source.root, place, source.unreadable),
-        rate=audio.rate,
-        channel=audio.channel,
-        max_seconds=audio.max_seconds,
-    )
-    waveforms, front = open_waveforms(place), FrontEnd(audio)
+    waveforms, fingerprint = decoded(table, source, audio)
+    front = FrontEnd(audio)
     first = np.concatenate([[0], np.cumsum([front.n_segments(int(n)) for n in waveforms.lengths])])
     folder = source.cache / f"logmels-{digest(fingerprint, results(audio))}"
     if not is_filled(folder):
@@ -128,23 +143,33 @@ def read_vectors(folder: Path, name: str, machine: str) -> tuple[Vectors, np.nda
     return Vectors(arrays["X"], arrays["clips"]), arrays.get("logits")
 
 
-def make_simple(folder: Path, source: Source, audio: AudioSettings, kind: str) -> None:
-    """``vectors/simple/<machine>.npz``: mean and deviation of every mel band of every segment.
+def feature_sets(sets: Sequence[str]) -> list[str]:
+    """Those that are computed: simple ones always, since they have a row in every table."""
+    return list(dict.fromkeys((SIMPLE, *sets)))
+
+
+def make_simple(
+    folder: Path, source: Source, audio: AudioSettings, kind: str, sets: Sequence[str]
+) -> None:
+    """``vectors/<set>/<machine>.npz``: statistics of every mel band of every segment.
 
     Args:
         folder: with ``samples.csv``.
         source: where the clips lie.
         audio: the section.
         kind: ``ensemble.pseudo_anomalies``.
+        sets: keys of ``FEATURE_SETS``.
     """
     table = used(read_clips(folder))
-    spectrograms = open_spectrograms(table, source, audio)
-    for machine in machines(table):
-        rows = rows_of(table, machine, kind)
-        parts = [mean_and_deviation(spectrograms.of(row)) for row in rows]
-        clips = np.repeat(rows, [len(part) for part in parts])
-        path = vectors_file(folder, SIMPLE, machine)
-        save_vectors(path, rows, Vectors(np.concatenate(parts), clips), None)
+    waveforms, _ = decoded(table, source, audio)
+    for name in feature_sets(sets):
+        features = SoundFeatures(name, audio)
+        for machine in machines(table):
+            rows = rows_of(table, machine, kind)
+            parts = list(in_threads(lambda row, made=features: made(waveforms[row]), rows))
+            clips = np.repeat(rows, [len(part) for part in parts])
+            path = vectors_file(folder, name, machine)
+            save_vectors(path, rows, Vectors(np.concatenate(parts), clips), None)
 
 
 def vector_artefacts(folder: Path, name: str) -> list[str]:

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 import soundfile
 
+from mindspore_dpus import systems
 from mindspore_dpus.cli import evaluate, export, predict
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.files import read_json
 from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.data.audio.stream import windows
 from mindspore_dpus.deploy.sound import OnnxSoundPredictor, sound_row, stream_rows
 from mindspore_dpus.systems.machine_sound import evaluation
+from tests.systems.machine_sound.conftest import tiny
 
 pytest.importorskip("onnxruntime", reason="exports need it")
 
@@ -110,3 +113,22 @@ def test_an_export_that_was_changed_is_refused(finished, tmp_path):
     (tmp_path / "mine" / "thesis.txt").write_text("")
     with pytest.raises(UserError, match="holds other files"):
         evaluation.export(finished.path, tmp_path / "mine")
+
+
+def test_detailed_features_and_all_systems_go_through_every_product(finished, tmp_path):
+    changes = {"extractors__networks": "[]", "extractors__options": "{}", "ensemble__size": "null"}
+    changes |= {"simple__sets": "[simple,detailed]", "detectors__names": "[knn,mahalanobis]"}
+    run = systems.train(tiny(tmp_path / "run", **changes))
+    chosen = read_json(run / "selection.json")["generalised"]["members"]["fan"]
+    # Two sets, three models (KNN of two sizes, and Mahalanobis), four aggregators: none is left out.
+    assert len(chosen) == len(set(chosen)) == 2 * 3 * 4
+    columns = read_table(run / "system_scores.csv")
+    mean = columns[list(chosen)].astype(float).mean(axis=1).to_numpy()
+    table = read_table(run / "scores.csv").astype({"score": float})
+    assert np.abs(table["score"] - mean).max() < 1e-9
+    folder, difference = evaluation.export(run.path, tmp_path / "model")
+    assert difference < 1e-9
+    model = OnnxSoundPredictor(folder)
+    for row in table.iloc[::7].itertuples():
+        found = sound_row(model, run / "data" / row.path, None, None)
+        assert found["score"] == pytest.approx(row.score, abs=1e-6)

@@ -207,6 +207,12 @@ def test_without_labels_there_are_scores_and_no_metrics(recordings, tmp_path):
         ({"audio__high_hz": 5000}, "audio.high_hz"),
         ({"detectors__domains": "[specialised]"}, "ensemble.product"),
         ({"detectors__names": "[]"}, "detectors.names is empty"),
+        ({"simple__sets": "[fancy]"}, "simple.sets"),
+        (
+            {"simple__sets": "[]", "extractors__networks": "[]", "extractors__options": "{}"},
+            "detectors need vectors",
+        ),
+        ({"ensemble__size": "null", "ensemble__select_by": "test_labels"}, "chooses nothing"),
         ({"extractors__networks": "[]"}, "extractors.options names transformer"),
         ({"training__batch_size": 6}, "multiple of 4"),
         ({"training__optimizer": "adam"}, "does not take; use"),
