@@ -96,7 +96,7 @@ def test_the_system_is_that_of_the_run_or_of_the_model(tmp_path):
         (["--run={folder}"], "is no run folder"),
         (["--run={folder}/unnamed"], "names no system"),
         (["--system=castings"], "system"),
-        (["--system=traffic_signs"], "the system traffic_signs has no command simulate"),
+        (["--system=machine_sound"], "the system machine_sound has no command simulate"),
     ],
 )
 def test_a_command_about_no_system_is_one_line(args, message, tmp_path, capsys):
