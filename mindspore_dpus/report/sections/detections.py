@@ -42,6 +42,7 @@ def section(
     removed: dict | None,
     errors: pd.DataFrame,
     pictures: Sequence[str],
+    figures: Sequence[str],
 ) -> Section:
     """Metrics of val and test, classes of test, Table 8, what the place filter removes, pictures.
 
@@ -52,6 +53,7 @@ def section(
         removed: of ``place_filter.json``; None: there is no filter.
         errors: path, signs, found, missed, false_calls of the frames that are shown first.
         pictures: of the first of them.
+        figures: SVG, shown before the frames.
     """
     shown = list(zip(errors.itertuples(index=False), pictures, strict=False))
     return Section(
@@ -66,6 +68,7 @@ def section(
             "thresholds": thresholds.head(10).to_dict("records"),
             "removed": removed,
             "shown": shown,
+            "figures": figures,
             "wrong": int(((errors["missed"] + errors["false_calls"]) > 0).sum()),
             "total": len(errors),
         },

@@ -2,17 +2,33 @@
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from mindspore_dpus.core.files import read_json
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.data.boxes.table import EDGES
+from mindspore_dpus.deploy.place_filter import PlaceFilter
+from mindspore_dpus.metrics.average_precision import precision_recall
+from mindspore_dpus.metrics.matching import match
+from mindspore_dpus.report.detection_plots import place_map, precision_recall_curves
 from mindspore_dpus.report.page import Card, Page, write_page
 from mindspore_dpus.report.sections import detections
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
-from mindspore_dpus.systems.traffic_signs.detect_stage import errors_of
-from mindspore_dpus.systems.traffic_signs.frames import data_root, read_frame, read_run_frames
+from mindspore_dpus.systems.traffic_signs.detect_stage import as_arrays, errors_of
+from mindspore_dpus.systems.traffic_signs.frames import (
+    RunFrames,
+    data_root,
+    read_frame,
+    read_run_frames,
+)
+from mindspore_dpus.systems.traffic_signs.place_filter import heat_map
 
 PICTURES = 12
+# Cells of the map, down and across.
+MAP = (40, 68)
+THRESHOLDS = (0.5, 0.7)
 
 
 def write_report(run: RunFolder, config: Configuration) -> None:
@@ -31,8 +47,7 @@ def write_report(run: RunFolder, config: Configuration) -> None:
         pictures.append(
             detections.picture(image, true, (boxes, here["label"].tolist()), here["score"].tolist())
         )
-    filter_file = run / "place_filter.json"
-    removed = read_json(filter_file)["removed"] if config.place.enabled else None
+    place = read_json(run / "place_filter.json") if config.place.enabled else None
     test = metrics["test"]
     cards = [
         Card(f"mAP at {level}", _value(test["models"]["fused"][name]), "test frames")
@@ -51,11 +66,35 @@ def write_report(run: RunFolder, config: Configuration) -> None:
         metrics,
         read_table(run / "per_class_test.csv"),
         read_table(run / "thresholds.csv"),
-        removed,
+        place and place["removed"],
         errors,
         pictures,
+        [_map(frames, place), _curves(frames, rows, found)],
     )
     write_page(run.path, page, [section])
+
+
+def _map(frames: RunFrames, place: dict | None) -> str:
+    train = frames.of("train")
+    boxes, sizes = [frames.boxes[i] for i in train], [frames.sizes[i] for i in train]
+    kept = place and PlaceFilter.from_dict(place["filter"])
+    return place_map(heat_map(boxes, sizes, *MAP), kept)
+
+
+def _curves(frames: RunFrames, rows: np.ndarray, found: pd.DataFrame) -> str:
+    truths, detections = as_arrays(frames, rows, found)
+    one = [np.zeros_like(part.labels) for part in (truths, detections)]
+    agnostic = match(
+        truths._replace(labels=one[0]), detections._replace(labels=one[1]), THRESHOLDS, None
+    )
+    matches = match(truths, detections, THRESHOLDS, None)
+    return precision_recall_curves(
+        {
+            f"any class, at {threshold:g}": precision_recall(agnostic, one[0], 0, i)
+            for i, threshold in enumerate(THRESHOLDS)
+        },
+        [precision_recall(matches, truths.labels, label) for label in np.unique(truths.labels)],
+    )
 
 
 def _value(metric: dict) -> str:

@@ -83,6 +83,7 @@ def test_every_stage_leaves_what_it_should(run):
     assert (background.groupby("group")["split"].nunique() == 1).all()
     page = (run / "report.html").read_text()
     assert "Frames with misses and false calls first" in page
+    assert page.count("<svg") == 2
     assert "data:image/jpeg;base64," in page
 
 
