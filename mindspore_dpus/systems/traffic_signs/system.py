@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from mindspore_dpus import __version__
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.settings import results
 from mindspore_dpus.core.stages import Stage
@@ -27,6 +28,7 @@ from mindspore_dpus.systems.traffic_signs.networks import (
     training_of,
 )
 from mindspore_dpus.systems.traffic_signs.proposal_stage import (
+    ProposalTraining,
     check_network,
     make_network,
     make_proposals,
@@ -131,6 +133,20 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
     return graph
 
 
+def check_networks(config: Configuration, training: ProposalTraining) -> None:
+    """Refuse networks that cannot be built, and weights that cannot be had, before the first is trained.
+
+    Raises:
+        UserError: says which.
+    """
+    check_network(training)
+    for name in CLASSIFIERS:
+        try:
+            training_of(config, name).weights()
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from None
+
+
 def _frames(config: Configuration, run: RunFolder) -> list[Stage]:
     """simulate, frames."""
     graph = []
@@ -170,7 +186,7 @@ def _proposals(config: Configuration, run: RunFolder) -> list[Stage]:
             needs=("frames",),
             settings=training.learnt,
             artefacts=("proposals/members/proposals/best.safetensors",),
-            check=lambda: check_network(training),
+            check=lambda: check_networks(config, training),
             check_after=("frames",),
         ),
         Stage(

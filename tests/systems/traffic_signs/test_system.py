@@ -87,6 +87,13 @@ def test_every_stage_leaves_what_it_should(run):
     assert "data:image/jpeg;base64," in page
 
 
+def test_weights_that_cannot_be_had_stop_the_run_before_anything_is_trained(tmp_path):
+    wrong = config(tmp_path / "run", "--signs.model.pretrained=nowhere.ckpt")
+    with pytest.raises(UserError, match="signs: pretrained: nowhere.ckpt does not exist"):
+        train(wrong)
+    assert not (tmp_path / "run" / "proposals").exists()
+
+
 def test_a_second_start_has_nothing_to_do(run):
     assert train(config(run.path)).ran == []
 
