@@ -11,7 +11,6 @@ from pathlib import Path
 
 from mindspore_dpus.cli.options import OneLineParser
 from mindspore_dpus.core.errors import one_line_errors
-from mindspore_dpus.data.images.decoded import MAX_PIXELS
 
 
 @one_line_errors
@@ -27,13 +26,13 @@ def main(args: Sequence[str] | None = None) -> int:
     # Imported late: a wrong call needs nothing of it.
     from mindspore_dpus.systems.traffic_signs.evaluation import load_run, predict
 
-    _, _, detector = load_run(args.run, args.target)
+    _, config, detector = load_run(args.run, args.target)
     done = predict(
         detector,
         args.paths,
         args.output,
         every=args.every,
-        max_pixels=MAX_PIXELS,
+        max_pixels=config.data.max_pixels,
         pictures=args.pictures,
     )
     print(f"{args.output}: {done['signs']} signs in {done['frames']} frames, {done['errors']} errors")
