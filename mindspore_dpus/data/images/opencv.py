@@ -1,15 +1,46 @@
-"""Images that OpenCV decodes, held against their own headers."""
+"""Images that OpenCV decodes, held against their own headers, and against what their decoders complain of."""
+
+import re
 
 import cv2
 import numpy as np
 
 from mindspore_dpus.data.images.decoded import ImageError
 from mindspore_dpus.data.images.opened import Size
+from mindspore_dpus.data.images.printed import listening
+
+# What libjpeg and libpng say where pixels are missing or invented; they say more that does not matter.
+_DAMAGE = re.compile(
+    r"(?:libpng error: |libpng warning: (?=Not enough)|Corrupt JPEG data: (?=premature|bad [HA]|found))(.*)"
+)
 
 
-def decode_by_opencv(data: bytes, size: Size, dtype: type = np.uint8) -> np.ndarray:
-    """(H, W) grey or (H, W, 3) RGB of what OpenCV makes of a file, if that is what the header says."""
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+def decode_by_opencv(
+    data: bytes, size: Size, dtype: type = np.uint8, *, alone: bool = False, strict: bool = False
+) -> np.ndarray:
+    """What OpenCV makes of a file.
+
+    Args:
+        data: the file.
+        size: width and height by its header.
+        dtype: of its pixels, by its header.
+        alone: let no other thread decode meanwhile. Damage is found in any case; this saves a second
+            decoding where it is likely.
+
+    Returns:
+        (H, W) grey or (H, W, 3) RGB.
+
+    Raises:
+        ImageError: broken, damaged, or other than its header says; the message lacks the file's name.
+    """
+    with listening(alone) as heard:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    damage = next(filter(None, map(_DAMAGE.match, heard)), None)
+    if damage and not alone:
+        # Perhaps that of another file, in another thread.
+        return decode_by_opencv(data, size, dtype, alone=True)
+    if damage or (strict and heard):
+        raise ImageError(f"is damaged: {damage[1] if damage else heard[0]}")
     if image is None:
         raise ImageError("is broken or not an image that OpenCV reads")
     if image.shape[1::-1] != size or image.dtype != dtype:

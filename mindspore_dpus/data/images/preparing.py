@@ -95,7 +95,8 @@ def scale_to_unit(image: Decoded, spec: ImageSettings) -> np.ndarray:
         the result is turned round, last of all.
 
     Raises:
-        ImageError: ``file`` or ``dtype`` was asked for an image without a range of its own.
+        ImageError: ``file`` or ``dtype`` was asked for an image without a range of its own; black and
+            white are further apart than numbers go.
     """
     if spec.value_range in ("file", "dtype"):
         if image.limits is None:
@@ -110,7 +111,12 @@ def scale_to_unit(image: Decoded, spec: ImageSettings) -> np.ndarray:
     # In place: a large radiograph is a gigabyte as it is. Whole numbers above 2**24, and doubles, would
     # lose what tells them apart.
     fine = image.values.dtype.itemsize > (4 if image.values.dtype.kind == "f" else 2)
-    unit = np.subtract(image.values, low, dtype=np.float64 if fine else np.float32)
+    if not high - low < np.finfo(np.float64).max:
+        raise ImageError(f"values from {low:g} to {high:g} are too far apart to be shown")
+    fine = fine or high - low > np.finfo(np.float32).max
+    # What lies so far outside that the difference is infinite, is cut below.
+    with np.errstate(over="ignore"):
+        unit = np.subtract(image.values, low, dtype=np.float64 if fine else np.float32)
     if high > low:
         unit /= high - low
         np.clip(unit, 0.0, 1.0, out=unit)

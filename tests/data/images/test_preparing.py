@@ -1,5 +1,6 @@
 """Files of every format against the array that was written; value ranges in exact numbers."""
 
+import dataclasses
 import json
 import warnings
 from dataclasses import asdict
@@ -352,3 +353,18 @@ def test_settings_come_back_from_json():
     for wrong in (asdict(spec) | {"colour": 1}, {"size": 16}):
         with pytest.raises(TypeError):
             ImageSettings.from_dict(wrong)
+
+
+@pytest.mark.filterwarnings("error")
+def test_floating_point_values_that_are_far_apart(tmp_path):
+    path, most = tmp_path / "a.tif", np.finfo(np.float32).max
+    image = np.array([[-most, 0, most], [most / 2, 1, -most / 2]], np.float32)
+    cv2.imwrite(str(path), image)
+    spec = ImageSettings(size=8, value_range="minmax")
+    expected = [[0, 0.5, 1], [0.75, 0.5, 0.25]]
+    assert np.allclose(scale_to_unit(decode(path), spec), expected)
+    window = dataclasses.replace(spec, value_range="window", window=(-most, -most / 2))
+    assert np.allclose(scale_to_unit(decode(path), window), [[0, 1, 1], [1, 1, 1]])
+    cv2.imwrite(str(path), np.array([[-1.7e308, 1.7e308]]))
+    with pytest.raises(ImageError, match=r"a\.tif: values from -1\.7e\+308 to 1\.7e\+308 are too far"):
+        load_prepared(path, spec)
