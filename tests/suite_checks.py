@@ -53,6 +53,15 @@ def largest_memory_mb() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 2**20
 
 
+def current_memory_mb() -> int:
+    """The memory that this process has now; 0 where the system does not say it."""
+    try:
+        with open("/proc/self/status") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:")) // 1024
+    except (OSError, StopIteration):
+        return 0
+
+
 class Memory:
     """The largest memory of a process that runs tests, and the test that first took too much.
 

@@ -80,10 +80,10 @@ def describe(decision: Decision) -> list[str]:
     recall, false_calls = decision.recall, decision.false_calls
     name, sure = decision.positive, f"{100 * decision.confidence:g} %"
     lines = [
-        f"{_why(decision)} An image is called {name} from a score of {decision.threshold:.4g} up.",
+        f"{_why(decision)} An image counts as {name} if its score is {decision.threshold:.4g} or more.",
         f"Of {recall.total} {name} images in validation, {recall.count} are found at this threshold "
-        f"({_interval(recall)}), and {false_calls.count} of {false_calls.total} others are called "
-        f"wrongly ({_interval(false_calls)}). In brackets: the share, and its exact {sure} interval.",
+        f"({_interval(recall)}), and {false_calls.count} of {false_calls.total} others are "
+        f"reported wrongly ({_interval(false_calls)}). In brackets: the share, and its exact {sure} interval.",
         f"At {sure} confidence the recall on such images is at least "
         f"{percent(decision.supported_recall)}. With {recall.total} {name} images no more than "
         f"{percent(decision.best_supported_recall)} can be supported, even if all are found.",

@@ -428,7 +428,7 @@ def test_values_out_of_range_are_named(key, value):
         ),
         (
             ["--data.root=x", "--model.fine_tuning=gradual", "--training.steps=900"],
-            ["gradual goes by epochs", "training.epochs instead of training.steps"],
+            ["gradual counts in epochs", "training.epochs instead of training.steps"],
         ),
         (["--data.root=x", "--training.steps=0"], ["training.steps is 0", "null, or at least 1"]),
         (

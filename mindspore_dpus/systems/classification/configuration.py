@@ -99,7 +99,7 @@ def _check_fine_tuning(model: ModelSettings, training: TrainingSettings) -> None
         return
     if training.steps is not None:
         raise UserError(
-            "configuration: model.fine_tuning gradual goes by epochs; give training.epochs instead of "
+            "configuration: model.fine_tuning gradual counts in epochs; give training.epochs instead of "
             "training.steps"
         )
     needed = model.unfreeze_every * model.unfreeze_parts
