@@ -491,7 +491,7 @@ def test_sixteen_bits_and_dicom_have_one_score_everywhere(castings, tmp_path):
     manifest.to_csv(tmp_path / "data" / "manifest.csv", index=False)
     options = ["--images.bits=16", "--images.value_range=window", "--images.window=[0,4095]"]
     options += ["--sampling.strategy=random_under", "--sampling.baseline=false", "--training.epochs=1"]
-    options += ["--model.backbone=resnet18"]
+    options += ["--model.backbone=resnet18", "--sampling.n_subsets=1"]
     run = train(tiny(tmp_path / "data", tmp_path / "run", *options), quiet, ["decision"])
     trained = pd.read_csv(run / "predictions_test.csv")
     assert set(trained["path"].str[-4:]) == {".png", ".tif", ".dcm", ".DCM"}
