@@ -10,7 +10,8 @@ import subprocess
 
 import pytest
 
-from mindspore_dpus.data.simulate.radiographs import RadiographSettings, simulate
+from mindspore_dpus.data.simulate.radiograph_settings import RadiographSettings
+from mindspore_dpus.data.simulate.radiographs import simulate
 from tests.suite_checks import (
     current_memory_mb,
     pytest_addoption,  # noqa: F401

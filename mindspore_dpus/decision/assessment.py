@@ -129,11 +129,11 @@ def summary_line(decision: Decision, assessment: dict, split: str) -> str:
     """The decision in one line for the terminal."""
     recall, false_calls = assessment["recall"], assessment["false_calls"]
     return (
-        f"{decision.positive} from score {decision.threshold:.4g} (rule {decision.rule}): validation "
-        f"finds {decision.recall.count} of {decision.recall.total}, at "
-        f"{100 * decision.confidence:g} % confidence recall >= {decision.supported_recall:.3f}; "
-        f"{split} finds {recall['count']} of {recall['total']}, "
-        f"false calls {false_calls['count']} of {false_calls['total']}"
+        f"{decision.positive} if the score is {decision.threshold:.4g} or more (rule {decision.rule}). "
+        f"On validation, {decision.recall.count} of {decision.recall.total} are found: recall at least "
+        f"{decision.supported_recall:.3f} with {100 * decision.confidence:g} % confidence. "
+        f"On {split}, {recall['count']} of {recall['total']} are found, and {false_calls['count']} of "
+        f"{false_calls['total']} others are false calls"
     )
 
 
@@ -141,10 +141,10 @@ def chosen_line(decision: Decision, images: str) -> str:
     """A decision that an evaluation's own images have chosen, in one line for the terminal."""
     recall, false_calls = decision.recall, decision.false_calls
     return (
-        f"{decision.positive} from score {decision.threshold:.4g} (rule {decision.rule}), chosen on "
-        f"{images}: finds {recall.count} of {recall.total}, false calls {false_calls.count} of "
-        f"{false_calls.total}; at {100 * decision.confidence:g} % confidence recall >= "
-        f"{decision.supported_recall:.3f}. Other images must test it"
+        f"{decision.positive} if the score is {decision.threshold:.4g} or more (rule {decision.rule}), "
+        f"chosen on {images}: {recall.count} of {recall.total} are found, and {false_calls.count} of "
+        f"{false_calls.total} others are false calls; recall at least {decision.supported_recall:.3f} "
+        f"with {100 * decision.confidence:g} % confidence. Test it on other images"
     )
 
 

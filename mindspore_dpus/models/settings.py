@@ -42,8 +42,7 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class HeatmapSettings:
-    """Where in an image the ensemble sees a class: of two the positive one, of more the predicted
-    one."""
+    """Where in an image the ensemble sees a class: of two the positive, of more the predicted one."""
 
     report: bool = True
     """Show heatmaps of the worst errors in the report."""

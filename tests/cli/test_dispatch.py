@@ -96,7 +96,6 @@ def test_the_system_is_that_of_the_run_or_of_the_model(tmp_path):
         (["--run={folder}"], "is no run folder"),
         (["--run={folder}/unnamed"], "names no system"),
         (["--system=castings"], "system"),
-        (["--system=traffic_signs"], "the system traffic_signs has no command simulate"),
     ],
 )
 def test_a_command_about_no_system_is_one_line(args, message, tmp_path, capsys):
@@ -108,6 +107,13 @@ def test_a_command_about_no_system_is_one_line(args, message, tmp_path, capsys):
     error = capsys.readouterr().err.splitlines()
     assert len(error) == 1
     assert message in error[0]
+
+
+def test_a_verb_that_a_system_lacks_is_an_error(capsys):
+    with pytest.raises(SystemExit) as end:
+        sys.exit(dispatch.run_verb("fly", ["--system=traffic_signs"]))
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "error: the system traffic_signs has no command fly\n"
 
 
 def test_a_verb_that_is_none_is_an_error(capsys):

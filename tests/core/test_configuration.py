@@ -20,7 +20,7 @@ from mindspore_dpus.core.configuration import config_parser, dump_config
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.settings import plain, results
 from mindspore_dpus.data.settings import DataSettings
-from mindspore_dpus.data.simulate.radiographs import RadiographSettings
+from mindspore_dpus.data.simulate.radiograph_settings import RadiographSettings
 from mindspore_dpus.systems import load_config
 from mindspore_dpus.systems.classification.configuration import Configuration, check_configuration
 from tests.support import configuration, parse_config

@@ -20,7 +20,7 @@ def read_jpeg(opened: Opened) -> Decoded:
 
 
 def _decode(data: bytes, size: Size) -> Decoded:
-    # libjpeg fills the rest of a torn file with grey. A file that lacks nothing but its end marker is
+    # libjpeg fills the rest of a truncated file with grey. A file that lacks nothing but its end marker is
     # refused with them: no decoder here tells it from the others.
     if data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
         raise ImageError("is truncated: the end of the image is missing")
