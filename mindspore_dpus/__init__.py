@@ -11,5 +11,5 @@ os.environ.setdefault("GLOG_v", "3")
 # (models.loops) and keep MindSpore's from the cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-# Read by OpenCV when it is imported: what is wrong with a file is said in our own line.
+# Read by OpenCV when it is imported: errors in a file are reported by a line of ours.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")

@@ -10,8 +10,13 @@ import subprocess
 
 import pytest
 
-from mindspore_dpus.data.simulate.radiographs import RadiographSettings, simulate
-from tests.suite_checks import pytest_addoption, pytest_configure  # noqa: F401
+from mindspore_dpus.data.simulate.radiograph_settings import RadiographSettings
+from mindspore_dpus.data.simulate.radiographs import simulate
+from tests.suite_checks import (
+    current_memory_mb,
+    pytest_addoption,  # noqa: F401
+    pytest_configure,  # noqa: F401
+)
 
 
 @pytest.fixture(scope="session")
@@ -32,14 +37,22 @@ def forget_the_terminal():
     logger.handlers[:], logger.propagate = before
 
 
-@pytest.fixture(scope="module", autouse=True)
+# Freed memory is given back when a test process has grown by so many megabytes since the last time.
+GROWTH_MB = 400
+_kept_mb = 0
+
+
+@pytest.fixture(autouse=True)
 def give_memory_back():
-    """What a file's tests have freed goes back to the system: the product tells the C library to keep
-    it (``core.device``), which suits one training, and lets a test process grow by gigabytes."""
+    """What a test has freed goes back to the system: the product tells the C library to keep it
+    (``core.device``), which suits one training, and lets a test process grow by gigabytes."""
+    global _kept_mb
     yield
-    gc.collect()
-    with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).malloc_trim(0)
+    if current_memory_mb() > _kept_mb + GROWTH_MB:
+        gc.collect()
+        with contextlib.suppress(AttributeError, OSError):
+            ctypes.CDLL(None).malloc_trim(0)
+        _kept_mb = current_memory_mb()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The verb ``evaluate``: what a system takes is said in ``cli/systems/<system>_evaluate.py``."""
+"""The verb ``evaluate``; the options of each system are in ``cli/systems/<system>_evaluate.py``."""
 
 from collections.abc import Sequence
 

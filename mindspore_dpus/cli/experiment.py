@@ -54,9 +54,9 @@ def main(args: Sequence[str] | None = None) -> int:
         nargs="+",
         default=[],
         metavar="FOLDER",
-        help="of other experiments: their finished runs with the same settings are not made again. "
-        "Settings and paths are compared, not content: not after data or weights have changed. Where "
-        "different programs made the runs of the tables, this is said",
+        help="folders of other experiments: their finished runs with the same settings are not repeated. "
+        "Settings and paths are compared, not content, so do not use it after data or weights have "
+        "changed. The output says if different versions made the runs of a table",
     )
     parser.add_argument(
         "--jobs",
@@ -69,7 +69,9 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="list the runs and their time")
     show_progress()
     args, options = parser.parse_known_args(args)
-    check_jobs(args.jobs)  # Wrong is said now, not after the seconds that a large grid takes to expand.
+    check_jobs(
+        args.jobs
+    )  # An error is reported now, not after the seconds that a large grid takes to expand.
     experiment = load_experiment(args.config)
     experiment.output = args.output or experiment.output
     experiment.seeds = args.seeds or experiment.seeds

@@ -1,4 +1,4 @@
-"""The verb ``export``: what a system takes is said in ``cli/systems/<system>_export.py``."""
+"""The verb ``export``; the options of each system are in ``cli/systems/<system>_export.py``."""
 
 from collections.abc import Sequence
 

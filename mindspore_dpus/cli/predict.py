@@ -1,4 +1,4 @@
-"""The verb ``predict``: what a system takes is said in ``cli/systems/<system>_predict.py``."""
+"""The verb ``predict``; the options of each system are in ``cli/systems/<system>_predict.py``."""
 
 from collections.abc import Sequence
 

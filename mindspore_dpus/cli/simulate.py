@@ -1,4 +1,4 @@
-"""The verb ``simulate``: what a system takes is said in ``cli/systems/<system>_simulate.py``."""
+"""The verb ``simulate``; the options of each system are in ``cli/systems/<system>_simulate.py``."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,6 @@
 """From YAML files and command-line options to the configuration of a system, and back to YAML.
 
-What a configuration is made of is said by its dataclass (``core.settings``); this fills it.
+Dataclasses define what is in a configuration (``core.settings``); this module fills them.
 """
 
 import dataclasses
@@ -124,7 +124,7 @@ def config_parser(kind: type, description: str | None = None) -> ArgumentParser:
     parser.add_argument(
         "--config",
         action=ActionConfigFile,
-        help="YAML file with any of the keys. What comes later wins: give it first.",
+        help="YAML file with any of the keys. Later values win, so give it first.",
     )
     parser.add_class_arguments(kind)
     return parser

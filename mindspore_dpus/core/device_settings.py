@@ -22,16 +22,16 @@ class DeviceSettings:
     """CPU only, not with jit: depthwise 3x3 convolutions and, in training, batch norms and the blocks of
     our MobileNetV2 in loops of our own (numba). How much faster: docs/reference/performance.md."""
     processes: int | None = key(None, at_least(1))
-    """CPU only: members trained side by side, each in a process on its own share of the cores. Default:
-    as many as there are cores, but no more than members. Each takes one to two gigabytes. The last
-    digits of a result depend on the number of cores that a member has."""
+    """CPU only: members trained side by side, each in a process with its own share of the cores.
+    Default: as many as there are cores, but no more than members. Each takes one to two gigabytes. The
+    last digits of a result depend on the number of cores that a member has."""
     data_parallel: bool = False
     """Train each member on several devices, each of which has an equal part of every batch. Start it
     with msrun (docs/reference/scaling.md)."""
     frozen_cache_mb: int = key(1024, at_least(0))
-    """Outputs of a network's frozen start are computed once, and kept in memory up to this size for each
-    member, where no augmentation is on (our own networks only). 0: never."""
+    """Outputs of a network's frozen first layers are computed once and kept in memory, up to this size
+    for each member, unless augmentation is on (only for our own networks). 0: never."""
     idle_main_thread: bool = False
     """CPU only: give MindSpore's spinning main thread the lowest priority, so that it yields to its
-    workers. About 1.2 times as fast on a machine of one's own; ten times as slow on one whose cores
-    other programs want."""
+    workers. About 1.2 times as fast on an otherwise idle machine; ten times as slow where other programs
+    want the cores."""

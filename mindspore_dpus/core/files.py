@@ -121,7 +121,7 @@ def read_json(path: Path) -> dict:
     """Read a JSON file.
 
     Raises:
-        UserError: the file is missing or torn.
+        UserError: the file is missing or damaged.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))

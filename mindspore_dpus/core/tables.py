@@ -29,5 +29,5 @@ def read_table(path: Path) -> pd.DataFrame:
     except (ValueError, OverflowError) as error:  # of pandas' own, and of text that is not UTF-8
         reason = " ".join(str(error).split())
         raise UserError(
-            f"{path} is torn or no CSV table ({reason}); delete it and start the same command again"
+            f"{path} is damaged or no CSV table ({reason}); delete it and start the same command again"
         ) from None

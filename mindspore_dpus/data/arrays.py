@@ -1,4 +1,4 @@
-"""Arrays in files, ``.npy`` and ``.npz``; torn ones are named."""
+"""Arrays in files, ``.npy`` and ``.npz``; damaged ones are named."""
 
 import math
 import zipfile
@@ -18,14 +18,14 @@ def open_array(path: Path) -> np.ndarray:
     """An array of a ``.npy`` file as a read-only memory map.
 
     Raises:
-        UserError: the file is torn.
+        UserError: the file is damaged.
     """
     try:
         return np.load(path, mmap_mode="r")
     except OSError:
         raise
     except Exception as error:  # NumPy raises what it pleases on broken files, as below zipfile and zlib
-        raise torn(path, error) from None
+        raise damaged(path, error) from None
 
 
 def load_arrays(path: Path, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
@@ -36,7 +36,7 @@ def load_arrays(path: Path, names: Sequence[str] | None = None) -> dict[str, np.
         names: which; default: all.
 
     Raises:
-        UserError: the file is torn, or an array is not in it.
+        UserError: the file is damaged, or an array is not in it.
     """
     try:
         with np.load(path) as file:
@@ -44,7 +44,7 @@ def load_arrays(path: Path, names: Sequence[str] | None = None) -> dict[str, np.
     except FileNotFoundError:
         raise
     except Exception as error:
-        raise torn(path, error) from None
+        raise damaged(path, error) from None
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
@@ -78,9 +78,9 @@ def _write(file: IO[bytes], array: np.ndarray) -> None:
         file.write(array[first : first + n_rows].tobytes())
 
 
-def torn(path: Path, reason: object) -> UserError:
+def damaged(path: Path, reason: object) -> UserError:
     """The error that a damaged file of the cache, or of a run folder, is answered with."""
     reason = " ".join(str(reason).split()) or type(reason).__name__
     return UserError(
-        f"{path} is torn or of another kind ({reason}); delete it and start the same command again"
+        f"{path} is damaged or of another kind ({reason}); delete it and start the same command again"
     )

@@ -1,6 +1,6 @@
 """CSV files as people's programs write them: which encoding, and what stands between the cells.
 
-What can be told without doubt is read: a byte order mark, UTF-8, and a comma, semicolon, tab or bar
+What can be recognised without doubt is read: a byte order mark, UTF-8, and a comma, semicolon, tab or bar
 between the names of the columns. For the rest, the error says how to save the file.
 """
 

@@ -79,7 +79,7 @@ def _recall(memory: Path) -> dict[tuple[str, int, int], str]:
         rows = table[COLUMNS].itertuples(index=False, name=None)
         return {(path, size, mtime): content for path, size, mtime, content in rows}
     except (FileNotFoundError, ValueError, KeyError):
-        # Nothing is lost with it: what a torn or foreign file does not say is read again.
+        # Nothing is lost with it: what a damaged or foreign file does not say is read again.
         return {}
 
 

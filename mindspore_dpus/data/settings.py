@@ -8,7 +8,7 @@ from mindspore_dpus.core.settings import SHARE, above, between, key
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Where the samples are, and which classes are meant."""
+    """Where the samples are, and which classes are used."""
 
     root: str | None = key(None, changes_results=False)
     """Folder of the data: root/{train,val,test}/{class}/..., root/{class}/..., or with a manifest."""
@@ -30,12 +30,12 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class SplitSettings:
-    """How train, val and test are told apart. A split that the data names is taken as it is."""
+    """How samples are divided into train, val and test. A split that the data names is used as it is."""
 
     val_size: float = key(0.15, above(0))
     """Share of the samples for validation where the data names no val split; a number above 1 counts
     samples. With balanced, it counts from the smallest class and holds for every class. Samples of one
-    group stay together, so then it is met as nearly as whole groups allow."""
+    group stay together, so the share is only as exact as whole groups allow."""
     test_size: float = key(0.15, above(0))
     """The same for the test split."""
     balanced: bool = False
@@ -49,13 +49,13 @@ class SplitSettings:
 
 @dataclass(frozen=True)
 class AuditSettings:
-    """What is looked for in the samples before anything is computed from them."""
+    """What is checked in the samples before anything is computed from them."""
 
     enabled: bool = True
     """Look for unreadable images, duplicates, leaks between splits, odd sizes and depths."""
     near_distance: int | None = key(20, between(0, 64))
-    """Two images are near duplicates when at most so many of the 256 bits of their perceptual hashes
-    differ; null: near duplicates are not looked for."""
+    """Two images are near duplicates if at most this many of the 256 bits of their perceptual hashes
+    differ; null: do not look for near duplicates."""
     saturation: float = key(0.3, SHARE)
     """An image is saturated when this share of its pixels has its smallest or its largest value."""
     allow: tuple[Literal["exact_duplicates_across_splits", "groups_across_splits"], ...] = ()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mindspore_dpus.core.files import atomic, exclusive, read_json, write_json
-from mindspore_dpus.data.arrays import open_array, save_array, torn
+from mindspore_dpus.data.arrays import damaged, open_array, save_array
 
 INDEX = "index.json"
 
@@ -96,7 +96,7 @@ def is_filled(folder: Path) -> bool:
     """Whether ``fill_shards`` came to its end, and all that it made is still there.
 
     Raises:
-        UserError: the index is torn.
+        UserError: the index is damaged.
     """
     if not (folder / INDEX).exists():
         return False
@@ -107,7 +107,7 @@ def open_shards(folder: Path) -> Shards:
     """A filled array, memory-mapped and read-only.
 
     Raises:
-        UserError: a file is torn, or of another array.
+        UserError: a file is damaged, or of another array.
         FileNotFoundError: a file is missing.
     """
     shape, dtype, n_parts, rows_per_part = _index(folder)
@@ -115,7 +115,7 @@ def open_shards(folder: Path) -> Shards:
     for number, part in enumerate(parts):
         n_rows = min(rows_per_part, shape[0] - number * rows_per_part)
         if part.dtype != dtype or part.shape != (n_rows, *shape[1:]):
-            raise torn(_part(folder, number), f"{part.dtype} {part.shape} is not what {INDEX} says")
+            raise damaged(_part(folder, number), f"{part.dtype} {part.shape} is not what {INDEX} says")
     return Shards(parts)
 
 
@@ -129,7 +129,7 @@ def _index(folder: Path) -> tuple[list[int], np.dtype, int, int]:
             raise ValueError("it has no rows")
         return shape, np.dtype(index["dtype"]), n_parts, rows_per_part
     except (KeyError, IndexError, TypeError, ValueError, ArithmeticError) as error:
-        raise torn(folder / INDEX, error) from None
+        raise damaged(folder / INDEX, error) from None
 
 
 def _part(folder: Path, number: int) -> Path:

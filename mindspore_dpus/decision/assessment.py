@@ -80,10 +80,10 @@ def describe(decision: Decision) -> list[str]:
     recall, false_calls = decision.recall, decision.false_calls
     name, sure = decision.positive, f"{100 * decision.confidence:g} %"
     lines = [
-        f"{_why(decision)} An image is called {name} from a score of {decision.threshold:.4g} up.",
+        f"{_why(decision)} An image counts as {name} if its score is {decision.threshold:.4g} or more.",
         f"Of {recall.total} {name} images in validation, {recall.count} are found at this threshold "
-        f"({_interval(recall)}), and {false_calls.count} of {false_calls.total} others are called "
-        f"wrongly ({_interval(false_calls)}). In brackets: the share, and its exact {sure} interval.",
+        f"({_interval(recall)}), and {false_calls.count} of {false_calls.total} others are "
+        f"reported wrongly ({_interval(false_calls)}). In brackets: the share, and its exact {sure} interval.",
         f"At {sure} confidence the recall on such images is at least "
         f"{percent(decision.supported_recall)}. With {recall.total} {name} images no more than "
         f"{percent(decision.best_supported_recall)} can be supported, even if all are found.",
@@ -129,11 +129,11 @@ def summary_line(decision: Decision, assessment: dict, split: str) -> str:
     """The decision in one line for the terminal."""
     recall, false_calls = assessment["recall"], assessment["false_calls"]
     return (
-        f"{decision.positive} from score {decision.threshold:.4g} (rule {decision.rule}): validation "
-        f"finds {decision.recall.count} of {decision.recall.total}, at "
-        f"{100 * decision.confidence:g} % confidence recall >= {decision.supported_recall:.3f}; "
-        f"{split} finds {recall['count']} of {recall['total']}, "
-        f"false calls {false_calls['count']} of {false_calls['total']}"
+        f"{decision.positive} if the score is {decision.threshold:.4g} or more (rule {decision.rule}). "
+        f"On validation, {decision.recall.count} of {decision.recall.total} are found: recall at least "
+        f"{decision.supported_recall:.3f} with {100 * decision.confidence:g} % confidence. "
+        f"On {split}, {recall['count']} of {recall['total']} are found, and {false_calls['count']} of "
+        f"{false_calls['total']} others are false calls"
     )
 
 
@@ -141,10 +141,10 @@ def chosen_line(decision: Decision, images: str) -> str:
     """A decision that an evaluation's own images have chosen, in one line for the terminal."""
     recall, false_calls = decision.recall, decision.false_calls
     return (
-        f"{decision.positive} from score {decision.threshold:.4g} (rule {decision.rule}), chosen on "
-        f"{images}: finds {recall.count} of {recall.total}, false calls {false_calls.count} of "
-        f"{false_calls.total}; at {100 * decision.confidence:g} % confidence recall >= "
-        f"{decision.supported_recall:.3f}. Other images must test it"
+        f"{decision.positive} if the score is {decision.threshold:.4g} or more (rule {decision.rule}), "
+        f"chosen on {images}: {recall.count} of {recall.total} are found, and {false_calls.count} of "
+        f"{false_calls.total} others are false calls; recall at least {decision.supported_recall:.3f} "
+        f"with {100 * decision.confidence:g} % confidence. Test it on other images"
     )
 
 

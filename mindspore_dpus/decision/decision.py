@@ -1,4 +1,4 @@
-"""A decision: from which score an image is called, what validation says of it, what scores mean."""
+"""A decision: the score from which an image is positive, how it does on validation, what scores mean."""
 
 import dataclasses
 import math
@@ -23,10 +23,10 @@ class Decision:
     """A threshold on the fused ``score``, why it is that one, and how scores become probabilities.
 
     Attributes:
-        positive: class that is called.
+        positive: the class that images are searched for.
         rule: ``decision.rule``.
         wanted_recall, cost_miss, cost_false_call: what it goes by; None where it does not.
-        threshold: score from which an image is called.
+        threshold: score from which an image counts as positive.
         confidence: of every interval here.
         recall, false_calls: of validation, at the threshold.
         supported_recall: lower limit, one-sided, of the true recall at the threshold.
@@ -75,7 +75,7 @@ class Decision:
         return self.training_prior if self.calibration == "none" else self.validation_prior
 
     def called(self, scores: np.ndarray) -> np.ndarray:
-        """(N,) bool: which images are called, for (N,) raw fused scores."""
+        """(N,) bool: which images count as positive, for (N,) raw fused scores."""
         # Scores are float32; so compared, one that comes as float64 or from text is no other.
         return np.asarray(scores, dtype=np.float32) >= np.float32(self.threshold)
 
@@ -119,7 +119,7 @@ class Decision:
         """Read what ``save`` wrote.
 
         Raises:
-            UserError: the file is missing or torn, a key is missing, unknown or of a wrong type, or
+            UserError: the file is missing or damaged, a key is missing, unknown or of a wrong type, or
                 values do not fit each other.
         """
         try:

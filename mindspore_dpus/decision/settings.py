@@ -18,7 +18,7 @@ RULES = {
 
 @dataclass(frozen=True)
 class DecisionSettings:
-    """From which score on a sample is positive, and what a score means (two classes)."""
+    """The score from which a sample counts as positive, and what a score means (two classes)."""
 
     rule: Literal[tuple(RULES)] = "recall"
     """recall: the fewest false calls at decision.recall on validation; assured_recall: the same where
@@ -36,8 +36,8 @@ class DecisionSettings:
     """How scores become probabilities, fitted on validation. none: scores as they are; temperature: how
     sure they are is scaled; isotonic: any rising function, for some 200 samples or more."""
     defect_rate: float | None = key(None, INNER_SHARE)
-    """Share of defects on the line, where you know it: probabilities, precision, F1 and costs are then
-    for it. Default: the share that the data have."""
+    """Share of defects on the production line, if you know it: probabilities, precision, F1 and costs
+    are then computed for that share. Default: the share in the data."""
     size_columns: tuple[str, ...] | None = None
     """Columns of the manifest with a flaw's size, for the probability of detection; of several, such as
     [box_w,box_h], the largest counts. Default: flaw_size where the manifest has it."""

@@ -1,7 +1,7 @@
 """A threshold on the fused score, chosen on labelled images, and exact limits for what it does.
 
 A threshold is always the score of a defect: between two such scores nothing more is found, and there
-may be more false calls. An image is called from the threshold up.
+may be more false calls. An image counts as positive from the threshold up.
 """
 
 from typing import NamedTuple

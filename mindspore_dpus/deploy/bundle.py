@@ -60,7 +60,7 @@ class Bundle:
         """Read the JSON beside a graph.
 
         Raises:
-            UserError: it is missing, torn, of another format, or lacks a key.
+            UserError: it is missing, damaged, of another format, or lacks a key.
         """
         path = json_path(graph)
         if not path.is_file():

@@ -61,7 +61,7 @@ class OnnxDetector(Detector):
         threads: that compute; None: onnxruntime's choice, one a core.
 
     Raises:
-        UserError: onnxruntime is not installed; a file is missing, torn, or not the bundle's.
+        UserError: onnxruntime is not installed; a file is missing, damaged, or not the bundle's.
     """
 
     def __init__(self, bundle: str | Path, threads: int | None = None) -> None:
@@ -83,7 +83,7 @@ class OnnxDetector(Detector):
             graph = path.parent / f"{name}.onnx"
             if not graph.is_file() or file_hash(graph) != hashes.get(name):
                 raise UserError(
-                    f"{graph} is missing, torn, or of another export than {path}: copy all files again"
+                    f"{graph} is missing, damaged, or of another export than {path}: copy all files again"
                 )
         super().__init__(settings, OnnxNetworks(path.parent, sign, threads))
 

@@ -28,7 +28,7 @@ class OnnxPredictor:
         (3, 2)
 
     Raises:
-        UserError: onnxruntime is not installed; a file is missing, torn, or not the other's.
+        UserError: onnxruntime is not installed; a file is missing, damaged, or not the other's.
     """
 
     batch_size = 16
@@ -42,7 +42,7 @@ class OnnxPredictor:
         self.bundle = Bundle.load(model)
         if file_hash(model) != self.bundle.sha256:
             raise UserError(
-                f"{model} is not the file that {json_path(model)} describes: it is torn, or "
+                f"{model} is not the file that {json_path(model)} describes: it is damaged, or "
                 "of another export; copy both again"
             )
         self.threshold = self.bundle.threshold

@@ -25,7 +25,7 @@ def format_of(path: Path) -> str:
 
 
 class ResultFile:
-    """Rows that are on disk when ``append`` returns; a row that a crash has torn is cut off.
+    """Rows that are on disk when ``append`` returns; a row that a crash has damaged is cut off.
 
     Args:
         path: the file; made when missing. One process at a time may have it open.
@@ -101,7 +101,7 @@ class ResultFile:
 
     def _recover(self) -> None:
         """Fill ``found`` and ``_ends``, the place where each row ends (the first: the header); cut what
-        is torn."""
+        is damaged."""
         self._file.seek(0)
         with io.BufferedReader(io.FileIO(self._file.fileno(), closefd=False)) as lines:
             for number, line in enumerate(lines, 1):

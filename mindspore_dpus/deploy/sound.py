@@ -66,7 +66,7 @@ class SoundScorer:
         description: the content of ``scorer.json``.
 
     Raises:
-        UserError: a file is missing, torn, or lacks something.
+        UserError: a file is missing, damaged, or lacks something.
     """
 
     def __init__(
@@ -230,7 +230,7 @@ class OnnxSoundPredictor(SoundScorer):
         threads: that compute; None: onnxruntime's choice.
 
     Raises:
-        UserError: a file is missing, torn, or of another export.
+        UserError: a file is missing, damaged, or of another export.
     """
 
     def __init__(self, folder: str | Path, threads: int | None = None) -> None:

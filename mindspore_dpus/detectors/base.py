@@ -104,7 +104,7 @@ class SizedDetector(Detector):
     """A detector with one number that says how fine it is.
 
     Args:
-        size: at least 1; what it counts is said in ``DETECTORS``.
+        size: at least 1; ``DETECTORS`` says what it counts.
     """
 
     def __init__(self, size: int) -> None:

@@ -38,7 +38,7 @@ def load_detectors(path: Path) -> dict[str, Detector]:
     """What ``save_detectors`` wrote; the scores are the same bit for bit.
 
     Raises:
-        UserError: the file is missing, torn, or none of detectors.
+        UserError: the file is missing, damaged, or none of detectors.
     """
     try:
         with np.load(path, allow_pickle=False) as file:

@@ -27,7 +27,7 @@ def write_made_with(done: list[Case], output: Path) -> pd.DataFrame:
     rows = []
     for case in done:
         path = case.folder / "environment.json"
-        # Results stand without it, and an empty row is told as any other difference.
+        # Results stand without it, and an empty row is reported as any other difference.
         found = read_json(path) if path.exists() else {}
         packages = found.pop("packages", {})
         kept = {key: value for key, value in found.items() if key not in ("command", "seed")}

@@ -15,7 +15,7 @@ class LossRow:
 
     Args:
         create: ``module:function`` from the class counts of a training set, and the options, to a Cell.
-        options: what it can be told -> which numbers are allowed.
+        options: the options that it has -> which numbers are allowed.
         gives_probabilities: whether the softmax of what it trains estimates probabilities.
         spoiled_by: options with which it does so no more, unless they are 0.
         balances_classes: whether all classes weigh alike in it, so that outputs carry equal priors.
@@ -65,7 +65,7 @@ class LossSettings:
     name: Literal[tuple(LOSSES)] = "cross_entropy"
     """cross_entropy: the loss of the paper's method; the others are its cost-sensitive rivals."""
     options: dict[str, Any] = key(factory=dict)
-    """What the loss takes. cross_entropy: label_smoothing, the share of every target that is spread over
+    """Options of the loss. cross_entropy: label_smoothing, the share of every target that is spread over
     all classes; weighted_cross_entropy: label_smoothing, and class_weights, one for each class in
     alphabetical order (default: inverse class frequencies of the member's training set); focal: gamma,
     how much easy samples are played down (2.0), and class_weights (default: none); seesaw: p and q, the

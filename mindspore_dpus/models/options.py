@@ -31,7 +31,7 @@ def option_names(build: Callable) -> list[str]:
 
 
 def takes(build: Callable, name: str) -> bool:
-    """Whether a network wants to be told something, such as ``image_size``."""
+    """Whether a network has a certain argument, such as ``image_size``."""
     return name in inspect.signature(build).parameters
 
 

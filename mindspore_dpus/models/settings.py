@@ -14,8 +14,8 @@ class ModelSettings:
     """resnet18 (34, 50, 101, 152), resnext50_32x4d, mobilenet_v2 (_140, _075, _050, _035), vgg16,
     vgg19_bn, alexnet, or any model name of mindcv."""
     options: dict[str, Any] = key(factory=dict)
-    """What the backbone takes besides, such as {width: 0.7} of mobilenet_v2. An unknown one is an error
-    that lists what there is."""
+    """Further options of the backbone, such as {width: 0.7} for mobilenet_v2. An unknown option is an
+    error that lists the known ones."""
     pretrained: str | None = "imagenet"
     """imagenet, a checkpoint file, or null for random weights."""
     rotate: bool = False
@@ -29,8 +29,8 @@ class ModelSettings:
     """The first N layers are not trained. Every array of weights counts as one, in the network's order:
     a convolution is one, a batch norm two, the classifier two. MobileNetV2 has 158, ResNeXt50 161."""
     fine_tuning: Literal["deep", "shallow", "gradual"] = "deep"
-    """deep: all that is not frozen is trained; shallow: the classifier alone; gradual: the classifier
-    first, then from there downwards part by part."""
+    """deep: everything that is not frozen is trained; shallow: the classifier alone; gradual: the
+    classifier first, then the layers before it, part by part."""
     unfreeze_every: int = key(1, at_least(1))
     """Epochs between two parts (fine_tuning: gradual). Each begins with a fresh optimiser state."""
     unfreeze_parts: int = key(4, at_least(1))
@@ -42,7 +42,7 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class HeatmapSettings:
-    """Where in an image the ensemble sees a class: the positive one, or of several the predicted one."""
+    """Where in an image the ensemble sees a class: of two the positive, of more the predicted one."""
 
     report: bool = True
     """Show heatmaps of the worst errors in the report."""

@@ -54,7 +54,7 @@ def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
     """Read the parameters of a ``.safetensors``, MindSpore ``.ckpt`` or (with torch) ``.pth`` file.
 
     Raises:
-        UserError: the file is torn, of another kind, or a ``.pth`` without torch to read it.
+        UserError: the file is damaged, of another kind, or a ``.pth`` without torch to read it.
     """
     try:
         if path.suffix == ".safetensors":

@@ -1,8 +1,8 @@
 """Checkpoints: safetensors files with a stamp that says what they belong to, and a checksum.
 
 safetensors instead of MindSpore's own format: it opens without MindSpore, carries the stamp inside,
-never runs code when it is read, and notices a torn file. A flipped bit it does not notice: so the header
-holds a SHA-256 of all that is read.
+never runs code when it is read, and notices an incomplete file. It does not notice a flipped bit, so
+the header holds a SHA-256 of everything that is read.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     """Read a checkpoint and its stamp, and check that both are what was written.
 
     Raises:
-        UserError: the file is missing, torn, changed since, or was not written by ``save_checkpoint``.
+        UserError: the file is missing, damaged, changed since, or was not written by ``save_checkpoint``.
     """
     try:
         with safe_open(path, "np") as file:
@@ -59,7 +59,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
-            f"{path} is torn or not a checkpoint of a run ({reason}); delete it and train again"
+            f"{path} is damaged or not a checkpoint of a run ({reason}); delete it and train again"
         ) from None
 
 

@@ -26,7 +26,7 @@ MEASURES = ("auc", "accuracy", "loss")
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """What a member learns from, as another process can be told it.
+    """What a member learns from, in a form that can be sent to another process.
 
     Args:
         images: folder of the array of all samples (``data.cache``).

@@ -51,7 +51,7 @@ class Network(Protocol):
 
 @dataclass
 class Job:
-    """One member to train: all that another process or machine would need to be told.
+    """One member to train: everything that another process or machine needs for it.
 
     Args:
         name: of the member.

@@ -19,7 +19,7 @@ class OptimizerRow:
     Args:
         create: ``module:function`` from parameters, ``learning_rate``, ``weight_decay`` and the options
             to an optimiser.
-        options: what it can be told -> which numbers are allowed.
+        options: the options that it has -> which numbers are allowed.
     """
 
     create: str
@@ -57,52 +57,55 @@ class TrainingSettings:
     epochs: int = key(20, at_least(1))
     """Passes over the member's balanced set."""
     steps: int | None = key(None, at_least(1))
-    """Instead of epochs: as many whole epochs as come nearest to so many steps, one at least. So members
-    of small and of large sets learn equally long."""
+    """Instead of epochs: train for the number of whole epochs that is nearest to this many steps, at
+    least one. Members with small and with large sets then learn equally long."""
     batch_size: int = key(16, at_least(2, "batch norms need two samples"))
     """Samples per step, over all devices."""
     optimizer: Literal[tuple(OPTIMIZERS)] = "adam"
     """adam: as in the castings paper; adamw: with decoupled weight decay; radam: Rectified Adam, which needs
     no warm-up; adamax, nadam; sgd: with momentum."""
     optimizer_options: dict[str, Any] = key(factory=dict)
-    """What the optimiser takes besides: momentum (of Adam and its kin beta1), beta2, epsilon."""
+    """Further options of the optimiser: momentum (for the Adam family, beta1), beta2, epsilon."""
     learning_rate: float | Literal["auto"] = key(1e-3, above(0))
     """The optimiser's learning rate; auto: what the learning-rate range test suggests."""
     lr_range: LrRangeSettings = field(default_factory=LrRangeSettings)
     """The learning-rate range test (learning_rate: auto, and tools/lr_range.py)."""
     lr_schedule: Literal[tuple(SCHEDULES)] = "constant"
     """constant: as in the paper; cosine: falls to zero over the epochs; one_cycle: rises step by step
-    over the first quarter of the training, and falls to nothing over the rest; one_cycle_momentum: over
-    30 %, with torch's numbers, and the momentum falls and rises against it (not with adam)."""
+    over the first quarter of the training, and falls to zero over the rest; one_cycle_momentum: rises
+    over the first 30 %, with torch's defaults, while the momentum falls and rises in the opposite
+    direction (not with adam)."""
     weight_decay: float = key(0.0, at_least(0))
-    """L2 penalty, added to the gradients (adamw: decoupled); not of batch norms' scale and shift."""
+    """L2 penalty, added to the gradients (adamw: decoupled); not applied to the scale and shift of batch
+    norms."""
     patience: int | None = key(None, at_least(1))
-    """Stop a member after so many epochs without a better one (by select_by). Default: never."""
+    """Stop a member after this many epochs without an improvement (by select_by). Default: never."""
     select_by: str = "auc"
     """Which epoch's weights are kept: the best by this measure on validation (classification: auc,
     accuracy, loss), or the last."""
     on_divergence: Literal["stop", "halve"] = key("stop", changes_results=False)
-    """When the loss, the gradients or the outputs are no numbers any more. stop: end with the member,
-    epoch and step; halve: go back to its last good epoch, or to its start where that epoch is no good
-    either (its first step diverges), and on with half the learning rate."""
+    """What to do when the loss, the gradients or the outputs are no longer numbers. stop: end, and name
+    the member, epoch and step; halve: return to the last good epoch (or to the start, if the first step
+    after it diverges), and continue with half the learning rate."""
     max_halvings: int = key(5, at_least(1), changes_results=False)
     """How often a member's learning rate may be halved (on_divergence: halve)."""
     gradient_limit: float | None = key(None, above(0))
-    """Norm of all gradients together above which a step has diverged, too. Default: only what is no
-    number has."""
+    """A step has also diverged when the norm of all gradients together is above this. Default: no
+    limit."""
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     """Random changes of the training images."""
     executor: Literal["local", "ray"] = key("local", changes_results=False)
     """Where members are trained. local: on this machine; ray: on a Ray cluster, each as a task of its
     own (docs/reference/scaling.md)."""
     ray_address: str = key("auto", changes_results=False)
-    """The cluster, as host:port; auto: the variable RAY_ADDRESS, or the one that this machine is in."""
+    """The cluster, as host:port; auto: the variable RAY_ADDRESS, or the cluster that this machine
+    belongs to."""
     ray_cpus: int = key(1, at_least(1), changes_results=False)
     """Cores of a member on a Ray cluster. The last digits of a result depend on their number. With
-    device.target GPU or Ascend, it has one card besides."""
+    device.target GPU or Ascend, it also has one card."""
     ray_retries: int = key(3, at_least(0), changes_results=False)
-    """How often a member whose process or machine died is started again without an epoch in between; it
-    goes on from its last one."""
+    """How often a member is started again after its process or machine died, if no epoch was finished in
+    between; it continues from its last epoch."""
 
 
 def check_training(training: TrainingSettings) -> None:

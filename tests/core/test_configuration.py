@@ -20,7 +20,7 @@ from mindspore_dpus.core.configuration import config_parser, dump_config
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.settings import plain, results
 from mindspore_dpus.data.settings import DataSettings
-from mindspore_dpus.data.simulate.radiographs import RadiographSettings
+from mindspore_dpus.data.simulate.radiograph_settings import RadiographSettings
 from mindspore_dpus.systems import load_config
 from mindspore_dpus.systems.classification.configuration import Configuration, check_configuration
 from tests.support import configuration, parse_config
@@ -428,7 +428,7 @@ def test_values_out_of_range_are_named(key, value):
         ),
         (
             ["--data.root=x", "--model.fine_tuning=gradual", "--training.steps=900"],
-            ["gradual goes by epochs", "training.epochs instead of training.steps"],
+            ["gradual counts in epochs", "training.epochs instead of training.steps"],
         ),
         (["--data.root=x", "--training.steps=0"], ["training.steps is 0", "null, or at least 1"]),
         (

@@ -49,7 +49,7 @@ def test_a_torn_file_is_named(tmp_path, content):
     for name, read in (("images.npy", open_array), ("features.npz", load_arrays)):
         path = tmp_path / name
         path.write_bytes(content)
-        with pytest.raises(UserError, match=f"{name} is torn or of another kind .*; delete it"):
+        with pytest.raises(UserError, match=f"{name} is damaged or of another kind .*; delete it"):
             read(path)
 
 
@@ -57,10 +57,10 @@ def test_a_short_array_and_a_missing_one_are_named(tmp_path):
     save_array(tmp_path / "images.npy", np.zeros((4, 8, 8, 1), np.uint8))
     data = (tmp_path / "images.npy").read_bytes()
     (tmp_path / "images.npy").write_bytes(data[:-1])
-    with pytest.raises(UserError, match=r"images\.npy is torn"):
+    with pytest.raises(UserError, match=r"images\.npy is damaged"):
         open_array(tmp_path / "images.npy")
     np.savez(tmp_path / "x.npz", a=np.arange(3), pickled=np.array([None]))
     assert load_arrays(tmp_path / "x.npz", ["a"])["a"].tolist() == [0, 1, 2]
     for name, reason in (("b", "not a file"), ("pickled", "allow_pickle=False")):
-        with pytest.raises(UserError, match=rf"x\.npz is torn .*{reason}"):
+        with pytest.raises(UserError, match=rf"x\.npz is damaged .*{reason}"):
             load_arrays(tmp_path / "x.npz", [name])

@@ -217,7 +217,9 @@ def test_only_some_classes(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"path,label\n\xff\xfe,x\n", b'path,label\n"a'])
 def test_a_torn_table_is_named(tmp_path, content):
     (tmp_path / "samples.csv").write_bytes(content)
-    with pytest.raises(UserError, match="samples.csv is torn or no CSV table .*; delete it") as caught:
+    with pytest.raises(
+        UserError, match="samples.csv is damaged or no CSV table .*; delete it"
+    ) as caught:
         read_table(tmp_path / "samples.csv")
     assert "\n" not in str(caught.value)
 

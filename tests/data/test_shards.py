@@ -105,7 +105,7 @@ def test_two_who_want_the_same_make_every_part_once(tmp_path):
 @pytest.mark.parametrize("array", [ARRAY[:3], ARRAY[:4].astype(np.int32), ARRAY[:4, :1]])
 def test_a_part_of_another_array_is_named(tmp_path, array):
     save_array(fill(tmp_path / "x") / "00001.npy", array)
-    with pytest.raises(UserError, match=r"00001\.npy is torn .*is not what index\.json says"):
+    with pytest.raises(UserError, match=r"00001\.npy is damaged .*is not what index\.json says"):
         open_shards(tmp_path / "x")
 
 
@@ -121,5 +121,5 @@ def test_a_part_of_another_array_is_named(tmp_path, array):
 def test_a_torn_index_is_named(tmp_path, index):
     (fill(tmp_path / "x") / "index.json").write_text(index)
     for read in (is_filled, open_shards):
-        with pytest.raises(UserError, match=r"index\.json is torn"):
+        with pytest.raises(UserError, match=r"index\.json is damaged"):
             read(tmp_path / "x")

@@ -260,7 +260,14 @@ def test_the_terminal_gets_one_line():
     decision = decided()
     line = summary_line(decision, assess(decision, IS_DEFECT, SCORES), "test")
     assert "\n" not in line
-    for part in ("rule recall", "95 of 100", "recall >= 0.898", "test finds 95 of 100", "of 300"):
+    assert line.startswith("defect if the score is ")
+    found = "On validation, 95 of 100 are found: recall at least 0.898 with 95 % confidence."
+    for part in (
+        "(rule recall)",
+        found,
+        "On test, 95 of 100 are found, and ",
+        " of 300 others are false",
+    ):
         assert part in line
 
 

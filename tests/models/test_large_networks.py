@@ -4,6 +4,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Tensor
+from mindspore.nn.utils import no_init_parameters
 
 from mindspore_dpus.models.factory import OURS, create_model
 from mindspore_dpus.models.freeze import layers
@@ -17,6 +18,12 @@ def images(size, channels=3):
 
 def shapes(net):
     return {p.name: p.shape for p in net.get_parameters()}
+
+
+def without_weights(backbone, **options):
+    """A network of which only names and shapes are wanted: random weights of VGG take a gigabyte."""
+    with no_init_parameters():
+        return OURS[backbone](**options)
 
 
 def test_a_bottleneck_network_equals_mindcv_with_mindcv_weights(tmp_path):
@@ -49,15 +56,15 @@ def test_a_bottleneck_network_equals_mindcv_with_mindcv_weights(tmp_path):
     ],
 )
 def test_has_as_many_weights_as_published(backbone, n_layers, n_weights):
-    net = OURS[backbone]()
+    net = without_weights(backbone)
     assert len(layers(net)) == n_layers
     assert sum(p.size for p in net.trainable_params()) == n_weights
 
 
 def test_alexnet_takes_images_of_any_size():
-    net = create_model("alexnet", 3, 1)
+    net = create_model("alexnet", 3, 1, random=False)
     net.set_train(False)
-    assert sum(p.size for p in OURS["alexnet"]().trainable_params()) == 61_100_840
+    assert sum(p.size for p in without_weights("alexnet").trainable_params()) == 61_100_840
     for size in (63, 96, 224):
         assert net(images(size, 1)).shape == (1, 3)
 
@@ -72,13 +79,13 @@ def test_resizing_maps_equals_torch(size):
 
 def test_vgg_has_the_names_of_mindcv_and_torchvision():
     biases = 64 * 2 + 128 * 2 + 256 * 3 + 512 * 6
-    names = shapes(OURS["vgg16"](num_classes=3))
+    names = shapes(without_weights("vgg16", num_classes=3))
     # mindcv's convolutions have no bias.
     assert [name for name in names if name.startswith("features.2")] == [
         f"features.{i}.weight" for i in (2, 21, 24, 26, 28)
     ]
     assert sum(map(np.prod, names.values())) == 138_357_544 - biases - 997 * 4097
-    names = shapes(OURS["vgg19_bn"](num_classes=3))
+    names = shapes(without_weights("vgg19_bn", num_classes=3))
     assert names["features.0.bias"] == names["features.1.gamma"] == (64,)
     assert names["features.49.weight"] == (512, 512, 3, 3)
     assert names["classifier.6.weight"] == (3, 4096)

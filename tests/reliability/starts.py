@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mindspore_dpus.data.simulate.radiographs import RadiographSettings, simulate
+from mindspore_dpus.data.simulate.radiograph_settings import RadiographSettings
+from mindspore_dpus.data.simulate.radiographs import simulate
 from mindspore_dpus.training.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).parents[2]

@@ -84,7 +84,7 @@ def test_train_ends_with_the_numbers_and_the_report(trained):
     folder, result = trained
     assert result.returncode == 0, result.stderr
     assert "fused: auc 0." in result.stdout
-    assert "\n decision: defect from score 0." in result.stdout
+    assert "\n decision: defect if the score is 0." in result.stdout
     assert result.stdout.strip().endswith(f"report: {folder / 'report.html'}")
     assert result.stderr == ""
     assert (folder / "report.html").stat().st_size > 10_000
@@ -102,7 +102,7 @@ def test_evaluate_and_predict(trained, castings, tmp_path):
     result = tool("evaluate", "--run", folder)
     assert result.returncode == 0, result.stderr
     assert "fused: auc" in result.stdout
-    assert "\n decision: defect from score 0." in result.stdout
+    assert "\n decision: defect if the score is 0." in result.stdout
     output = tmp_path / "p.csv"
     result = tool("predict", "--run", folder, castings / "test" / "defect", "--output", output)
     assert "6 images, 0 of them unreadable" in result.stdout, result.stderr

@@ -32,7 +32,7 @@ def test_a_torn_one_is_named(tmp_path, size):
     path = tmp_path / "x.safetensors"
     save_checkpoint(path, ARRAYS, {"key": "k"})
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(UserError, match="x.safetensors is torn or not a checkpoint"):
+    with pytest.raises(UserError, match="x.safetensors is damaged or not a checkpoint"):
         load_checkpoint(path)
 
 
@@ -40,7 +40,7 @@ def test_a_torn_one_is_named(tmp_path, size):
 def test_a_foreign_one_is_named(tmp_path, metadata):
     path = tmp_path / "x.safetensors"
     save_file(ARRAYS, path, metadata)
-    with pytest.raises(UserError, match="x.safetensors is torn or not a checkpoint"):
+    with pytest.raises(UserError, match="x.safetensors is damaged or not a checkpoint"):
         load_checkpoint(path)
 
 
@@ -51,7 +51,7 @@ def test_a_flipped_bit_anywhere_is_named(tmp_path):
     for place in range(len(whole)):
         for bit in (0, 3, 6):
             path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
-            with pytest.raises(UserError, match="^.*x.safetensors is torn or not a checkpoint .*$"):
+            with pytest.raises(UserError, match="^.*x.safetensors is damaged or not a checkpoint .*$"):
                 load_checkpoint(path)
 
 

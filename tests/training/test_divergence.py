@@ -199,7 +199,7 @@ def test_a_damaged_checkpoint_is_named_and_nothing_is_overwritten(device, data, 
     content = bytearray(path.read_bytes())
     content[-3] ^= 4
     path.write_bytes(content)
-    with pytest.raises(UserError, match=rf"{name}.safetensors is torn or .*fit its checksum"):
+    with pytest.raises(UserError, match=rf"{name}.safetensors is damaged or .*fit its checksum"):
         fit(device, data, tmp_path, epochs=2)
     assert path.read_bytes() == bytes(content)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mindspore_dpus.data.simulate.radiographs import RadiographSettings, simulate
+from mindspore_dpus.data.simulate.radiograph_settings import RadiographSettings
+from mindspore_dpus.data.simulate.radiographs import simulate
 
 NUM_CLASSES = 2
 # Adam's, small enough that random labels do not blow a network up within a benchmark.

@@ -41,7 +41,7 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--decide",
         action="store_true",
-        help="choose a threshold on these images, by the run's rule; --decision goes by it elsewhere",
+        help="choose a threshold on these images, by the run's rule; use it elsewhere with --decision",
     )
     args = parser.parse_args(args)
     decision, tiles = read_rule(args)

@@ -60,7 +60,7 @@ def main(args: Sequence[str] | None = None) -> int:
         "--heatmaps",
         type=Path,
         metavar="DIR",
-        help="with --run: write where the networks see a defect, for every image that is called one",
+        help="with --run: write where the networks see a defect, for every image that is predicted as a defect",
     )
     parser.add_argument("--format", choices=FORMATS, help="default: by the ending of --output")
     parser.add_argument(

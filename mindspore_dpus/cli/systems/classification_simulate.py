@@ -7,7 +7,8 @@ from pathlib import Path
 from mindspore_dpus.core.configuration import parse_sections
 from mindspore_dpus.core.errors import one_line_errors
 from mindspore_dpus.core.settings import check_section
-from mindspore_dpus.data.simulate.radiographs import RadiographSettings, check_radiographs, simulate
+from mindspore_dpus.data.simulate.radiograph_settings import RadiographSettings, check_radiographs
+from mindspore_dpus.data.simulate.radiographs import simulate
 
 
 @one_line_errors

@@ -67,7 +67,7 @@ def clip_length(path: str | Path) -> tuple[int, int]:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Whatever is wrong with a file is said with its name."""
+    """Every error about a file names it."""
     try:
         yield
     except AudioError as error:

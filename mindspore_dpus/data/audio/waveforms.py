@@ -148,10 +148,10 @@ def open_waveforms(folder: Path) -> Waveforms:
     """What ``build_waveforms`` made, memory-mapped and read-only.
 
     Raises:
-        UserError: a file is torn, or the two arrays do not belong together.
+        UserError: a file is damaged, or the two arrays do not belong together.
         FileNotFoundError: a file is missing.
     """
     samples, lengths = open_shards(folder / SAMPLES), np.asarray(open_shards(folder / LENGTHS)[:])
     if len(samples) != len(lengths) or lengths.max() != samples.shape[1]:
-        raise UserError(f"{folder} is torn; delete it and start the same command again")
+        raise UserError(f"{folder} is damaged; delete it and start the same command again")
     return Waveforms(samples, lengths)

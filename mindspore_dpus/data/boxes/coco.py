@@ -37,7 +37,7 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
         images, classes: not used.
 
     Raises:
-        UserError: torn, not COCO, an image or category without what it needs, a repeated id.
+        UserError: damaged, not COCO, an image or category without what it needs, a repeated id.
     """
     value = read_json_text(path)
     if isinstance(value, list):
@@ -148,7 +148,7 @@ def read_results(path: Path, reference: Annotations, *, strict: bool) -> Annotat
         Boxes with a ``score`` in the frames of ``reference``, or problems.
 
     Raises:
-        UserError: torn, or not a list; with ``strict``, the first problem.
+        UserError: damaged, or not a list; with ``strict``, the first problem.
     """
     value = read_json_text(path)
     if not isinstance(value, list):

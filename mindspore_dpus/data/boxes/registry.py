@@ -86,7 +86,7 @@ def read_boxes(
         Boxes, frames, problems and classes.
 
     Raises:
-        UserError: an unknown format; a file that cannot be read, is torn or of another format; with
+        UserError: an unknown format; a file that cannot be read, is damaged or of another format; with
             ``strict``, the first box or frame that cannot be used.
     """
     path = Path(path)

@@ -7,7 +7,7 @@ so that a frame without boxes is one: an annotated street without a sign is not 
 annotation.
 
 What is wrong with one box (swapped or empty, out of its frame, of an unknown class) or one frame (its
-file of annotations is torn, its size is another) is a row of a third table, ``problems``, with the place
+file of annotations is damaged, its size is another) is a row of a third table, ``problems``, with the place
 and the error; a reader that is strict raises the first of them instead. Only sound boxes are in the
 table of boxes. What is wrong with a whole annotation file is always a ``UserError``.
 """

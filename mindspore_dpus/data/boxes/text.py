@@ -29,12 +29,12 @@ def read_json_text(path: Path) -> object:
     """The value that a JSON file holds.
 
     Raises:
-        UserError: the file cannot be read, or is torn or not JSON.
+        UserError: the file cannot be read, or is damaged or not JSON.
     """
     try:
         return json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is torn or not JSON: {error}") from None
+        raise UserError(f"{path} is damaged or not JSON: {error}") from None
 
 
 def read_rows(path: Path, needed: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:

@@ -42,7 +42,7 @@ def recognises(path: Path) -> bool:
 def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -> Found:
     """Read a file or a folder of them; see :mod:`mindspore_dpus.data.boxes.registry` for the arguments.
 
-    A file that is torn or no annotation is a problem of its frame. ``difficult`` is kept as a column
+    A file that is damaged or no annotation is a problem of its frame. ``difficult`` is kept as a column
     where any object has it.
 
     Args:
@@ -104,7 +104,7 @@ def _parse(file: Path) -> ElementTree.Element:
     """The tree of an XML file, without a document type: no entity can read files or fill the memory.
 
     Raises:
-        ValueError: it cannot be read, is torn, too large, or declares a document type.
+        ValueError: it cannot be read, is damaged, too large, or declares a document type.
     """
 
     def refuse(*_) -> None:
@@ -127,7 +127,7 @@ def _parse(file: Path) -> ElementTree.Element:
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
     except (expat.ExpatError, LookupError) as error:
-        raise ValueError(f"is torn or no XML: {error}") from None
+        raise ValueError(f"is damaged or no XML: {error}") from None
 
 
 def write(annotations: Annotations, folder: Path) -> None:

@@ -25,17 +25,18 @@ class AugmentSettings:
     vertical_flip: bool = False
     """Mirror top and bottom, every other time."""
     rotation: float = key(0.0, between(0, 180))
-    """Rotate by up to so many degrees either way."""
+    """Rotate by up to this many degrees in either direction."""
     crop: float = key(1.0, SHARE)
     """Cut out a part of at least this share of the area, and enlarge it to the whole; 1: never."""
     zoom: float = key(0.0, at_least(0))
     """Enlarge by up to this share, about any point."""
     shear: float = key(0.0, below(90))
-    """Shear by up to so many degrees, across and down, either way."""
+    """Shear by up to this many degrees, across and down, in either direction."""
     shift: float = key(0.0, below(1))
-    """Shift by up to this share of the side, across and down, either way."""
+    """Shift by up to this share of the side, across and down, in either direction."""
     warp: float = key(0.0, below(0.5))
-    """Move every corner by up to this share of the side, each way: another perspective."""
+    """Move every corner by up to this share of the side, across and down, which changes the
+    perspective."""
     hue: float = key(0.0, between(0, 0.5))
     """Turn the colours by up to this share of the colour circle either way (images.channels: 3)."""
     saturation: float = key(0.0, between(0, 1))

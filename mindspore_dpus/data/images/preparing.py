@@ -21,14 +21,14 @@ _NO_RANGE = (
 
 @dataclass(frozen=True)
 class ImageSettings:
-    """How an image becomes an array: everything that changes its pixels, and the size that is refused."""
+    """How an image becomes an array: everything that changes its pixels, and the largest size."""
 
     size: int = key(224, at_least(16))
     """Height and width in pixels to which every image is resized."""
     channels: Literal[1, 3] = 1
     """1: grey (colour images are converted); 3: RGB (grey images are repeated)."""
     bits: Literal[8, 16] = 8
-    """Bits per pixel kept in the image cache. Images deeper than that are refused, not crushed."""
+    """Bits per pixel kept in the image cache. Images with more bits are refused, not reduced."""
     value_range: Literal["file", "dtype", "minmax", "percentiles", "window"] = "file"
     """What becomes black and white. file: what the file says: the window or table of a DICOM file that
     has one, else as dtype; dtype: the whole range of the file's integer type (DICOM: of its Bits

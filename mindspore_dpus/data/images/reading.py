@@ -25,7 +25,7 @@ def read_image(path: str | Path, use_voi: bool = True, max_pixels: int = MAX_PIX
         floating point; for DICOM as :func:`~mindspore_dpus.data.images.dicom.read_dicom` returns them.
 
     Raises:
-        ImageError: the file is missing, empty, torn, too large, of another format or pixel type.
+        ImageError: the file is missing, empty, damaged, too large, of another format or pixel type.
     """
     try:
         file, frame = split_frame(path)

@@ -49,7 +49,7 @@ def count_tiff_frames(opened: Opened) -> int:
     with a single directory (ImageJ, tifffile), the images that follow one another behind it.
 
     Raises:
-        ImageError: the chain of pages is torn; the message lacks the file's name.
+        ImageError: the chain of pages is broken; the message lacks the file's name.
     """
     with _open(opened.file) as tiff:
         return len(_frames(opened.file, tiff))
@@ -125,7 +125,7 @@ def _find_frames(file: BinaryIO, tiff: TiffFile) -> tuple[_Frame, ...]:
 
 
 def _walk(file: BinaryIO, tiff: TiffFile) -> Iterator[TiffPage]:
-    """Every page of the chain. tifffile stops in silence where the chain is torn."""
+    """Every page of the chain. tifffile stops in silence where the chain is broken."""
     form = tiff.tiff
     page, seen, number = tiff.pages.first, set(), 1
     while True:

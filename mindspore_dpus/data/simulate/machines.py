@@ -190,7 +190,7 @@ def _recorded(rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
 
 def _write(path: Path, samples: np.ndarray, rate: int) -> None:
     """Not file by file to the disk, which takes longer than to simulate: without the manifest, which
-    comes last, all are written again, and a torn one is noticed by whoever reads it."""
+    comes last, all are written again, and a damaged one is noticed by whoever reads it."""
     content = io.BytesIO()
     soundfile.write(content, samples, rate, subtype="PCM_16", format="WAV")
     path.parent.mkdir(parents=True, exist_ok=True)

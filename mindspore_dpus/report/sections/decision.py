@@ -50,9 +50,9 @@ def _on_test(decision: Decision, test: dict) -> str:
         f"On test, which had no part in the choice, {recall['count']} of {recall['total']} "
         f"{decision.positive} images are found ({percent(recall['value'])}; {percent(recall['low'])} to "
         f"{percent(recall['high'])}), and {false_calls['count']} of {false_calls['total']} others are "
-        f"called wrongly ({percent(false_calls['value'])}; {percent(false_calls['low'])} to "
+        f"reported wrongly ({percent(false_calls['value'])}; {percent(false_calls['low'])} to "
         f"{percent(false_calls['high'])}). Where {percent(test['prior'])} of all images are of "
-        f"class {decision.positive}, {percent(test['precision'])} of the calls are right."
+        f"class {decision.positive}, {percent(test['precision'])} of the reported images are right."
     )
 
 

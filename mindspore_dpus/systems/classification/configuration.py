@@ -8,7 +8,7 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.settings import between, check_section, key
 from mindspore_dpus.data.images.preparing import ImageSettings, check_images
 from mindspore_dpus.data.settings import AuditSettings, DataSettings, SplitSettings
-from mindspore_dpus.data.simulate.radiographs import RadiographSettings, check_radiographs
+from mindspore_dpus.data.simulate.radiograph_settings import RadiographSettings, check_radiographs
 from mindspore_dpus.decision.settings import DecisionSettings, check_rule
 from mindspore_dpus.features.settings import FeatureSettings
 from mindspore_dpus.losses.table import LOSSES, LossSettings, check_loss, spoils_probabilities
@@ -99,7 +99,7 @@ def _check_fine_tuning(model: ModelSettings, training: TrainingSettings) -> None
         return
     if training.steps is not None:
         raise UserError(
-            "configuration: model.fine_tuning gradual goes by epochs; give training.epochs instead of "
+            "configuration: model.fine_tuning gradual counts in epochs; give training.epochs instead of "
             "training.steps"
         )
     needed = model.unfreeze_every * model.unfreeze_parts

@@ -1,4 +1,4 @@
-"""predictions -> decision: from which score an image is called, and what that means on test."""
+"""predictions -> decision: the score from which an image counts as a defect, and its effect on test."""
 
 import dataclasses
 import logging

@@ -28,7 +28,7 @@ def read_maps(path: Path) -> Maps:
     """What ``write_maps`` has kept.
 
     Raises:
-        UserError: the file is not there, or torn.
+        UserError: the file is not there, or damaged.
     """
     try:
         with np.load(path, allow_pickle=False) as file:

@@ -122,7 +122,7 @@ def test_torn_arrays_are_noticed(root):
     save_array(cache / "lengths/00000.npy", np.array([900, 700]))
     assert open_waveforms(cache).lengths.tolist() == [900, 700]
     save_array(cache / "lengths/00000.npy", np.array([800, 700]))
-    with pytest.raises(UserError, match="is torn; delete it"):
+    with pytest.raises(UserError, match="is damaged; delete it"):
         open_waveforms(cache)
 
 

@@ -67,15 +67,15 @@ def test_no_document_type_is_read(tmp_path, doctype, use, encoding):
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("<annotation><filename>a.jpg", "is torn or no XML: no element found"),
+        ("<annotation><filename>a.jpg", "is damaged or no XML: no element found"),
         ("<svg/>", "is not Pascal VOC: its root is 'svg'"),
         ("<annotation/>", "has no filename"),
         (
             "<annotation><filename>a</filename><size><width>w</width></size></annotation>",
             "size/width: 'w'",
         ),
-        ('<?xml version="1.0" encoding="nonsense"?><annotation/>', "is torn or no XML"),
-        ("", "is torn or no XML"),
+        ('<?xml version="1.0" encoding="nonsense"?><annotation/>', "is damaged or no XML"),
+        ("", "is damaged or no XML"),
     ],
 )
 def test_a_bad_file_is_a_problem_of_its_frame(tmp_path, text, error):

@@ -11,12 +11,14 @@ import pytest
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.images.reading import read_image
-from mindspore_dpus.data.simulate.radiographs import (
-    FLAWS,
+from mindspore_dpus.data.simulate.radiograph_settings import (
     MATERIALS,
-    SUBPOPULATIONS,
     RadiographSettings,
     check_radiographs,
+)
+from mindspore_dpus.data.simulate.radiographs import (
+    FLAWS,
+    SUBPOPULATIONS,
     expose,
     part,
     radiograph,

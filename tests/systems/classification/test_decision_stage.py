@@ -125,8 +125,8 @@ def test_an_evaluation_gets_the_decisions_numbers(run, castings, tmp_path):
     decide.apply_decision(decision, configured(castings, run.path), val, tmp_path)
     assert Decision.load(tmp_path / "decision.json") == decision
     (line,) = decide.decision_lines(run.path, tmp_path, "mine")
-    assert "validation finds 6 of 6" in line
-    assert "mine finds 6 of 6" in line
+    assert "On validation, 6 of 6 are found" in line
+    assert "On mine, 6 of 6 are found" in line
 
 
 def test_more_classes_have_no_decision_and_say_so(castings, tmp_path):

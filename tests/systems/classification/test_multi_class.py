@@ -40,7 +40,7 @@ def run(waste, tmp_path_factory):
         "features.n_components": 3,
         "sampling.n_clusters": 2,
         "sampling.n_subsets": 1,
-        "model.backbone": "mobilenet_v2_035",
+        "model.backbone": "lenet5",
         "model.pretrained": "null",
         "model.fine_tuning": "gradual",
         "model.unfreeze_parts": 1,

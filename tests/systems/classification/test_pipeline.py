@@ -1,4 +1,8 @@
-"""The whole way through, on tiny castings: stages, resuming, evaluating and predicting."""
+"""The whole way through, on tiny castings: stages, resuming, evaluating and predicting.
+
+Most runs have the smallest network, as they are about everything else; ResNet18 goes from DICOM files to
+the exported graph.
+"""
 
 import json
 import re
@@ -56,7 +60,7 @@ def tiny(castings, output, *options):
             "--sampling.n_clusters=2",
             "--sampling.n_subsets=2",
             "--sampling.baseline=true",
-            "--model.backbone=resnet18",
+            "--model.backbone=lenet5",
             "--model.pretrained=null",
             "--training.epochs=2",
             "--evaluation.n_bootstrap=20",
@@ -220,7 +224,7 @@ def test_what_is_called_follows_the_threshold(run, castings, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(run.path, copy)
     score = pd.read_csv(copy / "predictions_test.csv")["score"].sort_values().iloc[2]
-    train(tiny(castings, copy, f"--evaluation.threshold={score}"), quiet)
+    train(tiny(castings, copy, f"--evaluation.threshold={score}"), quiet, ["metrics"])
     called = pd.read_csv(copy / "predictions_test.csv")["predicted"] == "defect"
     assert called.sum() == 10
     confusion = json.loads((copy / "metrics.json").read_text())["test"]["confusion_matrix"]
@@ -236,7 +240,7 @@ def test_an_output_that_would_become_a_class_is_refused(castings, tmp_path, outp
 
 
 def test_equal_configurations_give_equal_runs(run, castings, tmp_path):
-    again = train(tiny(castings, tmp_path / "again"), quiet)
+    again = train(tiny(castings, tmp_path / "again"), quiet, ["metrics"])
     for name in ("subsets.csv", "clusters.csv", "predictions_test.csv", "metrics.json"):
         assert (run / name).read_bytes() == (again / name).read_bytes()
     for member in ("00", "01", "baseline"):
@@ -256,7 +260,7 @@ def test_an_interrupted_run_goes_on_where_it_was(run, castings, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(config, stop_in_the_second_member)
     lines.clear()
-    finished = train(config, lines.append)
+    finished = train(config, lines.append, ["metrics"])
     assert [line.split(":")[0].strip() for line in lines if "epoch" in line] == [
         "01 epoch 2/2",
         "baseline epoch 1/2",
@@ -442,7 +446,7 @@ def test_a_threshold_for_tiles_goes_from_labelled_frames_to_the_line(run, castin
     assert metrics["tiles"] == {"size": 16, "overlap": 0.5, "pool": "max", "top_k": 3}
     assert json.loads((folder / "metrics.json").read_text())["tiles"] == metrics["tiles"]
     assert not (folder / "decision_test.json").exists()
-    assert any("chosen on frames: finds" in line for line in lines)
+    assert any("chosen on frames: " in line for line in lines)
     decision = Decision.load(folder / "decision.json")
     assert decision.tiles == tiles
     assert decision.recall.total == 6
@@ -487,7 +491,8 @@ def test_sixteen_bits_and_dicom_have_one_score_everywhere(castings, tmp_path):
     manifest.to_csv(tmp_path / "data" / "manifest.csv", index=False)
     options = ["--images.bits=16", "--images.value_range=window", "--images.window=[0,4095]"]
     options += ["--sampling.strategy=random_under", "--sampling.baseline=false", "--training.epochs=1"]
-    run = train(tiny(tmp_path / "data", tmp_path / "run", *options), quiet)
+    options += ["--model.backbone=resnet18", "--sampling.n_subsets=1"]
+    run = train(tiny(tmp_path / "data", tmp_path / "run", *options), quiet, ["decision"])
     trained = pd.read_csv(run / "predictions_test.csv")
     assert set(trained["path"].str[-4:]) == {".png", ".tif", ".dcm", ".DCM"}
     assert trained["score"].nunique() > 6
@@ -555,7 +560,7 @@ def test_the_own_data_in_another_place_keeps_its_splits(castings, tmp_path):
             (flat / label).mkdir(parents=True, exist_ok=True)
             shutil.copy(file, flat / label)
     options = ("--training.epochs=1", "--sampling.baseline=false", "--sampling.n_subsets=1")
-    run = train(tiny(flat, tmp_path / "run", *options), quiet)
+    run = train(tiny(flat, tmp_path / "run", *options), quiet, ["decision"])
     of_test = pd.read_csv(run / "predictions_test.csv")["path"].tolist()
 
     def scored(root):
@@ -581,14 +586,14 @@ def test_a_torn_member_is_named(run, tmp_path):
     shutil.copytree(run.path, copy)
     path = copy / "members" / "01" / "best.safetensors"
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(UserError, match="01/best.safetensors is torn"):
+    with pytest.raises(UserError, match="01/best.safetensors is damaged"):
         evaluate(copy)
 
 
 def test_a_member_of_another_run_is_named(run, castings, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(run.path, copy)
-    other = train(tiny(castings, tmp_path / "other", "--training.epochs=1"), quiet)
+    other = train(tiny(castings, tmp_path / "other", "--training.epochs=1"), quiet, ["members"])
     name = "members/00/best.safetensors"
     shutil.copyfile(other / name, copy / name)
     with pytest.raises(UserError, match="belongs to another configuration or data set"):

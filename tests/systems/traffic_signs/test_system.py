@@ -202,7 +202,7 @@ def test_an_export_finds_what_the_run_finds(run, tmp_path):
     assert np.allclose(ours.deltas, theirs.deltas, atol=1e-4)
     graph = path.parent / "signs.onnx"
     graph.write_bytes(graph.read_bytes()[:-1])
-    with pytest.raises(UserError, match="torn"):
+    with pytest.raises(UserError, match="damaged"):
         OnnxDetector(path)
 
 
