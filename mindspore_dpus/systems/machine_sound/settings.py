@@ -228,3 +228,6 @@ class SoundEvaluationSettings:
     """Bootstrap replicates over clips, or over groups where the data name them; 0 for no intervals."""
     confidence: float = key(0.95, INNER_SHARE)
     """Coverage of the intervals."""
+    paper: bool = False
+    """Also write Tables 1 to 4 of the DCASE 2022 report with its numbers beside this run's; for its data, or
+    the layout of the tables."""

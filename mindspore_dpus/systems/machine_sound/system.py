@@ -33,7 +33,11 @@ from mindspore_dpus.systems.machine_sound.extractor_stage import (
     make_extractors,
 )
 from mindspore_dpus.systems.machine_sound.measures import MEASURES
-from mindspore_dpus.systems.machine_sound.metrics_stage import challenge_artefacts, make_metrics
+from mindspore_dpus.systems.machine_sound.metrics_stage import (
+    challenge_artefacts,
+    make_metrics,
+    paper_artefacts,
+)
 from mindspore_dpus.systems.machine_sound.report import write_report
 from mindspore_dpus.systems.machine_sound.summary import summary
 from mindspore_dpus.systems.machine_sound.vectors import feature_sets, make_simple, vector_artefacts
@@ -120,12 +124,15 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
     graph.append(
         Stage(
             "metrics",
-            lambda key: make_metrics(folder, config.evaluation, product, config.seed),
+            lambda key: make_metrics(
+                folder, config.evaluation, product, config.ensemble.scope, config.seed
+            ),
             needs=("samples", "scores", "ensemble"),
             settings=[results(config.evaluation), product, config.seed],
             artefacts=lambda: [
                 *("metrics.json", "results.csv", "domain_auc.csv", "decisions.csv"),
                 *challenge_artefacts(folder),
+                *paper_artefacts(config.evaluation.paper),
             ],
         )
     )
