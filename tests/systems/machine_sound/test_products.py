@@ -1,7 +1,10 @@
 """What a finished run is there for: the same scores by the run, its export and a stream."""
 
 import io
+import itertools
+import shutil
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +15,8 @@ from mindspore_dpus.cli import evaluate, export, predict
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import read_json
 from mindspore_dpus.core.tables import read_table
-from mindspore_dpus.data.audio.stream import windows
+from mindspore_dpus.data.audio.stream import microphone_blocks, windows
+from mindspore_dpus.deploy import sound_watch
 from mindspore_dpus.deploy.sound import OnnxSoundPredictor, sound_row, stream_rows
 from mindspore_dpus.systems.machine_sound import evaluation
 from tests.systems.machine_sound.conftest import tiny
@@ -132,3 +136,92 @@ def test_detailed_features_and_all_systems_go_through_every_product(finished, tm
     for row in table.iloc[::7].itertuples():
         found = sound_row(model, run / "data" / row.path, None, None)
         assert found["score"] == pytest.approx(row.score, abs=1e-6)
+
+
+@pytest.fixture
+def inbox(finished, tmp_path):
+    folder = tmp_path / "inbox" / "fan"
+    folder.mkdir(parents=True)
+    good = sorted((finished / "data").glob("dev_data/fan/test/section_00*.wav"))[0]
+    shutil.copy(good, folder)
+    (folder / "section_00_source_test_normal_0007.wav").write_bytes(good.read_bytes()[:3000])
+    (folder / "notes.txt").write_text("")
+    return folder
+
+
+def looks(monkeypatch, number):
+    """Let a watcher look so many times, and end it as Ctrl-C does."""
+    turns = iter(range(number))
+
+    def sleep(seconds):
+        if next(turns, None) is None:
+            raise KeyboardInterrupt
+
+    # Moments in which a file stands still, one a look.
+    clock = SimpleNamespace(sleep=sleep, monotonic=itertools.count().__next__)
+    monkeypatch.setattr(sound_watch, "time", clock)
+
+
+def test_a_watched_folder_is_scored_once(finished, exported, inbox, tmp_path, monkeypatch):
+    output, lines = tmp_path / "rows.csv", []
+    watch = sound_watch.watch_sound
+    looks(monkeypatch, 20)
+    assert watch(exported, inbox, output, settle=1.0, report=lines.append)[0] == 2
+    rows = read_table(output)
+    assert sorted(rows["error"] != "") == [False, True]
+    good = rows[rows["error"] == ""].iloc[0]
+    direct = sound_row(exported, next(inbox.glob("*0000*.wav")), None, None)
+    assert float(good["score"]) == direct["score"]
+    assert any("is cut" in line for line in lines)
+    assert any("1 files .txt are passed over" in line for line in lines)
+    looks(monkeypatch, 20)
+    assert watch(exported, inbox, output, settle=1.0, report=lines.append) == (0, 0)
+    assert len(read_table(output)) == 2
+    monkeypatch.setattr(exported, "mark", "another")
+    with pytest.raises(UserError, match="another model"):
+        watch(exported, inbox, output)
+    with pytest.raises(UserError, match="is not a folder"):
+        watch(exported, inbox / "notes.txt", output)
+
+
+class Microphone:
+    """What sounddevice is asked for, with sound of our own."""
+
+    PortAudioError = type("PortAudioError", (Exception,), {})
+
+    def __init__(self, sound, lost=False):
+        self.sound, self.lost = sound, lost
+
+    def InputStream(self, samplerate, channels, dtype):  # noqa: N802
+        assert (samplerate, channels, dtype) == (8000, 1, "float32")
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+    def read(self, number):
+        if len(self.sound) < number:
+            raise KeyboardInterrupt
+        part, self.sound = self.sound[:number], self.sound[number:]
+        return part[:, None], self.lost
+
+
+def test_a_microphone_is_a_stream(finished, exported, tmp_path, monkeypatch):
+    sound = (np.random.default_rng(0).normal(size=12000) * 0.1).astype(np.float32)
+    monkeypatch.setitem(sys.modules, "sounddevice", Microphone(sound))
+    model, output = exported.folder, tmp_path / "scores.csv"
+    keys = ["--machine=fan", "--section=00", "--window=1", "--hop=0.25", f"--output={output}"]
+    predict.main([f"--model={model}", "--stream=microphone", *keys])
+    found = read_table(output)["score"].astype(float).tolist()
+    expected = [exported.score(w, "fan", "00").score for w in windows(sound, 8000, 2000)]
+    assert found == expected
+    assert len(found) == 3
+    monkeypatch.setitem(sys.modules, "sounddevice", Microphone(sound, lost=True))
+    with pytest.raises(SystemExit):
+        predict.main([f"--model={model}", "--stream=microphone", *keys])
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    with pytest.raises(UserError, match="pip install sounddevice"):
+        next(microphone_blocks(rate=8000, block=1))
