@@ -192,7 +192,7 @@ class Microphone:
     def __init__(self, sound, lost=False):
         self.sound, self.lost = sound, lost
 
-    def InputStream(self, samplerate, channels, dtype):  # noqa: N802
+    def InputStream(self, samplerate, channels, dtype):
         assert (samplerate, channels, dtype) == (8000, 1, "float32")
         return self
 
