@@ -31,6 +31,9 @@ class SoundDataSettings:
     """Only these machines (and outliers). Default: all."""
     cache_dir: str | None = key(None, changes_results=False)
     """Folder of decoded clips and spectrograms, shared by runs. Default: cache beside the run."""
+    spectrograms_gb: float = key(8.0, at_least(0), changes_results=False)
+    """Spectrograms for extractors are kept there up to so many gigabytes; larger ones are made from the
+    waveforms whenever they are needed, with the same numbers."""
 
 
 @dataclass(frozen=True)

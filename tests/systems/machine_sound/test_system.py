@@ -231,3 +231,10 @@ def test_an_option_that_a_network_lacks_is_named_before_training(tmp_path):
     with pytest.raises(UserError, match="no option 'depth'; it takes"):
         systems.train(config)
     assert not (tmp_path / "run" / "extractors").exists()
+
+
+def test_spectrograms_that_are_too_large_to_keep_give_the_same_run(finished, tmp_path):
+    run = systems.train(tiny(tmp_path / "run", data__spectrograms_gb=0))
+    assert not list((tmp_path / "cache").glob("logmels-*"))
+    for name in ("scores.csv", "system_scores.csv", "metrics.json"):
+        assert (run / name).read_bytes() == (finished / name).read_bytes(), name
