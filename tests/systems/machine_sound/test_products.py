@@ -140,7 +140,7 @@ def test_detailed_features_and_all_systems_go_through_every_product(finished, tm
 
 @pytest.fixture
 def inbox(finished, tmp_path):
-    folder = tmp_path / "inbox" / "fan"
+    folder = tmp_path / "inbox" / "fan" / "test"
     folder.mkdir(parents=True)
     good = sorted((finished / "data").glob("dev_data/fan/test/section_00*.wav"))[0]
     shutil.copy(good, folder)
@@ -209,7 +209,7 @@ class Microphone:
         return part[:, None], self.lost
 
 
-def test_a_microphone_is_a_stream(finished, exported, tmp_path, monkeypatch):
+def test_a_microphone_is_a_stream(finished, exported, tmp_path, monkeypatch, capsys):
     sound = (np.random.default_rng(0).normal(size=12000) * 0.1).astype(np.float32)
     monkeypatch.setitem(sys.modules, "sounddevice", Microphone(sound))
     model, output = exported.folder, tmp_path / "scores.csv"
@@ -220,8 +220,8 @@ def test_a_microphone_is_a_stream(finished, exported, tmp_path, monkeypatch):
     assert found == expected
     assert len(found) == 3
     monkeypatch.setitem(sys.modules, "sounddevice", Microphone(sound, lost=True))
-    with pytest.raises(SystemExit):
-        predict.main([f"--model={model}", "--stream=microphone", *keys])
+    assert predict.main([f"--model={model}", "--stream=microphone", *keys]) == 2
+    assert "samples of the microphone were lost" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(UserError, match="pip install sounddevice"):
         next(microphone_blocks(rate=8000, block=1))
