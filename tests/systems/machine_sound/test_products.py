@@ -84,6 +84,24 @@ def test_files_that_cannot_be_scored_have_rows(finished, scorer, tmp_path):
     assert "manifest" in sound_row(scorer, tmp_path / "x.wav", None, None)["error"]
 
 
+def test_odd_formats_are_scored_by_an_export(finished, exported, tmp_path):
+    pytest.importorskip("soxr", reason="it resamples")
+    good = sorted((finished / "data").glob("dev_data/fan/test/section_00*.wav"))[0]
+    samples, rate = soundfile.read(good)
+    files = {"plain": (samples, rate, "PCM_16"), "stereo": (np.stack([samples] * 2, 1), rate, "PCM_16")}
+    files["deep"] = (samples, rate, "PCM_24")
+    files["fast"] = (np.repeat(samples, 2), 2 * rate, "PCM_16")
+    files["clipped"] = (np.clip(20 * samples, -1, 1), rate, "PCM_16")
+    rows = {}
+    for name, (values, its_rate, subtype) in files.items():
+        soundfile.write(tmp_path / f"{name}.wav", values, its_rate, subtype=subtype)
+        rows[name] = sound_row(exported, tmp_path / f"{name}.wav", "fan", "00")
+    assert all(row["error"] == "" for row in rows.values())
+    assert rows["stereo"]["score"] == rows["plain"]["score"]
+    assert rows["deep"]["score"] == pytest.approx(rows["plain"]["score"], abs=1e-3)
+    assert all(np.isfinite(row["score"]) for row in rows.values())
+
+
 def test_commands(finished, tmp_path, monkeypatch, capsys):
     model, output = tmp_path / "model", tmp_path / "scores.csv"
     export.main([f"--run={finished.path}", f"--output={model}"])

@@ -181,6 +181,19 @@ def test_sections_without_enough_normals_have_rows_with_the_reason(recordings, t
     assert "20 of 40 test clips have no score" in system.summary(run)
 
 
+def test_a_machine_with_one_clip_has_rows_with_the_reason(recordings, tmp_path):
+    clips = sorted(recordings.glob("dev_data/gearbox/train/*"))
+    for clip in clips[1:]:
+        clip.unlink()
+    run = simple_run(tmp_path, recordings)
+    scores = read_table(run / "scores.csv")
+    wrong = scores[scores["machine"] == "gearbox"]
+    assert len(wrong) == 20
+    assert (wrong["score"] == "").all()
+    assert wrong["error"].str.match("training has [01] normal clips? of this section").all()
+    assert (scores.loc[scores["machine"] == "fan", "error"] == "").all()
+
+
 def test_machines_that_have_nothing_at_all_stop_the_run(recordings, tmp_path):
     for clip in recordings.glob("dev_data/*/train/*"):
         clip.unlink()
