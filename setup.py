@@ -25,6 +25,8 @@ DICOM_JPEG = ["pylibjpeg>=2.0,<3", "pylibjpeg-libjpeg>=2.2,<2.3"]
 RAY = ["ray>=2.10,<3"]
 # Sound of another sample rate than the system's.
 RESAMPLING = ["soxr>=0.5,<2"]
+# predict --stream microphone; on Linux it needs the system's PortAudio.
+MICROPHONE = ["sounddevice>=0.4.6,<1"]
 # librosa and pycocotools are references in tests, never dependencies of the product.
 TEST = [
     "pytest>=8,<10",
@@ -88,6 +90,7 @@ setup(
         # To predict from an exported graph beside MindSpore; without it: requirements/deploy.txt.
         "deploy": ["onnxruntime>=1.20,<2"],
         "resampling": RESAMPLING,
+        "microphone": MICROPHONE,
         "test": [*TEST, *DICOM, *DICOM_JPEG, *EXPORT, *RESAMPLING],
         # atheris: for ``python -m tests.fuzz --engine atheris``.
         # Ray's wheel has 79 MB and imagecodecs' 26: with them, the tests of a cluster and of rare TIFF files

@@ -2,14 +2,14 @@
 for exported extractors."""
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.files import atomic, file_hash, read_json
+from mindspore_dpus.core.files import atomic, digest, file_hash, read_json
 from mindspore_dpus.data.arrays import load_arrays
 from mindspore_dpus.data.audio.front_end import FrontEnd, network_input
 from mindspore_dpus.data.audio.names import parse_name
@@ -80,6 +80,7 @@ class SoundScorer:
         self.features: dict[str, SoundFeatures] = {}
         self.embedder = embedder
         about = description or read_json(folder / "scorer.json")
+        self.mark = digest("sound", dict(about))[:12]
         self._detectors = load_detectors(folder / "detectors.npz")
         self.scaling = load_arrays(folder / "scaling.npz")
         try:
@@ -243,6 +244,7 @@ class OnnxSoundPredictor(SoundScorer):
         for name in ("detectors.npz", "scaling.npz"):
             if file_hash(folder / name) != bundle["sha256"].get(name):
                 raise UserError(f"{folder / name} is not the file that {BUNDLE} describes: copy both")
+        self.folder = folder
         embedder = OnnxEmbedder(folder, bundle["sha256"], threads)
         super().__init__(AudioSettings(**bundle["audio"]), folder, embedder, bundle["scorer"])
 
@@ -258,6 +260,17 @@ def sound_row(scorer: SoundScorer, path: str | Path, machine: str | None, sectio
     Returns:
         ``COLUMNS`` -> values. Whatever is wrong with the file stands under ``error``.
     """
+    return waveform_row(scorer, path, scorer.front.read, machine, section)
+
+
+def waveform_row(
+    scorer: SoundScorer,
+    path: str | Path,
+    read: Callable[[Path], np.ndarray],
+    machine: str | None,
+    section: str | None,
+) -> dict:
+    """As ``sound_row``; ``read`` gives the file's waveform, or raises."""
     row = dict.fromkeys(COLUMNS, "") | {"path": str(path)}
     try:
         if machine is None or section is None:
@@ -265,7 +278,7 @@ def sound_row(scorer: SoundScorer, path: str | Path, machine: str | None, sectio
             machine, section = machine or named.machine, section or named.section
         row |= {"machine": machine, "section": section}
         scorer.find(machine, section)
-        return row | _cells(scorer.score(scorer.front.read(path), machine, section))
+        return row | _cells(scorer.score(read(path), machine, section))
     except Exception as error:
         # Whatever a decoder raises on a hostile file: the next file has its turn.
         return row | {"error": " ".join(str(error).split()) or type(error).__name__}

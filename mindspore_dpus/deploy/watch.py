@@ -57,20 +57,22 @@ class FolderWatch:
     decodes to its end. One that does not decode is tried once more after ``PATIENCE * settle`` seconds,
     and then given up: until it changes.
 
-    Which files are images, ``data.images.folders`` says; of what is none by its name, it looks at the
-    first bytes, when they have settled.
+    By default images are wanted, as ``data.images.folders`` tells them: of what is none by its name, it
+    looks at the first bytes, when they have settled.
 
     Args:
         folder: with all folders below it; hidden files and companions of images are left out.
         settle: in seconds.
         done: (row name, time of change as ``modified_text``) of files that have their row.
-        others: files that are no images, and their size and time of change when they were looked at.
+        wanted: whether a file is one to read.
+        others: files that are not wanted, and their size and time of change when they were looked at.
         news: ending -> how many files were added to ``others``, for whoever reports and empties it.
     """
 
     folder: Path
     settle: float
     done: set[tuple[str, str]] = field(default_factory=set)
+    wanted: Callable[[Path], bool] = is_image
     waiting: dict[Path, _Seen] = field(default_factory=dict)
     others: dict[Path, tuple[int, int]] = field(default_factory=dict)
     news: Counter[str] = field(default_factory=Counter)
@@ -79,7 +81,7 @@ class FolderWatch:
         """Look once.
 
         Args:
-            read: decodes a file (``deploy.scoring.load``).
+            read: decodes a file (``deploy.scoring.load``); text says why it cannot.
             now: monotonic clock, in seconds.
 
         Yields:
@@ -100,7 +102,7 @@ class FolderWatch:
                 seen = self.waiting[file] = _Seen(state, now)
             if now - seen.since < self.settle * (PATIENCE if seen.failed else 1):
                 continue
-            if not is_image(file) and _state(file) == state:
+            if not self.wanted(file) and _state(file) == state:
                 self.others[file] = state
                 self.news[file.suffix.lower()] += 1
                 del self.waiting[file]

@@ -1,11 +1,14 @@
 """How long a grid will take, by the images that its finished runs trained on."""
 
+from collections.abc import Callable
+
 import pandas as pd
 
 from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.experiments import finished
 from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.sampling.settings import STRATEGIES
+from mindspore_dpus.systems import load_system
 from mindspore_dpus.training.settings import TrainingSettings
 
 
@@ -18,8 +21,13 @@ def estimate_seconds(todo: list[Case], done: list[Case], jobs: int = 1) -> float
         jobs: how many run side by side.
 
     Returns:
-        Seconds, or None while no run is finished.
+        Seconds, or None while no run is finished and the system cannot tell before.
     """
+    if not todo:
+        return 0.0
+    system = load_system(todo[0].config.system)
+    if not system.MEASURES.has_predictions:
+        return _by_runs(todo, done, jobs, getattr(system, "planned_seconds", None))
     if not done:
         return None
     speeds = _seconds_per_image(done)
@@ -29,6 +37,22 @@ def estimate_seconds(todo: list[Case], done: list[Case], jobs: int = 1) -> float
     ahead = [_planned_work(case, counts) * speeds.get(_network(case), speeds[None]) for case in todo]
     # One run cannot be shared out.
     return max(sum(ahead) / jobs, max(ahead, default=0.0))
+
+
+def _by_runs(
+    todo: list[Case],
+    done: list[Case],
+    jobs: int,
+    planned: Callable[[object], float] | None,
+) -> float | None:
+    """As long as finished runs took; before there is one, by the system's own plan of each."""
+    if done:
+        ahead = [sum(map(finished.seconds, done)) / len(done)] * len(todo)
+    elif planned is not None:
+        ahead = [planned(case.config) for case in todo]
+    else:
+        return None
+    return max(sum(ahead) / jobs, max(ahead))
 
 
 def _seconds_per_image(done: list[Case]) -> dict[tuple | None, float]:

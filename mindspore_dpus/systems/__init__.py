@@ -2,7 +2,8 @@
 
 A system is a package with a module ``system`` that has ``Configuration``, ``check_configuration``,
 ``stages(config, run)``, ``describe(run, config)``, ``write_config(run, config)``, ``summary(run)`` and
-``MEASURES``, what tables over several runs show.
+``MEASURES``, what tables over several runs show; and, where it can tell before any run is finished,
+``planned_seconds(config)``, how long a run will take.
 """
 
 import importlib

@@ -24,6 +24,9 @@ from benchmarking.inputs import (
     training_files,
 )
 from benchmarking.runner import Prepared
+
+# Prepared by name, as everything here.
+from benchmarking.sound import librosa_log_mel, log_mel, sound_step  # noqa: F401
 from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.processes import Work, side_by_side
 from mindspore_dpus.data.images.augment import AugmentSettings

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarking.inputs import FORWARD_BATCH
-from benchmarking.results import IMAGES_PER_SECOND, SECONDS
+from benchmarking.results import IMAGES_PER_SECOND, REAL_TIME, SECONDS, SEGMENTS_PER_SECOND
 from benchmarking.runner import Work
 
 BACKBONES = ("resnet18", "mobilenet_v2")
@@ -14,6 +14,7 @@ KINDS = {
     "mobilenet_v2": ("convolutions", "depthwise", "norms"),
 }
 MEMBERS = 5
+SOUND_NETWORKS = ("efficientnet_b0", "transformer", "conformer")
 # A whole forward batch, so that the last one is no smaller than the others.
 FORWARD_IMAGES = 2 * FORWARD_BATCH
 COLD_IMAGES = 64
@@ -172,6 +173,25 @@ def _train(s: Settings) -> tuple[list[Row], list[Comparison]]:
     return rows, []
 
 
+def _sound(s: Settings) -> tuple[list[Row], list[Comparison]]:
+    ours = Work("ours", "log_mel", ())
+    torch = Work("torch", "log_mel", ()) if s.with_torch else None
+    rows = [Row("sound", "log-mels of 2 s", REAL_TIME, ours, torch)]
+    comparisons = [Comparison("log-mels, ours / librosa", ours, Work("ours", "librosa_log_mel", ()))]
+    for name in SOUND_NETWORKS:
+        options = {"network": name, "batch_size": s.batch_size}
+        fast, plain = (
+            Work(
+                "ours", "sound_step", tuple((options | {"target": s.target, "fast_kernels": f}).items())
+            )
+            for f in (True, False)
+        )
+        peer = Work("torch", "sound_step", tuple(options.items())) if s.with_torch else None
+        rows.append(Row("sound", f"training step, {name}, 2 s", SEGMENTS_PER_SECOND, fast, peer))
+        comparisons.append(Comparison(f"fast_kernels / plain, {name}, 2 s", fast, plain))
+    return rows, comparisons
+
+
 def _quickstart(s: Settings) -> tuple[list[Row], list[Comparison]]:
     config = str(Path(__file__).parents[2] / "configs" / "quickstart.yaml")
     work = Work("ours", "run", (("config", config), ("target", s.target)), calls=1)
@@ -187,6 +207,7 @@ PARTS: dict[str, Callable[[Settings], tuple[list[Row], list[Comparison]]]] = {
     "sampler": _sampler,
     "members": _members,
     "train": _train,
+    "sound": _sound,
     "quickstart": _quickstart,
 }
 

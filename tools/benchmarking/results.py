@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from statistics import median
 
 IMAGES_PER_SECOND = "images/s"
+SEGMENTS_PER_SECOND = "segments/s"
+# Seconds of sound in a second.
+REAL_TIME = "x real time"
 SECONDS = "s"
 
 
@@ -41,7 +44,7 @@ class Summary:
 
     def value(self, unit: str) -> float:
         """The number that a table in this unit shows."""
-        return self.rate if unit == IMAGES_PER_SECOND else self.seconds
+        return self.seconds if unit == SECONDS else self.rate
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Line:
 
     Args:
         name: what was measured.
-        unit: ``IMAGES_PER_SECOND`` or ``SECONDS``.
+        unit: ``SECONDS``, or one of the rates.
         ours: the product's.
         torch: the same work in torch, or None.
     """

@@ -22,6 +22,7 @@ from benchmarking.inputs import (
 )
 from benchmarking.runner import Prepared
 from benchmarking.torch_nets import create_net
+from benchmarking.torch_sound import log_mel, sound_step  # noqa: F401
 from benchmarking.torch_training import Images, normalise, train_ensemble
 from mindspore_dpus.core.processes import available_cpus
 from mindspore_dpus.data.arrays import open_array, save_array

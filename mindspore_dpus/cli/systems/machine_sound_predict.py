@@ -4,11 +4,14 @@ python tools/predict.py --run runs/machine_sound FOLDER --output scores.csv
 python tools/predict.py --model EXPORT_FOLDER CLIP.wav --machine fan --section 00
 arecord -f S16_LE -r 16000 -c 1 -t raw | python tools/predict.py --model EXPORT_FOLDER --stream s16le \
     --machine fan --section 00 --window 5 --hop 1
+python tools/predict.py --model EXPORT_FOLDER --stream microphone --machine fan --section 00
+python tools/predict.py --model EXPORT_FOLDER --watch FOLDER --output scores.csv
 
 Whose a file is, its folders and name say as DCASE names them, or --machine and --section.
 Exit code 0: all passed; 1: something to look at, an anomaly or an unreadable file; 2: a wrong call.
 """
 
+import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +19,7 @@ from pathlib import Path
 from mindspore_dpus.cli.options import OneLineParser
 from mindspore_dpus.core.errors import UserError, one_line_errors
 from mindspore_dpus.data.audio.reading import clip_files
-from mindspore_dpus.data.audio.stream import FORMATS, pcm_blocks
+from mindspore_dpus.data.audio.stream import FORMATS, MICROPHONE, microphone_blocks, pcm_blocks
 from mindspore_dpus.deploy.sound import (
     OnnxSoundPredictor,
     SoundScorer,
@@ -24,6 +27,7 @@ from mindspore_dpus.deploy.sound import (
     stream_rows,
     write_rows,
 )
+from mindspore_dpus.deploy.sound_watch import watch_sound
 
 
 def _scorer(args) -> SoundScorer:
@@ -63,7 +67,18 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--section", help="likewise; default: their names say it")
     parser.add_argument("--output", type=Path, default=Path("scores.csv"), help="table to write")
     parser.add_argument(
-        "--stream", choices=tuple(FORMATS), help="raw samples of one channel from standard input"
+        "--stream",
+        choices=(*FORMATS, MICROPHONE),
+        help="raw samples of one channel from standard input; or a microphone (extra microphone), until "
+        "Ctrl-C",
+    )
+    parser.add_argument("--watch", type=Path, metavar="DIR", help="score what arrives in DIR")
+    parser.add_argument(
+        "--settle",
+        type=float,
+        default=2.0,
+        metavar="SECONDS",
+        help="with --watch: for so long a file must stand still before it is read (%(default)s)",
     )
     parser.add_argument(
         "--window", type=float, default=10.0, help="with --stream: seconds that are scored"
@@ -74,14 +89,18 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, help="with --model; default: one a core")
     parser.add_target()
     args = parser.parse_args(args)
-    if bool(args.paths) == bool(args.stream):
-        raise UserError("name recordings or folders to score, or --stream (--help lists the options)")
-    for name in ("window", "hop", "threads"):
+    if sum(map(bool, (args.paths, args.stream, args.watch))) != 1:
+        raise UserError(
+            "name recordings or folders to score, or --stream, or --watch (--help lists the options)"
+        )
+    for name in ("window", "hop", "threads", "settle"):
         value = getattr(args, name)
         if value is not None and not value > 0:
             raise UserError(f"--{name} is {value}; it must be above 0")
     if args.stream:
         return _stream(args)
+    if args.watch:
+        return _watch(args)
     files = _files(args.paths)
     scorer = _scorer(args)
     rows = [sound_row(scorer, file, args.machine, args.section) for file in files]
@@ -97,17 +116,33 @@ def _stream(args) -> int:
         raise UserError("--stream needs --machine and --section")
     scorer = _scorer(args)
     rate = scorer.front.audio.rate
-    blocks = pcm_blocks(
-        sys.stdin.buffer, sample_format=args.stream, block=max(1, round(args.hop * rate))
-    )
+    block = max(1, round(args.hop * rate))
+    if args.stream == MICROPHONE:
+        blocks = microphone_blocks(rate=rate, block=block)
+    else:
+        blocks = pcm_blocks(sys.stdin.buffer, sample_format=args.stream, block=block)
     look, rows = 0, []
-    for row in stream_rows(
-        *(scorer, blocks, args.machine, args.section),
-        window_seconds=args.window,
-        hop_seconds=args.hop,
-    ):
-        rows.append(row)
-        look += row["error"] != "" or row["decision"] == 1
-        print(row["path"], row["error"] or f"{row['score']:.3f}", flush=True)
+    try:
+        for row in stream_rows(
+            *(scorer, blocks, args.machine, args.section),
+            window_seconds=args.window,
+            hop_seconds=args.hop,
+        ):
+            rows.append(row)
+            look += row["error"] != "" or row["decision"] == 1
+            print(row["path"], row["error"] or f"{row['score']:.3f}", flush=True)
+    except KeyboardInterrupt:
+        # A microphone has no other end.
+        if args.stream != MICROPHONE:
+            raise
     write_rows(args.output, rows)
+    return int(look > 0)
+
+
+def _watch(args) -> int:
+    say = functools.partial(print, flush=True)
+    scored, look = watch_sound(
+        *(_scorer(args), args.watch, args.output, args.machine, args.section, args.settle, say)
+    )
+    print(f"{args.output}: {scored} recordings scored, {look} to look at")
     return int(look > 0)

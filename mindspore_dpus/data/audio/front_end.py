@@ -7,7 +7,7 @@ import numpy as np
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.audio.logmel import LogMel
 from mindspore_dpus.data.audio.reading import read_clip
-from mindspore_dpus.data.audio.segments import cut_segments, segment_starts, standardise
+from mindspore_dpus.data.audio.segments import segment_starts, standardise
 from mindspore_dpus.data.audio.settings import AudioSettings
 
 
@@ -69,18 +69,28 @@ class FrontEnd:
         Raises:
             UserError: the clip is shorter than a segment, or silent.
         """
+        return self.chosen(waveform, np.arange(self.n_segments(len(waveform))))
+
+    def chosen(self, waveform: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Log-mels of some of a clip's segments: the same numbers as among all.
+
+        Args:
+            waveform: (n,) float32 at ``audio.rate``.
+            places: (M,) numbers of segments, from 0.
+
+        Returns:
+            (M, bands, frames) float32, in dB.
+
+        Raises:
+            UserError: the clip is shorter than a segment, or silent.
+        """
         if len(waveform) < self.length:
             raise UserError(
                 f"the clip is {len(waveform) / self.audio.rate:g} s long; at least "
                 f"{self.audio.segment_seconds:g} s are needed (audio.segment_seconds)"
             )
-        segments = cut_segments(
-            standardise(waveform),
-            seconds=self.audio.segment_seconds,
-            number=self.n_segments(len(waveform)),
-            rate=self.audio.rate,
-        )
-        return self._log_mel(segments)
+        starts = segment_starts(len(waveform), self.length, self.n_segments(len(waveform)))[places]
+        return self._log_mel(standardise(waveform)[starts[:, None] + np.arange(self.length)])
 
     def starts(self, n_samples: int) -> np.ndarray:
         """(S,) seconds at which the segments of a clip begin."""

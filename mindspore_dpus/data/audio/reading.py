@@ -54,15 +54,15 @@ def read_clip(
     return Clip(samples, rate, clip.channels, clip.subtype, clip.kind)
 
 
-def clip_length(path: str | Path) -> tuple[int, int]:
-    """Samples of each channel and rate of a file, by its header.
+def clip_length(path: str | Path) -> tuple[int, int, int, str]:
+    """Samples of each channel, rate, number of channels and subtype of a file, by its header.
 
     Raises:
         AudioError: as ``read_clip``, as far as the header tells.
     """
     path = Path(path)
     with _named(path), _opened(path) as file, _sound(file) as sound:
-        return sound.frames, sound.samplerate
+        return sound.frames, sound.samplerate, sound.channels, sound.subtype
 
 
 @contextmanager

@@ -60,23 +60,3 @@ def segment_starts(n_samples: int, length: int, number: int) -> np.ndarray:
             f"take {-(-n_samples // length)} segments or more"
         )
     return starts
-
-
-def cut_segments(waveforms: np.ndarray, *, seconds: float, number: int, rate: int) -> np.ndarray:
-    """Cut waveforms into overlapping, evenly spread segments.
-
-    Args:
-        waveforms: (..., n).
-        seconds: T, length of a segment.
-        number: S, how many from each.
-        rate: samples per second.
-
-    Returns:
-        (..., S, T * rate), a copy.
-
-    Raises:
-        UserError: as ``segment_starts``.
-    """
-    length = round(seconds * rate)
-    starts = segment_starts(waveforms.shape[-1], length, number)
-    return waveforms[..., starts[:, None] + np.arange(length)]

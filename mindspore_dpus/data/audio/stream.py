@@ -132,3 +132,41 @@ def _read_fully(source: BinaryIO, n_bytes: int) -> bytes:
         pieces.append(piece)
         n_bytes -= len(piece)
     return b"".join(pieces)
+
+
+MICROPHONE = "microphone"
+
+
+def microphone_blocks(*, rate: int, block: int) -> Iterator[np.ndarray]:
+    """What the default microphone hears, until Ctrl-C (extra ``microphone``: sounddevice).
+
+    Args:
+        rate: samples per second.
+        block: samples that are waited for at a time.
+
+    Yields:
+        (block,) float32.
+
+    Raises:
+        UserError: sounddevice is not installed, there is no microphone, it does not go at that rate, or
+            samples were lost because scoring was slower than the sound.
+    """
+    try:
+        import sounddevice
+    except (ImportError, OSError) as error:
+        raise UserError(
+            f"a microphone needs sounddevice and PortAudio ({error}): pip install sounddevice, or pipe the "
+            "sound of a recorder into --stream s16le"
+        ) from None
+    try:
+        with sounddevice.InputStream(samplerate=rate, channels=1, dtype="float32") as stream:
+            while True:
+                samples, lost = stream.read(block)
+                if lost:
+                    raise UserError(
+                        "samples of the microphone were lost: scoring is slower than the sound; give a longer "
+                        "--hop"
+                    )
+                yield np.ascontiguousarray(samples[:, 0])
+    except sounddevice.PortAudioError as error:
+        raise UserError(f"the microphone cannot be used: {error}") from None

@@ -16,21 +16,25 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import digest
 from mindspore_dpus.core.processes import in_threads
 from mindspore_dpus.core.tables import write_table
-from mindspore_dpus.data.audio.decoded import AudioError
+from mindspore_dpus.data.audio.decoded import MEAN, AudioError
 from mindspore_dpus.data.audio.reading import MAX_SECONDS, clip_length, read_clip
 from mindspore_dpus.data.audio.resampling import resampled_length
 from mindspore_dpus.data.shards import Shards, fill_shards, is_filled, open_shards
 
 SAMPLES, LENGTHS = "samples", "lengths"
+# Raised when the files' layout changes.
+LAYOUT = 2
 # Bytes of a file: what is in memory before it is written, and what a killed process decodes again.
 PART = 2**27
+# Of 16-bit samples; what libsndfile scales them by. A power of two: nothing is lost either way.
+FULL_SCALE = np.float32(32768)
 
 
 class Waveforms:
     """Clips of any length.
 
     Args:
-        samples: (N, longest) float32, zeros behind each clip's end.
+        samples: (N, longest) float32, or int16 of full scale 32768; zeros behind each clip's end.
         lengths: (N,) samples of each.
     """
 
@@ -42,7 +46,7 @@ class Waveforms:
 
     def __getitem__(self, number: int) -> np.ndarray:
         """One clip, (n,) float32, without its padding."""
-        return self.samples[number][: self.lengths[number]]
+        return _as_float(self.samples[number][: self.lengths[number]])
 
     def rows(self, numbers: np.ndarray) -> np.ndarray:
         """Clips of one length, (M, n) float32.
@@ -56,12 +60,18 @@ class Waveforms:
                 f"clips of {lengths.min()} to {lengths.max()} samples cannot be stacked; cut them into "
                 "segments of one length"
             )
-        return self.samples[numbers][:, : lengths[0]]
+        return _as_float(self.samples[numbers][:, : lengths[0]])
+
+
+def _as_float(samples: np.ndarray) -> np.ndarray:
+    return samples if samples.dtype == np.float32 else samples.astype(np.float32) / FULL_SCALE
 
 
 def waveforms_path(cache_dir: Path, data_fingerprint: str, *, rate: int, channel: int | str) -> Path:
     """The folder of these clips, decoded in this way."""
-    return cache_dir / f"waveforms-{digest(data_fingerprint, {'rate': rate, 'channel': channel})}"
+    return (
+        cache_dir / f"waveforms-{digest(data_fingerprint, LAYOUT, {'rate': rate, 'channel': channel})}"
+    )
 
 
 def build_waveforms(
@@ -74,7 +84,8 @@ def build_waveforms(
     channel: int | str,
     max_seconds: float = MAX_SECONDS,
 ) -> None:
-    """Decode every clip into ``folder``, unless they are there.
+    """Decode every clip into ``folder``, unless they are there; as 16-bit integers where all files hold such
+    at the wanted rate, which is half the size and loses nothing, else as float32.
 
     Args:
         paths: file names, relative to ``root``; clip i becomes entry i.
@@ -109,30 +120,33 @@ def build_waveforms(
         return not found
 
     def measure(rows: np.ndarray) -> np.ndarray | None:
-        measured = np.empty(len(rows), np.int64)
+        measured = np.empty((len(rows), 2), np.int64)
 
         def load(place: int, path: Path) -> None:
-            length, old = clip_length(path)
-            measured[place] = resampled_length(length, old, rate)
+            length, old, n_channels, subtype = clip_length(path)
+            whole = old == rate and subtype == "PCM_16" and (n_channels == 1 or channel != MEAN)
+            measured[place] = resampled_length(length, old, rate), whole
 
         return measured if noted(rows, load) else None
 
     def decode(rows: np.ndarray) -> np.ndarray | None:
-        samples = np.zeros((len(rows), longest), np.float32)
+        samples = np.zeros((len(rows), longest), np.int16 if all_whole else np.float32)
 
         def load(place: int, path: Path) -> None:
             clip = read_clip(path, channel=channel, rate=rate, max_seconds=max_seconds)
             if len(clip.samples) != lengths[rows[place]]:
                 raise AudioError(f"{path} has changed while it was read; start again")
-            samples[place, : len(clip.samples)] = clip.samples
+            values = clip.samples * FULL_SCALE if all_whole else clip.samples
+            samples[place, : len(clip.samples)] = values
 
         return samples if noted(rows, load) else None
 
     fill_shards(folder / LENGTHS, len(paths), len(paths), measure)
     if not errors:
-        lengths = np.asarray(open_shards(folder / LENGTHS))
-        longest = int(lengths.max())
-        fill_shards(folder / SAMPLES, len(paths), max(1, PART // (4 * longest)), decode)
+        lengths, whole = np.asarray(open_shards(folder / LENGTHS)).T
+        longest, all_whole = int(lengths.max()), bool(whole.all())
+        per_part = max(1, PART // ((2 if all_whole else 4) * longest))
+        fill_shards(folder / SAMPLES, len(paths), per_part, decode)
     if errors:
         # Repaired files are other content, and so another cache: nobody will come back to this one.
         shutil.rmtree(folder)
@@ -151,7 +165,7 @@ def open_waveforms(folder: Path) -> Waveforms:
         UserError: a file is damaged, or the two arrays do not belong together.
         FileNotFoundError: a file is missing.
     """
-    samples, lengths = open_shards(folder / SAMPLES), np.asarray(open_shards(folder / LENGTHS)[:])
+    samples, lengths = open_shards(folder / SAMPLES), np.asarray(open_shards(folder / LENGTHS))[:, 0]
     if len(samples) != len(lengths) or lengths.max() != samples.shape[1]:
         raise UserError(f"{folder} is damaged; delete it and start the same command again")
     return Waveforms(samples, lengths)

@@ -1,8 +1,8 @@
-"""Loops of our own for what Transformers and Conformers compute slowly on CPU: layer norm, softmax and
-SiLU, forward and backward, compiled by numba. (In one file, as ``kernels.loops`` is, and for its reason.)
+"""Loops of our own for what Transformers and Conformers compute slowly on CPU: layer norm and softmax,
+forward and backward, compiled by numba. (In one file, as ``kernels.loops`` is, and for its reason.)
 
-Every row, or block of numbers, is one thread's from end to end, and sums over rows are those of fixed
-blocks in a fixed order: results do not depend on the number of threads.
+Every row is one thread's from end to end, and sums over rows are those of fixed blocks in a fixed order:
+results do not depend on the number of threads.
 """
 
 import numpy as np
@@ -10,8 +10,8 @@ from numba import prange
 
 from mindspore_dpus.models.kernels.machine_code import compiled, from_disk, interruptible
 
-# Parts that the rows are cut into for sums over them, and numbers that a thread takes at a time.
-PARTS, BLOCK = 64, 4096
+# Parts that the rows are cut into for sums over them.
+PARTS = 64
 LOG2_E = np.float32(1.44269504)
 # ln 2 in two parts: the first one has few digits, so that its products with small integers are exact.
 LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
@@ -127,47 +127,6 @@ def softmax_rows_gradient(out: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     return found
 
 
-@interruptible
-@from_disk
-@compiled(parallel=True)
-def silu(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """``x * sigmoid(x)``, and the sigmoid.
-
-    Args:
-        x: (n,) float32.
-
-    Returns:
-        (n,) float32 both. Hendrycks and Gimpel 2016.
-    """
-    out, sigmoid = np.empty(x.size, np.float32), np.empty(x.size, np.float32)
-    for b in prange(-(-x.size // BLOCK)):
-        part = slice(b * BLOCK, min((b + 1) * BLOCK, x.size))
-        _sigmoid(x[part], out[part], sigmoid[part])
-    return out, sigmoid
-
-
-@interruptible
-@from_disk
-@compiled(parallel=True)
-def silu_gradient(x: np.ndarray, sigmoid: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    """Gradient of ``silu``'s first result with respect to ``x``.
-
-    Args:
-        x: as there.
-        sigmoid: as it returned it.
-        gradient: of the result, (n,).
-
-    Returns:
-        (n,) float32.
-    """
-    found = np.empty(x.size, np.float32)
-    for b in prange(-(-x.size // BLOCK)):
-        for i in range(b * BLOCK, min((b + 1) * BLOCK, x.size)):
-            s = sigmoid[i]
-            found[i] = gradient[i] * s * (np.float32(1) + x[i] * (np.float32(1) - s))
-    return found
-
-
 @compiled()
 def _sum(row):
     total = np.float32(0)
@@ -248,14 +207,3 @@ def _exponential(row, most, powers, out):
     factors = powers.view(np.float32)
     for k in range(row.size):
         out[k] *= factors[k]
-
-
-@compiled()
-def _sigmoid(x, out, sigmoid):
-    powers = np.empty(x.size, np.int32)
-    for k in range(x.size):
-        out[k] = -x[k]
-    _exponential(out, np.float32(0), powers, sigmoid)
-    for k in range(x.size):
-        sigmoid[k] = np.float32(1) / (np.float32(1) + sigmoid[k])
-        out[k] = x[k] * sigmoid[k]

@@ -39,7 +39,9 @@ def results_section(models: Mapping[str, Mapping], results: pd.DataFrame, produc
     """
     own = results[(results["row"] == product) & (results["section"] != "")]
     own = own[own["definition"] == "official"] if (own["definition"] == "official").any() else own
-    cells = own.assign(cell=own["domain"] + " " + own["metric"]).pivot_table(
+    # Where a section has no anomalies (or no normals), its cells are empty text.
+    values = pd.to_numeric(own["value"].replace("", np.nan))
+    cells = own.assign(cell=own["domain"] + " " + own["metric"], value=values).pivot_table(
         index=["machine", "section"], columns="cell", values="value"
     )
     return Section(

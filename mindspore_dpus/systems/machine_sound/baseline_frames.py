@@ -13,10 +13,11 @@ from mindspore_dpus.core.files import digest
 from mindspore_dpus.core.processes import in_threads
 from mindspore_dpus.data.audio.logmel import LogMel
 from mindspore_dpus.data.audio.settings import AudioSettings
+from mindspore_dpus.data.audio.waveforms import open_waveforms
 from mindspore_dpus.data.shards import Shards, fill_shards, is_filled, open_shards
 from mindspore_dpus.data.source import Source
 from mindspore_dpus.systems.machine_sound.settings import BaselineSettings
-from mindspore_dpus.systems.machine_sound.vectors import decoded
+from mindspore_dpus.systems.machine_sound.spectrograms import decoded
 
 # Bytes of a file of frames.
 PART = 2**26
@@ -82,7 +83,8 @@ def open_frames(
     Raises:
         UserError: some clip cannot be read, or is too short.
     """
-    waveforms, fingerprint = decoded(table, source, audio)
+    place, fingerprint = decoded(table, source, audio)
+    waveforms = open_waveforms(place)
     keys = {
         "window_seconds": baselines.window_seconds,
         "hop_seconds": baselines.hop_seconds,

@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import mindspore as ms
 import numpy as np
@@ -10,13 +9,14 @@ from mindspore import Tensor, nn
 
 from mindspore_dpus.core.device import Device
 from mindspore_dpus.data.audio.front_end import network_input
-from mindspore_dpus.data.shards import Shards, open_shards
+from mindspore_dpus.data.shards import Shards
 from mindspore_dpus.losses.outlier_exposure import OutlierExposure
 from mindspore_dpus.metrics.anomaly import auc
 from mindspore_dpus.models.freeze import set_train
 from mindspore_dpus.systems.machine_sound.batch_plan import Clips, plan_domain_epoch, plan_epoch
 from mindspore_dpus.systems.machine_sound.mixup import Batch, mix, mix_pairs, soft_targets, unmixed
 from mindspore_dpus.systems.machine_sound.settings import ExtractorSettings
+from mindspore_dpus.systems.machine_sound.spectrograms import MadeSegments, Spectrograms
 from mindspore_dpus.training.divergence import check_outputs
 
 BATCH = 64
@@ -28,8 +28,7 @@ class MachineRows:
 
     Args:
         machine: its name.
-        segments: folder of all log-mels.
-        first: (N + 1,) first segment of each clip.
+        spectrograms: of all clips.
         is_machine, is_target: (N,) bool of each clip.
         sections: (N,) index of the section, 0 to K - 1; of other machines any.
         n_sections: K.
@@ -38,8 +37,7 @@ class MachineRows:
     """
 
     machine: str
-    segments: Path
-    first: np.ndarray
+    spectrograms: Spectrograms
     is_machine: np.ndarray
     is_target: np.ndarray
     sections: np.ndarray
@@ -65,7 +63,7 @@ class Exposure:
 
     def __call__(self, rows: MachineRows) -> "ExposureTask":
         """The task of one machine."""
-        return ExposureTask(self, rows, open_shards(rows.segments))
+        return ExposureTask(self, rows, rows.spectrograms.open())
 
 
 class Loss(nn.Cell):
@@ -97,7 +95,7 @@ class ExposureTask:
 
     common: Exposure
     rows: MachineRows
-    segments: Shards
+    segments: Shards | MadeSegments
     shown: str = "val_auc"
 
     @property
@@ -151,7 +149,7 @@ class ExposureTask:
 
     def _draw(self, clips: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A segment of each clip."""
-        first = self.rows.first
+        first = self.rows.spectrograms.first
         numbers = rng.integers(first[clips], first[clips + 1])
         return np.ascontiguousarray(self.segments[numbers])
 
@@ -169,7 +167,8 @@ class ExposureTask:
         """``val_loss`` (one batch's), ``val_auc`` of machine against others, ``val_accuracy`` of sections;
         all on the middle segment of clips that do not train."""
         rows = np.concatenate([self.rows.held_out, self.rows.other_held_out])
-        middle = (self.rows.first[rows] + self.rows.first[rows + 1]) // 2
+        first = self.rows.spectrograms.first
+        middle = (first[rows] + first[rows + 1]) // 2
         outputs = run_net(net, self.segments, middle)
         check_outputs(epoch, np.concatenate([o.reshape(len(rows), -1) for o in outputs], axis=1))
         own = self.rows.is_machine[rows]
@@ -188,7 +187,7 @@ class ExposureTask:
         return None
 
 
-def run_net(net: nn.Cell, segments: Shards, numbers: np.ndarray) -> list[np.ndarray]:
+def run_net(net: nn.Cell, segments: Shards | MadeSegments, numbers: np.ndarray) -> list[np.ndarray]:
     """Outputs of a network on segments, float32, each (M, ...)."""
     set_train(net, False)
     parts = []

@@ -20,9 +20,8 @@ from mindspore_dpus.systems.machine_sound.clips import (
     train_normals,
 )
 from mindspore_dpus.systems.machine_sound.configuration import Configuration
+from mindspore_dpus.systems.machine_sound.spectrograms import Spectrograms, open_spectrograms
 from mindspore_dpus.systems.machine_sound.vectors import (
-    Spectrograms,
-    open_spectrograms,
     rows_of,
     save_vectors,
     used,
@@ -66,7 +65,7 @@ def check_extractor(folder: Path, config: Configuration, name: str) -> None:
         UserError: an option does not go, or a machine has too few clips.
     """
     table = used(read_clips(folder))
-    dummy = Spectrograms(None, np.arange(len(table) + 1), folder)
+    dummy = Spectrograms(np.arange(len(table) + 1), folder, None)
     seen = set()
     for machine in machines(table):
         rows = _rows(table, machine, dummy)
@@ -101,8 +100,7 @@ def _rows(table: pd.DataFrame, machine: str, spectrograms: Spectrograms):
         )
     return MachineRows(
         machine,
-        spectrograms.folder.absolute(),
-        spectrograms.first,
+        spectrograms,
         own,
         target,
         sections,
@@ -130,7 +128,7 @@ def make_extractors(folder: Path, source: Source, config: Configuration, name: s
     from mindspore_dpus.training.members import Job, Recipe, train_members
 
     table = used(read_clips(folder))
-    spectrograms = open_spectrograms(table, source, config.audio)
+    spectrograms = open_spectrograms(table, source, config.audio, config.data.spectrograms_gb)
     place = members_folder(folder, name)
     names = machines(table)
     for left in place.glob("*"):
@@ -145,7 +143,7 @@ def make_extractors(folder: Path, source: Source, config: Configuration, name: s
             [config.seed, number],
             rows,
             len(rows.source),
-            rows.segments,
+            rows.spectrograms.folder,
             (place / machine).absolute(),
         )
         groups.setdefault(rows.n_sections, []).append(job)
@@ -189,13 +187,13 @@ def make_embeddings(folder: Path, source: Source, config: Configuration, name: s
     from mindspore_dpus.systems.machine_sound.exposure import run_net
 
     table = used(read_clips(folder))
-    spectrograms = open_spectrograms(table, source, config.audio)
-    first = spectrograms.first
+    spectrograms = open_spectrograms(table, source, config.audio, config.data.spectrograms_gb)
+    first, segments = spectrograms.first, spectrograms.open()
     for machine in machines(table):
         net = load_extractor(folder, config, name, machine, key)
         rows = rows_of(table, machine, config.ensemble.pseudo_anomalies)
         numbers = np.concatenate([np.arange(first[row], first[row + 1]) for row in rows])
-        outputs = run_net(net, spectrograms.segments, numbers)
+        outputs = run_net(net, segments, numbers)
         clips = np.repeat(rows, first[rows + 1] - first[rows])
         logits = outputs[3] if len(outputs) > 3 else None
         save_vectors(vectors_file(folder, name, machine), rows, Vectors(outputs[0], clips), logits)

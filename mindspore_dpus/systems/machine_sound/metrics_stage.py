@@ -15,6 +15,11 @@ from mindspore_dpus.metrics.anomaly_decisions import decision_results
 from mindspore_dpus.metrics.anomaly_intervals import mean_intervals
 from mindspore_dpus.systems.machine_sound.challenge import write_challenge_files
 from mindspore_dpus.systems.machine_sound.detect_stage import CLIP
+from mindspore_dpus.systems.machine_sound.paper_tables import (
+    PAPER,
+    paper_tables,
+    write_paper_tables,
+)
 from mindspore_dpus.systems.machine_sound.settings import SoundEvaluationSettings
 
 logger = logging.getLogger(__name__)
@@ -105,14 +110,18 @@ def domain_aucs(domains: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["vectors", "machine", "section", "auc"])
 
 
-def make_metrics(folder: Path, evaluation: SoundEvaluationSettings, product: str, seed: int) -> None:
+def make_metrics(
+    folder: Path, evaluation: SoundEvaluationSettings, product: str, scope: str, seed: int
+) -> None:
     """``metrics.json``: for every row of the tables its numbers, the product's as ``fused``;
-    ``results.csv``: all cells of all rows; ``domain_auc.csv``; ``decisions.csv``; ``challenge/``.
+    ``results.csv``: all cells of all rows; ``domain_auc.csv``; ``decisions.csv``; ``challenge/``; with
+    ``evaluation.paper`` ``tables/``.
 
     Args:
         folder: with ``rows.csv``, ``scores.csv`` and ``domains.csv``.
         evaluation: the section.
         product: the row that is the product.
+        scope: of the ensembles.
         seed: of the bootstrap.
     """
     samples = read_table(folder / "samples.csv").set_index("path")
@@ -152,6 +161,8 @@ def make_metrics(folder: Path, evaluation: SoundEvaluationSettings, product: str
     columns = ["row", "definition", "machine", "section", "domain", "metric", "value"]
     results = pd.concat(cells)[columns] if cells else pd.DataFrame(columns=columns)
     write_table(results, folder / "results.csv")
+    if evaluation.paper:
+        write_paper_tables(folder / "tables", paper_tables(results, domain, scope))
     good = scores[scores["error"] == ""].astype({"score": float, "decision": int})
     known = good[good["label"].isin((NORMAL, ANOMALY))]
     decided = decision_results(known) if len(known) else pd.DataFrame(columns=["machine"])
@@ -179,3 +190,8 @@ def write_challenge(folder: Path, scores: pd.DataFrame) -> None:
 def challenge_artefacts(folder: Path) -> list[str]:
     """The challenge files that are there."""
     return sorted(f"challenge/{path.name}" for path in (folder / "challenge").glob("*.csv"))
+
+
+def paper_artefacts(paper: bool) -> list[str]:
+    """The files of the paper's tables, where they are wanted."""
+    return [f"tables/{name}.{kind}" for name in PAPER for kind in ("csv", "md")] if paper else []

@@ -31,6 +31,9 @@ class SoundDataSettings:
     """Only these machines (and outliers). Default: all."""
     cache_dir: str | None = key(None, changes_results=False)
     """Folder of decoded clips and spectrograms, shared by runs. Default: cache beside the run."""
+    spectrograms_gb: float = key(8.0, at_least(0), changes_results=False)
+    """Spectrograms for extractors are kept there up to so many gigabytes; larger ones are made from the
+    waveforms whenever they are needed, with the same numbers."""
 
 
 @dataclass(frozen=True)
@@ -228,3 +231,6 @@ class SoundEvaluationSettings:
     """Bootstrap replicates over clips, or over groups where the data name them; 0 for no intervals."""
     confidence: float = key(0.95, INNER_SHARE)
     """Coverage of the intervals."""
+    paper: bool = False
+    """Also write Tables 1 to 4 of the DCASE 2022 report with its numbers beside this run's; for its data, or
+    the layout of the tables."""

@@ -12,6 +12,7 @@ from mindspore_dpus import __version__
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.settings import results
 from mindspore_dpus.core.stages import Stage
+from mindspore_dpus.data.audio.measures import VERSION as MEASURES_VERSION
 from mindspore_dpus.data.simulate.machines import simulate_machines
 from mindspore_dpus.data.source import Source
 from mindspore_dpus.stages.describe import describe, write_config
@@ -33,7 +34,12 @@ from mindspore_dpus.systems.machine_sound.extractor_stage import (
     make_extractors,
 )
 from mindspore_dpus.systems.machine_sound.measures import MEASURES
-from mindspore_dpus.systems.machine_sound.metrics_stage import challenge_artefacts, make_metrics
+from mindspore_dpus.systems.machine_sound.metrics_stage import (
+    challenge_artefacts,
+    make_metrics,
+    paper_artefacts,
+)
+from mindspore_dpus.systems.machine_sound.planning import planned_seconds
 from mindspore_dpus.systems.machine_sound.report import write_report
 from mindspore_dpus.systems.machine_sound.summary import summary
 from mindspore_dpus.systems.machine_sound.vectors import feature_sets, make_simple, vector_artefacts
@@ -44,6 +50,7 @@ __all__ = [
     "check_configuration",
     "describe",
     "leading",
+    "planned_seconds",
     "stages",
     "summary",
     "write_config",
@@ -120,12 +127,15 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
     graph.append(
         Stage(
             "metrics",
-            lambda key: make_metrics(folder, config.evaluation, product, config.seed),
+            lambda key: make_metrics(
+                folder, config.evaluation, product, config.ensemble.scope, config.seed
+            ),
             needs=("samples", "scores", "ensemble"),
             settings=[results(config.evaluation), product, config.seed],
             artefacts=lambda: [
                 *("metrics.json", "results.csv", "domain_auc.csv", "decisions.csv"),
                 *challenge_artefacts(folder),
+                *paper_artefacts(config.evaluation.paper),
             ],
         )
     )
@@ -182,6 +192,7 @@ def _samples(config: Configuration, run: RunFolder, source: Source) -> list[Stag
                     *(audio.rate, audio.channel, audio.max_seconds, audio.segment_seconds),
                 ],
                 artefacts=("audit.csv",),
+                version=MEASURES_VERSION,
             )
         )
     return graph

@@ -1,104 +1,31 @@
-"""samples -> waveforms -> log-mels of segments -> vectors, machine by machine."""
+"""samples -> waveforms -> vectors of segments, machine by machine."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from mindspore_dpus.core.files import atomic, digest
+from mindspore_dpus.core.files import atomic
 from mindspore_dpus.core.processes import in_threads
-from mindspore_dpus.core.settings import results
 from mindspore_dpus.data.arrays import load_arrays, save_arrays
 from mindspore_dpus.data.audio.clips import OUTLIER
-from mindspore_dpus.data.audio.front_end import FrontEnd
 from mindspore_dpus.data.audio.settings import AudioSettings
-from mindspore_dpus.data.audio.waveforms import (
-    Waveforms,
-    build_waveforms,
-    open_waveforms,
-    waveforms_path,
-)
-from mindspore_dpus.data.shards import Shards, fill_shards, is_filled, open_shards
+from mindspore_dpus.data.audio.waveforms import open_waveforms
 from mindspore_dpus.data.source import Source
 from mindspore_dpus.detectors.systems import Vectors
 from mindspore_dpus.features.simple_sound import SIMPLE, SoundFeatures
 from mindspore_dpus.systems.machine_sound.clips import UNUSED, machines, read_clips, train_normals
+from mindspore_dpus.systems.machine_sound.spectrograms import decoded
 
-# Bytes of a file of spectrograms, and clips of other machines that a machine is told from.
-PART = 2**26
+# Clips of other machines that a machine is told from.
 OTHERS = 40
-
-
-@dataclass(frozen=True)
-class Spectrograms:
-    """Log-mels of the segments of all clips of a table.
-
-    Args:
-        segments: (sum of S, bands, frames) float32.
-        first: (N + 1,) clip i has the segments ``first[i]`` to ``first[i + 1]``.
-        folder: of the segments.
-    """
-
-    segments: Shards
-    first: np.ndarray
-    folder: Path
-
-    def of(self, row: int) -> np.ndarray:
-        """(S, bands, frames) of a clip."""
-        return self.segments[int(self.first[row]) : int(self.first[row + 1])]
 
 
 def used(table: pd.DataFrame) -> pd.DataFrame:
     """The clips that are decoded, numbered from 0: all but unused ones of machines."""
     keep = (table["split"] != UNUSED) | (table["machine"] == OUTLIER)
     return table[keep].reset_index(drop=True)
-
-
-def decoded(table: pd.DataFrame, source: Source, audio: AudioSettings) -> tuple[Waveforms, str]:
-    """Waveforms of clips, decoded where they are missing, and the fingerprint of their files.
-
-    Raises:
-        UserError: some clip cannot be read.
-    """
-    paths = table["path"].tolist()
-    fingerprint = source.fingerprint(paths)
-    place = waveforms_path(source.cache, fingerprint, rate=audio.rate, channel=audio.channel)
-    build_waveforms(
-        *(paths, source.root, place, source.unreadable),
-        rate=audio.rate,
-        channel=audio.channel,
-        max_seconds=audio.max_seconds,
-    )
-    return open_waveforms(place), fingerprint
-
-
-def open_spectrograms(table: pd.DataFrame, source: Source, audio: AudioSettings) -> Spectrograms:
-    """Spectrograms of clips; they are made where they are missing.
-
-    Args:
-        table: of ``used``.
-        source: where the clips lie, and the cache.
-        audio: the section.
-
-    Raises:
-        UserError: some clip cannot be read, is silent, or too short.
-    """
-    waveforms, fingerprint = decoded(table, source, audio)
-    front = FrontEnd(audio)
-    first = np.concatenate([[0], np.cumsum([front.n_segments(int(n)) for n in waveforms.lengths])])
-    folder = source.cache / f"logmels-{digest(fingerprint, results(audio))}"
-    if not is_filled(folder):
-
-        def make(rows: np.ndarray) -> np.ndarray:
-            clips = np.unique(np.searchsorted(first, rows, side="right") - 1)
-            made = np.concatenate(list(in_threads(lambda i: front(waveforms[i]), clips)))
-            return made[rows[0] - first[clips[0]] :][: len(rows)]
-
-        per_part = max(1, PART // (4 * front.shape[0] * front.shape[1]))
-        fill_shards(folder, int(first[-1]), per_part, make)
-    return Spectrograms(open_shards(folder), first, folder)
 
 
 def rows_of(table: pd.DataFrame, machine: str, kind: str) -> np.ndarray:
@@ -161,7 +88,7 @@ def make_simple(
         sets: keys of ``FEATURE_SETS``.
     """
     table = used(read_clips(folder))
-    waveforms, _ = decoded(table, source, audio)
+    waveforms = open_waveforms(decoded(table, source, audio)[0])
     for name in feature_sets(sets):
         features = SoundFeatures(name, audio)
         for machine in machines(table):

@@ -209,9 +209,9 @@ def test_without_soxr_only_the_wanted_rate_is_read(tmp_path, monkeypatch):
         read(path, rate=RATE)
 
 
-def test_headers_give_length_and_rate(tmp_path):
+def test_headers_give_length_rate_and_format(tmp_path):
     path = saved(tmp_path / "x.flac", np.stack([noise(700)] * 2, 1), 8000)
-    assert clip_length(path) == (700, 8000)
+    assert clip_length(path) == (700, 8000, 2, "PCM_16")
     with pytest.raises(AudioError, match="gone.wav does not exist"):
         clip_length(tmp_path / "gone.wav")
 

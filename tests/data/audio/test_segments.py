@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.data.audio.segments import cut_segments, segment_starts, standardise
+from mindspore_dpus.data.audio.front_end import FrontEnd
+from mindspore_dpus.data.audio.logmel import LogMel
+from mindspore_dpus.data.audio.segments import segment_starts, standardise
+from mindspore_dpus.data.audio.settings import AudioSettings
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -74,11 +77,24 @@ def test_segments_that_cannot_be(arguments, message):
         segment_starts(*arguments)
 
 
-def test_cutting_keeps_every_sample_in_its_place():
-    waveforms = np.arange(2 * 3 * 10.0).reshape(2, 3, 10)
-    made = cut_segments(waveforms, seconds=0.4, number=3, rate=10)
-    assert made.shape == (2, 3, 3, 4)
-    for segment, start in enumerate([0, 3, 6]):
-        np.testing.assert_array_equal(made[:, :, segment], waveforms[..., start : start + 4])
-    made[:] = -1
-    assert waveforms.min() == 0
+def front(**changes):
+    keys = {"rate": 8000, "high_hz": 3800, "segment_seconds": 0.5, "segments": 4, "mel_bands": 16}
+    return FrontEnd(AudioSettings(**keys | changes))
+
+
+def test_a_clips_segments_are_the_log_mels_of_its_standardised_parts():
+    made, waveform = front(), np.random.default_rng(0).normal(3, 2, 9000).astype(np.float32)
+    log_mel = LogMel(rate=8000, n_mels=16, high_hz=3800)
+    whole = standardise(waveform)
+    expected = [log_mel(whole[start : start + 4000]) for start in (0, 1667, 3333, 5000)]
+    np.testing.assert_array_equal(made(waveform), expected)
+    assert made(waveform).shape == (4, *made.shape)
+
+
+def test_some_segments_are_the_same_as_among_all():
+    made, waveform = front(), np.random.default_rng(0).normal(size=9000).astype(np.float32)
+    every = made(waveform)
+    for places in ([2], [3, 0], [1, 1]):
+        np.testing.assert_array_equal(made.chosen(waveform, np.array(places)), every[places])
+    with pytest.raises(UserError, match="the clip is 0.1 s long; at least 0.5 s"):
+        made.chosen(waveform[:800], np.array([0]))

@@ -56,6 +56,29 @@ def test_every_clip_is_what_reading_gives(root, monkeypatch):
     np.testing.assert_array_equal(made.samples[2][500:], 0)
 
 
+@pytest.mark.parametrize(
+    ("names", "channel", "dtype"),
+    [
+        (["a.wav", "c.wav"], "mean", np.int16),
+        (["a.wav", "b.wav"], "mean", np.float32),  # One of floating point.
+        (["a.wav", "e.flac"], "mean", np.float32),  # One of 24 bits.
+        (["a.wav", "s.wav"], "mean", np.float32),  # A mean of two channels has half steps.
+        (["a.wav", "s.wav"], 0, np.int16),
+        (["a.wav", "d.wav"], "mean", np.float32),  # Resampled.
+    ],
+)
+def test_16_bits_are_kept_where_that_loses_nothing(root, names, channel, dtype):
+    pytest.importorskip("soxr", reason="a clip is resampled")
+    rng = np.random.default_rng(1)
+    soundfile.write(root / "s.wav", np.clip(rng.normal(size=(700, 2)), -1, 1), RATE)
+    made = build(root, names, channel)
+    assert made.samples.dtype == dtype
+    for number, name in enumerate(names):
+        expected = read_clip(root / name, channel=channel, rate=RATE).samples
+        assert made[number].dtype == np.float32
+        np.testing.assert_array_equal(made[number], expected)
+
+
 def test_rows_of_one_length_are_stacked(root):
     made = build(root, ["a.wav", "c.wav", "b.wav"])
     rows = made.rows(np.array([2, 0]))
@@ -119,9 +142,9 @@ def test_nothing_to_decode(root):
 def test_torn_arrays_are_noticed(root):
     build(root, ["a.wav", "b.wav"])
     cache = root.parent / "cache"
-    save_array(cache / "lengths/00000.npy", np.array([900, 700]))
+    save_array(cache / "lengths/00000.npy", np.array([[900, 1], [700, 0]]))
     assert open_waveforms(cache).lengths.tolist() == [900, 700]
-    save_array(cache / "lengths/00000.npy", np.array([800, 700]))
+    save_array(cache / "lengths/00000.npy", np.array([[800, 1], [700, 0]]))
     with pytest.raises(UserError, match="is damaged; delete it"):
         open_waveforms(cache)
 

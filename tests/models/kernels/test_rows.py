@@ -1,11 +1,11 @@
-"""Our layer norm, softmax and SiLU against their definitions in float64 and against MindSpore's own."""
+"""Our layer norm and softmax against their definitions in float64 and against MindSpore's own."""
 
 import mindspore as ms
 import numba
 import numpy as np
 import pytest
 from mindspore import Tensor, nn
-from scipy.special import expit, softmax
+from scipy.special import softmax
 
 from mindspore_dpus.core.device import configure
 from mindspore_dpus.core.device_settings import DeviceSettings
@@ -15,8 +15,6 @@ from mindspore_dpus.models.kernels.install import use_fast_kernels
 from mindspore_dpus.models.kernels.row_loops import (
     normalise_rows,
     normalise_rows_gradients,
-    silu,
-    silu_gradient,
     softmax_rows,
     softmax_rows_gradient,
 )
@@ -88,25 +86,12 @@ def test_softmax_is_the_definition(shape, spread):
     assert_near([softmax_rows_gradient(found, gradient)], [exact * (gradient - total)])
 
 
-def test_silu_is_the_definition():
-    x = np.concatenate([np.linspace(-100, 100, 9001), [0.0, -0.0, 1e-6]]).astype(np.float32)
-    gradient = np.random.default_rng(0).normal(size=x.size).astype(np.float32)
-    exact = x.astype(np.float64)
-    out, sigmoid = silu(x)
-    np.testing.assert_allclose(sigmoid, expit(exact), rtol=1e-6, atol=1e-37)
-    np.testing.assert_allclose(out, exact * expit(exact), rtol=1e-6, atol=1e-35)
-    expected = gradient * expit(exact) * (1 + exact * (1 - expit(exact)))
-    np.testing.assert_allclose(silu_gradient(x, sigmoid, gradient), expected, rtol=3e-5, atol=1e-6)
-
-
 def everything():
     x, gamma, beta, gradient = arrays((257, 33))
     out, mean, inverse = normalise_rows(x, gamma, beta, 1e-5)
     parts = [out, mean, inverse, *normalise_rows_gradients(x, gamma, mean, inverse, gradient)]
     shares = softmax_rows(x)
-    parts += [shares, softmax_rows_gradient(shares, gradient)]
-    active, sigmoid = silu(x.ravel())
-    return [*parts, active, sigmoid, silu_gradient(x.ravel(), sigmoid, gradient.ravel())]
+    return [*parts, shares, softmax_rows_gradient(shares, gradient)]
 
 
 def test_neither_threads_nor_repeating_change_a_bit():
@@ -128,7 +113,6 @@ def test_what_is_no_number_is_seen(bad):
     for out in (normalise_rows(x, gamma, beta, 1e-5)[0], softmax_rows(x)):
         assert np.isnan(out[1]).all()
         assert np.isfinite(out[[0, 2, 3]]).all()
-    assert not np.isfinite(silu(np.array([bad], np.float32))[0]).any()
     x[1, 3] = 1e30
     assert np.isnan(normalise_rows(x, gamma, beta, 1e-5)[0][1]).all()
 
@@ -143,9 +127,7 @@ class One(nn.Cell):
 
 
 @pytest.mark.parametrize(
-    "create",
-    [lambda: nn.LayerNorm((8,), epsilon=1e-5), nn.Softmax, nn.SiLU],
-    ids=["norm", "softmax", "silu"],
+    "create", [lambda: nn.LayerNorm((8,), epsilon=1e-5), nn.Softmax], ids=["norm", "softmax"]
 )
 def test_a_cell_does_the_same_as_mindspores(create):
     rng = np.random.default_rng(0)
@@ -177,7 +159,7 @@ def test_networks_learn_the_same(kind):
         ms.set_seed(1)
         net = kind()
         net.init_parameters_data()
-        before = sum(type(c) in (nn.LayerNorm, nn.Softmax, nn.SiLU) for _, c in net.cells_and_names())
+        before = sum(type(c) in (nn.LayerNorm, nn.Softmax) for _, c in net.cells_and_names())
         assert not fast or rows.use_fast_rows(net) == before > 2
         net.set_train(False)
         step = ms.value_and_grad(lambda x, net=net: (net(x) ** 2).sum(), None, net.trainable_params())

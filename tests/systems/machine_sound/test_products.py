@@ -1,7 +1,10 @@
 """What a finished run is there for: the same scores by the run, its export and a stream."""
 
 import io
+import itertools
+import shutil
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +15,8 @@ from mindspore_dpus.cli import evaluate, export, predict
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import read_json
 from mindspore_dpus.core.tables import read_table
-from mindspore_dpus.data.audio.stream import windows
+from mindspore_dpus.data.audio.stream import microphone_blocks, windows
+from mindspore_dpus.deploy import sound_watch
 from mindspore_dpus.deploy.sound import OnnxSoundPredictor, sound_row, stream_rows
 from mindspore_dpus.systems.machine_sound import evaluation
 from tests.systems.machine_sound.conftest import tiny
@@ -80,6 +84,24 @@ def test_files_that_cannot_be_scored_have_rows(finished, scorer, tmp_path):
     assert "manifest" in sound_row(scorer, tmp_path / "x.wav", None, None)["error"]
 
 
+def test_odd_formats_are_scored_by_an_export(finished, exported, tmp_path):
+    pytest.importorskip("soxr", reason="it resamples")
+    good = sorted((finished / "data").glob("dev_data/fan/test/section_00*.wav"))[0]
+    samples, rate = soundfile.read(good)
+    files = {"plain": (samples, rate, "PCM_16"), "stereo": (np.stack([samples] * 2, 1), rate, "PCM_16")}
+    files["deep"] = (samples, rate, "PCM_24")
+    files["fast"] = (np.repeat(samples, 2), 2 * rate, "PCM_16")
+    files["clipped"] = (np.clip(20 * samples, -1, 1), rate, "PCM_16")
+    rows = {}
+    for name, (values, its_rate, subtype) in files.items():
+        soundfile.write(tmp_path / f"{name}.wav", values, its_rate, subtype=subtype)
+        rows[name] = sound_row(exported, tmp_path / f"{name}.wav", "fan", "00")
+    assert all(row["error"] == "" for row in rows.values())
+    assert rows["stereo"]["score"] == rows["plain"]["score"]
+    assert rows["deep"]["score"] == pytest.approx(rows["plain"]["score"], abs=1e-3)
+    assert all(np.isfinite(row["score"]) for row in rows.values())
+
+
 def test_commands(finished, tmp_path, monkeypatch, capsys):
     model, output = tmp_path / "model", tmp_path / "scores.csv"
     export.main([f"--run={finished.path}", f"--output={model}"])
@@ -132,3 +154,92 @@ def test_detailed_features_and_all_systems_go_through_every_product(finished, tm
     for row in table.iloc[::7].itertuples():
         found = sound_row(model, run / "data" / row.path, None, None)
         assert found["score"] == pytest.approx(row.score, abs=1e-6)
+
+
+@pytest.fixture
+def inbox(finished, tmp_path):
+    folder = tmp_path / "inbox" / "fan" / "test"
+    folder.mkdir(parents=True)
+    good = sorted((finished / "data").glob("dev_data/fan/test/section_00*.wav"))[0]
+    shutil.copy(good, folder)
+    (folder / "section_00_source_test_normal_0007.wav").write_bytes(good.read_bytes()[:3000])
+    (folder / "notes.txt").write_text("")
+    return folder
+
+
+def looks(monkeypatch, number):
+    """Let a watcher look so many times, and end it as Ctrl-C does."""
+    turns = iter(range(number))
+
+    def sleep(seconds):
+        if next(turns, None) is None:
+            raise KeyboardInterrupt
+
+    # Moments in which a file stands still, one a look.
+    clock = SimpleNamespace(sleep=sleep, monotonic=itertools.count().__next__)
+    monkeypatch.setattr(sound_watch, "time", clock)
+
+
+def test_a_watched_folder_is_scored_once(finished, exported, inbox, tmp_path, monkeypatch):
+    output, lines = tmp_path / "rows.csv", []
+    watch = sound_watch.watch_sound
+    looks(monkeypatch, 20)
+    assert watch(exported, inbox, output, settle=1.0, report=lines.append)[0] == 2
+    rows = read_table(output)
+    assert sorted(rows["error"] != "") == [False, True]
+    good = rows[rows["error"] == ""].iloc[0]
+    direct = sound_row(exported, next(inbox.glob("*0000*.wav")), None, None)
+    assert float(good["score"]) == direct["score"]
+    assert any("is cut" in line for line in lines)
+    assert any("1 files .txt are passed over" in line for line in lines)
+    looks(monkeypatch, 20)
+    assert watch(exported, inbox, output, settle=1.0, report=lines.append) == (0, 0)
+    assert len(read_table(output)) == 2
+    monkeypatch.setattr(exported, "mark", "another")
+    with pytest.raises(UserError, match="another model"):
+        watch(exported, inbox, output)
+    with pytest.raises(UserError, match="is not a folder"):
+        watch(exported, inbox / "notes.txt", output)
+
+
+class Microphone:
+    """What sounddevice is asked for, with sound of our own."""
+
+    PortAudioError = type("PortAudioError", (Exception,), {})
+
+    def __init__(self, sound, lost=False):
+        self.sound, self.lost = sound, lost
+
+    def InputStream(self, samplerate, channels, dtype):
+        assert (samplerate, channels, dtype) == (8000, 1, "float32")
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+    def read(self, number):
+        if len(self.sound) < number:
+            raise KeyboardInterrupt
+        part, self.sound = self.sound[:number], self.sound[number:]
+        return part[:, None], self.lost
+
+
+def test_a_microphone_is_a_stream(finished, exported, tmp_path, monkeypatch, capsys):
+    sound = (np.random.default_rng(0).normal(size=12000) * 0.1).astype(np.float32)
+    monkeypatch.setitem(sys.modules, "sounddevice", Microphone(sound))
+    model, output = exported.folder, tmp_path / "scores.csv"
+    keys = ["--machine=fan", "--section=00", "--window=1", "--hop=0.25", f"--output={output}"]
+    predict.main([f"--model={model}", "--stream=microphone", *keys])
+    found = read_table(output)["score"].astype(float).tolist()
+    expected = [exported.score(w, "fan", "00").score for w in windows(sound, 8000, 2000)]
+    assert found == expected
+    assert len(found) == 3
+    monkeypatch.setitem(sys.modules, "sounddevice", Microphone(sound, lost=True))
+    assert predict.main([f"--model={model}", "--stream=microphone", *keys]) == 2
+    assert "samples of the microphone were lost" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    with pytest.raises(UserError, match="pip install sounddevice"):
+        next(microphone_blocks(rate=8000, block=1))

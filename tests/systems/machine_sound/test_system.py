@@ -181,6 +181,19 @@ def test_sections_without_enough_normals_have_rows_with_the_reason(recordings, t
     assert "20 of 40 test clips have no score" in system.summary(run)
 
 
+def test_a_machine_with_one_clip_has_rows_with_the_reason(recordings, tmp_path):
+    clips = sorted(recordings.glob("dev_data/gearbox/train/*"))
+    for clip in clips[1:]:
+        clip.unlink()
+    run = simple_run(tmp_path, recordings)
+    scores = read_table(run / "scores.csv")
+    wrong = scores[scores["machine"] == "gearbox"]
+    assert len(wrong) == 20
+    assert (wrong["score"] == "").all()
+    assert wrong["error"].str.match("training has [01] normal clips? of this section").all()
+    assert (scores.loc[scores["machine"] == "fan", "error"] == "").all()
+
+
 def test_machines_that_have_nothing_at_all_stop_the_run(recordings, tmp_path):
     for clip in recordings.glob("dev_data/*/train/*"):
         clip.unlink()
@@ -231,3 +244,10 @@ def test_an_option_that_a_network_lacks_is_named_before_training(tmp_path):
     with pytest.raises(UserError, match="no option 'depth'; it takes"):
         systems.train(config)
     assert not (tmp_path / "run" / "extractors").exists()
+
+
+def test_spectrograms_that_are_too_large_to_keep_give_the_same_run(finished, tmp_path):
+    run = systems.train(tiny(tmp_path / "run", data__spectrograms_gb=0))
+    assert not list((tmp_path / "cache").glob("logmels-*"))
+    for name in ("scores.csv", "system_scores.csv", "metrics.json"):
+        assert (run / name).read_bytes() == (finished / name).read_bytes(), name
