@@ -10,7 +10,7 @@ from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.files import atomic, digest, file_hash
 from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.data.arrays import load_arrays, save_arrays
-from mindspore_dpus.data.shards import fill_shards, is_filled, open_shards
+from mindspore_dpus.data.shards import Shards, fill_shards, is_filled, open_shards
 from mindspore_dpus.data.source import Source
 from mindspore_dpus.features.settings import FeatureSettings
 from mindspore_dpus.features.whitening import EXACT_UP_TO, whiten
@@ -46,6 +46,31 @@ def make_features(
     table = read_table(folder / "samples.csv")
     rows = drawn_rows(table)
     paths, labels = (table[name].to_numpy(dtype=str)[rows] for name in ("path", "label"))
+    vectors = features_of(source, table, rows, features, weights, device, seed)
+    whitened = _whiten_classes(vectors, labels, features.n_components, seed)
+    with atomic(folder / "features.npz") as temporary:
+        arrays = {"path": paths, "label": labels, "features": vectors, "whitened": whitened}
+        save_arrays(temporary, arrays)
+
+
+def features_of(
+    source: Source,
+    table: pd.DataFrame,
+    rows: np.ndarray,
+    features: FeatureSettings,
+    weights: Path | None,
+    device: DeviceSettings,
+    seed: int,
+) -> Shards:
+    """Features of some samples as the backbone gives them, (M, D) float32; extracted once, for all runs that
+    share the cache.
+
+    Args:
+        source: where samples lie and how they are read.
+        table: of all samples.
+        rows: (M,) which of them.
+        features, weights, device, seed: as for ``make_features``.
+    """
     identity = [
         *source.identity(table["path"].iloc[rows]),
         features.backbone,
@@ -55,11 +80,7 @@ def make_features(
     shared = source.cache / f"features-{digest(identity)}"
     if not is_filled(shared):
         _extract(source, table, rows, features, weights, device, seed, shared)
-    vectors = open_shards(shared)
-    whitened = _whiten_classes(vectors, labels, features.n_components, seed)
-    with atomic(folder / "features.npz") as temporary:
-        arrays = {"path": paths, "label": labels, "features": vectors, "whitened": whitened}
-        save_arrays(temporary, arrays)
+    return open_shards(shared)
 
 
 def drawn_rows(table: pd.DataFrame) -> np.ndarray:

@@ -10,6 +10,7 @@ from mindspore_dpus.data.images.preparing import ImageSettings, check_images
 from mindspore_dpus.data.settings import AuditSettings, DataSettings, SplitSettings
 from mindspore_dpus.data.simulate.radiograph_settings import RadiographSettings, check_radiographs
 from mindspore_dpus.decision.settings import DecisionSettings, check_rule
+from mindspore_dpus.detectors.settings import OneClassSettings
 from mindspore_dpus.features.settings import FeatureSettings
 from mindspore_dpus.losses.table import LOSSES, LossSettings, check_loss, spoils_probabilities
 from mindspore_dpus.metrics.settings import EvaluationSettings
@@ -34,6 +35,7 @@ class Configuration:
     split: SplitSettings = field(default_factory=SplitSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
     features: FeatureSettings = field(default_factory=FeatureSettings)
+    one_class: OneClassSettings = field(default_factory=OneClassSettings)
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     loss: LossSettings = field(default_factory=LossSettings)

@@ -5,11 +5,15 @@ from pathlib import Path
 from mindspore_dpus.core.files import read_json
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.systems.classification.decision_stage import decision_lines
+from mindspore_dpus.systems.classification.one_class import FILE
 
 
 def summary(run: RunFolder) -> str:
     """What a person wants to know at the end: the numbers and where the rest is."""
     lines = metric_lines(read_json(run / "metrics.json")["test"])
+    path = run / FILE
+    rows = read_json(path).get("test", {}) if path.exists() else {}
+    lines += [f"normals alone, {name}: auc {_interval(row['auc'])}" for name, row in rows.items()]
     lines += decision_lines(run.path, run.path, "test")
     lines.append(f"report: {Path(run.path, 'report.html')}")
     return "\n".join(lines)

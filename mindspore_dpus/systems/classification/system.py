@@ -4,14 +4,17 @@ samples -> audit -> features -> subsets -> members -> predictions -> metrics -> 
 """
 
 from functools import partial
+from pathlib import Path
 
 from mindspore_dpus import __version__
+from mindspore_dpus.core.files import file_hash
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.settings import results
 from mindspore_dpus.core.stages import Stage
 from mindspore_dpus.data.images.measures import VERSION as MEASURES_VERSION
 from mindspore_dpus.data.simulate.radiographs import simulate
 from mindspore_dpus.data.source import Source
+from mindspore_dpus.models.pretrained import weights_file
 from mindspore_dpus.stages.classifier import ClassifierStages
 from mindspore_dpus.stages.describe import describe, write_config
 from mindspore_dpus.systems.classification.audit_stage import make_audit
@@ -23,6 +26,7 @@ from mindspore_dpus.systems.classification.decision_stage import (
 )
 from mindspore_dpus.systems.classification.heatmap_stage import heatmap_artefacts, make_heatmaps
 from mindspore_dpus.systems.classification.measures import MEASURES
+from mindspore_dpus.systems.classification.one_class import FILE, make_one_class
 from mindspore_dpus.systems.classification.report import write_report
 from mindspore_dpus.systems.classification.samples import Found, source_of
 from mindspore_dpus.systems.classification.scorer import training_of
@@ -65,6 +69,8 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
         announce=partial(announce, run),
     )
     graph += classifier.stages()
+    if config.one_class.detectors:
+        graph.append(_one_class(config, run, source, audited))
     heatmaps = ("heatmaps",) if config.heatmaps.report else ()
     if heatmaps:
         graph.append(
@@ -98,6 +104,40 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
         )
     )
     return graph
+
+
+def _one_class(config: Configuration, run: RunFolder, source: Source, audited: tuple[str, ...]) -> Stage:
+    """Detectors of normals alone, on the same features as the clusters."""
+    features = config.features
+
+    def weights() -> Path | None:
+        return weights_file(features.pretrained, features.backbone, config.model.weights_dirs)
+
+    def settings() -> list:
+        file = weights()
+        return [
+            *(results(config.one_class), results(features), results(config.evaluation)),
+            *(file_hash(file) if file else None, config.data.positive, config.seed),
+        ]
+
+    return Stage(
+        "one_class",
+        lambda key: make_one_class(
+            run.path,
+            source,
+            config.data.positive,
+            config.one_class,
+            features,
+            weights(),
+            config.evaluation,
+            config.device,
+            config.seed,
+        ),
+        needs=("samples",),
+        after=audited,
+        settings=settings,
+        artefacts=(FILE,),
+    )
 
 
 def _samples(config: Configuration, run: RunFolder, source: Source) -> list[Stage]:

@@ -163,7 +163,7 @@ def inbox(finished, tmp_path):
     good = sorted((finished / "data").glob("dev_data/fan/test/section_00*.wav"))[0]
     shutil.copy(good, folder)
     (folder / "section_00_source_test_normal_0007.wav").write_bytes(good.read_bytes()[:3000])
-    (folder / "notes.docx").write_text("")
+    (folder / "notes.pdf").write_text("")
     return folder
 
 
@@ -191,7 +191,7 @@ def test_a_watched_folder_is_scored_once(finished, exported, inbox, tmp_path, mo
     direct = sound_row(exported, next(inbox.glob("*0000*.wav")), None, None)
     assert float(good["score"]) == direct["score"]
     assert any("is cut" in line for line in lines)
-    assert any("1 files .docx are passed over" in line for line in lines)
+    assert any("1 files .pdf are passed over" in line for line in lines)
     looks(monkeypatch, 20)
     assert watch(exported, inbox, output, settle=1.0, report=lines.append) == (0, 0)
     assert len(read_table(output)) == 2
@@ -199,7 +199,7 @@ def test_a_watched_folder_is_scored_once(finished, exported, inbox, tmp_path, mo
     with pytest.raises(UserError, match="another model"):
         watch(exported, inbox, output)
     with pytest.raises(UserError, match="is not a folder"):
-        watch(exported, inbox / "notes.txt", output)
+        watch(exported, inbox / "notes.pdf", output)
 
 
 class Microphone:

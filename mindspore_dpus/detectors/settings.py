@@ -1,0 +1,20 @@
+"""The configuration's section on detectors of images: models of normals alone. No MindSpore here."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mindspore_dpus.core.settings import at_least, key
+from mindspore_dpus.detectors import DETECTORS
+
+
+@dataclass(frozen=True)
+class OneClassSettings:
+    """Models of normal images alone, on the features of the section ``features``, beside the ensemble: is a
+    classifier better than what has never seen a defect? (Beyond the castings paper.)"""
+
+    detectors: tuple[Literal[tuple(DETECTORS)], ...] = ()
+    """Which. None: the comparison is left out."""
+    sizes: tuple[int, ...] = key((1, 4), at_least(1))
+    """Neighbours, or components of the mixture; each detector that has a size is fitted with every one."""
+    n_components: int = key(64, at_least(1))
+    """Principal components that the features are whitened to; fewer where there are fewer normals."""
