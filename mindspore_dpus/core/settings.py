@@ -124,6 +124,19 @@ def check_order(section: object, name: str, *keys: str, equal: bool = False) -> 
             raise UserError(f"configuration: {name}.{item} is {low}, {high}; the first must be smaller")
 
 
+def is_section(configuration: type, name: str) -> bool:
+    """Whether a dotted name is that of a section, not of a key or of nothing.
+
+    Args:
+        configuration: the dataclass of a system.
+        name: such as ``training.augment``.
+    """
+    kind: object = configuration
+    for part in name.split("."):
+        kind = typing.get_type_hints(kind).get(part) if dataclasses.is_dataclass(kind) else None
+    return dataclasses.is_dataclass(kind)
+
+
 def results(section: object) -> dict:
     """The keys of a section that results depend on, as JSON values (:func:`key`)."""
     return {

@@ -5,11 +5,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 
 import yaml
 
 from mindspore_dpus.core.configuration import named_system
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.settings import is_section
 from mindspore_dpus.experiments.displays import (
     Figure,
     Table,
@@ -63,12 +65,17 @@ class Experiment:
     search: Search | None = None
 
     @property
-    def measures(self) -> Measures:
-        """What the tables can show: the measures of the system that the configuration names."""
+    def system(self) -> ModuleType:
+        """The module of the system that the configuration names."""
         name = named_system([f"--config={self.config}"])
         if name is None:
             raise UserError(f"{self.config} names no system: is this the configuration of a run?")
-        return load_system(name).MEASURES
+        return load_system(name)
+
+    @property
+    def measures(self) -> Measures:
+        """What the tables can show: the measures of the system."""
+        return self.system.MEASURES
 
 
 @dataclass(frozen=True)
@@ -181,6 +188,13 @@ def _check_names(path: Path, experiment: Experiment) -> None:
         ):
             if key in keys:
                 raise UserError(f"{path}: {place} sets {key}, which each run gets from the {instead}")
+    values = {f"axes: {axis}": list(v.values()) for axis, v in experiment.axes.items()}
+    for place, several in (values | {"common": [experiment.common]}).items():
+        for key in (key for keys in several for key, value in (keys or {}).items() if value == {}):
+            if is_section(experiment.system.Configuration, key):
+                raise UserError(
+                    f"{path}: {place}: {key} is empty, which changes nothing: name the keys that differ"
+                )
     for axis in experiment.axes:
         if TAKEN.fullmatch(axis) or experiment.measures.has(axis):
             raise UserError(f"{path}: axes: the tables have a column {axis} already; rename the axis")

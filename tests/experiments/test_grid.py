@@ -106,6 +106,10 @@ def test_numbers_and_empty_values_are_values_too(tmp_path):
         ({"common": ["a"]}, "common is .'a'.; it must map keys"),
         ({"common": {"output": "there"}}, "common sets output, which each run gets from the output"),
         ({"axes": {"m": {"a": {"seed": 3}}}}, "axes: m sets seed, which each run gets from the seeds"),
+        (
+            {"common": {"training.augment": {}}},
+            "common: training.augment is empty, which changes nothing: name the keys",
+        ),
         ({"config": 3}, "config is 3; it must be text"),
         ({"seeds": 3}, "seeds is 3; it must be a list of whole numbers"),
         ({"seeds": []}, "seeds is ..; it must be"),
