@@ -43,6 +43,7 @@ def main() -> None:
         args.target,
         with_torch,
         with_onnx,
+        installed("imagecodecs"),
     )
     rows, comparisons = plan(args.only, settings)
     environment = _environment()
