@@ -14,32 +14,14 @@ from pathlib import Path
 
 from mindspore_dpus.cli.options import OneLineParser
 from mindspore_dpus.cli.rule_options import add_rule_options, read_rule
+from mindspore_dpus.cli.source import load_source
 from mindspore_dpus.core.errors import UserError, one_line_errors
 from mindspore_dpus.data.images.inputs import expand_paths
-from mindspore_dpus.deploy import OnnxPredictor, Scorer
+from mindspore_dpus.deploy import OnnxPredictor
 from mindspore_dpus.deploy.batch import predict_files
 from mindspore_dpus.deploy.results import FORMATS, format_of
 from mindspore_dpus.deploy.rule import go_by, rule_lines
 from mindspore_dpus.deploy.watch import watch
-
-
-def load_scorer(args) -> Scorer:
-    """The run or the graph that the command line names."""
-    if args.model:
-        if args.target:
-            raise UserError("--device.target is for --run: a graph runs on the CPU")
-        return OnnxPredictor(args.model, args.threads)
-    if args.threads:
-        raise UserError("--threads is for --model")
-    # Imported late: a graph needs nothing of it, and a PC on the line has nothing of it.
-    try:
-        from mindspore_dpus.systems.classification import evaluation
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"--run needs {error.name}, which is not installed here: use --model with a graph of "
-            "tools/export.py, or install the whole of mindspore_dpus"
-        ) from None
-    return evaluation.load_scorer(args.run, args.target)
 
 
 @one_line_errors
@@ -88,7 +70,7 @@ def main(args: Sequence[str] | None = None) -> int:
         raise UserError(f"--heatmaps {args.heatmaps} is a file; name a folder")
     decision, tiles = read_rule(args)
     files = expand_paths(args.paths)
-    scorer = load_scorer(args)
+    scorer = load_source(args, "classification", OnnxPredictor)
     go_by(scorer, decision, tiles)
     if args.heatmaps and scorer.tiles is not None:
         raise UserError(

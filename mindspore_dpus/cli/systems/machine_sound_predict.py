@@ -17,32 +17,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mindspore_dpus.cli.options import OneLineParser
+from mindspore_dpus.cli.source import load_source
 from mindspore_dpus.core.errors import UserError, one_line_errors
 from mindspore_dpus.data.audio.reading import clip_files
 from mindspore_dpus.data.audio.stream import FORMATS, MICROPHONE, microphone_blocks, pcm_blocks
 from mindspore_dpus.deploy.sound import (
     OnnxSoundPredictor,
-    SoundScorer,
     sound_row,
     stream_rows,
     write_rows,
 )
 from mindspore_dpus.deploy.sound_watch import watch_sound
-
-
-def _scorer(args) -> SoundScorer:
-    if args.model:
-        if args.target:
-            raise UserError("--device.target is for --run: an export runs on the CPU")
-        return OnnxSoundPredictor(args.model, args.threads)
-    if args.threads:
-        raise UserError("--threads is for --model")
-    # Imported late: an export needs nothing of it.
-    try:
-        from mindspore_dpus.systems.machine_sound import evaluation
-    except ModuleNotFoundError as error:
-        raise UserError(f"--run needs {error.name}, which is not installed here: use --model") from None
-    return evaluation.load_scorer(args.run, args.target)
 
 
 def _files(paths: Sequence[str]) -> list[Path]:
@@ -102,7 +87,7 @@ def main(args: Sequence[str] | None = None) -> int:
     if args.watch:
         return _watch(args)
     files = _files(args.paths)
-    scorer = _scorer(args)
+    scorer = load_source(args, "machine_sound", OnnxSoundPredictor)
     rows = [sound_row(scorer, file, args.machine, args.section) for file in files]
     write_rows(args.output, rows)
     wrong = sum(row["error"] != "" for row in rows)
@@ -114,7 +99,7 @@ def main(args: Sequence[str] | None = None) -> int:
 def _stream(args) -> int:
     if args.machine is None or args.section is None:
         raise UserError("--stream needs --machine and --section")
-    scorer = _scorer(args)
+    scorer = load_source(args, "machine_sound", OnnxSoundPredictor)
     rate = scorer.front.audio.rate
     block = max(1, round(args.hop * rate))
     if args.stream == MICROPHONE:
@@ -142,7 +127,15 @@ def _stream(args) -> int:
 def _watch(args) -> int:
     say = functools.partial(print, flush=True)
     scored, look = watch_sound(
-        *(_scorer(args), args.watch, args.output, args.machine, args.section, args.settle, say)
+        *(
+            load_source(args, "machine_sound", OnnxSoundPredictor),
+            args.watch,
+            args.output,
+            args.machine,
+            args.section,
+            args.settle,
+            say,
+        )
     )
     print(f"{args.output}: {scored} recordings scored, {look} to look at")
     return int(look > 0)

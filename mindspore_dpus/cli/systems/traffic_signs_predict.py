@@ -10,25 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mindspore_dpus.cli.options import OneLineParser
+from mindspore_dpus.cli.source import load_source
 from mindspore_dpus.core.errors import UserError, one_line_errors
-from mindspore_dpus.deploy.detector import Detector
-
-
-def _detector(args) -> Detector:
-    if args.model:
-        if args.target:
-            raise UserError("--device.target is for --run: an export runs on the CPU")
-        from mindspore_dpus.deploy.onnx_detector import OnnxDetector
-
-        return OnnxDetector(args.model, args.threads)
-    if args.threads:
-        raise UserError("--threads is for --model")
-    # Imported late: an export needs nothing of it.
-    try:
-        from mindspore_dpus.systems.traffic_signs.evaluation import load_run
-    except ModuleNotFoundError as error:
-        raise UserError(f"--run needs {error.name}, which is not installed here: use --model") from None
-    return load_run(args.run, args.target)[2]
 
 
 @one_line_errors
@@ -49,9 +32,11 @@ def main(args: Sequence[str] | None = None) -> int:
         value = getattr(args, name)
         if value is not None and value < 1:
             raise UserError(f"--{name} is {value}; it must be 1 or more")
+    # Imported late: a wrong call needs nothing of it.
+    from mindspore_dpus.deploy.onnx_detector import OnnxDetector
     from mindspore_dpus.deploy.signs import predict
 
-    detector = _detector(args)
+    detector = load_source(args, "traffic_signs", OnnxDetector)
     done = predict(detector, args.paths, args.output, every=args.every, pictures=args.pictures)
     print(f"{args.output}: {done['signs']} signs in {done['frames']} frames, {done['errors']} errors")
     return 1 if done["errors"] else 0

@@ -66,6 +66,11 @@ def load_run(path: Path, target: str | None) -> tuple[RunFolder, Configuration, 
     return run, config, run_detector(run, config)
 
 
+def load_scorer(path: Path, target: str | None) -> Detector:
+    """A finished run, ready to detect in any frames (see ``load_run``)."""
+    return load_run(path, target)[2]
+
+
 def evaluate(path: Path, asked: Evaluation) -> tuple[Path, list[str]]:
     """Detect in annotated frames with the run's thresholds, and measure.
 
