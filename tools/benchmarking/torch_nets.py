@@ -3,8 +3,12 @@
 torchvision has no build for every machine, and what is compared needs no more of it than this.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
+
+from mindspore_dpus.core.errors import UserError
 
 
 def _conv_bn(i: int, o: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
@@ -94,19 +98,24 @@ class MobileNetV2(nn.Module):
         return self.classifier(self.pooled(x))
 
 
-BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
+NETS = {
+    "resnet18": partial(ResNet, (2, 2, 2, 2)),
+    "resnet34": partial(ResNet, (3, 4, 6, 3)),
+    "mobilenet_v2": MobileNetV2,
+}
 
 
 def create_net(backbone: str, num_classes: int, in_channels: int) -> nn.Module:
     """A network in torch's fastest layout for convolutions on CPU, with random weights.
 
     Args:
-        backbone: ``resnet18``, ``resnet34`` or ``mobilenet_v2``.
+        backbone: a name in ``NETS``.
         num_classes: width of the last layer.
         in_channels: channels of the input.
+
+    Raises:
+        UserError: there is no such network here.
     """
-    if backbone in BLOCKS:
-        net = ResNet(BLOCKS[backbone], num_classes, in_channels)
-    else:
-        net = MobileNetV2(num_classes, in_channels)
-    return net.to(memory_format=torch.channels_last)
+    if backbone not in NETS:
+        raise UserError(f"no network {backbone!r} in torch to compare with: use {', '.join(NETS)}")
+    return NETS[backbone](num_classes, in_channels).to(memory_format=torch.channels_last)
