@@ -32,7 +32,7 @@ BACKBONE = "mobilenet_v2_035"
 
 
 def device(processes):
-    return Device("CPU", jit=False, idle_main_thread=False, fast_kernels=True, processes=processes)
+    return Device("CPU", jit=False, idle_main_thread=False, fast_kernels="loops", processes=processes)
 
 
 @pytest.fixture(scope="module")
