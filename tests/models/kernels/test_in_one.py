@@ -113,12 +113,13 @@ def distances(found, expected):
     }
 
 
-def learnt_in_float64(name, x):
+def learnt_by_torch(name, x, precision):
     """What ``learn`` finds, by torch, from what the network is made of."""
     torch = pytest.importorskip("torch", reason="the independent reference")
+    dtype = getattr(torch, precision)
     functional = torch.nn.functional
     net = network(name, fast=False)
-    values = {k: torch.tensor(v, dtype=torch.double) for k, v in get_state(net).items()}
+    values = {k: torch.tensor(v, dtype=dtype) for k, v in get_state(net).items()}
     trained = [p.name for p in net.trainable_params()]
     for key in trained:
         values[key].requires_grad_()
@@ -133,7 +134,7 @@ def learnt_in_float64(name, x):
         weight = values[cell.weight.name]
         return functional.conv2d(out, weight, None, cell.stride, padding, groups=cell.group)
 
-    out = torch.tensor(x, dtype=torch.double)
+    out = torch.tensor(x, dtype=dtype)
     if name == "mobilenet":
         out = functional.relu6(norm(conv(out, net.features[0]), net.features[1]))
         for block in list(net.features)[3:-3]:
@@ -167,19 +168,22 @@ def learnt_in_float64(name, x):
     ("name", "n"), [("basic", 1), ("basic", 5), ("bottleneck", 5), ("mobilenet", 5)]
 )
 def test_a_network_learns_as_in_float64(name, n, counted):
-    medians = []
+    shares = []
     for seed in range(2):
         x = images(name, n, 137, 128, seed)
-        found = distances(learn(network(name), x), learnt_in_float64(name, x))
+        exact = learnt_by_torch(name, x, "float64")
+        found = distances(learn(network(name), x), exact)
+        torchs = distances(learnt_by_torch(name, x, "float32"), exact)
         assert len(found) > 60
         # A last digit moves single values over the edges of ReLUs, in MindSpore and torch as in ours.
         # What is computed wrongly is off by its own size.
         assert max(found.values()) < 0.15
         moved = [value for key, value in found.items() if "moving" in key or key == "logits"]
         assert max(moved) < 1e-4
-        medians.append(np.median(list(found.values())))
+        shares.append(np.median(list(found.values())) / np.median(list(torchs.values())))
     assert counted == ["forward", "backward"] * 2
-    assert min(medians) < 1e-4
+    # No farther than torch's own float32; with Winograd's algorithm it would be 1.5 to 1.8 for ResNets.
+    assert min(shares) < 1.25, shares
 
 
 @every_net
