@@ -14,6 +14,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from mindspore_dpus.core.device import configure
 from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.features.extract import extract
+from mindspore_dpus.losses import create_loss
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import set_train
 from mindspore_dpus.models.kernels import blocked, crew, in_one, machine_code
@@ -25,6 +26,7 @@ from mindspore_dpus.models.resnet import Bottleneck, ResNet
 from mindspore_dpus.models.sync_norm import use_sync_norms
 from mindspore_dpus.models.weights import get_state, set_state
 from mindspore_dpus.training.inference import predict
+from mindspore_dpus.training.step import create_step
 from tests.models.frozen import frozen
 
 BUILD = {
@@ -199,6 +201,30 @@ def test_a_network_computes_as_cell_by_cell(name, shape, counted):
 def set_eval(net):
     set_train(net, False)
     return net
+
+
+@every_net
+def test_a_step_goes_through_as_a_whole(name, device, counted):
+    net, x = network(name), images(name)
+    labels = np.arange(len(x)) % 3
+    optimizer = nn.SGD(net.trainable_params(), 0.1)
+    loss = create_loss("cross_entropy", np.bincount(labels))
+    step = create_step(net, loss, optimizer, device)
+    set_train(net, True)
+    before = get_state(net)
+    _, logits, norm = step(Tensor(x), Tensor(labels, ms.int32))
+    assert counted == ["forward", "backward"]
+    expected = learn(network(name), x)
+    assert logits.asnumpy().tobytes() == expected["logits"].tobytes()
+    gradients = {p.name: expected[p.name] for p in net.trainable_params()}
+    after = get_state(net)
+    for key, gradient in gradients.items():
+        wanted = before[key] - 0.1 * gradient
+        # ``ops.cross_entropy`` and our loss differ in the last digits.
+        largest = max(np.abs(before[key]).max(), np.abs(wanted).max())
+        np.testing.assert_allclose(after[key], wanted, rtol=0, atol=1e-5 * largest)
+    squares = sum((g.astype(np.float64) ** 2).sum() for g in gradients.values())
+    assert float(norm) == pytest.approx(np.sqrt(squares), rel=1e-4)
 
 
 @every_net
