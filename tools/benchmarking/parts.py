@@ -195,11 +195,11 @@ def _sound(s: Settings) -> tuple[list[Row], list[Comparison]]:
             Work(
                 "ours", "sound_step", tuple((options | {"target": s.target, "fast_kernels": f}).items())
             )
-            for f in (True, False)
+            for f in (s.kernels, "none")
         )
         peer = Work("torch", "sound_step", tuple(options.items())) if s.with_torch else None
         rows.append(Row("sound", f"training step, {name}, 2 s", SEGMENTS_PER_SECOND, fast, peer))
-        comparisons.append(Comparison(f"fast_kernels / plain, {name}, 2 s", fast, plain))
+        comparisons.append(Comparison(f"fast_kernels {s.kernels} / none, {name}, 2 s", fast, plain))
     return rows, comparisons
 
 

@@ -117,7 +117,7 @@ def distances(found, expected):
 
 def learnt_by_torch(name, x, precision):
     """What ``learn`` finds, by torch, from what the network is made of."""
-    torch = pytest.importorskip("torch", reason="the independent reference")
+    torch = pytest.importorskip("torch", reason="torch is not installed (extra: reference)")
     dtype = getattr(torch, precision)
     functional = torch.nn.functional
     net = network(name, fast=False)

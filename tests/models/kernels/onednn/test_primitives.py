@@ -22,7 +22,7 @@ from mindspore_dpus.models.kernels.onednn.primitives import (
     aligned,
 )
 
-torch = pytest.importorskip("torch", reason="the independent reference")
+torch = pytest.importorskip("torch", reason="torch is not installed (extra: reference)")
 
 # n, in, out, height, width, kernel, stride, padding, dilation, groups, plain source
 SHAPES = [
