@@ -70,6 +70,19 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
+# Folders whose files take longest: first, so that no worker is left alone with one of them at the end.
+LONGEST = ("experiments", "systems", "reliability", "training", "tools", "models", "core", "deploy")
+
+
+def pytest_collection_modifyitems(items):
+    def place(item) -> int:
+        parts = item.nodeid.split("/")
+        folder = parts[1] if len(parts) > 2 else ""
+        return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """With ``-n``: the tests of a file stay together, as they share what it trains; those of experiments
@@ -81,6 +94,8 @@ def pytest_xdist_make_scheduler(config, log):
             folder, _, _ = nodeid.partition("/experiments/")
             return folder if folder != nodeid else nodeid.partition("::")[0]
 
+    # In the order above, instead of the files with most tests first.
+    config.option.loadscopereorder = False
     return ByFile(config, log)
 
 

@@ -69,7 +69,7 @@ def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
 
 
 def _numbers(parameters: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Refuse what is there only as bytes where a library has told NumPy of bfloat16 and the like."""
+    """Refuse arrays of raw bytes, also where a library has registered bfloat16 and the like with NumPy."""
     for name, value in parameters.items():
         if value.dtype.kind not in "fiub":
             raise ValueError(f"{name} is of {value.dtype}; save it as float32")

@@ -34,7 +34,7 @@ def metric_lines(metrics: dict) -> list[str]:
     if not models:
         lines.append("no test clip is labelled: scores.csv has the scores")
     for name, value in metrics["domain_auc"].items():
-        lines.append(f"domains told apart by {name}: mean AUC {value:.3f}")
+        lines.append(f"domains distinguished by {name}: mean AUC {value:.3f}")
     if metrics["without_score"]:
         lines.append(
             f"{metrics['without_score']} of {metrics['clips']} test clips have no score (see the column "
