@@ -47,6 +47,7 @@ def main() -> None:
         args.kernels,
         with_torch,
         with_onnx,
+        installed("imagecodecs"),
     )
     rows, comparisons = plan(args.only, settings)
     environment = _environment()

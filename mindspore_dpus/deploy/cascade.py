@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mindspore_dpus.data.boxes.arithmetic import as_boxes, nms
+from mindspore_dpus.data.boxes.arithmetic import as_boxes, iou, nms
 from mindspore_dpus.deploy.place_filter import PlaceFilter
 
 
@@ -93,6 +93,7 @@ def detect(
     sign_threshold: float,
     nms_threshold: float = 0.3,
     limit: int = 6,
+    vote_threshold: float | None = None,
 ) -> Detections:
     """What passes both thresholds, without doubles, the best sign score first.
 
@@ -104,11 +105,15 @@ def detect(
         sign_threshold: least probability of the best class (TS CNN SCORE).
         nms_threshold: intersection over union above which the lower sign score goes (0.3).
         limit: detections of a frame (6).
+        vote_threshold: a box that is kept becomes the mean of all that have passed and overlap it by as
+            much, weighted by the product of both probabilities: the sign network knows what a box
+            shows, not how well it fits. None: boxes stay as they are (the paper).
 
     Raises:
         ValueError: the sign network has not been asked about a box that passes the first threshold.
 
-    Source: sections 4.2.4 and 4.3 of the paper.
+    Source: sections 4.2.4 and 4.3 of the paper; the vote is that of Gidaris and Komodakis 2015, section
+    5.
     """
     rows = np.flatnonzero(scored.foreground >= background_threshold)
     signs = scored.signs[rows]
@@ -123,4 +128,25 @@ def detect(
     passed = scores >= sign_threshold
     boxes, scores, classes = scored.boxes[rows][passed], scores[passed], classes[passed]
     kept = nms(boxes, scores, nms_threshold, limit=limit)
-    return Detections(boxes[kept], classes[kept], scores[kept])
+    found = boxes[kept]
+    if vote_threshold is not None and len(kept):
+        # Two probabilities of 0 would leave nothing to divide by.
+        weights = np.maximum(scores * scored.foreground[rows][passed], np.finfo(np.float64).tiny)
+        found = vote(found, boxes, weights, vote_threshold)
+    return Detections(found, classes[kept], scores[kept])
+
+
+def vote(kept: np.ndarray, boxes: np.ndarray, weights: np.ndarray, threshold: float) -> np.ndarray:
+    """Move boxes to the weighted mean of those around them.
+
+    Args:
+        kept: (D, 4), some of ``boxes``.
+        boxes: (N, 4).
+        weights: (N,) above 0.
+        threshold: intersection over union from which a box counts.
+
+    Returns:
+        (D, 4).
+    """
+    shares = np.where(iou(kept, boxes) >= threshold, weights, 0.0)
+    return shares @ boxes / shares.sum(axis=1, keepdims=True)

@@ -61,6 +61,7 @@ class DetectorSettings:
     sign_threshold: float = 0.5
     nms_threshold: float = 0.3
     limit: int = 6
+    vote_threshold: float | None = None
     max_pixels: int = MAX_PIXELS
 
     def to_dict(self) -> dict:
@@ -152,6 +153,7 @@ class Detector:
             sign_threshold=s.sign_threshold,
             nms_threshold=s.nms_threshold,
             limit=s.limit,
+            vote_threshold=s.vote_threshold,
         )
 
     def detect(self, frame: np.ndarray) -> Detections:

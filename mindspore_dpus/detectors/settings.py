@@ -9,8 +9,7 @@ from mindspore_dpus.detectors import DETECTORS
 
 @dataclass(frozen=True)
 class OneClassSettings:
-    """Models of normal images alone, on the features of the section ``features``, beside the ensemble: is a
-    classifier better than what has never seen a defect? (Beyond the castings paper.)"""
+    """Models of normal images alone, on their features, beside the ensemble (not in the castings paper)."""
 
     detectors: tuple[Literal[tuple(DETECTORS)], ...] = ()
     """Which. None: the comparison is left out."""

@@ -23,6 +23,7 @@ OTHER = {
     "value_range": "minmax",
     "percentiles": (1, 99),
     "window": (0, 1),
+    "preprocess": ("gaussian_blur",),
     "max_pixels": 1000,
 }
 

@@ -11,7 +11,7 @@ from mindspore_dpus.models.feed_forward import FeedForward
 from mindspore_dpus.models.mobilenet_v2 import MobileNetV2
 from mindspore_dpus.models.options import check_options, option_names, takes
 from mindspore_dpus.models.plain import vgg16
-from mindspore_dpus.models.widths import PUBLISHED, published_name
+from mindspore_dpus.models.widths import MINDCV_NAMES, PUBLISHED, published_name
 
 
 def network(
@@ -87,10 +87,13 @@ def test_widths_with_published_weights_are_mindcvs():
     from mindcv.models import mobilenetv2
 
     theirs = {name for name, cfg in mobilenetv2.default_cfgs.items() if cfg["url"]}
-    assert set(PUBLISHED.values()) == theirs
-    assert published_name(1) == "mobilenet_v2_100"
-    with pytest.raises(UserError, match="mobilenet_v2 with width 0.7 for mindcv; it has 0.75, 1, 1.4"):
-        published_name(0.7)
+    assert {*PUBLISHED.values(), *MINDCV_NAMES.values()} == theirs
+    assert published_name("mobilenet_v2", {"width": 0.75}) == "mobilenet_v2_075"
+    for options in ({}, {"width": 1}, {"dropout": 0.1}):
+        assert published_name("mobilenet_v2", options) == "mobilenet_v2"
+    assert published_name("resnet18", {"width": 0.7}) == "resnet18"
+    with pytest.raises(UserError, match="mobilenet_v2 with width 0.7, only of 0.75, 1, 1.4"):
+        published_name("mobilenet_v2", {"width": 0.7})
 
 
 @pytest.mark.parametrize("width", [0.35, 0.5, 0.7, 0.75, 1.0, 1.3, 1.4])

@@ -22,7 +22,6 @@ from mindspore_dpus.models.weights import (
     read_checkpoint,
     set_state,
 )
-from mindspore_dpus.models.widths import PUBLISHED
 
 SHARED = Path(__file__).parents[3] / "shared" / "weights"
 
@@ -234,11 +233,3 @@ def test_widths_have_weights_of_their_own(tmp_path):
         UserError, match="no ImageNet weights of mobilenet_v2 with width 0.7, only of 0.75"
     ):
         find_weights("imagenet", "mobilenet_v2", [tmp_path], {"width": 0.7})
-
-
-def test_mindcv_has_the_weights_of_these_widths():
-    pytest.importorskip("mindcv")
-    from mindcv.models.registry import get_pretrained_cfg
-
-    for name in PUBLISHED.values():
-        assert get_pretrained_cfg(name)["url"].endswith(".ckpt")

@@ -2,7 +2,9 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
+from benchmarking.files import FILES, READERS, read
 from benchmarking.inputs import FORWARD_BATCH
 from benchmarking.parts import PARTS, Settings, all_work, plan
 
@@ -46,7 +48,31 @@ def test_the_input_pipeline_is_compared_with_a_step_that_no_line_shows():
 
 def test_without_torch_nothing_is_torchs():
     rows, comparisons = plan(list(PARTS), dataclasses.replace(SETTINGS, with_torch=False))
-    assert {work.side for work in all_work(rows, comparisons)} == {"ours"}
+    assert {work.side for work in all_work(rows, comparisons)} == {"ours", "files"}
+
+
+def test_reading_is_compared_with_opencv_and_where_it_can_with_tifffile():
+    for with_imagecodecs, expected in ((False, 8), (True, 12)):
+        settings = dataclasses.replace(SETTINGS, with_imagecodecs=with_imagecodecs)
+        rows, comparisons = plan(["reading"], settings)
+        than = [dict(comparison.than.options)["reader"] for comparison in comparisons]
+        assert than.count("OpenCV") == len(rows) == len(FILES)
+        assert than.count("tifffile") == expected
+        for one in comparisons:
+            assert dict(one.ours.options) | {"reader": ""} == dict(one.than.options) | {"reader": ""}
+
+
+@pytest.mark.parametrize("kind", ["PNG, 16 bits", "JPEG, colour", "TIFF, Deflate, colour of 16 bits"])
+def test_every_reader_of_the_benchmark_reads_the_same_pixels(tmp_path, kind):
+    pixels = {}
+    for reader in READERS:
+        if reader == "tifffile" and not kind.startswith("TIFF"):
+            continue
+        read(tmp_path, kind, reader).call()
+        pixels[reader] = READERS[reader](tmp_path / f"0{FILES[kind][0]}")
+    if FILES[kind][1]:
+        pixels["OpenCV"] = pixels["OpenCV"][..., ::-1]
+    assert all(np.array_equal(found, pixels["product"]) for found in pixels.values())
 
 
 def test_without_onnx_no_graph_is_run():

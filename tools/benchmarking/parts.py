@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args, get_type_hints
 
+from benchmarking.files import FILES, READERS
 from benchmarking.inputs import FORWARD_BATCH
 from benchmarking.results import IMAGES_PER_SECOND, REAL_TIME, SECONDS, SEGMENTS_PER_SECOND
 from benchmarking.runner import Work
@@ -37,6 +38,7 @@ class Settings:
         kernels: what replaces MindSpore's operations on a CPU (``device.fast_kernels``).
         with_torch: whether the same work is done in torch.
         with_onnx: whether a graph can be exported and run.
+        with_imagecodecs: whether tifffile unpacks every TIFF.
     """
 
     image_size: int
@@ -46,6 +48,7 @@ class Settings:
     kernels: str
     with_torch: bool
     with_onnx: bool
+    with_imagecodecs: bool = False
 
     @property
     def device(self) -> dict[str, str]:
@@ -158,6 +161,22 @@ def _input(s: Settings) -> tuple[list[Row], list[Comparison]]:
     ]
 
 
+def _reading(s: Settings) -> tuple[list[Row], list[Comparison]]:
+    rows, comparisons = [], []
+    for kind in FILES:
+        works = {
+            reader: Work("files", "read", (("kind", kind), ("reader", reader))) for reader in READERS
+        }
+        rows.append(Row("reading", f"reading {kind}", IMAGES_PER_SECOND, works["product"]))
+        others = ["OpenCV"]
+        if kind.startswith("TIFF") and (s.with_imagecodecs or "LZW" not in kind):
+            others.append("tifffile")
+        comparisons += [
+            Comparison(f"{kind}: product / {other}", works["product"], works[other]) for other in others
+        ]
+    return rows, comparisons
+
+
 def _sampler(s: Settings) -> tuple[list[Row], list[Comparison]]:
     return [
         Row("sampler", f"sampler, {n} samples", SECONDS, Work("ours", "sampler", (("samples", n),)))
@@ -215,6 +234,7 @@ PARTS: dict[str, Callable[[Settings], tuple[list[Row], list[Comparison]]]] = {
     "extract": _extract,
     "fuse": _fuse,
     "input": _input,
+    "reading": _reading,
     "sampler": _sampler,
     "members": _members,
     "train": _train,

@@ -21,6 +21,7 @@ from mindspore_dpus.core.processes import side_by_side
 MODULES = {
     "ours": "benchmarking.ours",
     "torch": "benchmarking.torch_peer",
+    "files": "benchmarking.files",
 }
 # A busy neighbour or a warm processor then meets both sides, not one of them.
 ROUNDS = 2
@@ -31,7 +32,7 @@ class Work:
     """A piece of work to measure; equal ones are measured once.
 
     Args:
-        side: ``ours`` or ``torch``.
+        side: of ``MODULES``.
         name: of the function in that side's module which prepares it.
         options: that function's keyword arguments.
         processes: how many do it side by side.
@@ -59,12 +60,14 @@ class Prepared:
         items: images (or vectors) that a call works on.
         warm_up: calls before the first one that counts. They compile kernels and fill memory pools.
         children: processes that a call starts side by side: their memory counts.
+        clock: seconds. Work of one thread can go by the time of the processor, which others disturb less.
     """
 
     call: Callable[[], None]
     items: int
     warm_up: int = 2
     children: int = 0
+    clock: Callable[[], float] = time.perf_counter
 
 
 def installed(*packages: str) -> bool:
@@ -138,7 +141,7 @@ def _measure_here(
     (own / "ready").touch()
     while len(list(folder.glob("*/ready"))) < work.processes:
         time.sleep(0.01)
-    times = [timed(prepared.call) for _ in range(repeats)]
+    times = [timed(prepared.call, prepared.clock) for _ in range(repeats)]
     memory = peak_memory_mb()
     if prepared.children:
         # The largest one that has ended, taken for each.
@@ -148,11 +151,13 @@ def _measure_here(
     send(Sample(prepared.items, seconds, memory, cpu_seconds))
 
 
-def timed(call: Callable[[], None]) -> tuple[float, float]:
-    """Seconds that a call takes, on the clock and of processors."""
-    start, cpu = time.perf_counter(), _cpu_seconds()
+def timed(
+    call: Callable[[], None], clock: Callable[[], float] = time.perf_counter
+) -> tuple[float, float]:
+    """Seconds that a call takes, on a clock and of processors."""
+    start, cpu = clock(), _cpu_seconds()
     call()
-    return time.perf_counter() - start, _cpu_seconds() - cpu
+    return clock() - start, _cpu_seconds() - cpu
 
 
 def _cpu_seconds() -> float:

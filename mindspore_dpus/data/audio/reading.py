@@ -10,6 +10,7 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
+from mindspore_dpus.core.printed import listening
 from mindspore_dpus.data.audio.decoded import AudioError, Clip, mix
 from mindspore_dpus.data.audio.resampling import resample
 
@@ -136,7 +137,8 @@ def _sound(file: BinaryIO) -> soundfile.SoundFile:
     _check_wav_length(file)
     file.seek(0)
     try:
-        sound = soundfile.SoundFile(file)
+        with listening():  # of what is neither, libsndfile asks whether it is MP3
+            sound = soundfile.SoundFile(file)
     except (soundfile.LibsndfileError, TypeError):
         raise AudioError("is broken or not a sound file: WAV and FLAC are read") from None
     trouble = _trouble(sound)

@@ -71,7 +71,10 @@ def _first_frame(file: BinaryIO) -> tuple[int, int] | None:
             height, width = struct.unpack(">3xHH", file.read(7))
             return width, height
         if byte[0] > 0x01 and not 0xD0 <= byte[0] <= 0xD8:
-            file.seek(struct.unpack(">H", file.read(2))[0] - 2, 1)
+            length = struct.unpack(">H", file.read(2))[0]
+            if length < 2:  # its own two bytes; a decoder stops here, and going back would not end
+                return None
+            file.seek(length - 2, 1)
     return None
 
 

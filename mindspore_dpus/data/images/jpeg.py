@@ -4,12 +4,12 @@ import re
 
 import numpy as np
 
+from mindspore_dpus.core.printed import can_listen
 from mindspore_dpus.data.images.decoded import Decoded, ImageError
 from mindspore_dpus.data.images.headers import jpeg_size
 from mindspore_dpus.data.images.opencv import decode_by_opencv
 from mindspore_dpus.data.images.opened import Opened, Size, read_whole
 from mindspore_dpus.data.images.orientation import jpeg_orientation, upright
-from mindspore_dpus.data.images.printed import can_listen
 
 # In the data of a scan, 255 is followed by 0, or by the number of a restart.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")

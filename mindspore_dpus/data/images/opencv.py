@@ -5,9 +5,9 @@ import re
 import cv2
 import numpy as np
 
+from mindspore_dpus.core.printed import listening
 from mindspore_dpus.data.images.decoded import ImageError
 from mindspore_dpus.data.images.opened import Size
-from mindspore_dpus.data.images.printed import listening
 
 # What libjpeg and libpng say where pixels are missing or invented; they say more that does not matter.
 _DAMAGE = re.compile(

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
-from PIL import TiffImagePlugin, _imaging
+from PIL import Image, TiffImagePlugin, _imaging
 
 from mindspore_dpus.data.images.decoded import ImageError
 
@@ -143,14 +143,26 @@ def unpack_by_libtiff(
     file = _tiff_file(tags, segments)
     try:
         with TiffImagePlugin.TiffImageFile(io.BytesIO(file)) as image:
-            image.load()
-            found = np.asarray(image, np.uint16 if bits == 16 else np.uint8)
+            found = _load(image)
     except (OSError, SyntaxError, ValueError) as error:
         raise ImageError(f"is damaged: a {kind} cannot be unpacked ({error})") from None
     shape = (rows, columns, samples) if samples > 1 else (rows, columns)
     if found.shape != shape:
         raise ImageError(f"is damaged: its {kind}s give {found.shape} in place of {shape}")
     return found
+
+
+def _load(image: TiffImagePlugin.TiffImageFile) -> np.ndarray:
+    """The pixels of an opened image. Pillow hands them out as bytes, in pieces, which takes a quarter of
+    the time of unpacking; so it unpacks into an array of ours, where it can."""
+    dtype = {"L": np.uint8, "I;16": np.uint16}.get(image.mode)
+    if dtype is None:
+        return np.asarray(image)
+    found = np.empty(image.size[::-1], dtype)
+    memory = Image.frombuffer(image.mode, image.size, found, "raw", image.mode, 0, 1).im
+    image.im = memory
+    image.load()
+    return found if image.im is memory else np.asarray(image)
 
 
 def _tiff_file(tags: dict[int, int | bytes | Sequence[int]], strips: Sequence[bytes]) -> bytes:

@@ -16,6 +16,7 @@ def choose_thresholds(
     sign_thresholds: Sequence[float],
     nms_thresholds: Sequence[float] = (0.3,),
     limit: int = 6,
+    vote_threshold: float | None = None,
 ) -> pd.DataFrame:
     """Try thresholds on validation frames: Table 8.
 
@@ -23,7 +24,7 @@ def choose_thresholds(
         scored: of every validation frame, with a ``foreground_floor`` of the lowest threshold.
         measure: detections of all of these frames -> what is to be as large as possible, such as mAP.
         background_thresholds, sign_thresholds, nms_thresholds: what is tried, every combination.
-        limit: of ``detect``.
+        limit, vote_threshold: of ``detect``.
 
     Returns:
         Columns background_threshold, sign_threshold, nms_threshold, value, detections (of all frames);
@@ -43,6 +44,7 @@ def choose_thresholds(
                 sign_threshold=sign,
                 nms_threshold=overlap,
                 limit=limit,
+                vote_threshold=vote_threshold,
             )
             for frame in scored
         ]

@@ -67,6 +67,7 @@ def make_detections(run: RunFolder, config: Configuration) -> None:
             sign_thresholds=c.sign_thresholds,
             nms_thresholds=c.nms_thresholds,
             limit=c.limit,
+            vote_threshold=c.vote_threshold,
         )
     except ValueError as error:
         raise UserError(f"validation frames hold no sign: {error}") from None

@@ -139,6 +139,7 @@ def _settings(run: RunFolder, config: Configuration, stride: int, classes) -> De
         sign_margin=config.signs.margin,
         classes=tuple(classes),
         limit=config.cascade.limit,
+        vote_threshold=config.cascade.vote_threshold,
         max_pixels=config.data.max_pixels,
         **{
             name: chosen[name]

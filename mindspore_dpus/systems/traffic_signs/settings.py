@@ -218,3 +218,6 @@ class CascadeSettings:
     """Thresholds of the last suppression that are tried."""
     limit: int = key(6, at_least(1))
     """Detections of a frame at most."""
+    vote_threshold: float | None = key(0.3, SHARE)
+    """A detection's box is the weighted mean of all boxes that have passed the thresholds and overlap it
+    by as much; null: the box with the best sign score, as in the paper."""

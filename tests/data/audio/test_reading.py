@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.printed import can_listen
 from mindspore_dpus.data.audio.decoded import AudioError
 from mindspore_dpus.data.audio.reading import clip_files, clip_length, read_clip
 from mindspore_dpus.data.audio.resampling import resample, resampled_length
@@ -222,3 +223,14 @@ def test_files_below_a_folder(tmp_path):
         (tmp_path / name).write_bytes(b"x")
     found = [file.relative_to(tmp_path).as_posix() for file in clip_files(tmp_path)]
     assert found == ["a.flac", "b/x.wav", "b/y.WAV"]
+
+
+@pytest.mark.parametrize("head", [b"\xff\xff\0\0\x82\0\xff\xff\x17A\x0bE", b"\xff\xff" + 60 * b"b"])
+@pytest.mark.parametrize("ending", ["wav", "flac"])
+def test_who_is_asked_whether_it_is_mp3_prints_nothing(tmp_path, capfd, head, ending):
+    if not can_listen():
+        pytest.skip("C's stderr cannot be exchanged on this system")
+    (tmp_path / f"a.{ending}").write_bytes(head)
+    with pytest.raises(AudioError, match="is broken or not a sound file"):
+        read_clip(tmp_path / f"a.{ending}", channel="mean", rate=None)
+    assert capfd.readouterr().err == ""

@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import time
 import zlib
 
 import cv2
@@ -261,6 +262,16 @@ def test_a_stack_that_changes_has_its_new_pages(tmp_path):
         assert cv2.imwritemulti(str(path), [np.full((8, 9), grey, np.uint8) for _ in range(3)])
         os.utime(path, (grey, grey))
         assert [read_image(f"{path}#{i}").values[0, 0] for i in (1, 2, 3)] == [grey] * 3
+
+
+@pytest.mark.parametrize("length", [0, 1])
+def test_a_jpeg_whose_segment_leads_back_is_soon_refused(tmp_path, length):
+    path = tmp_path / "ring.jpg"
+    path.write_bytes(b"\xff\xd8\xff\xe0" + length.to_bytes(2, "big") + bytes(100))
+    start = time.process_time()
+    with pytest.raises(ImageError, match="is broken: its header gives no size"):
+        read_image(path)
+    assert time.process_time() - start < 0.05
 
 
 @pytest.mark.parametrize("filling", [b"\0", b"\xff\x01"])

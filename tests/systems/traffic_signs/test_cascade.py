@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mindspore_dpus.data.boxes.arithmetic import iou
-from mindspore_dpus.deploy.cascade import Scored, detect, score_boxes
+from mindspore_dpus.deploy.cascade import Scored, detect, score_boxes, vote
 from mindspore_dpus.deploy.place_filter import PlaceFilter
 from mindspore_dpus.systems.traffic_signs.cascade import choose_thresholds
 
@@ -172,3 +172,29 @@ def test_nothing_to_choose_from_is_an_error():
         choose_thresholds([], lambda found: 1.0, background_thresholds=(), sign_thresholds=(0.5,))
     with pytest.raises(ValueError, match="NaN for all"):
         choose_thresholds([], lambda found: np.nan, background_thresholds=(0.5,), sign_thresholds=(0.5,))
+
+
+def test_a_vote_is_the_weighted_mean_of_the_boxes_around():
+    boxes = np.array([[0.0, 0, 10, 10], [2, 0, 12, 10], [8, 0, 18, 10], [50, 50, 60, 60]])
+    # The first overlaps itself by 1, the second by 2/3, the third by 1/9.
+    moved = vote(boxes[[0, 3]], boxes, np.array([3.0, 1.0, 9.0, 1.0]), 0.5)
+    np.testing.assert_allclose(moved, [[0.5, 0, 10.5, 10], boxes[3]])
+    np.testing.assert_array_equal(vote(boxes, boxes, np.ones(4), 1.0), boxes)
+
+
+def test_what_has_not_passed_has_no_vote():
+    scored = Scored(
+        np.array([[0.0, 0, 10, 10], [1, 0, 11, 10], [2, 0, 12, 10], [1, 1, 11, 11]]),
+        np.array([1.0, 0.5, 0.1, 1.0]),
+        np.array([[0.9, 0.1], [0.8, 0.2], [0.9, 0.1], [0.4, 0.6]]),
+    )
+    limits = {"background_threshold": 0.5, "sign_threshold": 0.7}
+    plain = detect(scored, **limits)
+    voted = detect(scored, **limits, vote_threshold=0.3)
+    assert plain.boxes.tolist() == [[0, 0, 10, 10]]
+    # Weights 0.9 * 1 and 0.8 * 0.5.
+    np.testing.assert_allclose(voted.boxes, [[0.4 / 1.3, 0, 10 + 0.4 / 1.3, 10]])
+    assert voted.scores.tolist() == plain.scores.tolist()
+    assert voted.classes.tolist() == plain.classes.tolist()
+    nothing = detect(scored, background_threshold=1.1, sign_threshold=0, vote_threshold=0.3)
+    assert nothing.boxes.shape == (0, 4)

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mindspore_dpus.core.printed import can_listen, listening
 from mindspore_dpus.data.images.decoded import ImageError
-from mindspore_dpus.data.images.printed import can_listen, listening
 from mindspore_dpus.data.images.reading import read_image
 from tests.data.images.kinds import noise, smooth
 
@@ -43,8 +43,8 @@ def test_a_child_process_listens_for_itself():
     # In a process of its own: this one has threads.
     code = """
 import os
-from mindspore_dpus.data.images.printed import listening
-from tests.data.images.test_printed import print_in_c
+from mindspore_dpus.core.printed import listening
+from tests.data.images.test_printed_lines import print_in_c
 with listening() as heard:
     print_in_c(b"libpng error: of the parent\\n")
     child = os.fork()

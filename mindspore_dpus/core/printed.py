@@ -1,6 +1,7 @@
 """Lines that C libraries print to standard error while they decode, without the name of the file.
 
-libjpeg and libpng have no other voice inside OpenCV. While an image is decoded, C's ``stderr`` is a file
+libjpeg and libpng have no other voice inside OpenCV, nor has mpg123, with which libsndfile looks whether
+a file is MP3. While a file is decoded, C's ``stderr`` is a file
 in memory; what they printed there is told to the caller, and what others printed meanwhile is passed on.
 Python's own ``sys.stderr`` is another matter and stays as it is.
 """
@@ -12,10 +13,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# libpng's lines, and the warnings of libjpeg's jerror.h. Its errors come back as an error.
+# libpng's lines, the warnings of libjpeg's jerror.h (its errors come back as an error), and mpg123's.
 _DECODERS = re.compile(
     rb"libpng (?:warning|error)|Corrupt JPEG data|Premature end of JPEG|Unknown Adobe color transform"
     rb"|Inconsistent progression|Warning: unknown JFIF|Invalid SOS parameters|Application transferred"
+    rb"|Note: |\[(?:src/)?libmpg123"
 )
 _UNBUFFERED = 2
 
@@ -97,7 +99,7 @@ def can_listen() -> bool:
 
 @contextmanager
 def listening(alone: bool = False) -> Iterator[list[str]]:
-    """Keep to ourselves what libjpeg and libpng print meanwhile.
+    """Keep to ourselves what libjpeg, libpng and mpg123 print meanwhile.
 
     Args:
         alone: let no other thread listen, and so decode, at the same time: what is heard is then due to
