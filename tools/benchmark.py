@@ -4,7 +4,8 @@ python tools/benchmark.py
 python tools/benchmark.py --only step,extract --repeats 9 --output benchmark.json
 
 Every line is measured in processes of its own, in two rounds, ours and torch in turn. A ratio above 1
-means that the first is the faster one. A machine that does other work meanwhile gives other numbers.
+means that the first is the faster one; `torch/ours` compares processor time, of all threads. A machine
+that does other work meanwhile gives other numbers.
 """
 
 import argparse
@@ -13,12 +14,14 @@ import os
 import platform
 import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 from benchmarking.parts import PARTS, Settings, all_work, plan
 from benchmarking.results import Line, Summary, busy, number, ratio, summarise, table
 from benchmarking.runner import installed, measure
 
 from mindspore_dpus.cli.options import TARGETS, OneLineParser
+from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError, one_line_errors
 from mindspore_dpus.core.files import versions, write_json
 from mindspore_dpus.core.processes import available_cpus
@@ -41,6 +44,7 @@ def main() -> None:
         args.batch_size,
         tuple(dict.fromkeys(args.samples)),
         args.target,
+        args.kernels,
         with_torch,
         with_onnx,
         installed("imagecodecs"),
@@ -66,7 +70,7 @@ def main() -> None:
         measured = [
             {"part": row.part, "name": line.name, "unit": line.unit}
             | {"ours": _plain(line.ours, row.unit), "torch": _plain(line.torch, row.unit)}
-            | {"ratio": line.ratio}
+            | {"ratio": line.ratio, "cpu_ratio": line.cpu_ratio}
             for row, line in zip(rows, lines, strict=True)
         ]
         content = {"environment": environment, "settings": chosen, "lines": measured, "ratios": ratios}
@@ -90,6 +94,13 @@ def _parser() -> OneLineParser:
         help="majority samples of the sampler, 1280 to 1000000 (2400 20000)",
     )
     parser.add_argument("--device.target", dest="target", choices=TARGETS, default="auto")
+    parser.add_argument(
+        "--device.fast_kernels",
+        dest="kernels",
+        choices=get_args(get_type_hints(DeviceSettings)["fast_kernels"]),
+        default=DeviceSettings.fast_kernels,
+        help=f"what replaces MindSpore's operations on a CPU ({DeviceSettings.fast_kernels})",
+    )
     parser.add_argument("--without-torch", action="store_true", help="do not compare")
     parser.add_argument("--output", type=Path, help="JSON file to write, with every setting and version")
     return parser

@@ -36,7 +36,7 @@ class Device:
         jit: whether the training step is compiled to a graph.
         idle_main_thread: whether ``yield_to_workers`` does anything.
         amp_level: mixed precision, ``O0`` to ``O3``.
-        fast_kernels: whether a network uses the loops of ``models.loops``.
+        fast_kernels: what replaces MindSpore's operations (``models.kernels.install``).
         processes: how many members are trained side by side.
         frozen_cache: bytes of frozen layers' outputs that a member may keep in memory.
         rank: this device's place among those that train one member together.
@@ -47,7 +47,7 @@ class Device:
     jit: bool
     idle_main_thread: bool
     amp_level: str = "O0"
-    fast_kernels: bool = False
+    fast_kernels: str = "none"
     processes: int = 1
     frozen_cache: int = 0
     rank: int = 0
@@ -110,8 +110,8 @@ def configure(config: DeviceSettings) -> Device:
         jit,
         on_cpu and config.idle_main_thread,
         config.amp_level,
-        # Compiled graphs cannot call it.
-        on_cpu and not jit and config.fast_kernels,
+        # Compiled graphs cannot call them.
+        config.fast_kernels if on_cpu and not jit else "none",
         (config.processes or len(available_cpus())) if on_cpu and n_devices == 1 else 1,
         config.frozen_cache_mb * 2**20,
         rank,

@@ -1,7 +1,7 @@
 """Images -> feature vectors: any named Cell of any backbone, averaged over height and width."""
 
 import numpy as np
-from mindspore import nn
+from mindspore import Tensor, nn
 
 from mindspore_dpus.core.bars import bar
 from mindspore_dpus.core.device import Device
@@ -71,7 +71,7 @@ def extract(
     """
     kept = []
 
-    def keep(cell, inputs, output) -> None:
+    def keep(output: Tensor) -> None:
         if output.ndim not in (2, 4):
             raise UserError(
                 f"features.layer {layer}: its output has the shape {output.shape}; choose a layer that "
@@ -80,7 +80,13 @@ def extract(
         kept.append(output.mean((2, 3)) if output.ndim == 4 else output)
 
     net.set_train(False)
-    handle = dict(net.cells_and_names())[layer].register_forward_hook(keep)
+    cells = dict(net.cells_and_names())
+    if getattr(net, "in_one", None) is not None and layer == net.feature_layer:
+        # A hook inside would make it run Cell by Cell; the classifier sees the same means.
+        classifier = cells[classifier_name(net)]
+        handle = classifier.register_forward_pre_hook(lambda cell, inputs: keep(inputs[0]))
+    else:
+        handle = cells[layer].register_forward_hook(lambda cell, inputs, output: keep(output))
     source = BatchSource(images, rows, np.zeros(len(rows)), batch_size)
     vectors, done = None, 0
     try:

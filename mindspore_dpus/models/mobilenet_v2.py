@@ -83,6 +83,7 @@ class MobileNetV2(nn.Cell):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.in_one = None  # Or a faster way up to the classifier (models.kernels.in_one).
         channels = round_channels(32 * width)
         last_channels = round_channels(1280 * max(1.0, width))
         cells = [*conv_bn(in_channels, channels, 3, stride=2), nn.ReLU6()]
@@ -100,6 +101,10 @@ class MobileNetV2(nn.Cell):
         )
 
     def construct(self, x: Tensor) -> Tensor:
+        if self.in_one is not None:
+            pooled = self.in_one(x)
+            if pooled is not None:
+                return self.classifier(pooled)
         return self.classifier(self.features(x).mean((2, 3)))
 
     def sequence(self) -> list[nn.Cell]:

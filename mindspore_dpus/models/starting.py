@@ -13,9 +13,9 @@ def zero_parameters(net: nn.Cell) -> None:
 
 
 def use_kernels_of(device: Device, net: nn.Cell) -> None:
-    """Replace what our own loops do faster, where the device asks for them."""
-    if device.fast_kernels:
+    """Replace what our own kernels do faster, where the device asks for them."""
+    if device.fast_kernels != "none":
         # Imported late: numba takes a second, and other devices do not need it.
         from mindspore_dpus.models.kernels.install import use_fast_kernels
 
-        use_fast_kernels(net)
+        use_fast_kernels(net, device.fast_kernels)

@@ -129,7 +129,7 @@ def _extract(
     from mindspore_dpus.models.weights import load_weights
 
     chosen = configure(device)
-    net = create_model(features.backbone, 1000, source.reader.shape[-1], seed=seed)
+    net = create_model(features.backbone, 1000, source.reader.shape[-1], seed=seed, device=chosen)
     layer = feature_layer(net, features.layer)
     if weights is not None:
         load_weights(net, weights, needed=needed_parameters(net, layer))

@@ -31,7 +31,8 @@ def create_step(net: nn.Cell, loss: nn.Cell, optimizer: nn.Optimizer, device: De
     scale = LOSS_SCALE if mixed else 1.0
 
     def forward(inputs: Tensor, *targets: Tensor):
-        outputs = net(inputs)
+        # Nobody asks for the gradient of the inputs: the first layer need not compute it.
+        outputs = net(ops.stop_gradient(inputs))
         if isinstance(outputs, tuple):
             outputs = tuple([output.astype(ms.float32) for output in outputs])
             return loss(*outputs, *targets) * scale, outputs
@@ -42,6 +43,10 @@ def create_step(net: nn.Cell, loss: nn.Cell, optimizer: nn.Optimizer, device: De
     mean_gradients = None
     if together:
         mean_gradients = nn.DistributedGradReducer(optimizer.parameters, True, device.n_devices)
+    norm_of = _euclidean_norm
+    if device.fast_kernels != "none":
+        # Imported late: numba takes a second, and other devices do not need it.
+        from mindspore_dpus.models.kernels.norm import euclidean_norm as norm_of
     loss_and_gradients = ms.value_and_grad(forward, None, optimizer.parameters, has_aux=True)
 
     def step(inputs: Tensor, *targets: Tensor):
@@ -50,7 +55,7 @@ def create_step(net: nn.Cell, loss: nn.Cell, optimizer: nn.Optimizer, device: De
             gradients = ops.HyperMap()(_unscale, gradients)
         if together:
             gradients = mean_gradients(gradients)
-        norm = ops.sqrt(ops.addn(ops.HyperMap()(_squared, gradients)))
+        norm = norm_of(gradients)
         optimizer(gradients)
         return value / scale, outputs, norm
 
@@ -59,6 +64,10 @@ def create_step(net: nn.Cell, loss: nn.Cell, optimizer: nn.Optimizer, device: De
 
 def _unscale(gradient: Tensor) -> Tensor:
     return gradient.astype(ms.float32) / LOSS_SCALE
+
+
+def _euclidean_norm(gradients: tuple[Tensor, ...]) -> Tensor:
+    return ops.sqrt(ops.addn(ops.HyperMap()(_squared, gradients)))
 
 
 def _squared(gradient: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from benchmarking.parts import PARTS, Settings, all_work, plan
 
 from tests.support import configuration
 
-SETTINGS = Settings(32, 4, (1280, 2000), "CPU", with_torch=True, with_onnx=True)
+SETTINGS = Settings(32, 4, (1280, 2000), "CPU", "loops", with_torch=True, with_onnx=True)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -27,7 +27,11 @@ def test_equal_work_is_measured_once_and_the_sides_take_turns():
         ("torch", 1, "resnet18"),
         ("ours", 1, "mobilenet_v2"),
         ("torch", 1, "mobilenet_v2"),
-        ("ours", 1, "resnet18"),  # without fast_kernels
+        ("ours", 1, "resnet50"),
+        ("torch", 1, "resnet50"),
+        ("ours", 1, "resnet18"),  # fast_kernels none
+        ("ours", 1, "mobilenet_v2"),
+        ("ours", 1, "resnet18"),  # fast_kernels onednn
         ("ours", 1, "mobilenet_v2"),
         ("ours", 2, "resnet18"),
         ("torch", 2, "resnet18"),

@@ -22,24 +22,27 @@ def test_repeats_are_dealt_to_rounds(repeats, rounds, expected):
 
 
 def test_the_median_is_of_all_rounds_and_the_peak_of_the_largest():
-    rounds = [[Sample(16, (1.0, 9.0, 2.0), 500)], [Sample(16, (4.0, 8.0), 700)]]
-    assert summarise(rounds) == Summary(rate=4.0, seconds=4.0, peak_memory_mb=700, calls=5)
+    rounds = [
+        [Sample(16, (1.0, 9.0, 2.0), 500, (2.0, 9.0, 4.0))],
+        [Sample(16, (4.0, 8.0), 700, (8.0, 16.0))],
+    ]
+    assert summarise(rounds) == Summary(4.0, seconds=4.0, peak_memory_mb=700, calls=5, cpu_seconds=8.0)
 
 
 def test_an_even_number_of_calls_has_the_mean_of_the_middle_two():
-    assert summarise([[Sample(6, (1.0, 2.0, 4.0, 99.0), 1)]]).seconds == 3.0
+    assert summarise([[Sample(6, (1.0, 2.0, 4.0, 99.0), 1, (1.0,))]]).seconds == 3.0
 
 
 def test_processes_side_by_side_add_up():
     rounds = [
-        [Sample(16, (2.0, 2.0), 500), Sample(16, (4.0, 4.0), 600)],
-        [Sample(16, (2.0,), 550), Sample(16, (4.0,), 540)],
+        [Sample(16, (2.0, 2.0), 500, (1.0, 1.0)), Sample(16, (4.0, 4.0), 600, (3.0, 3.0))],
+        [Sample(16, (2.0,), 550, (1.0,)), Sample(16, (4.0,), 540, (3.0,))],
     ]
-    assert summarise(rounds) == Summary(rate=12.0, seconds=4.0, peak_memory_mb=1100, calls=3)
+    assert summarise(rounds) == Summary(12.0, seconds=4.0, peak_memory_mb=1100, calls=3, cpu_seconds=4.0)
 
 
 def test_a_ratio_above_one_is_a_faster_first():
-    fast, slow = Summary(30.0, 0.5, 1, 5), Summary(20.0, 0.75, 1, 5)
+    fast, slow = Summary(30.0, 0.5, 1, 5, 1.0), Summary(20.0, 0.75, 1, 5, 1.0)
     assert ratio(fast, slow) == 1.5
 
 
@@ -65,11 +68,16 @@ def test_a_busy_machine_is_named_and_a_quiet_one_is_not():
 
 def test_the_table_is_aligned_and_says_what_has_no_peer():
     lines = [
-        Line("step", "images/s", Summary(12.0, 1.25, 1500, 5), Summary(16.0, 1.0, 900, 5)),
-        Line("sampler", "s", Summary(2000.0, 1.25, 225, 5), None),
+        Line("step", "images/s", Summary(12.0, 1.25, 1500, 5, 2.5), Summary(16.0, 1.0, 900, 5, 2.0)),
+        Line("sampler", "s", Summary(2000.0, 1.25, 225, 5, 1.0), None),
     ]
-    assert table(lines).splitlines() == [
-        "         unit      ours  torch  ours/torch  ours MB  torch MB",
-        "step     images/s  12.0   16.0        0.75     1500       900",
-        "sampler  s         1.25      -           -      225         -",
+    assert [" ".join(line.split()) for line in table(lines).splitlines()] == [
+        "unit ours torch ours/torch ours CPU s torch CPU s torch/ours ours MB torch MB",
+        "step images/s 12.0 16.0 0.75 2.50 2.00 0.80 1500 900",
+        "sampler s 1.25 - - 1.00 - - 225 -",
+    ]
+    assert len({len(line) for line in table(lines).splitlines()[:2]}) == 1
+    assert table(lines).splitlines()[1:] == [
+        "step     images/s  12.0   16.0        0.75        2.50         2.00        0.80     1500       900",
+        "sampler  s         1.25      -           -        1.00            -           -      225         -",
     ]

@@ -31,8 +31,8 @@ EPOCHS = 2
 BACKBONE = "mobilenet_v2_035"
 
 
-def device(processes):
-    return Device("CPU", jit=False, idle_main_thread=False, fast_kernels=True, processes=processes)
+def device(processes, kernels="loops"):
+    return Device("CPU", jit=False, idle_main_thread=False, fast_kernels=kernels, processes=processes)
 
 
 @pytest.fixture(scope="module")
@@ -55,27 +55,30 @@ def jobs_of(images, subsets, folder):
     ]
 
 
-def recipe_of(loss, **training):
+def recipe_of(loss, kernels="loops", **training):
     """What members of the smallest network have in common."""
     training = TrainingSettings(**training)
     network = Classifier(ModelSettings(backbone=BACKBONE, pretrained=None), 2, 1, None)
     task = Classification(2, loss, training.augment, training.batch_size)
-    return Recipe(network, task, training, DeviceSettings(target="CPU"), "key")
+    settings = DeviceSettings(target="CPU", fast_kernels=kernels)
+    return Recipe(network, task, training, settings, "key")
 
 
-def train(images, folder, processes, report, **training):
+def train(images, folder, processes, report, kernels="loops", **training):
     settings = {"epochs": EPOCHS, "batch_size": 8, "select_by": "last"} | training
     subsets = {name: np.arange(i, 16 + i) for i, name in enumerate(MEMBERS)}
     with logged(report):
         train_members(
-            jobs_of(images, subsets, folder), recipe_of(LossSettings(), **settings), device(processes)
+            jobs_of(images, subsets, folder),
+            recipe_of(LossSettings(), kernels, **settings),
+            device(processes, kernels),
         )
 
 
-def train_in_turn(images, folder, send):
+def train_in_turn(images, folder, kernels, send):
     """For a process of its own: MindSpore counts the cores once, when it is loaded."""
     assert len(available_cpus()) == 1
-    train(images, folder, 1, send)
+    train(images, folder, 1, send, kernels)
 
 
 @contextmanager
@@ -89,11 +92,16 @@ def limited_to(n_cpus):
         os.sched_setaffinity(0, before)
 
 
+@pytest.fixture(scope="module", params=["loops", "onednn"])
+def kernels(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def in_turn(images, tmp_path_factory):
+def in_turn(images, kernels, tmp_path_factory):
     """Folder and lines of an ensemble that one process has trained, on one core."""
     folder, lines = tmp_path_factory.mktemp("in_turn"), []
-    task = Work("in turn", train_in_turn, (images, folder))
+    task = Work("in turn", train_in_turn, (images, folder, kernels))
     with limited_to(1):
         ((_, error),) = side_by_side([task], 1, lambda _, line: lines.append(line))
     if error is not None:
@@ -119,12 +127,12 @@ def assert_equal(folder, expected):
         pd.testing.assert_frame_equal(one.drop(columns="seconds"), other.drop(columns="seconds"))
 
 
-def test_side_by_side_equals_in_turn_with_as_many_cores(images, in_turn, tmp_path):
+def test_side_by_side_equals_in_turn_with_as_many_cores(images, in_turn, kernels, tmp_path):
     # How MindSpore rounds depends on how many cores a member has, and on nothing else.
     folder, expected = in_turn
     lines = []
     with limited_to(2):
-        train(images, tmp_path, 2, lines.append)
+        train(images, tmp_path, 2, lines.append, kernels)
     assert_equal(tmp_path, folder)
     assert without_times(lines) == without_times(expected)
     for member in MEMBERS:
@@ -132,7 +140,7 @@ def test_side_by_side_equals_in_turn_with_as_many_cores(images, in_turn, tmp_pat
         assert own == [f"  {member} epoch {epoch}/{EPOCHS}" for epoch in (1, 2)]
 
 
-def test_a_killed_member_is_named_and_goes_on_next_time(images, in_turn, tmp_path):
+def test_a_killed_member_is_named_and_goes_on_next_time(images, in_turn, kernels, tmp_path):
     lines = []
 
     def kill(line):
@@ -143,9 +151,9 @@ def test_a_killed_member_is_named_and_goes_on_next_time(images, in_turn, tmp_pat
 
     with limited_to(2):
         with pytest.raises(UserError, match=r"^member 0\d: its process was killed .*same command again"):
-            train(images, tmp_path, 2, kill)
+            train(images, tmp_path, 2, kill, kernels)
         assert multiprocessing.active_children() == []
-        train(images, tmp_path, 2, lines.append)
+        train(images, tmp_path, 2, lines.append, kernels)
     assert_equal(tmp_path, in_turn[0])
     # No epoch was trained twice. (Of one that was saved just before the end, nobody may have heard.)
     told = without_times(lines)

@@ -45,7 +45,7 @@ def recipe_of(training):
     """What the member is trained by."""
     network = Classifier(ModelSettings(backbone="mobilenet_v2_035", pretrained=None), 2, 1, None)
     task = Classification(2, LossSettings(), training.augment, training.batch_size)
-    return Recipe(network, task, training, DeviceSettings(target="CPU", fast_kernels=False), "key")
+    return Recipe(network, task, training, DeviceSettings(target="CPU", fast_kernels="none"), "key")
 
 
 def train_here(images, folder, send):

@@ -26,8 +26,9 @@ class Same(nn.Cell):
         return logits
 
 
-def test_the_norm_of_gradients_counts_the_small_ones_of_a_wide_layer():
-    device = configure(DeviceSettings(target="CPU"))
+@pytest.mark.parametrize("kernels", ["none", "loops"])
+def test_the_norm_of_gradients_counts_the_small_ones_of_a_wide_layer(kernels):
+    device = configure(DeviceSettings(target="CPU", fast_kernels=kernels))
     net = Product(4_000_000)
     gradient = np.full(4_000_000, 1e-4, np.float32)
     gradient[0] = 1

@@ -360,7 +360,7 @@ def test_mixed_precision_is_not_for_the_cpu():
 
 def test_compiled_steps_learn_the_same(data, tmp_path):
     # Compiled steps have MindSpore's own kernels.
-    options = {"target": "CPU", "idle_main_thread": False, "fast_kernels": False}
+    options = {"target": "CPU", "idle_main_thread": False, "fast_kernels": "none"}
     for name, jit in (("jit", True), ("eager", False)):
         device = configure(DeviceSettings(jit=jit, **options))
         fit(trainer(device, epochs=1), data, tmp_path / name)

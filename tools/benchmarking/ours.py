@@ -40,7 +40,7 @@ def step(
     batch_size: int,
     image_size: int,
     target: str,
-    fast_kernels: bool = True,
+    fast_kernels: str,
 ) -> Prepared:
     """One step of a member's training."""
     import mindspore as ms
@@ -72,7 +72,13 @@ def step(
 
 
 def layers(
-    folder: Path, backbone: str, kind: str, batch_size: int, image_size: int, target: str
+    folder: Path,
+    backbone: str,
+    kind: str,
+    batch_size: int,
+    image_size: int,
+    target: str,
+    fast_kernels: str,
 ) -> Prepared:
     """All layers of one kind, forward and back, one after the other: a part of a step."""
     import mindspore as ms
@@ -81,7 +87,7 @@ def layers(
     from mindspore_dpus.core.device import configure
     from mindspore_dpus.models.factory import create_model
 
-    device = configure(DeviceSettings(target=target))
+    device = configure(DeviceSettings(target=target, fast_kernels=fast_kernels))
     net = create_model(backbone, NUM_CLASSES, in_channels=1, device=device)
     met = met_layers(net, kind, Tensor(training_batch(batch_size, image_size)[0]))
     net.set_train()
@@ -115,14 +121,20 @@ def met_layers(net, kind: str, images) -> list[tuple]:
 
 
 def features(
-    folder: Path, backbone: str, n_images: int, batch_size: int, image_size: int, target: str
+    folder: Path,
+    backbone: str,
+    n_images: int,
+    batch_size: int,
+    image_size: int,
+    target: str,
+    fast_kernels: str,
 ) -> Prepared:
     """The features that the majority class is grouped by."""
     from mindspore_dpus.core.device import configure
     from mindspore_dpus.features.extract import extract, feature_layer
     from mindspore_dpus.models.factory import create_model
 
-    device = configure(DeviceSettings(target=target))
+    device = configure(DeviceSettings(target=target, fast_kernels=fast_kernels))
     net = create_model(backbone, NUM_CLASSES, in_channels=1, device=device)
     layer = feature_layer(net, None)
     images, rows = grey_images(n_images, image_size), np.arange(n_images)
@@ -130,7 +142,13 @@ def features(
 
 
 def fused(
-    folder: Path, backbone: str, members: int, n_images: int, image_size: int, target: str
+    folder: Path,
+    backbone: str,
+    members: int,
+    n_images: int,
+    image_size: int,
+    target: str,
+    fast_kernels: str,
 ) -> Prepared:
     """The fused output of an ensemble, from prepared images."""
     from mindspore_dpus.core.device import configure
@@ -142,7 +160,7 @@ def fused(
     from mindspore_dpus.training.checkpoint import save_checkpoint
     from mindspore_dpus.training.ensemble import Ensemble
 
-    device = configure(DeviceSettings(target=target))
+    device = configure(DeviceSettings(target=target, fast_kernels=fast_kernels))
     names = [f"{i:02d}" for i in range(members)]
     for i, name in enumerate(names):
         net = create_model(backbone, NUM_CLASSES, in_channels=1, seed=i)
@@ -240,7 +258,7 @@ def sampler(folder: Path, samples: int) -> Prepared:
     return Prepared(call, samples, warm_up=1)
 
 
-def training(folder: Path, backbone: str, image_size: int, target: str) -> Prepared:
+def training(folder: Path, backbone: str, image_size: int, target: str, fast_kernels: str) -> Prepared:
     """A whole run: from files to metrics, and the report."""
     work = TrainingWork(backbone, image_size)
     options = {
@@ -260,14 +278,16 @@ def training(folder: Path, backbone: str, image_size: int, target: str) -> Prepa
         # The peer has no intervals.
         "evaluation.n_bootstrap": 0,
         "device.target": target,
+        "device.fast_kernels": fast_kernels,
     }
     config = parse_config([f"--{key}={value}" for key, value in options.items()])
     return _run(folder, config, work.presented)
 
 
-def run(folder: Path, config: str, target: str) -> Prepared:
+def run(folder: Path, config: str, target: str, fast_kernels: str) -> Prepared:
     """Whatever a configuration file says, from its data to the report."""
-    loaded = parse_config([f"--config={config}", f"--device.target={target}"])
+    device = f"--device.target={target}", f"--device.fast_kernels={fast_kernels}"
+    loaded = parse_config([f"--config={config}", *device])
     return _run(folder, loaded, 1)
 
 

@@ -3,13 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 from benchmarking.files import FILES, READERS
 from benchmarking.inputs import FORWARD_BATCH
 from benchmarking.results import IMAGES_PER_SECOND, REAL_TIME, SECONDS, SEGMENTS_PER_SECOND
 from benchmarking.runner import Work
+from mindspore_dpus.core.device_settings import DeviceSettings
 
 BACKBONES = ("resnet18", "mobilenet_v2")
+STEPS = (*BACKBONES, "resnet50")
 KINDS = {
     "resnet18": ("convolutions", "norms"),
     "mobilenet_v2": ("convolutions", "depthwise", "norms"),
@@ -32,6 +35,7 @@ class Settings:
         batch_size: images in a training step.
         samples: majority samples of each sampler line.
         target: the device (``device.target``).
+        kernels: what replaces MindSpore's operations on a CPU (``device.fast_kernels``).
         with_torch: whether the same work is done in torch.
         with_onnx: whether a graph can be exported and run.
         with_imagecodecs: whether tifffile unpacks every TIFF.
@@ -41,9 +45,15 @@ class Settings:
     batch_size: int
     samples: tuple[int, ...]
     target: str
+    kernels: str
     with_torch: bool
     with_onnx: bool
     with_imagecodecs: bool = False
+
+    @property
+    def device(self) -> dict[str, str]:
+        """The options of our work that torch does not have."""
+        return {"target": self.target, "fast_kernels": self.kernels}
 
 
 @dataclass(frozen=True)
@@ -91,19 +101,21 @@ def _row(
 
 def _step_row(part: str, name: str, backbone: str, s: Settings, processes: int = 1, **own) -> Row:
     options = {"backbone": backbone, "batch_size": s.batch_size, "image_size": s.image_size}
-    return _row(part, name, s, "step", options, {"target": s.target} | own, processes)
+    return _row(part, name, s, "step", options, s.device | own, processes)
 
 
 def _step(s: Settings) -> tuple[list[Row], list[Comparison]]:
-    rows = [_step_row("step", f"training step, {name}", name, s) for name in BACKBONES]
-    slow = [
-        _step_row("step", f"training step, {name}, plain", name, s, fast_kernels=False)
-        for name in BACKBONES
-    ]
-    return rows + slow, [
-        Comparison(f"fast_kernels / plain, {name}", fast.ours, plain.ours)
-        for name, fast, plain in zip(BACKBONES, rows, slow, strict=True)
-    ]
+    chosen = {name: _step_row("step", f"training step, {name}", name, s) for name in STEPS}
+    rows, comparisons = list(chosen.values()), []
+    for kernels in get_args(get_type_hints(DeviceSettings)["fast_kernels"]):
+        if kernels == s.kernels:
+            continue
+        for name in BACKBONES:
+            title = f"training step, {name}, fast_kernels {kernels}"
+            rows.append(_step_row("step", title, name, s, fast_kernels=kernels))
+            ratio = f"fast_kernels {s.kernels} / {kernels}, {name}"
+            comparisons.append(Comparison(ratio, chosen[name].ours, rows[-1].ours))
+    return rows, comparisons
 
 
 def _layers(s: Settings) -> tuple[list[Row], list[Comparison]]:
@@ -112,22 +124,21 @@ def _layers(s: Settings) -> tuple[list[Row], list[Comparison]]:
         for kind in kinds:
             options = {"backbone": backbone, "kind": kind, "batch_size": s.batch_size}
             options |= {"image_size": s.image_size}
-            own = {"target": s.target}
-            rows.append(_row("layers", f"{kind} of a step, {backbone}", s, "layers", options, own))
+            rows.append(_row("layers", f"{kind} of a step, {backbone}", s, "layers", options, s.device))
     return rows, []
 
 
 def _extract(s: Settings) -> tuple[list[Row], list[Comparison]]:
     options = {"backbone": "resnet18", "n_images": FORWARD_IMAGES, "batch_size": FORWARD_BATCH}
     options |= {"image_size": s.image_size}
-    return [_row("extract", "features, resnet18", s, "features", options, {"target": s.target})], []
+    return [_row("extract", "features, resnet18", s, "features", options, s.device)], []
 
 
 def _fuse(s: Settings) -> tuple[list[Row], list[Comparison]]:
     options = {"backbone": "mobilenet_v2", "members": MEMBERS, "n_images": FORWARD_IMAGES}
     options |= {"image_size": s.image_size}
     name = f"fused prediction, {MEMBERS} x mobilenet_v2"
-    row = _row("fuse", name, s, "fused", options, {"target": s.target})
+    row = _row("fuse", name, s, "fused", options, s.device)
     if not s.with_onnx:
         return [row], []
     graph = Work("ours", "graph", tuple(options.items()))
@@ -187,7 +198,7 @@ def _train(s: Settings) -> tuple[list[Row], list[Comparison]]:
     rows = []
     for name in BACKBONES:
         options = {"backbone": name, "image_size": s.image_size}
-        row = _row("train", f"whole training, 3 x {name}", s, "training", options, {"target": s.target})
+        row = _row("train", f"whole training, 3 x {name}", s, "training", options, s.device)
         rows.append(row)
     return rows, []
 
@@ -203,17 +214,17 @@ def _sound(s: Settings) -> tuple[list[Row], list[Comparison]]:
             Work(
                 "ours", "sound_step", tuple((options | {"target": s.target, "fast_kernels": f}).items())
             )
-            for f in (True, False)
+            for f in (s.kernels, "none")
         )
         peer = Work("torch", "sound_step", tuple(options.items())) if s.with_torch else None
         rows.append(Row("sound", f"training step, {name}, 2 s", SEGMENTS_PER_SECOND, fast, peer))
-        comparisons.append(Comparison(f"fast_kernels / plain, {name}, 2 s", fast, plain))
+        comparisons.append(Comparison(f"fast_kernels {s.kernels} / none, {name}, 2 s", fast, plain))
     return rows, comparisons
 
 
 def _quickstart(s: Settings) -> tuple[list[Row], list[Comparison]]:
     config = str(Path(__file__).parents[2] / "configs" / "quickstart.yaml")
-    work = Work("ours", "run", (("config", config), ("target", s.target)), calls=1)
+    work = Work("ours", "run", (("config", config), *s.device.items()), calls=1)
     return [Row("quickstart", "the whole quickstart", SECONDS, work)], []
 
 

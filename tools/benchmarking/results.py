@@ -19,11 +19,13 @@ class Sample:
         items: images (or vectors) that one call works on.
         seconds: of each call after the warm-up.
         peak_memory_mb: the most memory that the process ever held.
+        cpu_seconds: of each call, of all its threads and of its child processes that have ended.
     """
 
     items: int
     seconds: tuple[float, ...]
     peak_memory_mb: int
+    cpu_seconds: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,14 @@ class Summary:
         seconds: median of a call; of processes side by side, the slowest one's.
         peak_memory_mb: of all processes that ran side by side together.
         calls: how many calls of each the medians are of.
+        cpu_seconds: median of a call; of processes side by side, their sum.
     """
 
     rate: float
     seconds: float
     peak_memory_mb: int
     calls: int
+    cpu_seconds: float
 
     def value(self, unit: str) -> float:
         """The number that a table in this unit shows."""
@@ -68,6 +72,11 @@ class Line:
         """Our speed as a multiple of torch's, or None."""
         return None if self.torch is None else ratio(self.ours, self.torch)
 
+    @property
+    def cpu_ratio(self) -> float | None:
+        """Torch's processor time as a multiple of ours, or None."""
+        return None if self.torch is None else self.torch.cpu_seconds / self.ours.cpu_seconds
+
 
 def deal(repeats: int, rounds: int) -> list[int]:
     """Share repeats out over rounds as evenly as they go, the larger shares first, none of 0."""
@@ -83,13 +92,16 @@ def summarise(rounds: Sequence[Sequence[Sample]]) -> Summary:
         rounds: for each round, the sample of every process that ran side by side in it; the same
             number of processes in every round.
     """
-    calls = [[s for sample in process for s in sample.seconds] for process in zip(*rounds, strict=True)]
+    processes = list(zip(*rounds, strict=True))
+    calls = [[s for sample in process for s in sample.seconds] for process in processes]
     medians = [median(seconds) for seconds in calls]
+    cpu = [median([s for sample in process for s in sample.cpu_seconds]) for process in processes]
     return Summary(
         sum(sample.items / m for sample, m in zip(rounds[0], medians, strict=True)),
         max(medians),
         max(sum(sample.peak_memory_mb for sample in processes) for processes in rounds),
         min(len(seconds) for seconds in calls),
+        sum(cpu),
     )
 
 
@@ -121,7 +133,8 @@ def busy(load: float, cores: int) -> str | None:
 
 def table(lines: Sequence[Line]) -> str:
     """The lines as aligned columns, with a head."""
-    head = ["", "unit", "ours", "torch", "ours/torch", "ours MB", "torch MB"]
+    head = ["", "unit", "ours", "torch", "ours/torch"]
+    head += ["ours CPU s", "torch CPU s", "torch/ours", "ours MB", "torch MB"]
     rows = [head, *(_cells(line) for line in lines)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     return "\n".join(
@@ -135,17 +148,11 @@ def table(lines: Sequence[Line]) -> str:
 
 
 def _cells(line: Line) -> list[str]:
-    torch = ("-", "-", "-")
-    if line.torch is not None:
-        value, memory = line.torch.value(line.unit), line.torch.peak_memory_mb
-        torch = (number(value), f"{line.ratio:.2f}", str(memory))
-    ours = line.ours
-    return [
-        line.name,
-        line.unit,
-        number(ours.value(line.unit)),
-        torch[0],
-        torch[1],
-        str(ours.peak_memory_mb),
-        torch[2],
-    ]
+    ours, torch = line.ours, line.torch
+    value, ratio, cpu, cpu_ratio, memory = 5 * ("-",)
+    if torch is not None:
+        value, ratio = number(torch.value(line.unit)), f"{line.ratio:.2f}"
+        cpu, cpu_ratio = number(torch.cpu_seconds), f"{line.cpu_ratio:.2f}"
+        memory = str(torch.peak_memory_mb)
+    own = number(ours.value(line.unit)), number(ours.cpu_seconds), str(ours.peak_memory_mb)
+    return [line.name, line.unit, own[0], value, ratio, own[1], cpu, cpu_ratio, own[2], memory]

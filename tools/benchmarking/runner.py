@@ -5,6 +5,7 @@ What a process imports before it is measured counts as its memory: no MindSpore 
 
 import importlib
 import importlib.util
+import os
 import resource
 import time
 from collections.abc import Callable, Iterable
@@ -140,20 +141,29 @@ def _measure_here(
     (own / "ready").touch()
     while len(list(folder.glob("*/ready"))) < work.processes:
         time.sleep(0.01)
-    seconds = tuple(timed(prepared.call, prepared.clock) for _ in range(repeats))
+    times = [timed(prepared.call, prepared.clock) for _ in range(repeats)]
     memory = peak_memory_mb()
     if prepared.children:
         # The largest one that has ended, taken for each.
         largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
         memory += prepared.children * largest
-    send(Sample(prepared.items, seconds, memory))
+    seconds, cpu_seconds = zip(*times, strict=True)
+    send(Sample(prepared.items, seconds, memory, cpu_seconds))
 
 
-def timed(call: Callable[[], None], clock: Callable[[], float] = time.perf_counter) -> float:
-    """Seconds that a call takes."""
-    start = clock()
+def timed(
+    call: Callable[[], None], clock: Callable[[], float] = time.perf_counter
+) -> tuple[float, float]:
+    """Seconds that a call takes, on a clock and of processors."""
+    start, cpu = clock(), _cpu_seconds()
     call()
-    return clock() - start
+    return clock() - start, _cpu_seconds() - cpu
+
+
+def _cpu_seconds() -> float:
+    """Processor time so far of this process and of its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def peak_memory_mb() -> int:

@@ -56,9 +56,7 @@ def librosa_log_mel(folder: Path) -> Prepared:
     return Prepared(call, round(CLIPS * SECONDS))
 
 
-def sound_step(
-    folder: Path, network: str, batch_size: int, target: str, fast_kernels: bool = True
-) -> Prepared:
+def sound_step(folder: Path, network: str, batch_size: int, target: str, fast_kernels: str) -> Prepared:
     """A training step of an extractor; the loss is a weighted sum of its embeddings."""
     from mindspore import Tensor, nn
 

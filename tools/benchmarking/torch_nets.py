@@ -3,8 +3,12 @@
 torchvision has no build for every machine, and what is compared needs no more of it than this.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
+
+from mindspore_dpus.core.errors import UserError
 
 
 def _conv_bn(i: int, o: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
@@ -28,21 +32,48 @@ class BasicBlock(nn.Module):
         return torch.relu_(self.bn2(self.conv2(out)) + shortcut)
 
 
-class ResNet(nn.Module):
-    """``blocks`` basic blocks in each of four layers (He et al. 2016, Table 1).
+class Bottleneck(nn.Module):
+    """From ``i`` channels to ``o / 4`` (1x1), 3x3, and to ``o`` (1x1), and a shortcut (He et al. 2016);
+    strides are those of the 3x3 convolution, as in torchvision."""
 
-    ``forward`` gives logits (N, num_classes), ``pooled`` the vectors before them (N, 512).
+    def __init__(self, i: int, o: int, stride: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = _conv_bn(i, o // 4, 1)
+        self.conv2, self.bn2 = _conv_bn(o // 4, o // 4, 3, stride)
+        self.conv3, self.bn3 = _conv_bn(o // 4, o, 1)
+        changed = stride != 1 or i != o
+        self.downsample = nn.Sequential(*_conv_bn(i, o, 1, stride)) if changed else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        out = torch.relu_(self.bn1(self.conv1(x)))
+        out = torch.relu_(self.bn2(self.conv2(out)))
+        return torch.relu_(self.bn3(self.conv3(out)) + shortcut)
+
+
+class ResNet(nn.Module):
+    """Blocks in each of four layers (He et al. 2016, Table 1).
+
+    ``forward`` gives logits (N, num_classes), ``pooled`` the vectors before them, as wide as the last
+    block.
     """
 
-    def __init__(self, blocks: tuple[int, ...], num_classes: int, in_channels: int) -> None:
+    def __init__(
+        self,
+        block: type[BasicBlock | Bottleneck],
+        blocks: tuple[int, ...],
+        widths: tuple[int, ...],
+        num_classes: int,
+        in_channels: int,
+    ) -> None:
         super().__init__()
         self.conv1, self.bn1 = _conv_bn(in_channels, 64, 7, 2)
         i = 64
-        for k, (n, o) in enumerate(zip(blocks, (64, 128, 256, 512), strict=True), 1):
-            layer = [BasicBlock(i, o, 1 if k == 1 else 2), *(BasicBlock(o, o, 1) for _ in range(n - 1))]
+        for k, (n, o) in enumerate(zip(blocks, widths, strict=True), 1):
+            layer = [block(i, o, 1 if k == 1 else 2), *(block(o, o, 1) for _ in range(n - 1))]
             self.add_module(f"layer{k}", nn.Sequential(*layer))
             i = o
-        self.fc = nn.Linear(512, num_classes)
+        self.fc = nn.Linear(i, num_classes)
 
     def pooled(self, x: Tensor) -> Tensor:
         """The vectors that the last layer sees."""
@@ -94,19 +125,26 @@ class MobileNetV2(nn.Module):
         return self.classifier(self.pooled(x))
 
 
-BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
+NARROW, WIDE = (64, 128, 256, 512), (256, 512, 1024, 2048)
+NETS = {
+    "resnet18": partial(ResNet, BasicBlock, (2, 2, 2, 2), NARROW),
+    "resnet34": partial(ResNet, BasicBlock, (3, 4, 6, 3), NARROW),
+    "resnet50": partial(ResNet, Bottleneck, (3, 4, 6, 3), WIDE),
+    "mobilenet_v2": MobileNetV2,
+}
 
 
 def create_net(backbone: str, num_classes: int, in_channels: int) -> nn.Module:
     """A network in torch's fastest layout for convolutions on CPU, with random weights.
 
     Args:
-        backbone: ``resnet18``, ``resnet34`` or ``mobilenet_v2``.
+        backbone: a name in ``NETS``.
         num_classes: width of the last layer.
         in_channels: channels of the input.
+
+    Raises:
+        UserError: there is no such network here.
     """
-    if backbone in BLOCKS:
-        net = ResNet(BLOCKS[backbone], num_classes, in_channels)
-    else:
-        net = MobileNetV2(num_classes, in_channels)
-    return net.to(memory_format=torch.channels_last)
+    if backbone not in NETS:
+        raise UserError(f"no network {backbone!r} in torch to compare with: use {', '.join(NETS)}")
+    return NETS[backbone](num_classes, in_channels).to(memory_format=torch.channels_last)

@@ -56,7 +56,7 @@ def export_run(
     if kind == "onnx":
         _need("onnx", "onnxruntime")
     # A graph holds MindSpore's own operators, not our kernels; and the device must be asked first.
-    device = dataclasses.replace(config.device, fast_kernels=False)
+    device = dataclasses.replace(config.device, fast_kernels="none")
     scorer = RunScorer(run, dataclasses.replace(config, device=device), baseline=False)
     go_by(scorer, decision, None)
     pixels = _real_images(run, config, scorer.spec, images)

@@ -170,7 +170,7 @@ def export(path: Path, output: Path | None = None) -> tuple[Path, float]:
     """
     run, config = open_run(path)
     # A graph holds MindSpore's own operators, not our kernels.
-    device = dataclasses.replace(config.device, fast_kernels=False)
+    device = dataclasses.replace(config.device, fast_kernels="none")
     config = dataclasses.replace(config, device=device)
     embedder = RunEmbedder(run, config)
     scorer = scorer_of(run, config, embedder)

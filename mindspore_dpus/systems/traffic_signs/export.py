@@ -41,7 +41,7 @@ def export(path: Path, output: Path | None = None) -> tuple[Path, dict]:
     config = load_config(run / "config.yaml")
     run.finished("detections")
     # A graph holds MindSpore's own operators, not our kernels.
-    device = dataclasses.replace(config.device, fast_kernels=False)
+    device = dataclasses.replace(config.device, fast_kernels="none")
     config = dataclasses.replace(config, device=device)
     detector, frames = run_detector(run, config), read_run_frames(run)
     rows = frames.of("test")[:CHECKED_FRAMES]

@@ -61,7 +61,7 @@ def block_and_input(shape, fast):
         values = rng.uniform(low, 1.5, parameter.shape).astype(np.float32)
         parameter.set_data(Tensor(values))
     if fast:
-        assert use_fast_kernels(block) == 5
+        assert use_fast_kernels(block, "loops") == 5
     block.set_train()
     return block, rng.normal(2, 3, (n, in_channels, height, width)).astype(np.float32)
 

@@ -172,7 +172,7 @@ def test_networks_learn_the_same(kind):
 
 def test_they_are_put_in_with_the_other_loops():
     net = One(nn.LayerNorm((8,)))
-    assert use_fast_kernels(net) == 1
+    assert use_fast_kernels(net, "loops") == 1
     assert type(net.cell.layer_norm) is rows.RowNorm
 
 

@@ -1,0 +1,202 @@
+"""Networks that run as a whole up to their classifier, in training and in evaluation.
+
+What a network is, its Cells and parameters, stays as it is. Where a batch cannot go through as a whole,
+``construct`` goes from Cell to Cell as ever: a layer or a batch norm is frozen, batch norms see several
+devices, somebody has a hook on a Cell before the classifier, asks for gradients in evaluation, or may
+ask for the gradient of the images.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, nn
+from mindspore.common import _Function
+from mindspore.common.api import _pynative_executor
+
+from mindspore_dpus.models.kernels.batch_norm import BatchNormTraining
+from mindspore_dpus.models.kernels.blocked import equal
+from mindspore_dpus.models.kernels.chain import Hooks, UnknownNetError, links
+from mindspore_dpus.models.kernels.crew import side_by_side
+from mindspore_dpus.models.kernels.folded import FoldedPlan, chunk_size
+from mindspore_dpus.models.kernels.onednn.interface import OneDnnError
+from mindspore_dpus.models.kernels.onednn.library import OneDnn, one_dnn
+from mindspore_dpus.models.kernels.trunk import Pass, TrunkPlan
+
+# Shapes whose plans are kept: full batches, and the last one of an epoch.
+KEPT_PLANS = 2
+Plan = TypeVar("Plan")
+
+
+class _Trunk(_Function):
+    """A network up to the mean of its last maps, in training. The gradient of the images, which must not
+    be wanted, is not computed."""
+
+    @staticmethod
+    def forward(ctx: _Function, plan: TrunkPlan, images: Tensor, *parameters: Tensor) -> Tensor:
+        number = len(plan.chain)
+        arrays = [parameter.asnumpy() for parameter in parameters]
+        weights, gammas, betas = (arrays[i * number : (i + 1) * number] for i in range(3))
+        way = Pass(plan)
+        pooled = way.forward(images.asnumpy(), weights, list(zip(gammas, betas, strict=True)))
+        way.move_statistics()
+        ctx.way = way
+        return Tensor.from_numpy(pooled)
+
+    @staticmethod
+    def backward(ctx: _Function, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        weights, gammas, betas = ctx.way.backward(gradient.asnumpy())
+        ctx.way = None
+        return None, None, *(Tensor.from_numpy(array) for array in (*weights, *gammas, *betas))
+
+
+class InOne:
+    """What a network's ``construct`` asks first.
+
+    Args:
+        net: a network of ours that runs in PyNative mode on CPU, in float32.
+        dnn: the library.
+
+    Raises:
+        UnknownNetError: it is not one of those that are known.
+    """
+
+    def __init__(self, net: nn.Cell, dnn: OneDnn) -> None:
+        self._net, self._dnn = net, dnn
+        self.chain = links(net)
+        self._hooks = Hooks(net)
+        self._weights = [link.conv.weight for link in self.chain]
+        self._norms = [link.norm for link in self.chain]
+        self._parameters = [
+            *self._weights,
+            *(norm.gamma for norm in self._norms),
+            *(norm.beta for norm in self._norms),
+        ]
+        self._statistics = [p for norm in self._norms for p in (norm.moving_mean, norm.moving_variance)]
+        self._trunks: OrderedDict[tuple, TrunkPlan] = OrderedDict()
+        self._folded: OrderedDict[tuple, FoldedPlan] = OrderedDict()
+        self._folded_from: list[np.ndarray] | None = None
+        self._unfit: set[str] = set()
+
+    def __call__(self, images: Tensor) -> Tensor | None:
+        """The mean of the last maps, (N, channels) float32, or None where the Cells must run one by one.
+
+        Args:
+            images: (N, C, H, W) float32.
+        """
+        fits = images.ndim == 4 and images.dtype == ms.float32 and 0 not in images.shape
+        if not fits or self._hooks or not self._is_as_it_was():
+            return None
+        modes = {norm.training for norm in self._norms}
+        if self._net.training and modes == {True}:
+            return self._train(images)
+        if not self._net.training and modes == {False} and not _pynative_executor.grad_flag():
+            pooled = self.evaluate(images.asnumpy())
+            return None if pooled is None else Tensor.from_numpy(pooled)
+        return None
+
+    def _is_as_it_was(self) -> bool:
+        """Whether no Cell was replaced by another."""
+        try:
+            return links(self._net) == self.chain
+        except UnknownNetError:
+            return False
+
+    def _train(self, images: Tensor) -> Tensor | None:
+        fits = (
+            # MindSpore sets it for whatever a gradient goes through; ``training.step`` stops it here.
+            not images._requires_grad
+            and all(p.requires_grad for p in self._parameters)
+            and all(type(norm.bn_train) is BatchNormTraining for norm in self._norms)
+        )
+        if not fits:
+            return None
+        plan = self._plan("training", self._trunks, images.shape, self._new_trunk)
+        return None if plan is None else _Trunk.apply(plan, images, *self._parameters)
+
+    def _new_trunk(self, shape: tuple) -> TrunkPlan:
+        return TrunkPlan(self._dnn, self.chain, shape)
+
+    def _new_folded(self, shape: tuple) -> FoldedPlan:
+        return FoldedPlan(self._dnn, self.chain, shape[0], shape[1:])
+
+    def _plan(
+        self,
+        purpose: str,
+        plans: "OrderedDict[tuple, Plan]",
+        shape: tuple,
+        create: Callable[[tuple], Plan],
+    ) -> Plan | None:
+        if purpose in self._unfit:
+            return None
+        if shape not in plans:
+            try:
+                plans[shape] = create(shape)
+            except (OneDnnError, UnknownNetError) as error:
+                self._unfit.add(purpose)
+                logging.getLogger(__name__).warning(
+                    "%s of %s runs layer by layer: %s", purpose, type(self._net).__name__, error
+                )
+                return None
+            if len(plans) > KEPT_PLANS:
+                plans.popitem(last=False)
+        plans.move_to_end(shape)
+        return plans[shape]
+
+    def evaluate(self, images: np.ndarray) -> np.ndarray | None:
+        """The mean of the last maps with the moving statistics, (N, channels) float32; None where
+        oneDNN has no fast kernel for a layer.
+
+        Args:
+            images: (N, C, H, W) float32.
+        """
+        self._forget_if_changed()
+        shape = chunk_size(len(images)), *images.shape[1:]
+        plan = self._plan("evaluation", self._folded, shape, self._new_folded)
+        return None if plan is None else plan(images)
+
+    def _forget_if_changed(self) -> None:
+        """Fold again where a parameter is no longer what was folded."""
+        now = [p.asnumpy() for p in (*self._parameters, *self._statistics)]
+        before = self._folded_from
+        if before is not None and not _same(now, before):
+            for plan in self._folded.values():
+                plan.load()
+            before = None
+        if before is None:
+            self._folded_from = [array.copy() for array in now]
+
+
+def _same(now: Sequence[np.ndarray], before: Sequence[np.ndarray]) -> bool:
+    changed = []
+
+    def compare(pair: tuple[np.ndarray, np.ndarray]) -> None:
+        if not changed and not equal(pair[0].ravel(), pair[1].ravel()):
+            changed.append(True)
+
+    pairs = sorted(zip(now, before, strict=True), key=lambda pair: -pair[0].size)
+    side_by_side(compare, pairs)
+    return not changed
+
+
+def use_whole_network(net: nn.Cell) -> int:
+    """Let a ResNet or MobileNetV2 of ours run as a whole.
+
+    Args:
+        net: any network in PyNative mode on CPU, in float32, after ``use_fast_batch_norm``.
+
+    Returns:
+        1, or 0 where it is another network, or oneDNN cannot be used.
+    """
+    try:
+        links(net)
+    except UnknownNetError:
+        return 0
+    dnn = one_dnn()
+    if dnn is None:
+        return 0
+    net.in_one = InOne(net, dnn)
+    return 1

@@ -1,0 +1,387 @@
+"""A network up to its classifier in training: forward and back as a whole, on blocked arrays.
+
+A batch is cut into parts (``crew``); each has its own memory and goes from convolution to convolution in
+one thread. They meet where a batch norm needs all of them, forward and back.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mindspore_dpus.models.kernels import blocked
+from mindspore_dpus.models.kernels.blocked import as_vectors
+from mindspore_dpus.models.kernels.blocked_depthwise import DepthwiseBackwardWeights
+from mindspore_dpus.models.kernels.chain import (
+    Link,
+    filled,
+    filled_weights,
+    geometry,
+)
+from mindspore_dpus.models.kernels.crew import cut, side_by_side
+from mindspore_dpus.models.kernels.onednn.library import OneDnn
+from mindspore_dpus.models.kernels.onednn.primitives import (
+    BackwardData,
+    BackwardWeights,
+    Forward,
+    Geometry,
+    aligned,
+)
+from mindspore_dpus.models.kernels.way_back import back_steps, only_shortcuts
+
+WeightsGradient = BackwardWeights | DepthwiseBackwardWeights
+INFINITE = np.float32(np.inf)
+# Between these, an activation passes on what it gets.
+OPEN = {
+    None: (-INFINITE, INFINITE),
+    "relu": (np.float32(0), INFINITE),
+    "relu6": (np.float32(0), np.float32(6)),
+}
+
+
+@dataclass
+class _Statistics:
+    """Of a batch norm: numbers per channel, (C / block, block) float32."""
+
+    mean: np.ndarray
+    inverse: np.ndarray
+    scale: np.ndarray
+    shift: np.ndarray
+    variance: np.ndarray
+
+
+class _Part:
+    """The memory of a part of a batch."""
+
+    def __init__(self, plan: "TrunkPlan", n: int, gradient_sizes: Sequence[int]) -> None:
+        block = plan.block
+        self.n = n
+        chain = plan.chain
+        self.values: list[np.ndarray | None] = [None]
+        self.inner = [aligned((n, *shape)) for shape in plan.inner_shapes]
+        self.where = None
+        passing = max((int(np.prod(plan.value_shapes[i + 1])) for i in plan.passing_on), default=0)
+        once = aligned((n * passing,))
+        for i, shape in enumerate(plan.value_shapes[1:]):
+            if i in plan.passing_on:
+                self.values.append(once[: n * int(np.prod(shape))].reshape(n, *shape))
+            else:
+                self.values.append(aligned((n, *shape)))
+            if chain[i].pooled:
+                self.where = np.empty((n, *shape), np.uint8)
+        self.gradients = [aligned((n * size,)) for size in gradient_sizes]
+        self.sums = [
+            (np.empty((shape[0], block)), np.empty((shape[0], block))) for shape in plan.inner_shapes
+        ]
+        last = plan.value_shapes[-1]
+        self.means = np.empty((n, last[0], block), np.float32)
+        self.inner_vectors = [as_vectors(array) for array in self.inner]
+        self.value_vectors = [None, *(as_vectors(array) for array in self.values[1:])]
+
+    def gradient(self, slot: int, like: np.ndarray) -> np.ndarray:
+        """A piece of gradient memory in the shape of an array."""
+        return self.gradients[slot][: like.size].reshape(like.shape)
+
+
+class TrunkPlan:
+    """Forward and back for batches of one shape.
+
+    Args:
+        dnn: the library.
+        chain: the network (``chain.links``).
+        shape: (N, C, H, W) of a batch.
+
+    Raises:
+        OneDnnError: there is no fast kernel for one of the convolutions or gradients.
+        UnknownNetError: the chain is tangled.
+    """
+
+    def __init__(self, dnn: OneDnn, chain: Sequence[Link], shape: tuple[int, int, int, int]) -> None:
+        self.chain, self.block = chain, dnn.block
+        self.slices = cut(shape[0])
+        sizes = {part.stop - part.start for part in self.slices}
+        self.forward: list[dict[int, Forward]] = []
+        self.back_data: list[dict[int, BackwardData]] = []
+        self.back_weights: list[dict[int, WeightsGradient]] = []
+        self.inner_shapes: list[tuple[int, ...]] = []
+        self.value_shapes: list[tuple[int, ...]] = [shape[1:]]
+        pixels = [shape[2:]]
+        self.passing_on = only_shortcuts(chain)
+        for link in chain:
+            first = link.source == 0
+            own = {
+                n: geometry(link.conv, n, *pixels[link.source], dnn.block, plain_source=first)
+                for n in sizes
+            }
+            told = dnn.interface, dnn.block
+            self.forward.append({n: Forward(*told, g, training=True) for n, g in own.items()})
+            self.back_weights.append({n: _back_weights(dnn, g) for n, g in own.items()})
+            self.back_data.append({} if first else {n: BackwardData(*told, g) for n, g in own.items()})
+            some = next(iter(own.values()))
+            channels, (height, width) = some.out_channels // dnn.block, some.out_size
+            self.inner_shapes.append((channels, height, width, dnn.block))
+            if link.pooled:
+                height, width = -(-height // 2), -(-width // 2)
+            self.value_shapes.append((channels, height, width, dnn.block))
+            pixels.append((height, width))
+        self.counts = [shape[0] * s[1] * s[2] for s in self.inner_shapes]
+        inner_sizes, value_sizes = (
+            [int(np.prod(s)) for s in shapes] for shapes in (self.inner_shapes, self.value_shapes)
+        )
+        self.steps, self.last_slot, self._gradient_sizes = back_steps(chain, inner_sizes, value_sizes)
+        largest = max(max(b.size for b in own.values()) for own in self.back_weights)
+        # Two links' gradients of weights are alive at a time: one is written, one added up.
+        self._banks = [np.empty((len(self.slices), largest), np.float32) for _ in range(2)]
+        self._idle: list[list[_Part]] = []
+
+    def _take_parts(self) -> list[_Part]:
+        if self._idle:
+            return self._idle.pop()
+        return [_Part(self, s.stop - s.start, self._gradient_sizes) for s in self.slices]
+
+
+class Pass:
+    """One way through a plan, forward and, if wanted, back. Several can be under way.
+
+    Args:
+        plan: for the shape of the batch.
+    """
+
+    def __init__(self, plan: TrunkPlan) -> None:
+        self.plan = plan
+        self._parts = plan._take_parts()
+        self.statistics: list[_Statistics] = []
+
+    def forward(
+        self, images: np.ndarray, weights: list[np.ndarray], norms: list[tuple[np.ndarray, np.ndarray]]
+    ) -> np.ndarray:
+        """The mean of the last maps, (N, channels) float32.
+
+        Args:
+            images: (N, C, H, W) float32.
+            weights: (O, I, H, W) of every link.
+            norms: (C,) scale and shift of every link.
+        """
+        plan, parts = self.plan, self._parts
+        images = np.ascontiguousarray(images, np.float32)
+        for part, place in zip(parts, plan.slices, strict=True):
+            part.values[0] = images[place]
+        # The largest first, so that no thread has one left at the end.
+        order = sorted(range(len(weights)), key=lambda i: -weights[i].size)
+        side_by_side(lambda i: self._load(i, weights[i]), order)
+        for i in range(len(plan.chain)):
+            side_by_side(lambda part, i=i: self._convolve(part, i), parts)
+            self.statistics.append(self._merge(i, *norms[i]))
+        side_by_side(self._average, parts)
+        out = np.concatenate([part.means.reshape(part.n, -1) for part in parts])
+        return np.ascontiguousarray(out[:, : plan.chain[-1].conv.out_channels])
+
+    def _load(self, i: int, weights: np.ndarray) -> None:
+        plan = self.plan
+        for n, forward in plan.forward[i].items():
+            arranged = filled_weights(weights, forward.geometry)
+            forward.load(arranged)
+            if plan.back_data[i]:
+                plan.back_data[i][n].load(arranged)
+
+    def _convolve(self, part: _Part, i: int) -> None:
+        """Finish the link before, and go on to the next batch norm."""
+        if i:
+            self._finish(part, i - 1)
+        plan = self.plan
+        plan.forward[i][part.n](part.values[plan.chain[i].source], part.inner[i])
+        blocked.moments(part.inner_vectors[i], *part.sums[i])
+
+    def _finish(self, part: _Part, i: int) -> None:
+        link, numbers = self.plan.chain[i], self.statistics[i]
+        scale, shift = numbers.scale, numbers.shift
+        if link.pooled:
+            blocked.pool(part.inner[i], scale, shift, part.values[i + 1], part.where)
+            return
+        x, out, bounds = part.inner_vectors[i], part.value_vectors[i + 1], OPEN[link.activation]
+        if link.shortcut is None:
+            blocked.scale_and_cut(x, scale, shift, *bounds, out)
+        else:
+            other = part.value_vectors[link.shortcut]
+            blocked.scale_add_and_cut(x, scale, shift, other, *bounds, out)
+
+    def _average(self, part: _Part) -> None:
+        self._finish(part, len(self.plan.chain) - 1)
+        blocked.average_maps(part.value_vectors[-1], part.means)
+
+    def _merge(self, i: int, gamma: np.ndarray, beta: np.ndarray) -> _Statistics:
+        """Mean and variance of the batch from those of its parts. Chan et al. 1983, Eq. 2.1."""
+        plan, norm = self.plan, self.plan.chain[i].norm
+        count = plan.counts[i]
+        pixels = int(np.prod(plan.inner_shapes[i][1:3]))
+        shares = [part.n * pixels for part in self._parts]
+        sums = [part.sums[i] for part in self._parts]
+        mean = sum(share * own for share, (own, _) in zip(shares, sums, strict=True)) / count
+        squares = sum(
+            rest + share * (own - mean) ** 2 for share, (own, rest) in zip(shares, sums, strict=True)
+        )
+        # Squares that overflow would make the scale zero, and a diverging network look tame.
+        variance = np.where(np.isfinite(squares), squares / count, np.nan)
+        inverse = 1 / np.sqrt(variance + norm.eps)
+        gamma, beta = (_per_channel(values, mean.shape) for values in (gamma, beta))
+        scale = gamma * inverse
+        found = mean, inverse, scale, beta - mean * scale, squares / max(count - 1, 1)
+        return _Statistics(*(values.astype(np.float32) for values in found))
+
+    def move_statistics(self) -> None:
+        """Let the moving statistics of all batch norms follow the batch."""
+        for link, numbers in zip(self.plan.chain, self.statistics, strict=True):
+            norm = link.norm
+            momentum, channels = np.float32(norm.momentum), norm.num_features
+            for moving, batch in (
+                (norm.moving_mean, numbers.mean),
+                (norm.moving_variance, numbers.variance),
+            ):
+                values = moving.asnumpy()
+                values += momentum * (batch.ravel()[:channels] - values)
+
+    def backward(
+        self, gradient: np.ndarray
+    ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+        """Gradients of all weights, scales and shifts; afterwards, the memory is the plan's again.
+
+        Args:
+            gradient: of what ``forward`` returned, (N, channels) float32.
+        """
+        plan, parts = self.plan, self._parts
+        n, channels = gradient.shape
+        laid = np.zeros((n, filled(channels, plan.block)), np.float32)
+        laid[:, :channels] = gradient
+        for part, place in zip(parts, plan.slices, strict=True):
+            part.means[...] = laid[place].reshape(part.means.shape)
+        number = len(plan.chain)
+        self._weights: list[np.ndarray | None] = [None] * number
+        gammas, betas = [None] * number, [None] * number
+        lines: dict[int, tuple] = {}
+        for i in reversed(range(number)):
+            work = [(self._to_norm, part, i, lines) for part in parts]
+            if i + 2 < number:
+                work.append((self._add_up, i + 2))
+            side_by_side(_call, work)
+            lines = {i: self._line(i)}
+            gammas[i], betas[i] = lines[i][3:]
+        work = [(self._to_source, part, 0, *lines[0][:3]) for part in parts]
+        if number > 1:
+            work.append((self._add_up, 1))
+        side_by_side(_call, work)
+        self._add_up(0)
+        plan._idle.append(parts)
+        self._parts = []
+        return self._weights, gammas, betas
+
+    def _to_norm(self, part: _Part, i: int, lines: dict[int, tuple]) -> None:
+        """Finish the link behind, and go on to the sums that this link's batch norm needs."""
+        plan = self.plan
+        if i + 1 in lines:
+            self._to_source(part, i + 1, *lines[i + 1][:3])
+        else:
+            last = part.value_vectors[-1]
+            blocked.spread_average(part.means, part.gradient(plan.last_slot, last))
+        link, step, numbers = plan.chain[i], plan.steps[i], self.statistics[i]
+        x, sums = part.inner_vectors[i], part.sums[i]
+        two = step.other is not None
+        other = step.other if two else step.one
+        if step.kind == "pool":
+            value = part.values[i + 1]
+            came = part.gradient(step.one, value), part.gradient(other, value)
+            inner = part.gradient(step.inner, part.inner[i])
+            blocked.pool_gradient(*came, two, part.where, part.inner[i], numbers.mean, inner, *sums)
+            return
+        one = part.gradient(step.one, x)
+        bounds = OPEN[link.activation]
+        if step.kind == "join":
+            came = one, part.gradient(other, x), two, part.value_vectors[i + 1]
+            blocked.join_gradients(*came, *bounds, x, numbers.mean, *sums)
+        else:
+            bounds = OPEN[None] if step.kind == "plain" else bounds
+            told = numbers.scale, numbers.shift, *bounds, numbers.mean
+            blocked.gradient_sums(one, x, *told, *sums)
+
+    def _line(self, i: int) -> tuple[np.ndarray, ...]:
+        """The gradient of a batch norm's input is ``scale`` times that of its output and a line in its
+        input: scale, slope, offset; and the gradients of gamma and beta. Ioffe and Szegedy 2015,
+        section 3."""
+        numbers, count = self.statistics[i], self.plan.counts[i]
+        total = sum(part.sums[i][0] for part in self._parts)
+        products = sum(part.sums[i][1] for part in self._parts)
+        mean, inverse, scale = (
+            values.astype(np.float64) for values in (numbers.mean, numbers.inverse, numbers.scale)
+        )
+        slope = -scale * products * inverse * inverse / count
+        offset = -scale * total / count - slope * mean
+        channels = self.plan.chain[i].norm.num_features
+        found = (products * inverse).ravel()[:channels], total.ravel()[:channels]
+        return (
+            numbers.scale,
+            *(values.astype(np.float32) for values in (slope, offset, *found)),
+        )
+
+    def _to_source(
+        self, part: _Part, i: int, scale: np.ndarray, slope: np.ndarray, offset: np.ndarray
+    ) -> None:
+        """From a batch norm to the convolution's source, and to its weights."""
+        plan = self.plan
+        link, step, numbers = plan.chain[i], plan.steps[i], self.statistics[i]
+        x = part.inner_vectors[i]
+        inner = part.gradient(step.inner, x)
+        if step.kind in ("plain", "join") and step.inner != step.one:
+            blocked.combine(part.gradient(step.one, x), x, scale, slope, offset, inner)
+        else:
+            bounds = OPEN[link.activation] if step.kind == "inner" else OPEN[None]
+            blocked.gradient_through(inner, x, numbers.scale, numbers.shift, *bounds, slope, offset)
+        gradient, source = inner.reshape(part.inner[i].shape), part.values[link.source]
+        back_weights = plan.back_weights[i][part.n]
+        bank = plan._banks[i % 2][self._parts.index(part)]
+        back_weights(source, gradient, bank[: back_weights.size])
+        if step.source is not None:
+            plan.back_data[i][part.n](gradient, part.gradient(step.source, source))
+
+    def _add_up(self, i: int) -> None:
+        """The gradient of a link's weights from those of the parts."""
+        plan, link = self.plan, self.plan.chain[i]
+        kernels = plan.back_weights[i]
+        shape = plan.forward[i][self._parts[0].n].geometry
+        bank = plan._banks[i % 2]
+        plain = np.empty(shape.weights, np.float32)
+        if len(kernels) == 1:
+            (kernel,) = kernels.values()
+            blocked.add_up(bank, kernel.size)
+            kernel.unload(bank[0, : kernel.size], plain)
+        else:
+            # Parts of two sizes, whose gradients may lie in different orders.
+            plain = sum(
+                _unloaded(kernels[part.n], bank[k], shape.weights) for k, part in enumerate(self._parts)
+            )
+        wanted = link.conv.weight.shape
+        if len(shape.weights) == 5:
+            plain = plain[:, :, 0]
+        self._weights[i] = np.ascontiguousarray(plain[tuple(slice(size) for size in wanted)])
+
+
+def _back_weights(dnn: OneDnn, shape: Geometry) -> WeightsGradient:
+    if shape.groups > 1:
+        return DepthwiseBackwardWeights(dnn.block, shape)
+    return BackwardWeights(dnn.interface, dnn.block, shape)
+
+
+def _unloaded(kernel: WeightsGradient, own: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    plain = np.empty(shape, np.float32)
+    kernel.unload(own[: kernel.size], plain)
+    return plain
+
+
+def _call(work: tuple) -> None:
+    function, *arguments = work
+    function(*arguments)
+
+
+def _per_channel(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """(C,) -> (C / block, block), zeros for the channels that fill up a block."""
+    out = np.zeros(shape)
+    out.ravel()[: len(values)] = values
+    return out
