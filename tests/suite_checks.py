@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-# What was seen with torch installed is 6279. The aim is 3072: two of them, and what they start, in 8 GB.
+# What was seen is 6279. The aim is 3072: two of them, and what they start, in 8 GB.
 MAX_MEMORY_MB = 7168
 
 # Reasons for a skip, as regular expressions, and why the test cannot run in ``.ci/run``. With
