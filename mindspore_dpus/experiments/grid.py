@@ -180,6 +180,8 @@ def _check_shapes(path: Path, experiment: Experiment) -> None:
 
 
 def _check_names(path: Path, experiment: Experiment) -> None:
+    system = experiment.system  # The configuration's file is read for it.
+    measures = system.MEASURES
     settings = {f"axes: {axis}": _keys(values) for axis, values in experiment.axes.items()}
     for place, keys in (settings | {"common": experiment.common}).items():
         for key, instead in (
@@ -191,12 +193,12 @@ def _check_names(path: Path, experiment: Experiment) -> None:
     values = {f"axes: {axis}": list(v.values()) for axis, v in experiment.axes.items()}
     for place, several in (values | {"common": [experiment.common]}).items():
         for key in (key for keys in several for key, value in (keys or {}).items() if value == {}):
-            if is_section(experiment.system.Configuration, key):
+            if is_section(system.Configuration, key):
                 raise UserError(
                     f"{path}: {place}: {key} is empty, which changes nothing: name the keys that differ"
                 )
     for axis in experiment.axes:
-        if TAKEN.fullmatch(axis) or experiment.measures.has(axis):
+        if TAKEN.fullmatch(axis) or measures.has(axis):
             raise UserError(f"{path}: axes: the tables have a column {axis} already; rename the axis")
     for (axis, values), (other, others) in itertools.combinations(experiment.axes.items(), 2):
         for key, key_there in itertools.product(_keys(values), _keys(others)):
@@ -212,7 +214,7 @@ def _check_names(path: Path, experiment: Experiment) -> None:
     if experiment.split not in SPLITS:
         raise UserError(f"{path}: split is {experiment.split!r}; it must be {' or '.join(SPLITS)}")
     experiment.x = None if experiment.x is None else str(experiment.x)
-    metrics, measures = experiment.metrics, experiment.measures
+    metrics = experiment.metrics
     if not isinstance(metrics, list) or not metrics or not all(map(measures.has, metrics)):
         raise UserError(f"{path}: metrics is {metrics!r}; it must be a list of {measures.in_words()}")
     if experiment.search and experiment.search.by not in measures.names:

@@ -13,7 +13,7 @@ from mindspore_dpus.metrics.average_precision import (
     average_precision,
     average_precisions,
 )
-from mindspore_dpus.metrics.matching import Detections, Truths, check_rows, match
+from mindspore_dpus.metrics.matching import Detections, Truths, as_one_class, check_rows, match
 
 # Name -> where it stands among IOU_THRESHOLDS: all of them, 0.5, 0.7.
 LEVELS = {"": slice(None), "_50": slice(0, 1), "_70": slice(4, 5)}
@@ -169,13 +169,7 @@ class _Scored:
         self.truths = truths
         self.counts = np.bincount(labels[0], minlength=n_classes)
         self.matches = match(truths, detections, IOU_THRESHOLDS, max_detections)
-        one = [np.zeros_like(part) for part in labels]
-        self.agnostic = match(
-            truths._replace(labels=one[0]),
-            detections._replace(labels=one[1]),
-            IOU_THRESHOLDS,
-            max_detections,
-        )
+        self.agnostic = match(*as_one_class(truths, detections), IOU_THRESHOLDS, max_detections)
 
     def locate(self, names: np.ndarray) -> None:
         """Remember where each box's frame stands among the sorted numbers of all frames."""

@@ -87,6 +87,11 @@ def check_rows(truths: Truths, detections: Detections) -> tuple[Truths, Detectio
     return Truths(*arrays[0]), Detections(*arrays[1])
 
 
+def as_one_class(truths: Truths, detections: Detections) -> tuple[Truths, Detections]:
+    """The same boxes without regard to their classes: all have the label 0."""
+    return tuple(part._replace(labels=np.zeros_like(part.labels)) for part in (truths, detections))
+
+
 def match(
     truths: Truths,
     detections: Detections,

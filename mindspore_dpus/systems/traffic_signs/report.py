@@ -11,7 +11,7 @@ from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.data.boxes.table import EDGES
 from mindspore_dpus.deploy.place_filter import PlaceFilter
 from mindspore_dpus.metrics.average_precision import precision_recall
-from mindspore_dpus.metrics.matching import match
+from mindspore_dpus.metrics.matching import as_one_class, match
 from mindspore_dpus.report.detection_plots import place_map, precision_recall_curves
 from mindspore_dpus.report.page import Card, Page, write_page
 from mindspore_dpus.report.sections import detections
@@ -83,14 +83,12 @@ def _map(frames: RunFrames, place: dict | None) -> str:
 
 def _curves(frames: RunFrames, rows: np.ndarray, found: pd.DataFrame) -> str:
     truths, detections = as_arrays(frames, rows, found)
-    one = [np.zeros_like(part.labels) for part in (truths, detections)]
-    agnostic = match(
-        truths._replace(labels=one[0]), detections._replace(labels=one[1]), THRESHOLDS, None
-    )
+    one, found_one = as_one_class(truths, detections)
+    agnostic = match(one, found_one, THRESHOLDS, None)
     matches = match(truths, detections, THRESHOLDS, None)
     return precision_recall_curves(
         {
-            f"any class, at {threshold:g}": precision_recall(agnostic, one[0], 0, i)
+            f"any class, at {threshold:g}": precision_recall(agnostic, one.labels, 0, i)
             for i, threshold in enumerate(THRESHOLDS)
         },
         [precision_recall(matches, truths.labels, label) for label in np.unique(truths.labels)],

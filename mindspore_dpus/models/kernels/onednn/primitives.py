@@ -259,15 +259,21 @@ class Forward(_WithWeights):
             self.primitive(source, self.weights, self._bias, result)
 
 
+def _gradient_of(dnn: Interface, block: int, geometry: Geometry) -> tuple:
+    """Layouts, attributes and the forward convolution, from which both gradients are described."""
+    layouts, plain = _layouts(dnn, block, geometry), dnn.attributes(False, None)
+    source, weights, result = layouts
+    forward = dnn.describe_forward(
+        True, DIRECT, (source, weights, None, result), geometry.numbers, plain
+    )
+    return layouts, plain, forward
+
+
 class BackwardData(_WithWeights):
     """The gradient of a convolution's source. Arguments and errors as those of ``Forward``."""
 
     def __init__(self, dnn: Interface, block: int, geometry: Geometry) -> None:
-        layouts, plain = _layouts(dnn, block, geometry), dnn.attributes(False, None)
-        source, weights, result = layouts
-        forward = dnn.describe_forward(
-            True, DIRECT, (source, weights, None, result), geometry.numbers, plain
-        )
+        layouts, plain, forward = _gradient_of(dnn, block, geometry)
         descriptor = dnn.describe_backward_data(layouts, geometry.numbers, plain, forward)
         names = "result_gradient", "weights", "source_gradient"
         told = {name: dnn.layout_of(descriptor, name) for name in names}
@@ -286,11 +292,7 @@ class BackwardWeights:
     """
 
     def __init__(self, dnn: Interface, block: int, geometry: Geometry) -> None:
-        layouts, plain = _layouts(dnn, block, geometry), dnn.attributes(False, None)
-        source, weights, result = layouts
-        forward = dnn.describe_forward(
-            True, DIRECT, (source, weights, None, result), geometry.numbers, plain
-        )
+        layouts, plain, forward = _gradient_of(dnn, block, geometry)
         descriptor = dnn.describe_backward_weights(layouts, geometry.numbers, plain, forward)
         names = "source", "result_gradient", "weights_gradient"
         told = {name: dnn.layout_of(descriptor, name) for name in names}
