@@ -14,7 +14,8 @@ class Scored:
     """Boxes of one frame with what the networks say of them, before any threshold.
 
     Args:
-        boxes: (N, 4) that the place filter has left.
+        boxes: (N, 4) that the place filter has left; those that the sign network was asked about are
+            refined, where there is a refinement network.
         foreground: (N,) probability that a box shows a sign, from the background network.
         signs: (N, C) probabilities of the classes, from the sign network; NaN where it was not asked.
     """
@@ -48,6 +49,7 @@ def score_boxes(
     signs: Callable[[np.ndarray], np.ndarray],
     n_classes: int,
     foreground_floor: float,
+    refine: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Scored:
     """Ask the networks about a frame's proposals.
 
@@ -60,6 +62,8 @@ def score_boxes(
         n_classes: C.
         foreground_floor: the sign network sees no box below it. At the threshold itself for predictions;
             lower where thresholds are still to be chosen.
+        refine: boxes (M, 4) -> (M, 4), moved to where the sign is, before the sign network sees them;
+            None: boxes stay as they are (the paper).
 
     Raises:
         ValueError: a network gives another number of rows or classes, or a NaN.
@@ -73,6 +77,9 @@ def score_boxes(
     asked = first >= foreground_floor
     second = np.full((len(boxes), n_classes), np.nan)
     if asked.any():
+        if refine is not None:
+            boxes = boxes.copy()
+            boxes[asked] = _checked("refinement", refine(boxes[asked]), (int(asked.sum()), 4))
         second[asked] = _checked("sign", signs(boxes[asked]), (int(asked.sum()), n_classes))
     return Scored(boxes, first, second)
 

@@ -1,4 +1,4 @@
-"""A frame in, named signs out: proposals, place filter, two networks, suppression.
+"""A frame in, named signs out: proposals, place filter, networks, suppression.
 
 Needs NumPy and OpenCV; what the networks run on is handed in.
 """
@@ -15,16 +15,21 @@ from mindspore_dpus.deploy.anchors import anchor_grid, anchor_shapes
 from mindspore_dpus.deploy.cascade import Detections, Scored, detect, score_boxes
 from mindspore_dpus.deploy.place_filter import PlaceFilter
 from mindspore_dpus.deploy.proposals import Maps, Proposals, propose
+from mindspore_dpus.deploy.refinement import refine
 
 
 class Networks(Protocol):
-    """The three networks of the cascade."""
+    """The networks of the cascade."""
 
     def maps(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(H, W, 3) uint8 RGB -> scores (A, h, w) and deltas (4 A, h, w), float32."""
 
     def background(self, regions: np.ndarray) -> np.ndarray:
         """(N, S, S, 3) uint8 -> (N,) probability of a sign."""
+
+    def refinement(self, regions: np.ndarray) -> np.ndarray:
+        """(N, S, S, 3) uint8 -> (N, 4) what ``refinement.box_targets`` describes; asked only where
+        ``DetectorSettings.refinement_rounds`` is above 0."""
 
     def signs(self, regions: np.ndarray) -> np.ndarray:
         """(N, S, S, 3) uint8 -> (N, C) probabilities of the classes."""
@@ -39,6 +44,8 @@ class DetectorSettings:
         pre_nms_top_k, post_nms_top_k, proposal_nms, min_size: of ``propose``.
         place_filter: None: none.
         background_images, background_margin: how the background network's regions are cut.
+        refinement_images, refinement_margin: the refinement network's.
+        refinement_rounds: moves of a box; 0: there is no such network.
         sign_images, sign_margin: the sign network's.
         classes: names in the order of the sign network's outputs.
         background_threshold, sign_threshold, nms_threshold, limit: of ``detect``.
@@ -54,6 +61,9 @@ class DetectorSettings:
     place_filter: PlaceFilter | None
     background_images: ImageSettings
     background_margin: float
+    refinement_images: ImageSettings
+    refinement_margin: float
+    refinement_rounds: int
     sign_images: ImageSettings
     sign_margin: float
     classes: tuple[str, ...]
@@ -78,7 +88,7 @@ class DetectorSettings:
         values = dict(values)
         for name in ("sizes", "ratios", "classes"):
             values[name] = tuple(values[name])
-        for name in ("background_images", "sign_images"):
+        for name in ("background_images", "refinement_images", "sign_images"):
             values[name] = ImageSettings.from_dict(values[name])
         if values["place_filter"] is not None:
             values["place_filter"] = PlaceFilter.from_dict(values["place_filter"])
@@ -133,6 +143,10 @@ class Detector:
         def signs(found: np.ndarray) -> np.ndarray:
             return networks.signs(prepare_regions(frame, found, s.sign_images, s.sign_margin))
 
+        def moved(found: np.ndarray) -> np.ndarray:
+            how = s.refinement_images, s.refinement_margin, s.refinement_rounds
+            return refine(frame, found, networks.refinement, *how)
+
         return score_boxes(
             boxes,
             frame.shape[1],
@@ -142,6 +156,7 @@ class Detector:
             signs,
             len(s.classes),
             s.background_threshold if floor is None else floor,
+            moved if s.refinement_rounds else None,
         )
 
     def choose(self, scored: Scored) -> Detections:

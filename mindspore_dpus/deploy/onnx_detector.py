@@ -1,5 +1,6 @@
 """An exported detector, run by onnxruntime, without MindSpore."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,22 +12,30 @@ from mindspore_dpus.deploy.detector import Detector, DetectorSettings
 from mindspore_dpus.deploy.predictor import _session
 
 FORMAT = 1
-GRAPHS = ("proposals", "background", "signs")
 # Regions that are scored at a time: memory stays small.
 BATCH = 256
 
 
+def graphs_of(settings: DetectorSettings) -> tuple[str, ...]:
+    """Names of the graphs of a detector."""
+    refinement = ("refinement",) if settings.refinement_rounds else ()
+    return ("proposals", "background", *refinement, "signs")
+
+
 class OnnxNetworks:
-    """The three graphs of an export (``deploy.detector.Networks``).
+    """The graphs of an export (``deploy.detector.Networks``).
 
     Args:
         folder: of the graphs.
+        names: of ``graphs_of``.
         sign: place of the class of signs in the background network's outputs.
         threads: that compute; None: onnxruntime's choice.
     """
 
-    def __init__(self, folder: Path, sign: int, threads: int | None = None) -> None:
-        self.sessions = {name: _session(folder / f"{name}.onnx", threads) for name in GRAPHS}
+    def __init__(
+        self, folder: Path, names: Sequence[str], sign: int, threads: int | None = None
+    ) -> None:
+        self.sessions = {name: _session(folder / f"{name}.onnx", threads) for name in names}
         self.sign = sign
 
     def maps(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -35,29 +44,33 @@ class OnnxNetworks:
         scores, deltas = run(["scores", "deltas"], {"frames": frame[None]})
         return scores[0], deltas[0]
 
-    def _fused(self, name: str, regions: np.ndarray) -> np.ndarray:
+    def _outputs(self, name: str, output: str, regions: np.ndarray) -> np.ndarray:
         run = self.sessions[name].run
         return np.concatenate(
             [
-                run(["probabilities"], {"images": regions[first : first + BATCH]})[0]
+                run([output], {"images": regions[first : first + BATCH]})[0]
                 for first in range(0, len(regions), BATCH)
             ]
         )
 
     def background(self, regions: np.ndarray) -> np.ndarray:
         """See ``Networks``."""
-        return self._fused("background", regions)[:, self.sign]
+        return self._outputs("background", "probabilities", regions)[:, self.sign]
+
+    def refinement(self, regions: np.ndarray) -> np.ndarray:
+        """See ``Networks``."""
+        return self._outputs("refinement", "deltas", regions)
 
     def signs(self, regions: np.ndarray) -> np.ndarray:
         """See ``Networks``."""
-        return self._fused("signs", regions)
+        return self._outputs("signs", "probabilities", regions)
 
 
 class OnnxDetector(Detector):
     """A detector that ``tools/export.py`` has written.
 
     Args:
-        bundle: the folder of the export; or its JSON, the three graphs beside it.
+        bundle: the folder of the export; or its JSON, the graphs beside it.
         threads: that compute; None: onnxruntime's choice, one a core.
 
     Raises:
@@ -79,13 +92,14 @@ class OnnxDetector(Detector):
             raise UserError(
                 f"{path} is not what an export of this version writes: export again"
             ) from None
-        for name in GRAPHS:
+        names = graphs_of(settings)
+        for name in names:
             graph = path.parent / f"{name}.onnx"
             if not graph.is_file() or file_hash(graph) != hashes.get(name):
                 raise UserError(
                     f"{graph} is missing, damaged, or of another export than {path}: copy all files again"
                 )
-        super().__init__(settings, OnnxNetworks(path.parent, sign, threads))
+        super().__init__(settings, OnnxNetworks(path.parent, names, sign, threads))
 
     def names(self, found: Detections) -> list[str]:
         """Class names of detections."""

@@ -1,7 +1,6 @@
 """Learning to propose boxes: crops of frames, anchors' targets, validation by loss and recall."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ from mindspore_dpus.core.device import Device
 from mindspore_dpus.data.loader import normalise
 from mindspore_dpus.losses.rpn import RPNLoss
 from mindspore_dpus.models.freeze import set_train
+from mindspore_dpus.training.ahead import batches_ahead
 from mindspore_dpus.training.divergence import check_outputs
 
 # (frame, random generator) -> image (S, S, C) uint8, targets with labels, sampled and deltas.
@@ -73,13 +73,7 @@ class ProposalTask:
             targets = [np.stack([getattr(t, n) for _, t in made]) for n in TARGETS]
             return [normalise(np.stack([image for image, _ in made])), *targets]
 
-        with ThreadPoolExecutor(1) as pool:
-            ahead = pool.submit(make, 0)
-            for first in range(0, len(order), size):
-                batch = ahead.result()
-                if first + size < len(order):
-                    ahead = pool.submit(make, first + size)
-                yield tuple(Tensor(part) for part in batch)
+        return batches_ahead(make, len(order), size)
 
     def hits(self, outputs, targets: Sequence[Tensor]) -> None:
         """See ``Task``: no crop is right or wrong."""

@@ -84,6 +84,25 @@ def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
+def paired_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Intersection over union of the first box with the first other one, of the second with the second.
+
+    Args:
+        boxes, others: (N, 4).
+
+    Returns:
+        (N,) float64; 0 where both boxes are empty.
+    """
+    boxes, others = as_boxes(boxes), as_boxes(others)
+    shared = area(
+        np.concatenate(
+            [np.maximum(boxes[:, :2], others[:, :2]), np.minimum(boxes[:, 2:], others[:, 2:])], axis=1
+        )
+    )
+    union = area(boxes) + area(others) - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
 def clip(boxes: np.ndarray, width: float, height: float) -> np.ndarray:
     """The parts of boxes that lie in a frame.
 

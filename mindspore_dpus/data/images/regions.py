@@ -47,21 +47,22 @@ def name_region(path: str, box: Box | np.ndarray) -> str:
     return f"{path}#xywh={','.join(numbers)}"
 
 
-def cut(values: np.ndarray, box: Box | np.ndarray, margin: float = 0.0) -> np.ndarray:
-    """The pixels of a box and of what is around it.
+def window(
+    width: int, height: int, box: Box | np.ndarray, margin: float = 0.0
+) -> tuple[int, int, int, int]:
+    """The whole pixels that a box and its context cover.
 
     Args:
-        values: (H, W) or (H, W, C).
+        width, height: of the frame, in pixels.
         box: x1, y1, x2, y2; cut at the frame's edges.
         margin: added on every side, as a share of the box's own width or height.
 
     Returns:
-        A view, at least a pixel wide and high.
+        left, top, right, bottom, half-open; at least a pixel wide and high.
 
     Raises:
         ImageError: the box is empty, no number, or lies outside of the frame.
     """
-    height, width = values.shape[:2]
     x1, y1, x2, y2 = (float(v) for v in box)
     if not all(map(math.isfinite, (x1, y1, x2, y2))) or x2 <= x1 or y2 <= y1:
         raise ImageError("the region is empty")
@@ -72,6 +73,22 @@ def cut(values: np.ndarray, box: Box | np.ndarray, margin: float = 0.0) -> np.nd
     left, top = min(left, width - 1), min(top, height - 1)
     right = max(left + 1, min(width, round(x2 + across)))
     bottom = max(top + 1, min(height, round(y2 + down)))
+    return left, top, right, bottom
+
+
+def windows(width: int, height: int, boxes: np.ndarray, margin: float) -> np.ndarray:
+    """``window`` of every box, (N, 4) float64."""
+    found = [window(width, height, box, margin) for box in boxes]
+    return np.array(found, dtype=np.float64).reshape(-1, 4)
+
+
+def cut(values: np.ndarray, box: Box | np.ndarray, margin: float = 0.0) -> np.ndarray:
+    """The pixels of a box and of what is around it: a view of (H, W) or (H, W, C) values.
+
+    Raises:
+        ImageError: as ``window``.
+    """
+    left, top, right, bottom = window(values.shape[1], values.shape[0], box, margin)
     return values[top:bottom, left:right]
 
 

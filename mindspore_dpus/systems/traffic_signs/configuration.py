@@ -6,6 +6,7 @@ from typing import Literal
 from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.settings import between, check_order, check_section, key
+from mindspore_dpus.data.images.augment import moves
 from mindspore_dpus.data.images.preparing import check_images
 from mindspore_dpus.losses.table import check_loss
 from mindspore_dpus.metrics.settings import EvaluationSettings
@@ -15,6 +16,7 @@ from mindspore_dpus.systems.traffic_signs.settings import (
     FrameSettings,
     PlaceSettings,
     ProposalSettings,
+    RefinementSettings,
     RegionSettings,
     StageNetwork,
     StreetSettings,
@@ -25,6 +27,7 @@ from mindspore_dpus.systems.traffic_signs.settings import (
 from mindspore_dpus.training.settings import check_training
 
 PROPOSAL_MEASURES = ("recall", "loss")
+REFINEMENT_MEASURES = ("overlap", "loss")
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Configuration:
     regions: RegionSettings = field(default_factory=RegionSettings)
     background: StageNetwork = field(default_factory=background_network)
     signs: StageNetwork = field(default_factory=sign_network)
+    refinement: RefinementSettings = field(default_factory=RefinementSettings)
     cascade: CascadeSettings = field(default_factory=CascadeSettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     device: DeviceSettings = key(factory=DeviceSettings, changes_results=False)
@@ -73,8 +77,8 @@ def check_configuration(config: Configuration) -> None:
             raise UserError(
                 f"configuration: {name}.images needs channels 3 and bits 8: frames are colour"
             )
-    trainings = [config.background.training, config.signs.training, config.proposals.training]
-    for training in trainings:
+    sections = (config.background, config.signs, config.proposals, config.refinement)
+    for training in (section.training for section in sections):
         check_training(training)
         if training.learning_rate == "auto":
             raise UserError("configuration: training.learning_rate auto is not for this system yet")
@@ -83,6 +87,7 @@ def check_configuration(config: Configuration) -> None:
             f"configuration: proposals.training.select_by is {config.proposals.training.select_by!r}; "
             f"it must be {', '.join(PROPOSAL_MEASURES)} or last"
         )
+    _check_refinement(config.refinement)
     proposals, regions = config.proposals, config.regions
     for section, name, low, high in (
         (proposals, "proposals", "negative_below", "positive_from"),
@@ -97,3 +102,28 @@ def check_configuration(config: Configuration) -> None:
         raise UserError("configuration: sweep.enabled reads saved maps; set proposals.keep_maps true")
     if config.device.data_parallel:
         raise UserError("configuration: device.data_parallel is not for the system traffic_signs")
+
+
+def _check_refinement(refinement: RefinementSettings) -> None:
+    images, training, model = refinement.images, refinement.training, refinement.model
+    check_images(images)
+    if images.channels != 3 or images.bits != 8:
+        raise UserError(
+            "configuration: refinement.images needs channels 3 and bits 8: frames are colour"
+        )
+    if training.select_by not in (*REFINEMENT_MEASURES, "last"):
+        raise UserError(
+            f"configuration: refinement.training.select_by is {training.select_by!r}; it must be "
+            f"{', '.join(REFINEMENT_MEASURES)} or last"
+        )
+    augment = training.augment
+    if moves(augment) or augment.horizontal_flip or augment.vertical_flip:
+        raise UserError(
+            "configuration: refinement.training.augment moves the sign in its image, and the network "
+            "learns where it is; use hue, saturation, brightness and contrast (boxes are shaken by "
+            "refinement.shift and refinement.scale)"
+        )
+    if model.rotate and model.pretrained is None:
+        raise UserError(
+            "configuration: refinement.model.rotate has no effect with random weights; leave it out"
+        )

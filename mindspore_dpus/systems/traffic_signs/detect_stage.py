@@ -1,9 +1,7 @@
-"""networks -> thresholds -> detections -> metrics."""
+"""region scores -> thresholds -> detections -> metrics."""
 
 import logging
-import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,25 +12,18 @@ from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.boxes import coco
 from mindspore_dpus.data.boxes.table import EDGES
-from mindspore_dpus.deploy.cascade import Detections
-from mindspore_dpus.deploy.detector import Detector
+from mindspore_dpus.data.samples import class_names
+from mindspore_dpus.deploy.cascade import Detections, detect
 from mindspore_dpus.metrics import matching
 from mindspore_dpus.metrics.detection import bootstrap_detection, detection_metrics, per_class
 from mindspore_dpus.metrics.settings import EvaluationSettings
 from mindspore_dpus.systems.traffic_signs.cascade import choose_thresholds
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
-from mindspore_dpus.systems.traffic_signs.frames import (
-    RunFrames,
-    data_root,
-    read_frame,
-    read_run_frames,
-)
-from mindspore_dpus.systems.traffic_signs.networks import run_detector
-from mindspore_dpus.systems.traffic_signs.proposal_stage import read_proposals
+from mindspore_dpus.systems.traffic_signs.frames import RunFrames, read_run_frames
+from mindspore_dpus.systems.traffic_signs.score_stage import EVALUATED, TIMES, read_region_scores
 
 logger = logging.getLogger(__name__)
 
-EVALUATED = ("val", "test")
 DETECTION_COLUMNS = ["path", *EDGES, "label", "score"]
 
 
@@ -40,18 +31,9 @@ def make_detections(run: RunFolder, config: Configuration) -> None:
     """``thresholds.csv`` (Table 8, on validation frames), ``thresholds.json`` (the best),
     ``detections_val.csv``, ``detections_test.csv``, ``detections_test.json`` (COCO results), ``time.json``
     (ms of a frame and stage)."""
-    (run / "thresholds.json").unlink(missing_ok=True)
-    frames, detector = read_run_frames(run), run_detector(run, config)
-    found, root, c = read_proposals(run, frames), data_root(run, config), config.cascade
-    floor, scored, spent = min(c.background_thresholds), {}, []
-    for split in EVALUATED:
-        scored[split] = []
-        for i in frames.of(split):
-            image = read_frame(root / frames.paths[i], config.data.max_pixels)
-            begin = time.perf_counter()
-            scored[split].append(detector.score(image, found[i], floor))
-            spent.append(time.perf_counter() - begin)
-    classes = detector.settings.classes
+    frames, c = read_run_frames(run), config.cascade
+    classes = class_names(read_table(run / "signs" / "samples.csv"))
+    scored = read_region_scores(run, frames, classes)
     val = frames.of("val")
 
     def measure(detections: list[Detections]) -> float:
@@ -61,7 +43,7 @@ def make_detections(run: RunFolder, config: Configuration) -> None:
 
     try:
         table = choose_thresholds(
-            scored["val"],
+            [scored[i] for i in val],
             measure,
             background_thresholds=c.background_thresholds,
             sign_thresholds=c.sign_thresholds,
@@ -76,23 +58,23 @@ def make_detections(run: RunFolder, config: Configuration) -> None:
     chosen = {name: float(table[name].iloc[0]) for name in names}
     write_json(run / "thresholds.json", chosen | {"val_map_50": float(table["value"].iloc[0])})
     logger.info("  thresholds (validation): background %g, sign %g, suppression %g", *chosen.values())
-    detector = Detector(replace(detector.settings, **chosen), detector.networks)
     for split in EVALUATED:
-        detections = [detector.choose(s) for s in scored[split]]
-        rows = detection_table(frames, frames.of(split), detections, classes)
-        write_table(rows, run / f"detections_{split}.csv")
+        rows = frames.of(split)
+        detections = [
+            detect(scored[i], **chosen, limit=c.limit, vote_threshold=c.vote_threshold) for i in rows
+        ]
+        table = detection_table(frames, rows, detections, classes)
+        write_table(table, run / f"detections_{split}.csv")
         if split == "test":
-            coco.write_results(rows, frames.annotations, run / "detections_test.json")
-    passed = [s.foreground for split in EVALUATED for s in scored[split]]
-    proposals = read_json(run / "proposals" / "recall.json")["ms_per_frame"]
+            coco.write_results(table, frames.annotations, run / "detections_test.json")
+    passed = [(s.foreground >= chosen["background_threshold"]).sum() for s in scored.values()]
+    proposals, regions = read_json(run / "proposals" / "recall.json"), read_json(run / TIMES)
     write_json(
         run / "time.json",
         {
-            "ms_per_frame": proposals | {"classifiers": 1000 * float(np.mean(spent))},
-            "looked_at_per_frame": float(np.mean([len(s) for s in passed])),
-            "passed_background_per_frame": float(
-                np.mean([(s >= chosen["background_threshold"]).sum() for s in passed])
-            ),
+            "ms_per_frame": proposals["ms_per_frame"] | {"classifiers": regions["ms_per_frame"]},
+            "looked_at_per_frame": regions["regions_per_frame"],
+            "passed_background_per_frame": float(np.mean(passed)),
         },
     )
 

@@ -1,4 +1,4 @@
-"""A finished run -> three graphs and a JSON, compared with the run on real frames."""
+"""A finished run -> a graph of each network and a JSON, compared with the run on real frames."""
 
 import dataclasses
 from importlib import metadata
@@ -9,17 +9,20 @@ import numpy as np
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import atomic, file_hash, versions, write_json
 from mindspore_dpus.core.run_folder import RunFolder
-from mindspore_dpus.deploy.onnx_detector import FORMAT, GRAPHS, OnnxDetector
+from mindspore_dpus.deploy.onnx_detector import FORMAT, OnnxDetector, graphs_of
 from mindspore_dpus.systems import load_config
 from mindspore_dpus.systems.traffic_signs.frames import data_root, read_frame, read_run_frames
 from mindspore_dpus.systems.traffic_signs.networks import run_detector
 
 PIXELS, SCORES = 0.01, 1e-4
 CHECKED_FRAMES = 5
+# Of the frame that the graph is traced with; any other will do.
+FRAME = (64, 96)
 
 
 def export(path: Path, output: Path | None = None) -> tuple[Path, dict]:
-    """Write ``proposals.onnx``, ``background.onnx``, ``signs.onnx`` and ``bundle.json``.
+    """Write ``proposals.onnx``, ``background.onnx``, ``signs.onnx``, ``refinement.onnx`` where the run has
+    such a network, and ``bundle.json``.
 
     Args:
         path: the run folder.
@@ -50,14 +53,21 @@ def export(path: Path, output: Path | None = None) -> tuple[Path, dict]:
     expected = [(detector.maps(image), detector.detect(image)) for image in images]
 
     from mindspore_dpus.export.graph import Members
+    from mindspore_dpus.export.normalised import write_normalised
     from mindspore_dpus.export.onnx_graph import write_onnx
-    from mindspore_dpus.export.proposals import write_proposals
 
     folder = output or run / "export"
     (folder / "bundle.json").unlink(missing_ok=True)
     settings, networks = detector.settings, detector.networks
     with atomic(folder / "proposals.onnx") as temporary:
-        write_proposals(networks.net, temporary)
+        sides = ("rows", "columns")
+        write_normalised(networks.net, temporary, FRAME, "frames", {"scores": sides, "deltas": sides})
+    if networks.refining is not None:
+        spec = settings.refinement_images
+        # Folds its batch norms.
+        Members({"refinement": networks.refining}, spec, 4)
+        with atomic(folder / "refinement.onnx") as temporary:
+            write_normalised(networks.refining, temporary, (spec.size,) * 2, "images", {"deltas": ()})
     specs = {
         "background": (settings.background_images, 2),
         "signs": (settings.sign_images, len(settings.classes)),
@@ -71,7 +81,7 @@ def export(path: Path, output: Path | None = None) -> tuple[Path, dict]:
         "format": FORMAT,
         "settings": settings.to_dict(),
         "sign": networks.sign,
-        "sha256": {name: file_hash(folder / f"{name}.onnx") for name in GRAPHS},
+        "sha256": {name: file_hash(folder / f"{name}.onnx") for name in graphs_of(settings)},
         "versions": versions(("mindspore", "numpy", "onnx", "onnxruntime")),
         "run": str(run.path.resolve()),
     }

@@ -1,5 +1,6 @@
 """The trained networks of a run as a detector (``deploy.detector``)."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,8 @@ from mindspore_dpus.systems.traffic_signs.proposal_stage import (
     MEMBER,
     proposal_training,
 )
+from mindspore_dpus.systems.traffic_signs.refinement_stage import FOLDER as REFINEMENT
+from mindspore_dpus.systems.traffic_signs.refinement_stage import refinement_training
 from mindspore_dpus.systems.traffic_signs.settings import StageNetwork
 
 CLASSIFIERS = ("background", "signs")
@@ -66,13 +69,20 @@ class RunNetworks:
         from mindspore_dpus.core.device import configure
         from mindspore_dpus.training.ensemble import load_member
 
-        self.net = proposal_training(config).network(trained=True).build(configure(config.device))
+        device = configure(config.device)
+        self.net = proposal_training(config).network(trained=True).build(device)
         load_member(self.net, run / FOLDER / "members" / MEMBER, key)
         self.net.set_train(False)
         self.ensembles, self.sign = {}, 0
         for name, its_key in (classifiers or {}).items():
             source = source_of(run, config, name)
             self.ensembles[name] = load_ensemble(run / name, source, training_of(config, name), its_key)
+        self.refining = None
+        if classifiers and config.refinement.enabled:
+            self.refining = refinement_training(config).network(trained=True).build(device)
+            its_key = run.finished("refinement_network")["key"]
+            load_member(self.refining, run / REFINEMENT / "members" / REFINEMENT, its_key)
+            self.refining.set_train(False)
         if classifiers:
             for ensemble in self.ensembles.values():
                 for net in ensemble.nets.values():
@@ -88,35 +98,46 @@ class RunNetworks:
         scores, deltas = self.net(Tensor(normalise(frame[None])))
         return scores.asnumpy()[0], deltas.asnumpy()[0]
 
-    def _fused(self, name: str, regions: np.ndarray) -> np.ndarray:
-        """Mean softmax of the members; no data pipeline, which would start anew for every frame."""
-        from mindspore import Tensor, ops
-
-        from mindspore_dpus.data.loader import normalise
-
-        nets = [net for model, net in self.ensembles[name].nets.items() if model != BASELINE]
-        outputs = []
-        for first in range(0, len(regions), BATCH):
-            part = regions[first : first + BATCH]
-            # Always of one size: MindSpore prepares its operators for every new one.
-            whole = np.zeros((BATCH, *regions.shape[1:]), regions.dtype)
-            whole[: len(part)] = part
-            images = Tensor(normalise(whole))
-            members = [ops.softmax(net(images), axis=1).asnumpy() for net in nets]
-            outputs.append(np.mean(members, axis=0)[: len(part)])
-        return np.concatenate(outputs)
-
     def background(self, regions: np.ndarray) -> np.ndarray:
         """See ``Networks``."""
-        return self._fused("background", regions)[:, self.sign]
+        return _in_batches(self._fused("background"), regions)[:, self.sign]
+
+    def refinement(self, regions: np.ndarray) -> np.ndarray:
+        """See ``Networks``."""
+        return _in_batches(lambda images: self.refining(images).asnumpy(), regions)
 
     def signs(self, regions: np.ndarray) -> np.ndarray:
         """See ``Networks``."""
-        return self._fused("signs", regions)
+        return _in_batches(self._fused("signs"), regions)
+
+    def _fused(self, name: str) -> Callable:
+        """Images -> mean softmax of the members."""
+        from mindspore import ops
+
+        nets = [net for model, net in self.ensembles[name].nets.items() if model != BASELINE]
+        return lambda images: np.mean(
+            [ops.softmax(net(images), axis=1).asnumpy() for net in nets], axis=0
+        )
+
+
+def _in_batches(network: Callable, regions: np.ndarray) -> np.ndarray:
+    """Outputs for regions; no data pipeline, which would start anew for every frame."""
+    from mindspore import Tensor
+
+    from mindspore_dpus.data.loader import normalise
+
+    outputs = []
+    for first in range(0, len(regions), BATCH):
+        part = regions[first : first + BATCH]
+        # Always of one size: MindSpore prepares its operators for every new one.
+        whole = np.zeros((BATCH, *regions.shape[1:]), regions.dtype)
+        whole[: len(part)] = part
+        outputs.append(network(Tensor(normalise(whole)))[: len(part)])
+    return np.concatenate(outputs)
 
 
 def _settings(run: RunFolder, config: Configuration, stride: int, classes) -> DetectorSettings:
-    p = config.proposals
+    p, r = config.proposals, config.refinement
     filter_file, thresholds_file = run / "place_filter.json", run / "thresholds.json"
     place = None
     if classes and config.place.enabled:
@@ -135,6 +156,9 @@ def _settings(run: RunFolder, config: Configuration, stride: int, classes) -> De
         place_filter=place,
         background_images=source_of(run, config, "background").reader.images,
         background_margin=config.background.margin,
+        refinement_images=replace(r.images, max_pixels=config.data.max_pixels),
+        refinement_margin=r.margin,
+        refinement_rounds=r.rounds if r.enabled else 0,
         sign_images=source_of(run, config, "signs").reader.images,
         sign_margin=config.signs.margin,
         classes=tuple(classes),
@@ -156,7 +180,7 @@ def proposal_detector(run: RunFolder, config: Configuration, key: str) -> Detect
 
 
 def run_detector(run: RunFolder, config: Configuration) -> Detector:
-    """The detector of a run whose three networks are trained; its thresholds where they are chosen.
+    """The detector of a run whose networks are trained; its thresholds where they are chosen.
 
     Raises:
         UserError: a stage is not finished.

@@ -207,6 +207,34 @@ def sign_network() -> StageNetwork:
 
 
 @dataclass(frozen=True)
+class RefinementSettings:
+    """Bounding-box regression, beyond the paper: a network that moves a box to where it sees the sign. It
+    learns from true boxes that were shaken."""
+
+    enabled: bool = False
+    """Move every box that the background network lets pass, before the sign network sees it."""
+    rounds: int = key(1, at_least(1))
+    """Moves of a box, each from where the last one has left it."""
+    margin: float = key(0.4, between(0, 2))
+    """Context around a box, on every side, as a share of its side."""
+    images: ImageSettings = field(default_factory=lambda: ImageSettings(size=48, channels=3))
+    shift: float = key(0.15, above(0))
+    """Standard deviation of a shaken box's centre, in sides of the true box."""
+    scale: float = key(0.2, above(0))
+    """Standard deviation of the logarithms of its width and height."""
+    overlap_from: float = key(0.4, SHARE)
+    """Least intersection over union of shaken and true box."""
+    boxes_per_sign: int = key(16, at_least(1))
+    """Shaken boxes of every sign in an epoch; as many of every validation sign."""
+    model: ModelSettings = field(
+        default_factory=lambda: ModelSettings(backbone="conv4", pretrained=None)
+    )
+    training: TrainingSettings = field(
+        default_factory=lambda: TrainingSettings(select_by="overlap", batch_size=32)
+    )
+
+
+@dataclass(frozen=True)
 class CascadeSettings:
     """From proposals to detections (sections 4.2.4 and 4.3)."""
 

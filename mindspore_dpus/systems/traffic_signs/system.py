@@ -1,7 +1,7 @@
 """From annotated frames to named signs: the stages of a traffic-sign run, in order.
 
-frames -> proposal_network -> proposals -> place_filter -> regions -> background.*, signs.* -> detections
--> metrics -> report
+frames -> proposal_network -> proposals -> place_filter -> regions -> background.*, signs.*
+-> refinement_network -> region_scores -> detections -> metrics -> report
 """
 
 from collections.abc import Iterator
@@ -35,6 +35,11 @@ from mindspore_dpus.systems.traffic_signs.proposal_stage import (
     make_sweep,
     proposal_training,
 )
+from mindspore_dpus.systems.traffic_signs.refinement_stage import (
+    check_refinement,
+    make_refinement,
+    refinement_training,
+)
 from mindspore_dpus.systems.traffic_signs.region_stage import (
     crops_identity,
     make_place_filter,
@@ -42,6 +47,7 @@ from mindspore_dpus.systems.traffic_signs.region_stage import (
 )
 from mindspore_dpus.systems.traffic_signs.regions import BACKGROUND
 from mindspore_dpus.systems.traffic_signs.report import summary, write_report
+from mindspore_dpus.systems.traffic_signs.score_stage import make_region_scores
 
 __all__ = [
     "MEASURES",
@@ -97,17 +103,39 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
     )
     for name in CLASSIFIERS:
         graph += _classifier(config, run, name).stages()
-    members = tuple(f"{name}.members" for name in CLASSIFIERS)
+    members = [f"{name}.members" for name in CLASSIFIERS]
+    if config.refinement.enabled:
+        training = refinement_training(config)
+        graph.append(
+            Stage(
+                "refinement_network",
+                lambda key: make_refinement(run, config, key),
+                needs=("frames",),
+                settings=training.learnt,
+                artefacts=("refinement/members/refinement/best.safetensors",),
+            )
+        )
+        members.append("refinement_network")
+    graph.append(
+        Stage(
+            "region_scores",
+            lambda key: make_region_scores(run, config),
+            needs=("frames", "proposals", *placed, "regions", *members),
+            settings=[
+                min(config.cascade.background_thresholds),
+                *([section_of(config, name).margin] for name in CLASSIFIERS),
+                config.refinement.rounds if config.refinement.enabled else 0,
+            ],
+            artefacts=("region_scores.csv", "region_scores.json"),
+        )
+    )
     files = ("thresholds.csv", "thresholds.json", "detections_val.csv", "detections_test.csv")
     graph.append(
         Stage(
             "detections",
             lambda key: make_detections(run, config),
-            needs=("frames", "proposals", *placed, "regions", *members),
-            settings=[
-                results(config.cascade),
-                *([section_of(config, name).margin] for name in CLASSIFIERS),
-            ],
+            needs=("frames", "proposals", "regions", "region_scores"),
+            settings=results(config.cascade),
             artefacts=(*files, "detections_test.json", "time.json"),
         )
     )
@@ -140,11 +168,16 @@ def check_networks(config: Configuration, training: ProposalTraining) -> None:
         UserError: says which.
     """
     check_network(training)
-    for name in CLASSIFIERS:
+    trainings = {name: training_of(config, name) for name in CLASSIFIERS}
+    if config.refinement.enabled:
+        trainings["refinement"] = refinement_training(config)
+    for name, network in trainings.items():
         try:
-            training_of(config, name).weights()
+            network.weights()
         except UserError as error:
             raise UserError(f"{name}: {error}") from None
+    if config.refinement.enabled:
+        check_refinement(trainings["refinement"])
 
 
 def _frames(config: Configuration, run: RunFolder) -> list[Stage]:

@@ -15,6 +15,7 @@ from mindspore_dpus.data.boxes.arithmetic import (
     intersection,
     iou,
     nms,
+    paired_iou,
     top_k,
 )
 
@@ -64,6 +65,16 @@ def test_iou_is_the_share_of_common_pixels():
     expected = [[float(exact_iou(x, y)) for y in b] for x in a]
     assert iou(a, b).tolist() == expected
     assert intersection(a, b).tolist() == [[len(pixels(x) & pixels(y)) for y in b] for x in a]
+
+
+def test_paired_iou_is_the_diagonal_of_iou():
+    rng = np.random.default_rng(0)
+    start = rng.uniform(0, 20, (2, 50, 2))
+    boxes, others = np.concatenate([start, start + rng.uniform(0, 20, (2, 50, 2))], axis=2)
+    boxes[0] = others[0] = 3.0  # empty
+    found = paired_iou(boxes, others)
+    np.testing.assert_allclose(found, np.diag(iou(boxes, others)), rtol=1e-12)
+    assert 0 < (found > 0).sum() < 50
 
 
 def test_nothing_overlaps_no_box():

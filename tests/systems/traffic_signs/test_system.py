@@ -53,6 +53,11 @@ TINY = [
     "--cascade.background_thresholds=[0.0]",
     # After one epoch no network is sure of anything; something must be found for all that.
     "--cascade.sign_thresholds=[0.0]",
+    "--refinement.enabled=true",
+    "--refinement.rounds=2",
+    "--refinement.boxes_per_sign=2",
+    "--refinement.training.epochs=1",
+    "--refinement.training.batch_size=8",
     "--evaluation.n_bootstrap=10",
     *(f"--{name}.{item}" for name in ("background", "signs") for item in NETWORK),
 ]
@@ -117,7 +122,12 @@ def test_equal_runs_are_equal_and_an_exception_is_gone_on_from(run, tmp_path, mo
         "detections_test.csv",
     ):
         assert (again / name).read_bytes() == (run / name).read_bytes(), name
-    for name in ("proposals/members/proposals", "background/members/00", "signs/members/00"):
+    for name in (
+        "proposals/members/proposals",
+        "background/members/00",
+        "signs/members/00",
+        "refinement/members/refinement",
+    ):
         first, second = (evaluation.RunFolder(r.path) / name / "history.csv" for r in (run, again))
         columns = pd.read_csv(first).drop(columns="seconds"), pd.read_csv(second).drop(columns="seconds")
         pd.testing.assert_frame_equal(*columns)
@@ -279,6 +289,12 @@ def test_frames_are_split_as_the_data_say_and_else_by_the_seed():
         ("--sweep.enabled=true", "keep_maps"),
         ("--proposals.negative_below=0.9", "negative_below"),
         ("--background.images.channels=1", "channels 3"),
+        ("--refinement.images.channels=1", "refinement.images needs channels 3"),
+        ("--refinement.training.select_by=auc", "refinement.training.select_by is 'auc'"),
+        ("--refinement.training.augment.shift=0.1", "refinement.training.augment moves the sign"),
+        ("--refinement.training.augment.horizontal_flip=true", "augment moves the sign"),
+        ("--refinement.model.rotate=true", "refinement.model.rotate has no effect"),
+        ("--refinement.model.freeze=[nothing.*]", "nothing"),
     ],
 )
 def test_settings_that_do_not_fit_are_one_line(tmp_path, more, message):
