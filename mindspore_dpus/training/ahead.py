@@ -1,4 +1,4 @@
-"""Batches that are made while the last one is learnt."""
+"""Samples that are drawn anew in every epoch: their order, and batches made while the last is learnt."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,3 +24,19 @@ def batches_ahead(
             if first + batch_size < n_samples:
                 ahead = pool.submit(make, first + batch_size)
             yield tuple(Tensor(part) for part in batch)
+
+
+def full_batches(things: np.ndarray, batch_size: int, seed: Sequence[int]) -> tuple[np.ndarray, int]:
+    """An epoch's order of things, and the size of its batches, of which every one is full.
+
+    Args:
+        things: (N,) numbers, each as often as it is to be drawn.
+        batch_size: wanted; a smaller set is one batch.
+        seed: of the order.
+
+    Returns:
+        (M,) numbers, M a multiple of the size; the size.
+    """
+    order = np.random.default_rng(seed).permutation(things)
+    size = min(batch_size, len(order))
+    return order[: len(order) // size * size], size

@@ -10,7 +10,7 @@ from mindspore_dpus.core.device import Device
 from mindspore_dpus.data.loader import normalise
 from mindspore_dpus.losses.rpn import RPNLoss
 from mindspore_dpus.models.freeze import set_train
-from mindspore_dpus.training.ahead import batches_ahead
+from mindspore_dpus.training.ahead import batches_ahead, full_batches
 from mindspore_dpus.training.divergence import check_outputs
 
 # (frame, random generator) -> image (S, S, C) uint8, targets with labels, sampled and deltas.
@@ -55,10 +55,9 @@ class ProposalTask:
 
     def epoch(self, seed: Sequence[int], device: Device) -> tuple[int, Iterator[tuple[Tensor, ...]]]:
         """See ``Task``."""
-        order = np.random.default_rng(seed).permutation(np.repeat(self.train, self.crops_per_frame))
-        size = min(self.batch_size, len(order))
-        number = len(order) // size
-        return number, self._batches(order[: number * size], size, seed)
+        things = np.repeat(self.train, self.crops_per_frame)
+        order, size = full_batches(things, self.batch_size, seed)
+        return len(order) // size, self._batches(order, size, seed)
 
     def _batches(
         self, order: np.ndarray, size: int, seed: Sequence[int]

@@ -9,7 +9,7 @@ from mindspore import Tensor, nn
 from mindspore_dpus.core.device import Device
 from mindspore_dpus.data.loader import normalise
 from mindspore_dpus.models.freeze import set_train
-from mindspore_dpus.training.ahead import batches_ahead
+from mindspore_dpus.training.ahead import batches_ahead, full_batches
 from mindspore_dpus.training.divergence import check_outputs
 
 
@@ -55,10 +55,8 @@ class RegressionTask:
     def epoch(self, seed: Sequence[int], device: Device) -> tuple[int, Iterator[tuple[Tensor, ...]]]:
         """See ``Task``."""
         things = np.repeat(np.arange(self.n_things), self.repeats)
-        order = np.random.default_rng(seed).permutation(things)
-        size = min(self.batch_size, len(order))
-        number = len(order) // size
-        return number, self._batches(order[: number * size], size, seed)
+        order, size = full_batches(things, self.batch_size, seed)
+        return len(order) // size, self._batches(order, size, seed)
 
     def _batches(
         self, order: np.ndarray, size: int, seed: Sequence[int]

@@ -1,6 +1,7 @@
 """configuration -> frames and boxes: what a run is made from, split by frame."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -202,3 +203,20 @@ class RunFrames:
 def read_run_frames(run: RunFolder) -> RunFrames:
     """What the stage ``frames`` has written."""
     return RunFrames(read_boxes(run / "boxes.csv", "boxes"))
+
+
+@dataclass(frozen=True)
+class FrameRows:
+    """The frames that a network learns from, as another process can be told them.
+
+    Args:
+        root: of the frames.
+        paths, boxes: names and true boxes of every frame.
+        train, val: numbers of the frames that train and validate.
+    """
+
+    root: Path
+    paths: list[str]
+    boxes: list[np.ndarray]
+    train: np.ndarray
+    val: np.ndarray

@@ -19,7 +19,6 @@ from mindspore_dpus.systems.traffic_signs.configuration import Configuration
 from mindspore_dpus.systems.traffic_signs.frames import cache_of, data_root
 from mindspore_dpus.systems.traffic_signs.proposal_stage import (
     FOLDER,
-    MEMBER,
     proposal_training,
 )
 from mindspore_dpus.systems.traffic_signs.refinement_stage import FOLDER as REFINEMENT
@@ -71,7 +70,7 @@ class RunNetworks:
 
         device = configure(config.device)
         self.net = proposal_training(config).network(trained=True).build(device)
-        load_member(self.net, run / FOLDER / "members" / MEMBER, key)
+        load_member(self.net, run / FOLDER / "members" / FOLDER, key)
         self.net.set_train(False)
         self.ensembles, self.sign = {}, 0
         for name, its_key in (classifiers or {}).items():

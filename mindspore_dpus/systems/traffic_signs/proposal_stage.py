@@ -20,7 +20,9 @@ from mindspore_dpus.deploy.proposals import Maps, propose
 from mindspore_dpus.metrics.proposals import proposal_recall
 from mindspore_dpus.models.pretrained import weights_file
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
+from mindspore_dpus.systems.traffic_signs.frame_training import train_on_frames
 from mindspore_dpus.systems.traffic_signs.frames import (
+    FrameRows,
     RunFrames,
     data_root,
     read_frame,
@@ -39,26 +41,9 @@ from mindspore_dpus.systems.traffic_signs.training_crops import CropTargets, dra
 logger = logging.getLogger(__name__)
 
 FOLDER = "proposals"
-MEMBER = "proposals"
 # Of a crop, so many of the best proposals count in its recall.
 CROP_PROPOSALS = 100
 RECALL_AT = 0.7
-
-
-@dataclass(frozen=True)
-class ProposalRows:
-    """What the proposal network learns from, as another process can be told it.
-
-    Args:
-        root: of the frames.
-        frames: names, boxes of every frame and the numbers of those that train and validate.
-    """
-
-    root: Path
-    paths: list[str]
-    boxes: list[np.ndarray]
-    train: np.ndarray
-    val: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -77,7 +62,7 @@ class Proposing:
     max_pixels: int
     seed: int
 
-    def __call__(self, rows: ProposalRows):
+    def __call__(self, rows: FrameRows):
         from mindspore_dpus.training.proposing import ProposalTask
 
         s = self.settings
@@ -196,19 +181,16 @@ def check_network(training: ProposalTraining) -> None:
 def make_network(run: RunFolder, config: Configuration, key: str) -> None:
     """``proposals/members/proposals/``: best and last checkpoint, history."""
     from mindspore_dpus.core.device import configure
-    from mindspore_dpus.training.members import Job, Recipe, train_members
 
-    frames, training = read_run_frames(run), proposal_training(config)
-    device = configure(config.device)
+    training, p = proposal_training(config), config.proposals
     network = training.network()
-    stride = network.build(device).stride
-    root = data_root(run, config).absolute()
-    rows = ProposalRows(root, frames.paths, frames.boxes, frames.of("train"), frames.of("val"))
-    task = Proposing(config.proposals, stride, config.data.max_pixels, config.seed)
-    samples = len(rows.train) * config.proposals.crops_per_frame
-    place = (run / FOLDER / "members" / MEMBER).absolute()
-    job = Job(MEMBER, [config.seed, 0], rows, samples, root, place)
-    train_members([job], Recipe(network, task, config.proposals.training, config.device, key), device)
+    stride = network.build(configure(config.device)).stride
+
+    def n_samples(rows: FrameRows) -> int:
+        return len(rows.train) * p.crops_per_frame
+
+    task = Proposing(p, stride, config.data.max_pixels, config.seed)
+    train_on_frames(run, config, FOLDER, network, task, p.training, n_samples, key)
 
 
 def make_proposals(run: RunFolder, config: Configuration, key: str) -> None:

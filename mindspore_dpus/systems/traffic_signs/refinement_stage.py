@@ -14,30 +14,13 @@ from mindspore_dpus.data.images.augment import AugmentSettings
 from mindspore_dpus.deploy.refinement import WEIGHTS
 from mindspore_dpus.models.pretrained import weights_file
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
-from mindspore_dpus.systems.traffic_signs.frames import data_root, read_frame, read_run_frames
+from mindspore_dpus.systems.traffic_signs.frame_training import train_on_frames
+from mindspore_dpus.systems.traffic_signs.frames import FrameRows, read_frame
 from mindspore_dpus.systems.traffic_signs.settings import RefinementSettings
 from mindspore_dpus.systems.traffic_signs.shaken_boxes import ShakenBoxes, read_patches
 
 FOLDER = "refinement"
-MEMBER = "refinement"
 MEASURE = "overlap"
-
-
-@dataclass(frozen=True)
-class RefinementRows:
-    """What the refinement network learns from, as another process can be told it.
-
-    Args:
-        root: of the frames.
-        paths, boxes: names and true boxes of every frame.
-        train, val: numbers of the frames that train and validate.
-    """
-
-    root: Path
-    paths: list[str]
-    boxes: list[np.ndarray]
-    train: np.ndarray
-    val: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -54,7 +37,7 @@ class Refining:
     max_pixels: int
     seed: int
 
-    def __call__(self, rows: RefinementRows):
+    def __call__(self, rows: FrameRows):
         from mindspore_dpus.training.regression import RegressionTask
 
         s = self.settings
@@ -150,16 +133,11 @@ def check_refinement(training: RefinementTraining) -> None:
 
 def make_refinement(run: RunFolder, config: Configuration, key: str) -> None:
     """``refinement/members/refinement/``: best and last checkpoint, history."""
-    from mindspore_dpus.core.device import configure
-    from mindspore_dpus.training.members import Job, Recipe, train_members
-
-    frames, training = read_run_frames(run), refinement_training(config)
+    training = refinement_training(config)
     s = training.settings
-    root = data_root(run, config).absolute()
-    rows = RefinementRows(root, frames.paths, frames.boxes, frames.of("train"), frames.of("val"))
+
+    def n_samples(rows: FrameRows) -> int:
+        return sum(len(rows.boxes[i]) for i in rows.train) * s.boxes_per_sign
+
     task = Refining(s, training.max_pixels, config.seed)
-    number = sum(len(frames.boxes[i]) for i in rows.train) * s.boxes_per_sign
-    place = (run / FOLDER / "members" / MEMBER).absolute()
-    job = Job(MEMBER, [config.seed, 0], rows, number, root, place)
-    recipe = Recipe(training.network(), task, s.training, config.device, key)
-    train_members([job], recipe, configure(config.device))
+    train_on_frames(run, config, FOLDER, training.network(), task, s.training, n_samples, key)
