@@ -27,8 +27,9 @@ from mindspore_dpus.systems.traffic_signs.settings import StageNetwork
 
 CLASSIFIERS = ("background", "signs")
 SIGN = "sign"
-# Regions that go through a network at a time.
-BATCH = 64
+# Regions that go through a network at a time. The background network sees hundreds in a frame; the others
+# see what it lets pass, some twenty.
+BATCH = {"background": 64, "refinement": 16, "signs": 16}
 
 
 def section_of(config: Configuration, name: str) -> StageNetwork:
@@ -99,15 +100,15 @@ class RunNetworks:
 
     def background(self, regions: np.ndarray) -> np.ndarray:
         """See ``Networks``."""
-        return _in_batches(self._fused("background"), regions)[:, self.sign]
+        return _in_batches(self._fused("background"), regions, BATCH["background"])[:, self.sign]
 
     def refinement(self, regions: np.ndarray) -> np.ndarray:
         """See ``Networks``."""
-        return _in_batches(lambda images: self.refining(images).asnumpy(), regions)
+        return _in_batches(lambda images: self.refining(images).asnumpy(), regions, BATCH["refinement"])
 
     def signs(self, regions: np.ndarray) -> np.ndarray:
         """See ``Networks``."""
-        return _in_batches(self._fused("signs"), regions)
+        return _in_batches(self._fused("signs"), regions, BATCH["signs"])
 
     def _fused(self, name: str) -> Callable:
         """Images -> mean softmax of the members."""
@@ -119,17 +120,17 @@ class RunNetworks:
         )
 
 
-def _in_batches(network: Callable, regions: np.ndarray) -> np.ndarray:
+def _in_batches(network: Callable, regions: np.ndarray, batch_size: int) -> np.ndarray:
     """Outputs for regions; no data pipeline, which would start anew for every frame."""
     from mindspore import Tensor
 
     from mindspore_dpus.data.loader import normalise
 
     outputs = []
-    for first in range(0, len(regions), BATCH):
-        part = regions[first : first + BATCH]
+    for first in range(0, len(regions), batch_size):
+        part = regions[first : first + batch_size]
         # Always of one size: MindSpore prepares its operators for every new one.
-        whole = np.zeros((BATCH, *regions.shape[1:]), regions.dtype)
+        whole = np.zeros((batch_size, *regions.shape[1:]), regions.dtype)
         whole[: len(part)] = part
         outputs.append(network(Tensor(normalise(whole)))[: len(part)])
     return np.concatenate(outputs)
