@@ -28,8 +28,14 @@ from mindspore_dpus.models.kernels.onednn.primitives import (
     aligned,
 )
 from mindspore_dpus.models.kernels.way_back import back_steps, only_shortcuts
+from mindspore_dpus.models.kernels.winograd import (
+    WinogradBackwardData,
+    WinogradBackwardWeights,
+    WinogradForward,
+    suits_winograd,
+)
 
-WeightsGradient = BackwardWeights | DepthwiseBackwardWeights
+WeightsGradient = BackwardWeights | WinogradBackwardWeights | DepthwiseBackwardWeights
 INFINITE = np.float32(np.inf)
 # Between these, an activation passes on what it gets.
 OPEN = {
@@ -113,10 +119,9 @@ class TrunkPlan:
                 n: geometry(link.conv, n, *pixels[link.source], dnn.block, plain_source=first)
                 for n in sizes
             }
-            told = dnn.interface, dnn.block
-            self.forward.append({n: Forward(*told, g, training=True) for n, g in own.items()})
+            self.forward.append({n: _forward(dnn, g) for n, g in own.items()})
             self.back_weights.append({n: _back_weights(dnn, g) for n, g in own.items()})
-            self.back_data.append({} if first else {n: BackwardData(*told, g) for n, g in own.items()})
+            self.back_data.append({} if first else {n: _back_data(dnn, g) for n, g in own.items()})
             some = next(iter(own.values()))
             channels, (height, width) = some.out_channels // dnn.block, some.out_size
             self.inner_shapes.append((channels, height, width, dnn.block))
@@ -363,9 +368,23 @@ class Pass:
         self._weights[i] = np.ascontiguousarray(plain[tuple(slice(size) for size in wanted)])
 
 
+def _forward(dnn: OneDnn, shape: Geometry) -> Forward | WinogradForward:
+    if suits_winograd(shape):
+        return WinogradForward(dnn, shape)
+    return Forward(dnn.interface, dnn.block, shape, training=True)
+
+
+def _back_data(dnn: OneDnn, shape: Geometry) -> BackwardData | WinogradBackwardData:
+    if suits_winograd(shape):
+        return WinogradBackwardData(dnn, shape)
+    return BackwardData(dnn.interface, dnn.block, shape)
+
+
 def _back_weights(dnn: OneDnn, shape: Geometry) -> WeightsGradient:
     if shape.groups > 1:
         return DepthwiseBackwardWeights(dnn.block, shape)
+    if suits_winograd(shape):
+        return WinogradBackwardWeights(dnn, shape)
     return BackwardWeights(dnn.interface, dnn.block, shape)
 
 
