@@ -6,6 +6,7 @@ devices, somebody has a hook on a Cell before the classifier, asks for gradients
 ask for the gradient of the images.
 """
 
+import functools
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -87,15 +88,36 @@ class InOne:
         Args:
             images: (N, C, H, W) float32.
         """
-        fits = images.ndim == 4 and images.dtype == ms.float32 and 0 not in images.shape
-        if not fits or self._hooks or not self._is_as_it_was():
+        reason = self._obstacle(images)
+        if reason is not None:
+            _say_once(f"{type(self._net).__name__} runs layer by layer where {reason}")
             return None
-        modes = {norm.training for norm in self._norms}
-        if self._net.training and modes == {True}:
-            return self._train(images)
-        if not self._net.training and modes == {False} and not _pynative_executor.grad_flag():
-            pooled = self.evaluate(images.asnumpy())
-            return None if pooled is None else Tensor.from_numpy(pooled)
+        if self._net.training:
+            plan = self._plan("training", self._trunks, images.shape, self._new_trunk)
+            return None if plan is None else _Trunk.apply(plan, images, *self._parameters)
+        pooled = self.evaluate(images.asnumpy())
+        return None if pooled is None else Tensor.from_numpy(pooled)
+
+    def _obstacle(self, images: Tensor) -> str | None:
+        """Why the Cells must run one by one, or None."""
+        if images.ndim != 4 or images.dtype != ms.float32 or 0 in images.shape:
+            return "a batch is not (N, C, H, W) of float32"
+        if self._hooks:
+            return "a layer has a hook"
+        if not self._is_as_it_was():
+            return "a layer was replaced"
+        training = self._net.training
+        if {norm.training for norm in self._norms} != {training}:
+            return "a layer is frozen"
+        if not training:
+            return "a gradient is wanted in evaluation" if _pynative_executor.grad_flag() else None
+        # MindSpore sets it for whatever a gradient goes through; ``training.step`` stops it here.
+        if images._requires_grad:
+            return "the gradient of the images may be wanted"
+        if not all(p.requires_grad for p in self._parameters):
+            return "a layer is frozen"
+        if not all(type(norm.bn_train) is BatchNormTraining for norm in self._norms):
+            return "batch norms see several devices"
         return None
 
     def _is_as_it_was(self) -> bool:
@@ -104,18 +126,6 @@ class InOne:
             return links(self._net) == self.chain
         except UnknownNetError:
             return False
-
-    def _train(self, images: Tensor) -> Tensor | None:
-        fits = (
-            # MindSpore sets it for whatever a gradient goes through; ``training.step`` stops it here.
-            not images._requires_grad
-            and all(p.requires_grad for p in self._parameters)
-            and all(type(norm.bn_train) is BatchNormTraining for norm in self._norms)
-        )
-        if not fits:
-            return None
-        plan = self._plan("training", self._trunks, images.shape, self._new_trunk)
-        return None if plan is None else _Trunk.apply(plan, images, *self._parameters)
 
     def _new_trunk(self, shape: tuple) -> TrunkPlan:
         return TrunkPlan(self._dnn, self.chain, shape)
@@ -168,6 +178,11 @@ class InOne:
             before = None
         if before is None:
             self._folded_from = [array.copy() for array in now]
+
+
+@functools.cache
+def _say_once(line: str) -> None:
+    logging.getLogger(__name__).info(line)
 
 
 def _same(now: Sequence[np.ndarray], before: Sequence[np.ndarray]) -> bool:

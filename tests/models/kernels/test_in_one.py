@@ -332,13 +332,16 @@ def test_where_a_part_is_frozen_the_cells_run_one_by_one(counted):
     assert (get_state(net)["bn1.moving_mean"] == get_state(plain)["bn1.moving_mean"]).all()
 
 
-def test_hooks_see_what_they_asked_for(counted):
+def test_hooks_see_what_they_asked_for(counted, caplog):
+    in_one._say_once.cache_clear()
+    caplog.set_level("INFO", in_one.__name__)
     net, seen = network("basic"), []
     handle = net.layer2.register_forward_hook(lambda cell, x, out: seen.append(out.shape))
     learn(net, images("basic"))
     set_eval(net)(Tensor(images("basic")))
     assert counted == []
     assert len(seen) == 2
+    assert caplog.messages == ["ResNet runs layer by layer where a layer has a hook"]
     handle.remove()
     learn(net, images("basic"))
     assert counted == ["forward", "backward"]
