@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import get_args, get_type_hints
 
-from benchmarking.parts import PARTS, Settings, all_work, plan
+from benchmarking.parts import PARTS, Settings, all_work, only_lines, plan
 from benchmarking.results import Line, Summary, busy, number, ratio, summarise, table
 from benchmarking.runner import installed, measure
 
@@ -50,6 +50,8 @@ def main() -> None:
         installed("imagecodecs"),
     )
     rows, comparisons = plan(args.only, settings)
+    if args.lines is not None:
+        rows, comparisons = only_lines(rows, comparisons, args.lines)
     environment = _environment()
     samples = measure(
         all_work(rows, comparisons), args.repeats, lambda line: print(line, file=sys.stderr, flush=True)
@@ -66,7 +68,8 @@ def main() -> None:
     if note := busy(environment["load_before"], environment["cores"]):
         print(note)
     if args.output is not None:
-        chosen = dataclasses.asdict(settings) | {"repeats": args.repeats, "only": args.only}
+        chosen = dataclasses.asdict(settings) | {"repeats": args.repeats}
+        chosen |= {"only": args.only, "lines": args.lines}
         measured = [
             {"part": row.part, "name": line.name, "unit": line.unit}
             | {"ours": _plain(line.ours, row.unit), "torch": _plain(line.torch, row.unit)}
@@ -82,6 +85,7 @@ def _parser() -> OneLineParser:
     parser.add_argument(
         "--only", type=_parts, default=list(PARTS), help=f"parts, by comma: {','.join(PARTS)}"
     )
+    parser.add_argument("--lines", nargs="+", help="only these lines of the parts, by their names")
     parser.add_argument("--repeats", type=_within(1, 1000), default=5, help="calls a median is of (5)")
     parser.add_argument("--image-size", type=_within(32, 2048), default=224, help="pixels a side (224)")
     parser.add_argument("--batch-size", type=_within(2, 1024), default=16, help="of a step (16)")

@@ -35,6 +35,7 @@ def test_a_table_on_the_terminal_and_the_same_as_json(tmp_path):
     ("options", "fragments"),
     [
         (["--only", "step,speed"], ["--only", "'speed'", "extract"]),
+        (["--only", "extract", "--lines", "all"], ["--lines", "'all'", "features, resnet18"]),
         (["--repeats", "0"], ["--repeats", "'0'", "1 to 1000"]),
         (["--image-size", "big"], ["--image-size", "'big'"]),
         (["--samples", "2000000"], ["--samples", "1280 to 1000000"]),

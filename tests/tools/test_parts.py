@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from benchmarking.files import FILES, READERS, read
 from benchmarking.inputs import FORWARD_BATCH
-from benchmarking.parts import PARTS, Settings, all_work, plan
+from benchmarking.parts import PARTS, Settings, all_work, only_lines, plan
 
 from tests.support import configuration
 
@@ -73,6 +73,15 @@ def test_every_reader_of_the_benchmark_reads_the_same_pixels(tmp_path, kind):
     if FILES[kind][1]:
         pixels["OpenCV"] = pixels["OpenCV"][..., ::-1]
     assert all(np.array_equal(found, pixels["product"]) for found in pixels.values())
+
+
+def test_chosen_lines_and_what_is_between_them():
+    rows, comparisons = plan(["step", "extract"], SETTINGS)
+    names = ["training step, resnet18", "training step, resnet18, fast_kernels none"]
+    kept, between = only_lines(rows, comparisons, names)
+    assert [row.name for row in kept] == names
+    assert [one.name for one in between] == ["fast_kernels loops / none, resnet18"]
+    assert only_lines(rows, comparisons, names[:1])[1] == []
 
 
 def test_without_onnx_no_graph_is_run():

@@ -1,6 +1,6 @@
 """What is measured: the parts of the benchmark, their lines, and ratios between lines."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args, get_type_hints
@@ -10,6 +10,7 @@ from benchmarking.inputs import FORWARD_BATCH
 from benchmarking.results import IMAGES_PER_SECOND, REAL_TIME, SECONDS, SEGMENTS_PER_SECOND
 from benchmarking.runner import Work
 from mindspore_dpus.core.device_settings import DeviceSettings
+from mindspore_dpus.core.errors import UserError
 
 BACKBONES = ("resnet18", "mobilenet_v2")
 STEPS = (*BACKBONES, "resnet50")
@@ -247,6 +248,23 @@ def plan(parts: list[str], settings: Settings) -> tuple[list[Row], list[Comparis
     """The lines of these parts, and ratios between them, in the order of ``PARTS``."""
     chosen = [PARTS[name](settings) for name in PARTS if name in parts]
     return [row for rows, _ in chosen for row in rows], [c for _, some in chosen for c in some]
+
+
+def only_lines(
+    rows: list[Row], comparisons: list[Comparison], names: Sequence[str]
+) -> tuple[list[Row], list[Comparison]]:
+    """Lines of these names, and the ratios between what they measure.
+
+    Raises:
+        UserError: there is no such line.
+    """
+    known = [row.name for row in rows]
+    for name in names:
+        if name not in known:
+            raise UserError(f"--lines: there is no line {name!r} here, but {'; '.join(known)}")
+    kept = [row for row in rows if row.name in names]
+    works = set(all_work(kept, []))
+    return kept, [one for one in comparisons if {one.ours, one.than} <= works]
 
 
 def all_work(rows: list[Row], comparisons: list[Comparison]) -> list[Work]:
