@@ -29,6 +29,7 @@ from mindspore_dpus.models.kernels.onednn.primitives import (
 )
 from mindspore_dpus.models.kernels.way_back import back_steps, only_shortcuts
 from mindspore_dpus.models.kernels.winograd import (
+    FEWEST_FOR_WEIGHTS,
     WinogradBackwardData,
     WinogradBackwardWeights,
     WinogradForward,
@@ -383,7 +384,7 @@ def _back_data(dnn: OneDnn, shape: Geometry) -> BackwardData | WinogradBackwardD
 def _back_weights(dnn: OneDnn, shape: Geometry) -> WeightsGradient:
     if shape.groups > 1:
         return DepthwiseBackwardWeights(dnn.block, shape)
-    if suits_winograd(shape):
+    if suits_winograd(shape, FEWEST_FOR_WEIGHTS):
         return WinogradBackwardWeights(dnn, shape)
     return BackwardWeights(dnn.interface, dnn.block, shape)
 

@@ -28,9 +28,10 @@ from mindspore_dpus.models.kernels.winograd_loops import (
 NUMBERS = 16  # Of a tile.
 # So many numbers of a group of tiles stay in the second cache, or near it.
 GROUP = 400_000
-# Fewer tiles in a part of a batch do not repay the transforms of the weights. (ResNet18's layers of 512
-# channels at 7x7 pixels, 8 images: 128 tiles, no gain; 256 channels at 14x14: 392 tiles, 0.6 of the time.)
-FEWEST = 200
+# Fewer tiles in a part of a batch do not repay the transforms of the weights. (ResNet18's layers of 256
+# channels at 14x14 pixels, 8 images, have 392 tiles and take 0.6 of the time; those of 512 channels at 7x7
+# have 128: no gain for the maps, and 0.8 of the time for the gradient of the weights.)
+FEWEST, FEWEST_FOR_WEIGHTS = 200, 100
 _own = threading.local()
 
 
@@ -139,11 +140,16 @@ class WinogradBackwardWeights(_Tiles):
         weights_gradient[...] = places.T.reshape(weights_gradient.shape)
 
 
-def suits_winograd(geometry: Geometry) -> bool:
-    """Whether a convolution is one of those that this is faster for."""
+def suits_winograd(geometry: Geometry, fewest: int = FEWEST) -> bool:
+    """Whether a convolution is one of those that this is faster for.
+
+    Args:
+        geometry: its shape.
+        fewest: how many tiles it must have.
+    """
     tiles = geometry.n * ((geometry.height + 1) // 2) * ((geometry.width + 1) // 2)
     return (
-        tiles >= FEWEST
+        tiles >= fewest
         and geometry.kernel == (3, 3)
         and geometry.stride == geometry.dilation == (1, 1)
         and geometry.padding == (1, 1, 1, 1)

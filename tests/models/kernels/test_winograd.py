@@ -7,6 +7,7 @@ from mindspore_dpus.models.kernels import winograd
 from mindspore_dpus.models.kernels.onednn.library import from_blocks, to_blocks
 from mindspore_dpus.models.kernels.onednn.primitives import Geometry, aligned
 from mindspore_dpus.models.kernels.winograd import (
+    FEWEST_FOR_WEIGHTS,
     WinogradBackwardData,
     WinogradBackwardWeights,
     WinogradForward,
@@ -88,6 +89,7 @@ def test_what_is_no_number_stays_visible(dnn, value):  # noqa: F811
 def test_other_shapes_are_not_for_it():
     assert suits_winograd(plain(2, 32, 32, 20, 19))
     assert not suits_winograd(plain(2, 32, 32, 20, 18))
+    assert suits_winograd(plain(2, 32, 32, 20, 18), FEWEST_FOR_WEIGHTS)
     others = [{"kernel": (1, 1), "padding": (0,) * 4}, {"stride": (2, 2)}, {"dilation": (2, 2)}]
     others += [{"padding": (0,) * 4}, {"groups": 32}, {"plain_source": True}]
     for change in others:

@@ -41,7 +41,7 @@ class Geometry:
         height, width: of the source.
         kernel, stride, dilation: each (vertical, horizontal).
         padding: (top, bottom, left, right).
-        groups: 1, or as many as there are channels.
+        groups: of channels that have nothing to do with each other.
         plain_source: the source is an ordinary (N, C, H, W) array: that of a network's first layer.
     """
 
@@ -209,8 +209,9 @@ class Forward(_WithWeights):
         dnn: the library.
         block: 8 or 16 channels.
         geometry: what shape.
-        training: whether gradients will be asked for. Winograd's algorithm is for evaluation only: with
-            it, gradients of a ResNet are twice as far from float64's as torch's are.
+        training: whether gradients will be asked for. oneDNN's Winograd algorithm is for evaluation only:
+            with it, gradients of a ResNet are twice as far from float64's as torch's are
+            (``kernels.winograd`` has another).
         bias: whether a bias is added.
         add: whether it adds to what is in the result already.
         activation: ``relu``, ``relu6`` or None: what it ends with.
