@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mindspore_dpus.models.kernels import winograd
+from mindspore_dpus.models.kernels import machine_code, winograd, winograd_loops
 from mindspore_dpus.models.kernels.onednn.library import from_blocks, to_blocks
 from mindspore_dpus.models.kernels.onednn.primitives import Geometry, aligned
 from mindspore_dpus.models.kernels.winograd import (
@@ -84,6 +84,12 @@ def test_what_is_no_number_stays_visible(dnn, value):  # noqa: F811
     forward(source, out)
     assert np.isfinite(out[0]).all()
     assert not np.isfinite(out[1, :, 3:6, 4:7]).any()
+
+
+def test_all_loops_are_compiled_as_expected(dnn):  # noqa: F811
+    compute(dnn, SHAPES[0])
+    for name, signature in winograd_loops.EXPECTED.items():
+        assert machine_code._kernels[name].signatures == [signature], name
 
 
 def test_other_shapes_are_not_for_it():
