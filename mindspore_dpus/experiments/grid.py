@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -268,11 +268,15 @@ def expand(experiment: Experiment, options: Sequence[str] = ()) -> list[Case]:
             undo what tells the runs apart, or two runs would share a folder.
     """
     _check_options(experiment, options)
-    cases = {}
+    check = experiment.system.check_configuration
+    cases: dict[str, Case] = {}
+    # To parse takes long; what another seed changes is the seed and the folder.
+    first: dict[tuple[str, ...], object] = {}
     for seed in experiment.seeds:
         for values in itertools.product(*(axis.items() for axis in experiment.axes.values())):
             cell = dict(zip(experiment.axes, (name for name, _ in values), strict=True))
             name = "-".join([*(_slug(v) for v in cell.values()), f"seed{seed}"])
+            output = str(Path(experiment.output) / name)
             if name in cases:
                 raise UserError(
                     f"{name}: two runs would share this folder; name seeds once, and axis values so "
@@ -281,12 +285,15 @@ def expand(experiment: Experiment, options: Sequence[str] = ()) -> list[Case]:
             keys = dict(experiment.common)
             for _, settings in values:
                 keys |= settings
-            keys |= {"seed": seed}
             arguments = [f"--config={experiment.config}"]
             arguments += [f"--{key}={_as_option(value)}" for key, value in keys.items()]
-            output = f"--output={Path(experiment.output) / name}"
+            own = [f"--seed={seed}", f"--output={output}"]
             try:
-                config = parse_config([*arguments, *options, output])
+                if tuple(cell.values()) in first:
+                    config = replace(first[*cell.values()], seed=seed, output=output)
+                    check(config)
+                else:
+                    config = first[*cell.values()] = parse_config([*arguments, *options, *own])
             except UserError as error:
                 raise UserError(f"{name}: {error}") from None
             cases[name] = Case(name, cell, seed, config)

@@ -247,3 +247,20 @@ def test_a_table_across_the_only_axis_has_no_rows(tmp_path):
     )
     with pytest.raises(UserError, match="tables: a: across needs another axis, for the rows"):
         load_experiment(path)
+
+
+@pytest.mark.parametrize("system", ["traffic_signs", "machine_sound"])
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("curves", "kind curves is the mean over the members of an ensemble; the networks of this"),
+        ("confusion", "kind confusion is of class probabilities, which this system lacks"),
+    ],
+)
+def test_pictures_of_ensembles_are_refused_where_there_are_none(tmp_path, system, kind, message):
+    path = write_experiment(
+        tmp_path, reference={}, metrics=["training_seconds"], figures={"a": {"kind": kind}}
+    )
+    (tmp_path / "base.yaml").write_text(f"system: {system}\n")
+    with pytest.raises(UserError, match=f"experiment.yaml: figures: a: {message}"):
+        load_experiment(path)
