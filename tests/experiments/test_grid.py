@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.experiments.grid import choose, expand, load_experiment
+from mindspore_dpus.experiments.grid import choose, expand
+from mindspore_dpus.experiments.loading import load_experiment
 from mindspore_dpus.systems import parse_config
 from tests.experiments.grids import AXES, REPOSITORY, write_experiment
 
@@ -91,10 +92,10 @@ def test_every_cell_gets_its_keys_and_its_seed(tmp_path):
     assert cases[1].title == "Ours / seed 0"
     assert cases[1].folder == tmp_path / "grid" / "ours-seed0"
     # A second seed is not parsed again: nothing else differs.
-    args = ["--data.root=x", "--training.epochs=3", f"--config={experiment.config}"]
     keys = experiment.common | AXES["method"]["Ours"]
-    args += [f"--{key}={'null' if value is None else value}" for key, value in keys.items()]
-    assert cases[3].config == parse_config([*args, "--seed=1", f"--output={cases[3].folder}"])
+    keys |= {"data.root": "x", "training.epochs": 3, "seed": 1, "output": cases[3].folder}
+    args = [f"--{key}={'null' if value is None else value}" for key, value in keys.items()]
+    assert cases[3].config == parse_config([f"--config={experiment.config}", *args])
 
 
 def test_every_seed_is_checked(tmp_path):

@@ -253,11 +253,11 @@ def test_kept_outputs_of_a_frozen_start_change_nothing_but_the_last_digits(data,
 
 
 def test_augmented_images_are_not_kept(device, data, tmp_path):
-    net = create_model(SMALL, 2, 1, device=device)
-    plan = phases(net, ModelSettings(backbone=SMALL, fine_tuning="shallow"))
+    net = create_model("resnet18", 2, 1, device=device)
+    plan = phases(net, ModelSettings(backbone="resnet18", fine_tuning="shallow"))
     config = TrainingSettings(epochs=1, batch_size=8, augment=AugmentSettings(horizontal_flip=True))
     member = Trainer(net, create_loss("cross_entropy", (12, 12)), config, device, {}, plan)
-    fit(member, data, tmp_path)
+    fit(member, data, tmp_path, "resnet18")
     assert member.task.images is data.images
 
 
@@ -366,14 +366,14 @@ def test_compiled_steps_learn_the_same(data, tmp_path):
     options = {"target": "CPU", "idle_main_thread": False, "fast_kernels": "none"}
     for name, jit in (("jit", True), ("eager", False)):
         device = configure(DeviceSettings(jit=jit, **options))
-        fit(trainer(device, epochs=1), data, tmp_path / name)
+        fit(trainer(device, "resnet18", epochs=1), data, tmp_path / name, "resnet18")
     jit, eager = (weights(tmp_path / name) for name in ("jit", "eager"))
     for name in eager:
         np.testing.assert_allclose(jit[name], eager[name], atol=2e-3)
 
 
 def test_predictions_are_probabilities_and_do_not_depend_on_the_batch(device, data):
-    net = create_model(SMALL, 3, 1, seed=1)
+    net = create_model("resnet18", 3, 1, seed=1)
     together = predict(net, data.images, np.arange(36))
     assert together.shape == (36, 3)
     np.testing.assert_allclose(together.sum(1), 1, atol=1e-6)
