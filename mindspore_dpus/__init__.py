@@ -1,6 +1,7 @@
 """Distribution-preserving under-sampling for imbalanced defect recognition, on MindSpore."""
 
 import os
+import sys
 
 __version__ = "0.2.0"
 
@@ -12,4 +13,7 @@ os.environ.setdefault("GLOG_v", "3")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # Read by OpenCV when it is imported: errors in a file are reported by a line of ours.
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+if "OPENCV_LOG_LEVEL" not in os.environ:
+    os.environ["OPENCV_LOG_LEVEL"] = "SILENT"
+    if "cv2" in sys.modules:  # imported before us
+        sys.modules["cv2"].setLogLevel(0)

@@ -18,7 +18,8 @@ from mindspore_dpus.core.errors import one_line_errors
 from mindspore_dpus.core.files import claimed
 from mindspore_dpus.experiments.estimate import duration, estimate_seconds
 from mindspore_dpus.experiments.finished import is_done, val_score
-from mindspore_dpus.experiments.grid import SPLITS, choose, expand, load_experiment
+from mindspore_dpus.experiments.grid import SPLITS, choose, expand
+from mindspore_dpus.experiments.loading import load_experiment
 from mindspore_dpus.experiments.made_with import mixed
 from mindspore_dpus.experiments.reuse import reuse
 from mindspore_dpus.experiments.runner import check_jobs, run_grid

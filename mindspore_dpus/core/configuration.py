@@ -5,6 +5,7 @@ Dataclasses define what is in a configuration (``core.settings``); this module f
 
 import dataclasses
 import functools
+import re
 import sys
 import typing
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,8 @@ OPENING = (
     *(yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken),
 )
 CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+# Without any of these characters a text holds neither an alias nor a value inside another.
+_NESTING = re.compile(r"[\[{*?:\n-]")
 _load_yaml = jsonargparse.get_loader("yaml")
 
 
@@ -39,7 +42,8 @@ def _load_bounded(text: str) -> object:
     if len(text) > MAX_YAML:
         raise yaml.YAMLError(f"it is longer than {MAX_YAML} characters")
     depth = 0
-    for token in yaml.scan(text):
+    # The parser asks for every default, and grids parse hundreds of times.
+    for token in yaml.scan(text) if _NESTING.search(text) else ():
         if isinstance(token, yaml.AliasToken):
             raise yaml.YAMLError("aliases (*name) are not read: write the value out")
         depth += isinstance(token, OPENING) - isinstance(token, CLOSING)

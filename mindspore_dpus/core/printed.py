@@ -1,7 +1,7 @@
 """Lines that C libraries print to standard error while they decode, without the name of the file.
 
-libjpeg and libpng have no other voice inside OpenCV, nor has mpg123, with which libsndfile looks whether
-a file is MP3. While a file is decoded, C's ``stderr`` is a file
+libjpeg, libpng and FFmpeg have no other voice inside OpenCV, nor has mpg123, with which libsndfile looks
+whether a file is MP3. While a file is decoded, C's ``stderr`` is a file
 in memory; what they printed there is told to the caller, and what others printed meanwhile is passed on.
 Python's own ``sys.stderr`` is another matter and stays as it is.
 """
@@ -13,12 +13,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# libpng's lines, the warnings of libjpeg's jerror.h (its errors come back as an error), and mpg123's.
+# libpng's lines, the warnings of libjpeg's jerror.h (its errors come back as an error), mpg123's, and
+# FFmpeg's, "[mpeg4 @ 0x5581] header damaged", in colours where standard error is a terminal.
 _DECODERS = re.compile(
     rb"libpng (?:warning|error)|Corrupt JPEG data|Premature end of JPEG|Unknown Adobe color transform"
     rb"|Inconsistent progression|Warning: unknown JFIF|Invalid SOS parameters|Application transferred"
-    rb"|Note: |\[(?:src/)?libmpg123"
+    rb"|Note: |\[(?:src/)?libmpg123|\[[^]]+ @ 0x[0-9a-f]+\] |\Z"
 )
+_COLOURS = re.compile(rb"\x1b\[[0-9;]*m")
 _UNBUFFERED = 2
 
 
@@ -77,9 +79,13 @@ class _Ear:
         everything = os.pread(self.memory, end, 0).splitlines(keepends=True)
         os.ftruncate(self.memory, 0)
         os.lseek(self.memory, 0, os.SEEK_SET)
-        others = b"".join(line for line in everything if not _DECODERS.match(line))
+        others = b"".join(line for line in everything if not _DECODERS.match(_plain(line)))
         if others:
             os.write(2, others)
+
+
+def _plain(line: bytes) -> bytes:
+    return _COLOURS.sub(b"", line)
 
 
 def _make() -> _Ear | None:
@@ -99,7 +105,7 @@ def can_listen() -> bool:
 
 @contextmanager
 def listening(alone: bool = False) -> Iterator[list[str]]:
-    """Keep to ourselves what libjpeg, libpng and mpg123 print meanwhile.
+    """Keep to ourselves what libjpeg, libpng, FFmpeg and mpg123 print meanwhile.
 
     Args:
         alone: let no other thread listen, and so decode, at the same time: what is heard is then due to
@@ -117,4 +123,5 @@ def listening(alone: bool = False) -> Iterator[list[str]]:
         yield heard
     finally:
         lines = _ear.close(start)
-        heard += [line.decode(errors="replace").strip() for line in lines if _DECODERS.match(line)]
+        plain = filter(None, map(_plain, lines))
+        heard += [line.decode(errors="replace").strip() for line in plain if _DECODERS.match(line)]

@@ -7,7 +7,9 @@ between the names of the columns. For the rest, the error says how to save the f
 import codecs
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from mindspore_dpus.core.errors import UserError
@@ -20,21 +22,79 @@ _MARKS = {
 }
 _HOW = "save it as CSV in UTF-8 (Excel: 'CSV UTF-8 (comma delimited)')"
 _MOST_NAMES = 8
+# A header is looked for in so many bytes.
+_HEAD = 1 << 16
 
 
-def read_text(file: Path) -> str:
-    """A file's text.
+@dataclass(frozen=True)
+class Rows:
+    """What a CSV file holds.
+
+    Args:
+        names: of the columns, without spaces around them; a column without a name is left out.
+        rows: the number of its (last) line, and the cells by the columns' names, for each row.
+    """
+
+    names: list[str]
+    rows: list[tuple[int, dict[str, str]]]
+
+    def column(self, name: str) -> list[str]:
+        """All cells of a column."""
+        return [cells[name] for _, cells in self.rows]
+
+
+def read_rows(file: Path, needed: tuple[str, ...], filled: tuple[str, ...] = ()) -> Rows:
+    """Read a CSV file with a header; blank lines are left out.
+
+    Args:
+        file: the file.
+        needed: columns that it must have.
+        filled: those of them without an empty cell.
 
     Raises:
-        UserError: it is missing, cannot be read, or is in an encoding that nobody can tell.
+        UserError: it is missing, cannot be read, is in an encoding that nobody can tell, is no CSV table,
+            lacks a column, has two of one name, or a row has more or fewer cells than the header or an
+            empty cell that must be filled.
     """
+    text = _read_text(file)
+    lines = _cells(text, _find_delimiter(text, file, needed))
+    rows = []
+    try:
+        header = [name.strip() for name in next(lines)[1]]
+        names = list(filter(None, header))
+        for name, number in Counter(names).items():
+            if number > 1:
+                raise UserError(f"{file} has more than one column {name!r}")
+        for line, cells in lines:
+            if len(cells) != len(header):
+                cells_there = f"{len(cells)} cell{'s' if len(cells) > 1 else ''}"
+                raise UserError(f"{file} line {line} has {cells_there}; the header has {len(header)}")
+            row = {name: cell for name, cell in zip(header, cells, strict=True) if name}
+            for name in filled:
+                if not row[name].strip():
+                    raise UserError(f"{file} line {line} has an empty {name}")
+            rows.append((line, row))
+    except csv.Error as error:
+        raise UserError(f"{file} is not a CSV table: {error}") from None
+    return Rows(names, rows)
+
+
+def has_columns(file: Path, needed: tuple[str, ...]) -> bool:
+    """Whether the first line of a file names these columns, as :func:`read_rows` would read it."""
+    with file.open("rb") as opened:
+        head = opened.read(_HEAD)
+    text = head.decode(_encoding(head), "replace")
+    return any(set(needed) <= set(_names(text, mark)) for mark in DELIMITERS)
+
+
+def _read_text(file: Path) -> str:
     try:
         data = file.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{file} does not exist") from None
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}") from None
-    encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
+    encoding = _encoding(data)
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -48,12 +108,12 @@ def read_text(file: Path) -> str:
     return text
 
 
-def find_delimiter(text: str, file: Path, needed: tuple[str, ...]) -> str:
-    """What stands between the cells: of the first line, whatever gives all columns that are needed.
+def _encoding(data: bytes) -> str:
+    return next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
 
-    Raises:
-        UserError: the file is empty, or no delimiter gives them: names the columns that are there.
-    """
+
+def _find_delimiter(text: str, file: Path, needed: tuple[str, ...]) -> str:
+    """What stands between the cells: of the first line, whatever gives all columns that are needed."""
     columns = {mark: _names(text, mark) for mark in DELIMITERS}
     if not any(columns.values()):
         raise UserError(f"{file} is empty; it needs the columns {', '.join(needed)}")
@@ -72,22 +132,19 @@ def find_delimiter(text: str, file: Path, needed: tuple[str, ...]) -> str:
     )
 
 
-def rows_of(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Line number, from 1, and cells of each row, but for blank lines; the first are the columns' names.
-
-    Raises:
-        csv.Error: it is no CSV table.
-    """
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+def _cells(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Line number, from 1, and cells of each row, but for blank lines; the first are the columns' names."""
+    text_file = io.StringIO(text, newline="")
+    reader = csv.reader(text_file, delimiter=delimiter, skipinitialspace=True, strict=True)
     begun = False
     for row in reader:
         begun = begun or any(cell.strip() for cell in row)
-        if begun and row:
+        if begun and row and row != [""]:
             yield reader.line_num, row
 
 
 def _names(text: str, mark: str) -> list[str]:
     try:
-        return [name.strip() for name in next(rows_of(text, mark))[1]]
+        return [name.strip() for name in next(_cells(text, mark))[1]]
     except (csv.Error, StopIteration):
         return []

@@ -6,9 +6,7 @@ text columns ``path`` (relative to the data root), ``label`` (class name), ``spl
 empty). Further columns of a manifest are kept.
 """
 
-import io
 import logging
-import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -17,7 +15,7 @@ import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.tables import read_table
-from mindspore_dpus.data.delimited import find_delimiter, read_text
+from mindspore_dpus.data.delimited import read_rows
 from mindspore_dpus.data.images.folders import find_images, is_image, passed_over_line
 from mindspore_dpus.data.images.formats import EXTENSIONS
 from mindspore_dpus.data.images.frames import expand_frames
@@ -155,7 +153,8 @@ def read_manifest(manifest: Path, key: str = "data.manifest") -> pd.DataFrame:
         UserError: the file is missing, empty, not CSV, lacks a column, repeats a path, leaves a path
             or label empty, or names an unknown split.
     """
-    table = _read_csv(manifest, ("path", "label"))
+    found = read_rows(manifest, ("path", "label"), filled=("path", "label"))
+    table = pd.DataFrame({name: found.column(name) for name in found.names}, dtype=str)
     if table.empty:
         raise UserError(f"{key}: {manifest} has no rows")
     repeated = table["path"][table["path"].duplicated()]
@@ -178,39 +177,6 @@ def read_manifest(manifest: Path, key: str = "data.manifest") -> pd.DataFrame:
             "allowed are train, val, test, unused or nothing"
         )
     return table[COLUMNS + [name for name in table if name not in COLUMNS]]
-
-
-def _read_csv(file: Path, needed: tuple[str, ...]) -> pd.DataFrame:
-    text = read_text(file)
-    delimiter = find_delimiter(text, file, needed)
-    try:
-        with warnings.catch_warnings():
-            # A row with more cells than the header: pandas would drop them or shift the columns.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(
-                io.StringIO(text),
-                sep=delimiter,
-                skipinitialspace=True,
-                dtype=str,
-                keep_default_na=False,
-                index_col=False,
-            )
-    except pd.errors.ParserWarning:
-        raise UserError(f"{file} has a row with more cells than its header") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise UserError(f"{file} is not a CSV table: {' '.join(str(error).split())}") from None
-    table.columns = table.columns.str.strip()
-    if table.columns.has_duplicates:
-        name = table.columns[table.columns.duplicated()][0]
-        raise UserError(f"{file} has more than one column {name!r}")
-    for name in needed:
-        if name not in table:
-            raise UserError(f"{file} has no column {name!r}; it needs {', '.join(needed)}")
-        empty = table[name].str.strip() == ""
-        if empty.any():
-            line = int(empty.to_numpy().argmax()) + 2
-            raise UserError(f"{file} line {line} has an empty {name}")
-    return table
 
 
 def check_classes(table: pd.DataFrame, config: DataSettings, source: object) -> None:

@@ -133,6 +133,12 @@ def _check(place: str, display: Table | Figure, axes: dict[str, dict], measures:
         raise UserError(
             f"{place}: kind {display.kind} is of class probabilities, which this system lacks"
         )
+    if display.kind == "curves" and not measures.has_predictions:
+        # The mean over a run's networks is one of likes only where they are members of an ensemble.
+        raise UserError(
+            f"{place}: kind curves is the mean over the members of an ensemble; the networks of this system "
+            "learn different things: each run's report has a curve for each of them"
+        )
     if display.best is not None and display.best not in measures.names:
         raise UserError(f"{place}: best is {display.best!r}; it must be {', '.join(measures.names)}")
     if display.kind == "lines":

@@ -1,8 +1,11 @@
 """CSV as Excel and others write it: read where it is unambiguous, else the line that says what to do."""
 
+import time
+
 import pytest
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.delimited import read_rows
 from mindspore_dpus.data.images.inputs import read_paths
 from mindspore_dpus.data.samples import find_samples, read_manifest
 from mindspore_dpus.data.settings import DataSettings
@@ -61,6 +64,40 @@ def test_what_is_wrong_and_what_to_do(tmp_path, data, words):
         assert str(caught.value).startswith(str(file))
         assert words in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_columns_without_a_name_are_left_out(tmp_path):
+    """The numbers of rows that pandas writes first, and the empty columns that Excel writes last."""
+    file = tmp_path / "m.csv"
+    file.write_text(",path,label,,\n0,a.png,normal,,\n\n1,b.png,defect,,\n")
+    found = read_manifest(file)
+    assert found.columns.tolist() == ["path", "label", "split", "group"]
+    assert found["path"].tolist() == ["a.png", "b.png"]
+    assert found["label"].tolist() == ["normal", "defect"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ('a.png,"normal\nb.png,defect\n', "is not a CSV table: "),
+        ("a.png,normal\n\nb.png,\n", "line 4 has an empty label"),
+        ("a.png,normal\nb.png\n", "line 3 has 1 cell; the header has 2"),
+        ('"a\n.png",normal\nb.png, \n', "line 4 has an empty label"),
+    ],
+)
+def test_the_line_of_a_bad_row_is_that_of_an_editor(tmp_path, rows, words):
+    (tmp_path / "m.csv").write_text("path,label\n" + rows)
+    with pytest.raises(UserError, match=words):
+        read_manifest(tmp_path / "m.csv")
+
+
+def test_a_header_of_many_columns_takes_no_time(tmp_path):
+    file = tmp_path / "m.csv"
+    names = ",".join(f"c{i}" for i in range(100_000))
+    file.write_text(f"path,label,{names}\n")
+    start = time.process_time()
+    assert len(read_rows(file, ("path",)).names) == 100_002
+    assert time.process_time() - start < 5
 
 
 def test_paths_of_windows_are_found_where_only_they_can_be_meant(tmp_path):

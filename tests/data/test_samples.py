@@ -129,9 +129,12 @@ def test_a_bad_manifest_is_named_with_its_fault(tmp_path, text, message):
         read_manifest(make_manifest(tmp_path, text))
 
 
-@pytest.mark.parametrize("rows", ["a.png,x,\nb.png,y,\n", "a.png,x,3\nb.png,y,4\n"])
-def test_cells_beyond_the_header_are_refused(tmp_path, rows):
-    with pytest.raises(UserError, match="a row with more cells than its header"):
+@pytest.mark.parametrize(
+    ("rows", "number"),
+    [("a.png,x,\nb.png,y,\n", "3 cells"), ("a.png,x,3\nb.png,y,4\n", "3 cells"), ("a.png\n", "1 cell")],
+)
+def test_more_and_fewer_cells_than_the_header_are_refused(tmp_path, rows, number):
+    with pytest.raises(UserError, match=f"line 2 has {number}; the header has 2"):
         read_manifest(make_manifest(tmp_path, "path,label\n" + rows))
 
 

@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from mindspore_dpus.experiments.grid import expand, load_experiment
+from mindspore_dpus.experiments.grid import expand
+from mindspore_dpus.experiments.loading import load_experiment
 from mindspore_dpus.experiments.runner import run_grid
 from mindspore_dpus.experiments.tables import write_results
 from tests.experiments.grids import on_cpus, write_experiment

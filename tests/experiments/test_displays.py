@@ -9,7 +9,8 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import write_json
 from mindspore_dpus.experiments.finished import history, measured
 from mindspore_dpus.experiments.formats import folded, number
-from mindspore_dpus.experiments.grid import Case, load_experiment
+from mindspore_dpus.experiments.grid import Case
+from mindspore_dpus.experiments.loading import load_experiment
 from mindspore_dpus.experiments.show import write_displays
 from mindspore_dpus.training.settings import TrainingSettings
 from tests.experiments.grids import write_experiment
@@ -246,4 +247,21 @@ def test_a_table_across_the_only_axis_has_no_rows(tmp_path):
         tmp_path, axes={"depth": {20: None}}, reference={}, tables={"a": {"across": "depth"}}
     )
     with pytest.raises(UserError, match="tables: a: across needs another axis, for the rows"):
+        load_experiment(path)
+
+
+@pytest.mark.parametrize("system", ["traffic_signs", "machine_sound"])
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("curves", "kind curves is the mean over the members of an ensemble; the networks of this"),
+        ("confusion", "kind confusion is of class probabilities, which this system lacks"),
+    ],
+)
+def test_pictures_of_ensembles_are_refused_where_there_are_none(tmp_path, system, kind, message):
+    path = write_experiment(
+        tmp_path, reference={}, metrics=["training_seconds"], figures={"a": {"kind": kind}}
+    )
+    (tmp_path / "base.yaml").write_text(f"system: {system}\n")
+    with pytest.raises(UserError, match=f"experiment.yaml: figures: a: {message}"):
         load_experiment(path)

@@ -1,13 +1,17 @@
 """Experiment files and the runs that they ask for."""
 
+import functools
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.experiments.grid import choose, expand, load_experiment
+from mindspore_dpus.experiments.grid import choose, expand
+from mindspore_dpus.experiments.loading import load_experiment
+from mindspore_dpus.systems import parse_config
 from tests.experiments.grids import AXES, REPOSITORY, write_experiment
 
 SHIPPED = {
@@ -27,16 +31,23 @@ def test_every_shipped_experiment_is_tested():
     assert {path.stem for path in (REPOSITORY / "configs" / "experiments").iterdir()} == set(SHIPPED)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
-def test_the_shipped_experiments_expand(name, castings):
-    path = REPOSITORY / "configs" / "experiments" / f"{name}.yaml"
+@functools.cache
+def expanded(path):
+    """An experiment that is shipped, and all its runs."""
     experiment = load_experiment(path)
+    base = yaml.safe_load(Path(experiment.config).read_text())
+    simulated = base.get("simulate", {}).get("enabled", False)
+    return experiment, expand(experiment, [] if simulated else ["--data.root=x"])
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_shipped_experiments_expand(name):
+    path = REPOSITORY / "configs" / "experiments" / f"{name}.yaml"
+    experiment, cases = expanded(path)
     assert experiment.seeds == [0, 1, 2, 3, 4]
     assert experiment.split == ("val" if name in ("features", "learning_rate", "training") else "test")
     assert f"--config configs/experiments/{name}.yaml" in path.read_text()
-    experiment.seeds = [0]
-    cases = expand(experiment, [f"--data.root={castings}"])
-    assert len(cases) == SHIPPED[name]
+    assert [case.config.seed for case in cases] == np.repeat(experiment.seeds, SHIPPED[name]).tolist()
     assert all(case.folder.parent == Path("runs", name) for case in cases)
 
 
@@ -60,11 +71,9 @@ def test_every_experiment_of_the_other_systems_is_tested():
 @pytest.mark.parametrize("name", OTHERS)
 def test_the_experiments_of_the_other_systems_expand(name):
     path = REPOSITORY / "configs" / f"{name}.yaml"
-    experiment = load_experiment(path)
+    experiment, cases = expanded(path)
     assert f"--config configs/{name}.yaml" in path.read_text()
-    experiment.seeds = [0]
-    cases = expand(experiment, ["--data.root=x"])
-    assert len(cases) == OTHERS[name]
+    assert len(cases) == OTHERS[name] * len(experiment.seeds)
     assert all(case.folder.parent == Path("runs", name.replace("/", "_")) for case in cases)
 
 
@@ -82,6 +91,17 @@ def test_every_cell_gets_its_keys_and_its_seed(tmp_path):
     assert {case.config.training.epochs for case in cases} == {3}
     assert cases[1].title == "Ours / seed 0"
     assert cases[1].folder == tmp_path / "grid" / "ours-seed0"
+    # A second seed is not parsed again: nothing else differs.
+    keys = experiment.common | AXES["method"]["Ours"]
+    keys |= {"data.root": "x", "training.epochs": 3, "seed": 1, "output": cases[3].folder}
+    args = [f"--{key}={'null' if value is None else value}" for key, value in keys.items()]
+    assert cases[3].config == parse_config([f"--config={experiment.config}", *args])
+
+
+def test_every_seed_is_checked(tmp_path):
+    experiment = load_experiment(write_experiment(tmp_path, seeds=[0, -1]))
+    with pytest.raises(UserError, match="under_sample-seed-1: .*seed is -1"):
+        expand(experiment, ["--data.root=x"])
 
 
 def test_numbers_and_empty_values_are_values_too(tmp_path):
@@ -210,7 +230,7 @@ def test_a_part_that_is_none_is_refused(tmp_path, choices, message):
 
 
 def test_the_methods_of_table_2_are_the_papers_and_two_more():
-    cases = expand(load_experiment(REPOSITORY / "configs/experiments/table2.yaml"), ["--data.root=x"])
+    _, cases = expanded(REPOSITORY / "configs" / "experiments" / "table2.yaml")
     found = {
         case.cell["method"]: (c.sampling.strategy, c.loss.name, c.sampling.n_subsets, c.sampling.draw)
         for case in cases
@@ -243,8 +263,5 @@ def test_the_methods_of_table_2_are_the_papers_and_two_more():
     ids=lambda path: f"{path.parent.name}/{path.stem}",
 )
 def test_every_experiment_that_is_shipped_can_be_run(path):
-    experiment = load_experiment(path)
-    base = yaml.safe_load(Path(experiment.config).read_text())
-    simulated = base.get("simulate", {}).get("enabled", False)
-    cases = expand(experiment, [] if simulated else ["--data.root=x"])
+    _, cases = expanded(path)
     assert len({case.name for case in cases}) == len(cases)

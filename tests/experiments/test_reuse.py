@@ -11,7 +11,8 @@ import yaml
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import read_json, write_json
 from mindspore_dpus.experiments.finished import is_done, stored_config
-from mindspore_dpus.experiments.grid import expand, load_experiment
+from mindspore_dpus.experiments.grid import expand
+from mindspore_dpus.experiments.loading import load_experiment
 from mindspore_dpus.experiments.reuse import reuse
 from mindspore_dpus.experiments.runner import run_grid
 from mindspore_dpus.experiments.tables import write_results

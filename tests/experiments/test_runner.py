@@ -18,7 +18,8 @@ from mindspore_dpus.core.files import claimed
 from mindspore_dpus.experiments import estimate
 from mindspore_dpus.experiments.estimate import estimate_seconds
 from mindspore_dpus.experiments.finished import seconds
-from mindspore_dpus.experiments.grid import expand, load_experiment
+from mindspore_dpus.experiments.grid import expand
+from mindspore_dpus.experiments.loading import load_experiment
 from mindspore_dpus.experiments.runner import check_jobs, run_grid
 from mindspore_dpus.experiments.tables import write_results
 from tests.experiments.grids import (

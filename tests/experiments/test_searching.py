@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.experiments.grid import expand, load_experiment
+from mindspore_dpus.experiments.grid import expand
+from mindspore_dpus.experiments.loading import load_experiment
 from mindspore_dpus.experiments.searching import Search, parts, ranking
 from tests.experiments.grids import write_experiment
 

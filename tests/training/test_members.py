@@ -127,6 +127,7 @@ def assert_equal(folder, expected):
         pd.testing.assert_frame_equal(one.drop(columns="seconds"), other.drop(columns="seconds"))
 
 
+@pytest.mark.parametrize("kernels", ["loops"], indirect=True)  # Of the other, the next test shows it.
 def test_side_by_side_equals_in_turn_with_as_many_cores(images, in_turn, kernels, tmp_path):
     # How MindSpore rounds depends on how many cores a member has, and on nothing else.
     folder, expected = in_turn

@@ -15,7 +15,8 @@ import pandas as pd
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import atomic
 from mindspore_dpus.data.boxes.table import COLUMNS, EDGES, Annotations, Found
-from mindspore_dpus.data.boxes.text import number, plain, read_rows, side, whole
+from mindspore_dpus.data.boxes.text import number, plain, side, whole
+from mindspore_dpus.data.delimited import has_columns, read_rows
 
 NEEDED = ("path", *EDGES)
 
@@ -28,11 +29,7 @@ def beside(path: Path, what: str) -> Path:
 
 def recognises(path: Path) -> bool:
     """Whether a CSV file has the columns of boxes."""
-    if path.suffix.lower() != ".csv" or not path.is_file():
-        return False
-    with path.open("rb") as file:
-        header = file.readline(4096).decode("utf-8-sig", "replace")
-    return set(NEEDED) <= set(header.strip().split(","))
+    return path.suffix.lower() == ".csv" and path.is_file() and has_columns(path, NEEDED)
 
 
 def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -> Found:
@@ -46,7 +43,7 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
     Raises:
         UserError: one of the files is not as it should be, or two of them contradict each other.
     """
-    table = read_rows(path, NEEDED)
+    table = read_rows(path, NEEDED).rows
     known = _read_classes(beside(path, "classes"))
     if known is None and classes is not None:
         known = {name: i for i, name in enumerate(classes)}
@@ -99,7 +96,7 @@ def _read_classes(path: Path) -> dict[str, int] | None:
     if not path.exists():
         return None
     classes: dict[str, int] = {}
-    for line, cells in read_rows(path, ("class_id", "class_name")):
+    for line, cells in read_rows(path, ("class_id", "class_name")).rows:
         try:
             i, name = whole(cells["class_id"]), cells["class_name"]
         except ValueError as error:
@@ -114,13 +111,11 @@ def _read_frames(path: Path) -> list[dict] | None:
     if not path.exists():
         return None
     frames = []
-    for line, cells in read_rows(path, ("path",)):
+    for line, cells in read_rows(path, ("path",), filled=("path",)).rows:
         try:
             size = {name: side(cells.get(name)) for name in ("width", "height")}
         except ValueError as error:
             raise UserError(f"{path} line {line}: {error}") from None
-        if not cells["path"]:
-            raise UserError(f"{path} line {line} has an empty path")
         frames.append(cells | size)
     return frames
 

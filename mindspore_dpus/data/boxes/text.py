@@ -1,7 +1,5 @@
 """Reading the text of annotation files: whatever is in them, a value or one line that names the file."""
 
-import csv
-import io
 import json
 import math
 from pathlib import Path
@@ -35,35 +33,6 @@ def read_json_text(path: Path) -> object:
         return json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged or not JSON: {error}") from None
-
-
-def read_rows(path: Path, needed: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
-    """The rows of a CSV with a header, each with the number of its line.
-
-    Raises:
-        UserError: no CSV, a missing column, a row with more or fewer cells than the header.
-    """
-    text = io.StringIO(read_text(path), newline="")
-    try:
-        reader = csv.reader(text, strict=True)
-        header = next(reader, [])
-        for name in needed:
-            if name not in header:
-                raise UserError(f"{path} has no column {name!r}; it needs {', '.join(needed)}")
-        if len(set(header)) < len(header):
-            raise UserError(f"{path} has two columns of the same name")
-        rows = []
-        for cells in reader:
-            if not cells:
-                continue
-            if len(cells) != len(header):
-                raise UserError(
-                    f"{path} line {reader.line_num} has {len(cells)} cells; the header has {len(header)}"
-                )
-            rows.append((reader.line_num, dict(zip(header, cells, strict=True))))
-    except csv.Error as error:
-        raise UserError(f"{path} is not a CSV table: {error}") from None
-    return rows
 
 
 def number(value: object) -> float:

@@ -56,7 +56,7 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
         raise ImageError(f"is {width} x {height} pixels: there is nothing to read")
     if width * height > max_pixels:
         raise ImageError(
-            f"is {width} x {height} pixels, more than images.max_pixels ({max_pixels}) allows; "
+            f"is {width} x {height} pixels, more than the key max_pixels ({max_pixels}) allows; "
             "raise that if the image is real"
         )
 

@@ -34,16 +34,20 @@ class Found:
     passed_over: Counter[str] = field(default_factory=Counter)
 
 
-def find_images(folder: Path) -> Found:
+def find_images(folder: Path, also: tuple[str, ...] = ()) -> Found:
     """Walk a folder with all folders below it; links to folders are followed, but not in a ring.
 
     Hidden files and folders (``.DS_Store``, ``._a.png``), sidecars and system files are companions. A
     file of another ending, or none, is an image where it is DICOM; one of none also where its first
     bytes are those of another format.
+
+    Args:
+        folder: where to begin.
+        also: endings of files that count as images.
     """
     found = Found()
     for file in walk(folder):
-        if is_image(file):
+        if file.suffix.lower() in also or is_image(file):
             found.images.append(file)
         elif not is_companion(file):
             found.passed_over[file.suffix.lower()] += 1

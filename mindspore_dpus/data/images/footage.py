@@ -4,9 +4,13 @@ The frames of a video are named as those of a file of several images: ``drive.mp
 """
 
 import glob
+import logging
 import math
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,16 +18,23 @@ import cv2
 import numpy as np
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.printed import listening
 from mindspore_dpus.data.images.decoded import MAX_PIXELS, Decoded, ImageError, check_size
+from mindspore_dpus.data.images.folders import find_images, is_companion, is_image, passed_over_line
 from mindspore_dpus.data.images.formats import EXTENSIONS
 from mindspore_dpus.data.images.frames import name_frames, split_frame
-from mindspore_dpus.data.images.inputs import is_image, read_paths
+from mindspore_dpus.data.images.inputs import read_paths
 from mindspore_dpus.data.images.reading import read_image
+from mindspore_dpus.data.paths import native
+
+logger = logging.getLogger(__name__)
 
 VIDEO_EXTENSIONS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
 # Where a file does not say how many frames it has, OpenCV guesses the number from its length. It may be
 # off by so many, or so large a share, with nothing missing.
 _SLACK_FRAMES, _SLACK_SHARE = 2, 0.01
+# A line of FFmpeg's, but for what it says of sound videos in the colours of JPEG.
+_FFMPEG = re.compile(r"\[[^]]+ @ 0x[0-9a-f]+\] (?!deprecated pixel format)(.*)")
 
 
 class Frame(NamedTuple):
@@ -63,12 +74,18 @@ def find_footage(inputs: Sequence[str]) -> list[Path]:
     for text in inputs:
         path = Path(text)
         if os.path.isdir(path):  # noqa: PTH112 - a name that is too long is none, not an error
-            files = _in_folder(path)
+            below = find_images(path, also=VIDEO_EXTENSIONS)
+            files = below.images
+            if below.passed_over:
+                logger.warning(passed_over_line(below.passed_over, text))
         elif path.suffix.lower() == ".csv":
-            files = [path.parent / name for name in read_paths(path)]
+            files = [path.parent / native(name, path.parent) for name in read_paths(path)]
         elif glob.has_magic(text) and not os.path.exists(split_frame(path)[0]):  # noqa: PTH110
             matches = sorted(Path(name) for name in glob.glob(text, recursive=True))  # noqa: PTH207
-            files = [f for f in matches if f.is_file() and (is_video(f) or is_image(f))]
+            files = [f for f in matches if is_image(f) or (is_video(f) and not f.is_dir())]
+            others = [f for f in matches if not (f in files or f.is_dir() or is_companion(f))]
+            if others:
+                logger.warning(passed_over_line(Counter(f.suffix.lower() for f in others), text))
         else:
             files = [path]
         if not files:
@@ -87,15 +104,6 @@ def _names(file: Path) -> list[str]:
     except (UserError, OSError):
         # Whoever reads it says what is wrong, in its row.
         return [str(file)]
-
-
-def _in_folder(folder: Path) -> list[Path]:
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if (is_image(file) or (is_video(file) and file.is_file()))
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-    )
 
 
 def read_frames(
@@ -165,17 +173,77 @@ def _read_video(path: Path, number: int | None, every: int, max_pixels: int) -> 
         reason = "does not exist" if not path.exists() else "is not a regular file"
         yield Frame(_named(path, number), None, f"{path} {reason}")
         return
-    capture = cv2.VideoCapture(str(path))
+    capture = _Capture(path)
     try:
         yield from _decode(capture, path, number, every, max_pixels)
     finally:
         capture.release()
+        if capture.said:
+            logger.warning(
+                f"{path}: frames may be wrong from frame {capture.first} on: its decoder complained, "
+                f"first of: {next(iter(capture.said))} (lines in all: {sum(capture.said.values())})"
+            )
+
+
+class _Capture:
+    """OpenCV's capture of a file; what its decoder prints meanwhile is kept.
+
+    Attributes:
+        said: line -> how often it was printed.
+        first: the number of the frame after which, from 1.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.said: Counter[str] = Counter()
+        self.first = self.frames = 0
+        with self._listening():
+            if cv2.videoio_registry.hasBackend(cv2.CAP_FFMPEG):
+                # One thread: others would print while nobody listens.
+                self.capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+            else:
+                self.capture = cv2.VideoCapture(str(path))
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        with listening() as heard:
+            yield
+        lines = [match[1] for match in map(_FFMPEG.match, heard) if match]
+        if lines and not self.said:
+            self.first = self.frames + 1
+        self.said.update(lines)
+
+    def opened(self) -> bool:
+        return self.capture.isOpened()
+
+    def get(self, what: int) -> float:
+        return self.capture.get(what)
+
+    def grab(self) -> bool:
+        """Go to the next frame."""
+        with self._listening():
+            grabbed = self.capture.grab()
+        self.frames += grabbed
+        return grabbed
+
+    def retrieve(self) -> np.ndarray | None:
+        """(H, W, 3) uint8 RGB of the frame that was gone to; None: it cannot be decoded."""
+        try:
+            with self._listening():
+                read, image = self.capture.retrieve()
+            return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if read else None
+        except cv2.error:
+            return None
+
+    def release(self) -> None:
+        with self._listening():
+            self.capture.release()
 
 
 def _decode(
-    capture: cv2.VideoCapture, path: Path, number: int | None, every: int, max_pixels: int
+    capture: _Capture, path: Path, number: int | None, every: int, max_pixels: int
 ) -> Iterator[Frame]:
-    if not capture.isOpened():
+    if not capture.opened():
+        capture.said.clear()
         yield Frame(_named(path, number), None, f"{path} is broken or not a video that OpenCV reads")
         return
     promised = capture.get(cv2.CAP_PROP_FRAME_COUNT)
@@ -190,7 +258,7 @@ def _decode(
         i += 1
         if (i - 1) % every if number is None else i != number:
             continue
-        image = _retrieve(capture)
+        image = capture.retrieve()
         error = f"{path}: frame {i} cannot be decoded" if image is None else None
         yield Frame(_named(path, i), image, error)
     if number is not None and i < number:
@@ -198,14 +266,6 @@ def _decode(
     elif number is None and _is_short(i, promised):
         missing = f"{path} ends after {i} of {int(promised)} frames: the rest is missing or broken"
         yield Frame(_named(path, i + 1), None, missing)
-
-
-def _retrieve(capture: cv2.VideoCapture) -> np.ndarray | None:
-    try:
-        read, image = capture.retrieve()
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if read else None
-    except cv2.error:
-        return None
 
 
 def _is_short(read: int, promised: float) -> bool:

@@ -1,6 +1,5 @@
 """What a person types -> the image files that are meant. Needs Python and OpenCV only."""
 
-import csv
 import glob
 import logging
 import os
@@ -8,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.data.delimited import find_delimiter, read_text, rows_of
+from mindspore_dpus.data.delimited import read_rows
 from mindspore_dpus.data.images.folders import (
     find_images,
     is_companion,
@@ -75,17 +74,4 @@ def read_paths(file: Path) -> list[str]:
     Raises:
         UserError: the file is missing, is no CSV table, has no such column or leaves it empty.
     """
-    text = read_text(file)
-    delimiter = find_delimiter(text, file, ("path",))
-    try:
-        lines = list(rows_of(text, delimiter))
-    except csv.Error as error:
-        raise UserError(f"{file} is not a CSV table: {error}") from None
-    (_, head), rows = lines[0], lines[1:]
-    column = [name.strip() for name in head].index("path")
-    for line, row in rows:
-        if len(row) > len(head):
-            raise UserError(f"{file} line {line} has more cells than the header")
-        if len(row) <= column or not row[column]:
-            raise UserError(f"{file} line {line} has an empty path")
-    return [row[column] for _, row in rows]
+    return read_rows(file, ("path",), filled=("path",)).column("path")

@@ -72,7 +72,7 @@ def test_bad_rows_are_named(tmp_path, line, message):
     ("name", "text", "message"),
     [
         ("boxes.csv", "path,x1,y1,x2\n", "boxes.csv has no column 'y2'"),
-        ("boxes.csv", "path,x1,y1,x2,y2,x1\n", "boxes.csv has two columns of the same name"),
+        ("boxes.csv", "path,x1,y1,x2,y2,x1\n", "boxes.csv has more than one column 'x1'"),
         ("boxes.csv", HEADER + '"a', "boxes.csv is not a CSV table"),
         ("classes.csv", "class_id,class_name\n0,stop\n0,bend\n", "classes.csv line 3: .* named twice"),
         ("classes.csv", "class_id,class_name\none,stop\n", "classes.csv line 2: 'one' is not a number"),
@@ -88,6 +88,18 @@ def test_bad_files_are_named(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises(UserError, match=message):
         read_boxes(tmp_path / "boxes.csv", "boxes")
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", ", "])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_as_other_programs_write_it(tmp_path, mark, encoding):
+    write_boxes(annotations(), tmp_path / "boxes.csv", "boxes")
+    expected = read_boxes(tmp_path / "boxes.csv")
+    for name in ("boxes.csv", "frames.csv", "classes.csv"):
+        text = (tmp_path / name).read_text()
+        (tmp_path / name).write_bytes(text.replace(",", mark).encode(encoding))
+    # What format it is, is seen in spite of them, too.
+    assert_same(read_boxes(tmp_path / "boxes.csv"), expected)
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real frames of ../shared are not here")

@@ -1,6 +1,7 @@
 """Frames of images, folders and videos; what is broken is a row."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,15 +12,17 @@ import pytest
 import tifffile
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.printed import can_listen
 from mindspore_dpus.data.images.decoded import Decoded, ImageError
 from mindspore_dpus.data.images.footage import Frame, find_footage, read_frames, to_rgb
+from tests.support import logged
 
 N = 12
 GREYS = [20 * i for i in range(N)]
 
 
-def write_video(path, greys=GREYS, size=(64, 48)):
-    """A video whose frames are told apart by their grey; the left half is red."""
+def write_video(path, greys=GREYS, size=(64, 48), noisy=False):
+    """A video whose frames are told apart by their grey; the left half is red, or all is noise."""
     codec = {".avi": "MJPG", ".mp4": "mp4v"}[path.suffix]
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 10, size)
     if not writer.isOpened():
@@ -27,6 +30,8 @@ def write_video(path, greys=GREYS, size=(64, 48)):
     for grey in greys:
         image = np.full((size[1], size[0], 3), grey, np.uint8)
         image[:, : size[0] // 2] = (0, 0, 200)
+        if noisy:
+            image = np.random.default_rng(grey).integers(0, 256, image.shape, np.uint8)
         writer.write(image)
     writer.release()
     return path
@@ -90,6 +95,37 @@ def test_what_is_no_video_is_one_row(tmp_path, content):
     assert read(path) == [Frame(str(path), None, f"{path} is broken or not a video that OpenCV reads")]
 
 
+@pytest.mark.skipif(not can_listen(), reason="C's stderr cannot be exchanged on this system")
+def test_what_the_decoder_of_a_video_prints_is_one_line_with_the_files_name(tmp_path, capfd):
+    path, sound = write_video(tmp_path / "drive.mp4", noisy=True), write_video(tmp_path / "sound.mp4")
+    data = bytearray(path.read_bytes())
+    half = len(data) // 2
+    data[half : half + 60] = bytes(60)
+    path.write_bytes(data)
+    lines = []
+    with logged(lines.append):
+        read(path, sound)
+        read(tmp_path / "drive.mp4", every=4)
+    assert capfd.readouterr().err == ""
+    assert len(lines) == 2
+    assert re.fullmatch(
+        rf"{path}: frames may be wrong from frame \d+ on: its decoder complained, first of: .+ "
+        r"\(lines in all: \d+\)",
+        lines[0],
+    )
+    assert "@ 0x" not in lines[0]
+
+
+@pytest.mark.skipif(not can_listen(), reason="C's stderr cannot be exchanged on this system")
+def test_what_is_no_video_prints_nothing(tmp_path, capfd):
+    path = write_video(tmp_path / "drive.mp4")
+    path.write_bytes(path.read_bytes()[:400])
+    lines = []
+    with logged(lines.append):
+        assert read(path)[0].error == f"{path} is broken or not a video that OpenCV reads"
+    assert (capfd.readouterr().err, lines) == ("", [])
+
+
 def test_files_that_are_not_there_are_rows(tmp_path):
     (video, image) = read(tmp_path / "x.mp4", tmp_path / "x.png")
     assert video == Frame(f"{tmp_path}/x.mp4", None, f"{tmp_path}/x.mp4 does not exist")
@@ -112,7 +148,7 @@ def test_a_frame_larger_than_allowed_is_refused(tmp_path):
     image = write_image(tmp_path / "a.png")
     for row in read(path, image, max_pixels=40):
         assert row.image is None
-        assert "more than images.max_pixels (40) allows" in row.error
+        assert "more than the key max_pixels (40) allows" in row.error
         assert row.error.startswith(row.name)
 
 
@@ -131,6 +167,24 @@ def test_a_folder_gives_images_and_videos_and_one_bad_file_stops_nothing(tmp_pat
     assert (frames[0].image == (10, 20, 30)).all()
     assert (frames[4].image == (1, 2, 3)).all()
     assert find_footage([str(tmp_path), str(first)]) == [first, video, tmp_path / "c.jpg", last]
+
+
+def test_a_folder_is_walked_as_one_of_images(tmp_path):
+    """Links are followed, a broken one is a row, and what is passed over is counted."""
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "folder"
+    elsewhere.mkdir()
+    folder.mkdir()
+    video = write_video(elsewhere / "b.avi", GREYS[:2])
+    (folder / "linked").symlink_to(elsewhere)
+    (folder / "lost.mp4").symlink_to("/not/mounted.mp4")
+    (folder / "a.docx").write_bytes(b"x")
+    (folder / "a.xml").write_text("x")
+    lines = []
+    with logged(lines.append):
+        assert find_footage([str(folder)]) == [folder / "linked" / video.name, folder / "lost.mp4"]
+        assert find_footage([f"{folder}/*"]) == [folder / "lost.mp4"]
+    assert lines == [f"{folder}: passed over: 1 .docx", f"{folder}/*: passed over: 1 .docx"]
+    assert [f.error is None for f in read(folder)] == [True, True, False]
 
 
 def test_patterns_and_tables_name_files(tmp_path):

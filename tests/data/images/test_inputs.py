@@ -65,7 +65,7 @@ def test_paths_are_read_from_a_csv_as_excel_writes_it(tmp_path):
         (b"file\na.png\n", "has no column 'path'"),
         (b"", "is empty; it needs the columns path"),
         (b"path,note\na.png,1\n,2\n", "line 3 has an empty path"),
-        (b"path\na.png,1\n", "line 2 has more cells than the header"),
+        (b"path\na.png,1\n", "line 2 has 2 cells; the header has 1"),
         (b"path\n\xff\xfe.png\n", "is not a CSV table"),
     ],
 )

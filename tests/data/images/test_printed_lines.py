@@ -39,6 +39,32 @@ def test_lines_of_decoders_are_heard_and_those_of_others_passed_on(capfd):
 
 
 @heard_here
+def test_lines_of_ffmpeg_are_heard_in_the_colours_of_a_terminal_too(capfd):
+    with listening() as heard:
+        print_in_c(b"[mov,mp4 @ 0x55f0] moov atom not found\n")
+        print_in_c(b"\x1b[0;33m[mpeg4 @ 0x55f1] \x1b[0m\x1b[1;31mheader damaged\n\x1b[0m")
+        print_in_c(b"\n[a program @ home] of others\n")
+    assert heard == ["[mov,mp4 @ 0x55f0] moov atom not found", "[mpeg4 @ 0x55f1] header damaged"]
+    assert capfd.readouterr().err == "\x1b[0m\n[a program @ home] of others\n"
+
+
+@pytest.mark.parametrize("asked", [{}, {"OPENCV_LOG_LEVEL": "ERROR"}])
+def test_opencv_is_silent_also_where_it_was_imported_first_unless_asked(tmp_path, asked):
+    (tmp_path / "a.bmp").write_bytes(
+        cv2.imencode(".bmp", np.zeros((9, 9, 3), np.uint8))[1][:100].tobytes()
+    )
+    code = (
+        "import cv2, numpy, mindspore_dpus; from pathlib import Path;"
+        f"cv2.imdecode(numpy.frombuffer(Path({str(tmp_path / 'a.bmp')!r}).read_bytes(), 'u1'), -1)"
+    )
+    env = {k: v for k, v in os.environ.items() if k != "OPENCV_LOG_LEVEL"} | asked
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, env=env, capture_output=True, text=True, check=True
+    )
+    assert ("ERROR" in done.stderr) == bool(asked)
+
+
+@heard_here
 def test_a_child_process_listens_for_itself():
     # In a process of its own: this one has threads.
     code = """

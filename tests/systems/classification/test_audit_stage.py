@@ -141,7 +141,7 @@ def test_an_image_that_cannot_be_read_is_tried_again(root, monkeypatch):
 
 def test_the_limit_of_pixels_holds_here_too(root):
     with pytest.raises(
-        UserError, match=r"is 32 x 32 pixels, more than images.max_pixels \(1000\) allows"
+        UserError, match=r"is 32 x 32 pixels, more than the key max_pixels \(1000\) allows"
     ):
         run_audit(root, "--images.max_pixels=1000")
     findings = stage.audit_folder(
