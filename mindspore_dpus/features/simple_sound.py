@@ -60,10 +60,12 @@ class FeatureSet(NamedTuple):
     Attributes:
         statistics: keys of ``STATISTICS``.
         windows: of spectra besides that of the section ``audio``; the same statistics of each.
+        level: whether the clip's level stands behind them, one number, the same for all segments.
     """
 
     statistics: tuple[str, ...]
     windows: tuple[Window, ...] = ()
+    level: bool = False
 
 
 SIMPLE = "simple"
@@ -71,7 +73,20 @@ FEATURE_SETS = {
     SIMPLE: FeatureSet(("mean", "deviation")),
     # A knock of some milliseconds is lost in a window of 128 ms, and a hum's pitch in one of 32 ms.
     "detailed": FeatureSet(("mean", "deviation", "change"), (Window(0.032, 0.008, 40),)),
+    # Spectra are of standardised waveforms, which know nothing of how loud a machine is. A kind of its own:
+    # among hundreds of numbers, one counts for little.
+    "level": FeatureSet((), level=True),
 }
+
+
+def level_db(waveform: np.ndarray) -> float:
+    """Level of a clip around its mean, in dB of full scale; it means something where the recorder's gain
+    stays the same.
+
+    Args:
+        waveform: (n,) floating point, not silent.
+    """
+    return 10 * float(np.log10(np.var(waveform, dtype=np.float64)))
 
 
 class SoundFeatures:
@@ -110,8 +125,11 @@ class SoundFeatures:
             UserError: the clip is silent or too short.
         """
         first = self.front(waveform) if log_mels is None else log_mels
-        pictures = [first, *(front(waveform) for front in self.others)]
-        return np.concatenate([statistics(p, self.set.statistics) for p in pictures], axis=-1)
+        pictures = [first, *(front(waveform) for front in self.others)] if self.set.statistics else []
+        parts = [statistics(p, self.set.statistics) for p in pictures]
+        if self.set.level:
+            parts.append(np.full((len(first), 1), level_db(waveform)))
+        return np.concatenate(parts, axis=-1)
 
 
 class Projection:

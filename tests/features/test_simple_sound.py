@@ -48,8 +48,21 @@ def test_a_set_has_the_statistics_of_all_of_its_windows():
     assert np.array_equal(given, found)
 
 
+def test_the_level_is_of_the_whole_clip_and_around_its_mean():
+    audio = AudioSettings(rate=8000, high_hz=3800, segment_seconds=0.5, segments=3, mel_bands=16)
+    waveform = RNG.normal(size=8000).astype(np.float32)
+    found = SoundFeatures("level", audio)(0.1 * waveform + 0.25)
+    assert found.shape == (3, 1)
+    assert np.ptp(found) == 0
+    assert found[0, 0] == pytest.approx(20 * np.log10(0.1 * waveform.std()), abs=1e-4)
+    with pytest.raises(UserError, match="silent"):
+        SoundFeatures("level", audio)(np.full(8000, 0.5, np.float32))
+    with pytest.raises(UserError, match="0.25 s long"):
+        SoundFeatures("level", audio)(waveform[:2000])
+
+
 def test_sets_that_do_not_go_are_refused():
-    with pytest.raises(UserError, match="'fancy' are unknown; there are simple, detailed"):
+    with pytest.raises(UserError, match="'fancy' are unknown; there are simple, detailed, level"):
         SoundFeatures("fancy", AudioSettings())
     with pytest.raises(UserError, match="features detailed: mel band"):
         SoundFeatures("detailed", AudioSettings(rate=1000, high_hz=500, mel_bands=8))

@@ -64,6 +64,49 @@ def collect(data: SoundDataSettings, root: Path) -> pd.DataFrame:
     return table
 
 
+def clips_of(config: Configuration, root: Path) -> pd.DataFrame:
+    """The clips of a run, for training or the test as ``data.normals`` says.
+
+    Raises:
+        UserError: as ``collect``.
+    """
+    table = collect(config.data, root)
+    return draw_normals(table, config.seed) if config.data.normals == "drawn" else table
+
+
+def draw_normals(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Deal the normals of each section and domain anew to training and test, as many as before (or a few
+    more for training, where groups differ in size); at least one group is left for the test.
+
+    Args:
+        table: of ``collect``.
+        seed: of the draw.
+
+    Returns:
+        The table with other values of ``split``.
+    """
+    split = table["split"].to_numpy(dtype=object).copy()
+    normal = (table["machine"] != OUTLIER) & (table["label"] == NORMAL)
+    mine = table[normal & table["split"].isin((TRAIN, TEST))]
+    for key, rows in mine.groupby(["machine", "section", "domain"], sort=True):
+        number = int((rows["split"] == TRAIN).sum())
+        names, place = _units(rows, [seed, *"/drawn/".join(key).encode()])
+        before = np.array([(place < i).sum() for i in range(len(names))])
+        training = before < number
+        if number < len(rows):
+            training[-1] = False
+        split[rows.index] = np.where(training[place], TRAIN, TEST)
+    return table.assign(split=split)
+
+
+def _units(rows: pd.DataFrame, seed: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """What stays together (groups; clips without one), shuffled by a stream of its own: another section
+    more or less changes nothing here. Names, and the place of each row's."""
+    units = rows["group"].where(rows["group"] != "", rows["path"])
+    names = np.random.default_rng(seed).permutation(np.unique(units.to_numpy(dtype=str)))
+    return names, units.map({name: i for i, name in enumerate(names)}).to_numpy()
+
+
 class Found:
     """The clips as they lie in the data root, looked for once: identity and table of the stage
     ``samples``.
@@ -79,7 +122,7 @@ class Found:
 
     def settings(self) -> list:
         """What the table depends on besides the configuration, once the data are there."""
-        self.table = collect(self.config.data, self.source.root)
+        self.table = clips_of(self.config, self.source.root)
         contents = self.source.content_hashes(self.table["path"])
         return [self.table.to_csv(index=False), combined_hash(self.table["path"], contents)]
 
@@ -154,11 +197,7 @@ def assign_parts(table: pd.DataFrame, parts: PartSettings, seed: int) -> np.ndar
             number = 1 if n == 1 else min(parts.target_number, n - 1)
         else:
             number = 1 if n == 1 else int(np.clip(round(parts.source_share * n), 1, n - 1))
-        # A stream of its own for each: another section more or less changes no other one's parts.
-        rng = np.random.default_rng([seed, *"/".join(key).encode()])
-        units = rows["group"].where(rows["group"] != "", rows["path"])
-        names = rng.permutation(np.unique(units.to_numpy(dtype=str)))
-        place = units.map({name: i for i, name in enumerate(names)}).to_numpy()
+        names, place = _units(rows, [seed, *"/".join(key).encode()])
         before = np.array([(place < i).sum() for i in range(len(names))])
         training = (before < number) & ((np.arange(len(names)) < len(names) - 1) | (len(names) == 1))
         result[rows.index] = np.where(training[place], EXTRACTOR, HELD_OUT)

@@ -79,6 +79,11 @@ def check_configuration(config: Configuration) -> None:
         )
     if not config.simulate.enabled and not data.root:
         raise UserError("configuration: data.root is missing; give the folder of your recordings")
+    if config.simulate.enabled and data.normals == "drawn":
+        raise UserError(
+            "configuration: data.normals is drawn and simulate.enabled is true, whose machines the seed "
+            "draws anew anyway; leave data.normals out"
+        )
     for path in ("detectors.names", "detectors.aggregators", "detectors.domains"):
         section, name = path.split(".")
         if not getattr(getattr(config, section), name):

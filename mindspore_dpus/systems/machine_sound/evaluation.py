@@ -19,7 +19,7 @@ from mindspore_dpus.data.audio.clips import OUTLIER
 from mindspore_dpus.data.audio.names import ANOMALY, NORMAL
 from mindspore_dpus.deploy.sound import BUNDLE, FORMAT, OnnxSoundPredictor, SoundScorer, sound_row
 from mindspore_dpus.features.simple_sound import FEATURE_SETS
-from mindspore_dpus.systems.machine_sound.clips import TEST, collect, source_of
+from mindspore_dpus.systems.machine_sound.clips import TEST, clips_of, collect, source_of
 from mindspore_dpus.systems.machine_sound.configuration import Configuration, check_configuration
 from mindspore_dpus.systems.machine_sound.detect_stage import CLIP
 from mindspore_dpus.systems.machine_sound.extractor_stage import load_extractor
@@ -127,8 +127,11 @@ def evaluate(
     run, config = open_run(path)
     scorer = load_scorer(path)
     place = Path(root) if root else source_of(run, config).root
-    other = dataclasses.replace(config.data, root=root, manifest=manifest, machines=None)
-    table = collect(other if root else config.data, place)
+    if root:
+        other = dataclasses.replace(config.data, root=root, manifest=manifest, machines=None)
+        table = collect(other, place)
+    else:
+        table = clips_of(config, place)
     table = table[(table["split"] == TEST) & (table["machine"] != OUTLIER)].reset_index(drop=True)
     if table.empty:
         raise UserError(f"{place} has no test clips")

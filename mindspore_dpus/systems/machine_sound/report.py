@@ -11,6 +11,7 @@ from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.data.audio.names import ANOMALY, NORMAL
 from mindspore_dpus.data.findings import summarise
 from mindspore_dpus.data.source import Source
+from mindspore_dpus.features.simple_sound import FEATURE_SETS
 from mindspore_dpus.report.numbers import value_and_interval
 from mindspore_dpus.report.page import Card, Page, Section, write_page
 from mindspore_dpus.report.sections import sound
@@ -91,9 +92,14 @@ def _whole(segments: np.ndarray, starts: np.ndarray, config: Configuration) -> n
 
 
 def _map(path: Path, config: Configuration) -> Section | None:
-    """The first machine's test clips, in the vectors of the last network."""
+    """The first machine's test clips, in the vectors of the last network; none of single numbers."""
     table = used(read_clips(path))
-    name = (*config.simple.sets, *config.extractors.networks)[-1]
+    kinds = (*config.simple.sets, *config.extractors.networks)
+    name = next(
+        (k for k in reversed(kinds) if k not in FEATURE_SETS or FEATURE_SETS[k].statistics), None
+    )
+    if name is None:
+        return None
     machine = sorted(p.stem for p in (path / "vectors" / name).glob("*.npz"))[0]
     vectors, _ = read_vectors(path, name, machine)
     own = (table["machine"] == machine) & (table["split"] == TEST)

@@ -27,6 +27,10 @@ class SoundDataSettings:
     group. Default: root/manifest.csv where it exists, else names say it."""
     allow_outside_root: bool = key(False, changes_results=False)
     """Also read files that the manifest names outside of root."""
+    normals: Literal["as_given", "drawn"] = "as_given"
+    """Which normals are for training and which for the test. as_given: as names or the manifest say; drawn:
+    each section's are dealt anew by the seed, as many of each domain (whole groups) as are given. For sets
+    that are so small that the split decides the figures."""
     machines: tuple[str, ...] | None = None
     """Only these machines (and outliers). Default: all."""
     cache_dir: str | None = key(None, changes_results=False)
@@ -67,7 +71,8 @@ class SimpleSettings:
 
     sets: tuple[Literal[tuple(FEATURE_SETS)], ...] = (SIMPLE,)
     """Which the detectors see. simple: mean and deviation; detailed: the deviation of the change from frame
-    to frame, too, and all of it once more of spectra with a window of 32 ms."""
+    to frame, too, and all of it once more of spectra with a window of 32 ms; level: how loud the clip is,
+    one number, for recorders whose gain stays the same."""
     components: int | None = key(None, at_least(1))
     """Principal components that are kept; null: all numbers."""
     scaled: bool = True

@@ -14,6 +14,8 @@ from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.metrics.anomaly import harmonic_means, section_results
 from mindspore_dpus.systems.machine_sound import system
 from mindspore_dpus.systems.machine_sound.challenge import read_challenge_file
+from mindspore_dpus.systems.machine_sound.clips import draw_normals
+from mindspore_dpus.systems.machine_sound.evaluation import evaluate as system_evaluate
 from tests.support import logged
 from tests.systems.machine_sound.conftest import tiny
 
@@ -201,6 +203,53 @@ def test_machines_that_have_nothing_at_all_stop_the_run(recordings, tmp_path):
         simple_run(tmp_path, recordings)
 
 
+def test_normals_are_dealt_anew_by_the_seed(finished, tmp_path):
+    root = finished / "data"
+    given = read_table(finished / "samples.csv").set_index("path")
+    runs = [
+        simple_run(tmp_path / str(seed), root, data__normals="drawn", seed=seed, simple__sets="[level]")
+        for seed in (0, 1)
+    ]
+    tables = [read_table(run / "samples.csv").set_index("path") for run in runs]
+    normal = given["label"] == "normal"
+    for table in tables:
+        table = table.loc[given.index]
+        assert (table["split"] == given["split"])[~normal].all()
+        assert (table["split"] != given["split"])[normal].any()
+        keys = ["machine", "section", "domain", "split"]
+        assert table[normal].groupby(keys).size().equals(given[normal].groupby(keys).size())
+    assert (tables[0]["split"] != tables[1].loc[tables[0].index, "split"]).any()
+    folder, _ = system_evaluate(runs[1].path, None, None, tmp_path / "evaluation")
+    ours, theirs = (
+        read_table(place / "scores.csv").set_index("path").sort_index() for place in (runs[1], folder)
+    )
+    assert list(ours.index) == list(theirs.index)
+    assert np.allclose(ours["score"].astype(float), theirs["score"].astype(float), atol=1e-9)
+
+
+def test_groups_stay_together_and_one_is_left_for_the_test():
+    rows = pd.DataFrame(
+        [
+            {"path": f"{group}{i}", "machine": "fan", "section": "00", "domain": "source"}
+            | {"label": label, "split": split, "group": group}
+            for group, label, split, n in (
+                *(("a", "normal", "train", 3), ("b", "normal", "train", 2)),
+                *(("c", "normal", "test", 4), ("x", "anomaly", "test", 2)),
+            )
+            for i in range(n)
+        ]
+    )
+    seen = set()
+    for seed in range(20):
+        drawn = draw_normals(rows, seed)
+        assert (drawn.groupby("group")["split"].nunique() == 1).all()
+        normals = drawn[drawn["label"] == "normal"]
+        assert set(normals["split"]) == {"train", "test"}
+        assert (drawn.loc[drawn["label"] == "anomaly", "split"] == "test").all()
+        seen.add(tuple(drawn["split"]))
+    assert len(seen) == 3
+
+
 def test_without_labels_there_are_scores_and_no_metrics(recordings, tmp_path):
     for number, clip in enumerate(sorted(recordings.glob("dev_data/*/test/*.wav"))):
         words = clip.name.split("_")
@@ -217,6 +266,7 @@ def test_without_labels_there_are_scores_and_no_metrics(recordings, tmp_path):
     [
         ({"simulate__enabled": False}, "data.root is missing"),
         ({"data__root": "."}, "use one of them"),
+        ({"data__normals": "drawn"}, "leave data.normals out"),
         ({"audio__high_hz": 5000}, "audio.high_hz"),
         ({"detectors__domains": "[specialised]"}, "ensemble.product"),
         ({"detectors__names": "[]"}, "detectors.names is empty"),
