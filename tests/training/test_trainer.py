@@ -96,8 +96,8 @@ def assert_equal(first, second):
 
 
 def test_learns_and_leaves_its_history(device, data, tmp_path):
-    member = trainer(device, epochs=4, select_by="auc")
-    rows = fit(member, data, tmp_path)
+    member = trainer(device, "conv4", epochs=4, select_by="auc")
+    rows = fit(member, data, tmp_path, "conv4")
     assert rows == load_checkpoint(tmp_path / "last.safetensors")[1]["history"]
     history = pd.read_csv(tmp_path / "history.csv")
     names = ["epoch", "train_loss", "train_accuracy", "val_loss", "val_auc", "val_accuracy"]
