@@ -56,7 +56,8 @@ def make_region_scores(run: RunFolder, config: Configuration) -> None:
 def _as_table(path: str, scored: Scored, classes: tuple[str, ...]) -> pd.DataFrame:
     table = pd.DataFrame(scored.boxes, columns=EDGES).round(3)
     table.insert(0, "path", path)
-    table["foreground"] = scored.foreground.round(SCORE_DIGITS)
+    # As it is: rounded up to a threshold, a region would pass that the sign network was not asked about.
+    table["foreground"] = scored.foreground
     names = [_column(name) for name in classes]
     return pd.concat([table, pd.DataFrame(scored.signs.round(SCORE_DIGITS), columns=names)], axis=1)
 
@@ -68,14 +69,14 @@ def _column(name: str) -> str:
 
 def read_region_scores(run: RunFolder, frames: RunFrames, classes: tuple[str, ...]) -> dict[int, Scored]:
     """What the networks said, by the numbers of the frames that validate and test."""
-    # Paths and class names may look like numbers.
-    table = read_table(run / TABLE).astype(dict.fromkeys([*EDGES, "foreground"], float))
-    by_path = dict(list(table.groupby("path")))
-    empty, names = table.iloc[:0], [_column(name) for name in classes]
+    table, names = read_table(run / TABLE), [_column(name) for name in classes]
+    # Columns with empty cells have come as text.
+    numbers = [*EDGES, "foreground", *names]
+    table[numbers] = table[numbers].apply(pd.to_numeric).astype(float)
+    by_path, empty = dict(list(table.groupby("path"))), table.iloc[:0]
     scored = {}
     for split in EVALUATED:
         for i in frames.of(split):
             part = by_path.get(frames.paths[i], empty)
-            signs = part[names].apply(pd.to_numeric).to_numpy(float).reshape(-1, len(names))
-            scored[i] = Scored(part[EDGES].to_numpy(float), part["foreground"].to_numpy(float), signs)
+            scored[i] = Scored(*(part[c].to_numpy(float) for c in (EDGES, "foreground", names)))
     return scored

@@ -4,7 +4,7 @@ import numpy as np
 
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import write_table
-from mindspore_dpus.deploy.cascade import Scored
+from mindspore_dpus.deploy.cascade import Scored, detect
 from mindspore_dpus.systems.traffic_signs import score_stage
 
 
@@ -50,3 +50,12 @@ def test_a_table_without_a_single_region(tmp_path):
     write_table(score_stage._as_table("1.png", nothing, CLASSES), run / score_stage.TABLE)
     found = score_stage.read_region_scores(run, Frames(), CLASSES)
     assert all(len(found[i].foreground) == 0 for i in range(3))
+
+
+def test_no_region_reaches_a_threshold_by_being_written(tmp_path):
+    # Its probability is below the lowest threshold by less than a digit of the other columns.
+    below = Scored(np.array([[1.0, 2, 30, 40]]), np.array([0.0999999]), np.full((1, 2), np.nan))
+    run = RunFolder(tmp_path)
+    write_table(score_stage._as_table("1.png", below, CLASSES), run / score_stage.TABLE)
+    found = score_stage.read_region_scores(run, Frames(), CLASSES)[0]
+    assert len(detect(found, background_threshold=0.1, sign_threshold=0.0).boxes) == 0
