@@ -91,8 +91,8 @@ def draw_normals(table: pd.DataFrame, seed: int) -> pd.DataFrame:
     for key, rows in mine.groupby(["machine", "section", "domain"], sort=True):
         number = int((rows["split"] == TRAIN).sum())
         names, place = _units(rows, [seed, *"/drawn/".join(key).encode()])
-        before = np.array([(place < i).sum() for i in range(len(names))])
-        training = before < number
+        clips = np.bincount(place, minlength=len(names))
+        training = np.cumsum(clips) - clips < number
         if number < len(rows):
             training[-1] = False
         split[rows.index] = np.where(training[place], TRAIN, TEST)

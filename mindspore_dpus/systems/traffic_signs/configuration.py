@@ -26,8 +26,8 @@ from mindspore_dpus.systems.traffic_signs.settings import (
 )
 from mindspore_dpus.training.settings import check_training
 
-PROPOSAL_MEASURES = ("recall", "loss")
-REFINEMENT_MEASURES = ("overlap", "loss")
+# Of the networks that learn from whole frames.
+SELECTED_BY = {"proposals": ("recall", "loss"), "refinement": ("overlap", "loss")}
 
 
 @dataclass(frozen=True)
@@ -68,25 +68,28 @@ def check_configuration(config: Configuration) -> None:
     if not config.simulate.enabled and not config.data.root:
         raise UserError("configuration: data.root is missing; give the folder of your frames")
     check_order(config.simulate, "simulate", "sign_size", "signs", "distractors", equal=True)
-    for name in ("background", "signs"):
-        network = getattr(config, name)
-        check_images(network.images)
-        check_loss(network.loss)
-        check_sampling(network.sampling)
-        if network.images.channels != 3 or network.images.bits != 8:
+    for name in ("background", "signs", "refinement"):
+        images = getattr(config, name).images
+        check_images(images)
+        if images.channels != 3 or images.bits != 8:
             raise UserError(
                 f"configuration: {name}.images needs channels 3 and bits 8: frames are colour"
             )
+    for network in (config.background, config.signs):
+        check_loss(network.loss)
+        check_sampling(network.sampling)
     sections = (config.background, config.signs, config.proposals, config.refinement)
     for training in (section.training for section in sections):
         check_training(training)
         if training.learning_rate == "auto":
             raise UserError("configuration: training.learning_rate auto is not for this system yet")
-    if config.proposals.training.select_by not in (*PROPOSAL_MEASURES, "last"):
-        raise UserError(
-            f"configuration: proposals.training.select_by is {config.proposals.training.select_by!r}; "
-            f"it must be {', '.join(PROPOSAL_MEASURES)} or last"
-        )
+    for name, measures in SELECTED_BY.items():
+        select_by = getattr(config, name).training.select_by
+        if select_by not in (*measures, "last"):
+            raise UserError(
+                f"configuration: {name}.training.select_by is {select_by!r}; it must be "
+                f"{', '.join(measures)} or last"
+            )
     _check_refinement(config.refinement)
     proposals, regions = config.proposals, config.regions
     for section, name, low, high in (
@@ -105,18 +108,7 @@ def check_configuration(config: Configuration) -> None:
 
 
 def _check_refinement(refinement: RefinementSettings) -> None:
-    images, training, model = refinement.images, refinement.training, refinement.model
-    check_images(images)
-    if images.channels != 3 or images.bits != 8:
-        raise UserError(
-            "configuration: refinement.images needs channels 3 and bits 8: frames are colour"
-        )
-    if training.select_by not in (*REFINEMENT_MEASURES, "last"):
-        raise UserError(
-            f"configuration: refinement.training.select_by is {training.select_by!r}; it must be "
-            f"{', '.join(REFINEMENT_MEASURES)} or last"
-        )
-    augment = training.augment
+    augment, model = refinement.training.augment, refinement.model
     if moves(augment) or augment.horizontal_flip or augment.vertical_flip:
         raise UserError(
             "configuration: refinement.training.augment moves the sign in its image, and the network "
