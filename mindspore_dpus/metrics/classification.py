@@ -2,13 +2,14 @@
 
 Two classes: precision, recall and F1 are the positive class's, at a threshold on its probability.
 More: the class of the highest probability is predicted, and every metric but accuracy and top-2
-accuracy is the plain (macro) mean over the classes, one against the rest. scikit-learn is imported where
-it is used: who only predicts (``deploy``) has none.
+accuracy is the plain (macro) mean over the classes, one against the rest.
 """
 
 import math
 
 import numpy as np
+
+from mindspore_dpus.metrics.ranking import Ranking
 
 METRICS = (
     "auc",
@@ -23,6 +24,8 @@ METRICS = (
 MULTI_CLASS_METRICS = ("top2_accuracy",)
 # Of one class against the rest: recall:<class>.
 CLASS_METRICS = ("precision", "recall", "f1")
+# Replicates at once: each needs a number a sample.
+CHUNK = 100
 
 
 def roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -42,28 +45,39 @@ def roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> float:
         >>> roc_auc(np.array([0, 0, 1, 1]), probabilities)
         0.75
     """
-    from sklearn.metrics import roc_auc_score
-
-    return _one_vs_rest(roc_auc_score, labels, probabilities)
+    rankings = _rankings(labels, probabilities)
+    return float(_areas(rankings, Ranking.roc_auc, _once(labels))[0])
 
 
 def average_precision(labels: np.ndarray, probabilities: np.ndarray, positive: int | None) -> float:
     """Area under the precision-recall curve of the positive class; None: mean over the classes."""
-    from sklearn.metrics import average_precision_score
+    rankings = _rankings(labels, probabilities, positive, symmetric=False)
+    return float(_areas(rankings, Ranking.average_precision, _once(labels))[0])
 
-    return _one_vs_rest(average_precision_score, labels, probabilities, positive, symmetric=False)
+
+def _once(labels: np.ndarray) -> np.ndarray:
+    """(1, N): every sample counts once."""
+    return np.ones((1, len(labels)), np.int64)
 
 
-def _one_vs_rest(score, labels, probabilities, positive=None, symmetric=True) -> float:
+def _rankings(labels, probabilities, positive=None, symmetric=True) -> list[Ranking]:
+    """Of each class whose area is asked for; none where a class has no sample."""
     n_classes = probabilities.shape[1]
     if len(np.unique(labels)) < n_classes:
-        return math.nan
+        return []
     if positive is not None:
         classes = [positive]
     else:
         # With two classes, the ROC curves of both are mirror images of equal area.
         classes = [1] if n_classes == 2 and symmetric else range(n_classes)
-    return float(np.mean([score(labels == c, class_scores(probabilities, c)) for c in classes]))
+    return [Ranking(labels == c, class_scores(probabilities, c)) for c in classes]
+
+
+def _areas(rankings: list[Ranking], area, counts: np.ndarray) -> np.ndarray:
+    """(B,) means over the classes of an area, for (B, N) counts of the samples."""
+    if not rankings:
+        return np.full(len(counts), math.nan)
+    return np.mean([area(ranking, counts) for ranking in rankings], axis=0)
 
 
 def class_scores(probabilities: np.ndarray, c: int) -> np.ndarray:
@@ -84,8 +98,12 @@ def top_accuracy(labels: np.ndarray, probabilities: np.ndarray, k: int) -> float
         probabilities: (N, C), rows sum to 1.
         k: how many guesses.
     """
+    return float(_among_likeliest(labels, probabilities, k).mean())
+
+
+def _among_likeliest(labels: np.ndarray, probabilities: np.ndarray, k: int) -> np.ndarray:
     likeliest = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
-    return float((likeliest == labels[:, None]).any(axis=1).mean())
+    return (likeliest == labels[:, None]).any(axis=1)
 
 
 def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -130,14 +148,40 @@ def classification_metrics(
 
     Source: paper, Eq. 4 and 5.
     """
-    predicted = predicted_classes(probabilities, positive, threshold)
-    matrix = confusion_matrix(labels, predicted, probabilities.shape[1])
-    return {
-        "auc": roc_auc(labels, probabilities),
-        "average_precision": average_precision(labels, probabilities, positive),
-        **_confusion_metrics(matrix, positive),
-        **({"top2_accuracy": top_accuracy(labels, probabilities, 2)} if len(matrix) > 2 else {}),
-    }
+    return _Evaluation(labels, probabilities, positive, threshold)(_once(labels))[0]
+
+
+class _Evaluation:
+    """``classification_metrics`` of many replicates: what does not depend on the counts is done once."""
+
+    def __init__(
+        self, labels: np.ndarray, probabilities: np.ndarray, positive: int | None, threshold: float
+    ) -> None:
+        self.n_classes, self.positive = probabilities.shape[1], positive
+        predicted = predicted_classes(probabilities, positive, threshold)
+        self.cells = labels * self.n_classes + predicted
+        self.ranked = _rankings(labels, probabilities)
+        self.ranked_positives = _rankings(labels, probabilities, positive, symmetric=False)
+        self.in_top2 = _among_likeliest(labels, probabilities, 2)
+
+    def __call__(self, counts: np.ndarray) -> list[dict[str, float]]:
+        """(B, N) counts -> B times metric -> value."""
+        auc = _areas(self.ranked, Ranking.roc_auc, counts)
+        precision = _areas(self.ranked_positives, Ranking.average_precision, counts)
+        top2 = counts @ self.in_top2 / counts.sum(axis=1)
+        return [
+            {
+                "auc": float(auc[b]),
+                "average_precision": float(precision[b]),
+                **_confusion_metrics(self._confusion(counts[b]), self.positive),
+                **({"top2_accuracy": float(top2[b])} if self.n_classes > 2 else {}),
+            }
+            for b in range(len(counts))
+        ]
+
+    def _confusion(self, counts: np.ndarray) -> np.ndarray:
+        cells = np.bincount(self.cells, counts, self.n_classes**2)
+        return cells.reshape(self.n_classes, self.n_classes)
 
 
 def per_class(matrix: np.ndarray) -> dict[str, np.ndarray]:
@@ -201,11 +245,14 @@ def bootstrap_metrics(
         return {name: {"value": value} for name, value in values.items()}
     rng = np.random.default_rng(random_state)
     rows = [np.flatnonzero(labels == c) for c in np.unique(labels)]
+    evaluate = _Evaluation(labels, probabilities, positive, threshold)
     replicates = []
-    for _ in range(n_bootstrap):
-        sample = np.concatenate([rng.choice(r, len(r)) for r in rows])
-        replicate = classification_metrics(labels[sample], probabilities[sample], positive, threshold)
-        replicates.append([replicate[name] for name in values])
+    for start in range(0, n_bootstrap, CHUNK):
+        counts = np.zeros((min(CHUNK, n_bootstrap - start), len(labels)), np.int64)
+        for row in counts:
+            sample = np.concatenate([rng.choice(r, len(r)) for r in rows])
+            row += np.bincount(sample, minlength=len(labels))
+        replicates += [[found[name] for name in values] for found in evaluate(counts)]
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     low, high = np.quantile(replicates, tails, axis=0)
     return {

@@ -179,6 +179,25 @@ def test_intervals_hold_the_point_values(n_classes, positive):
         assert 0 <= entry["low"] < entry["value"] < entry["high"] <= 1
 
 
+@pytest.mark.parametrize(("n_classes", "positive"), [(2, 0), (2, 1), (4, None)])
+def test_intervals_are_quantiles_of_metrics_of_drawn_rows(n_classes, positive):
+    labels, probabilities = random_case(n_classes)
+    n = 130  # more than are computed at once
+    found = bootstrap_metrics(labels, probabilities, positive, 0.4, n, random_state=7)
+    rng = np.random.default_rng(7)
+    replicates = []
+    for _ in range(n):
+        rows = np.concatenate(
+            [rng.choice(np.flatnonzero(labels == c), COUNTS[n_classes][c]) for c in range(n_classes)]
+        )
+        drawn = classification_metrics(labels[rows], probabilities[rows], positive, 0.4)
+        replicates.append(list(drawn.values()))
+    low, high = np.quantile(replicates, [0.025, 0.975], axis=0)
+    for i, entry in enumerate(found.values()):
+        assert entry["low"] == pytest.approx(low[i], abs=1e-12)
+        assert entry["high"] == pytest.approx(high[i], abs=1e-12)
+
+
 def test_more_confidence_is_a_wider_interval():
     labels, probabilities = random_case(2)
     narrow, wide = (

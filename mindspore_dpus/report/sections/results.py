@@ -1,5 +1,6 @@
 """The report's section on the results: metrics of every model, curves, confusion matrix."""
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,8 @@ from mindspore_dpus.report.numbers import value_and_interval
 from mindspore_dpus.report.page import Section
 
 SHOWN = (*METRICS, *MULTI_CLASS_METRICS)
+# Of more classes, curves of these many: a page with a hundred figures is slow to make and to open.
+MOST_CURVES = 12
 
 
 def section(run: ClassifierRun) -> Section:
@@ -27,7 +30,8 @@ def section(run: ClassifierRun) -> Section:
             "positive": run.positive if run.positive_index is not None else None,
             "has_baseline": BASELINE in run.models,
             "per_class": _per_class(test),
-            "curves": _curves(run),
+            "curves": _curves(run, _curve_classes(run, test)),
+            "curves_of": MOST_CURVES if len(run.classes) > MOST_CURVES else None,
             "fusion": _fusion(run),
             "n_members": len(run.members),
             "confusion": plots.confusion(np.array(test["confusion_matrix"]), run.classes),
@@ -57,12 +61,20 @@ def _per_class(split: dict) -> list[SimpleNamespace]:
     return rows
 
 
-def _curves(run: ClassifierRun) -> str:
-    """ROC and precision-recall of each class against the rest; two classes: of the positive one."""
+def _curve_classes(run: ClassifierRun, split: dict) -> list[int]:
+    """Of two classes the positive one; of many, those of the lowest F1, which need a look."""
+    if run.positive_index is not None:
+        return [run.positive_index]
+    f1s = [split["per_class"][name]["f1"] for name in run.classes]
+    f1s = [math.inf if f1 is None else f1 for f1 in f1s]
+    return sorted(np.argsort(f1s, kind="stable")[:MOST_CURVES].tolist())
+
+
+def _curves(run: ClassifierRun, classes: list[int]) -> str:
+    """ROC and precision-recall of each of these classes against the rest."""
     labels, outputs = run.outputs
-    positive = run.positive_index
     figures = []
-    for index in [positive] if positive is not None else range(len(run.classes)):
+    for index in classes:
         scores = {name: output[:, index] for name, output in outputs.items()}
         # The fused curve is drawn last, on top.
         ordered = {name: scores[name] for name in sorted(scores, key=lambda name: name == FUSED)}
