@@ -184,6 +184,7 @@ class EfficientNet(nn.Cell):
         stages: Sequence[Stage] = B0,
     ) -> None:
         super().__init__()
+        self.in_one = None  # Or a faster way up to the mean (models.kernels.in_one).
         self.embedding_size = embedding_size
         cells = [
             convolution(in_channels, stem_channels, 3, stride=2),
@@ -209,6 +210,10 @@ class EfficientNet(nn.Cell):
         )
 
     def construct(self, x: Tensor) -> Tensor:
+        if self.in_one is not None:
+            pooled = self.in_one(x)
+            if pooled is not None:
+                return self.mlp_head(self.dropout(pooled))
         return self.mlp_head(self.dropout(self.pool(self.features(x))))
 
     def sequence(self) -> list[nn.Cell]:

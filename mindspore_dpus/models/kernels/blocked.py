@@ -400,72 +400,6 @@ def equal(one, other):
     return True
 
 
-@compiled()
-def _add_products(one, other, out):
-    for j in range(one.size):
-        out[j] += one[j] * other[j]
-
-
-@compiled()
-def _pick(row, block, out):
-    """Every other pixel of a row; what ``out`` holds more is left as it is."""
-    if block == 16:
-        for x in range((row.size // 16 + 1) // 2):
-            for lane in range(16):
-                out[16 * x + lane] = row[32 * x + lane]
-    else:
-        for x in range((row.size // block + 1) // 2):
-            for lane in range(block):
-                out[block * x + lane] = row[2 * block * x + lane]
-
-
-@interruptible
-@from_disk
-@compiled(nogil=True)
-def depthwise_weights_gradient(source, gradient, stride, out):
-    """Products of the gradient of each result with the numbers that the weights met.
-
-    Args:
-        source: (N, C / block, H, W, block) float32, padded by 1 in thought.
-        gradient: (N, C / block, ceil(H / stride), ceil(W / stride), block) float32.
-        stride: 1 or 2, both ways.
-        out: (9, C / block, block) float32, written.
-    """
-    n, channels, height, width, block = gradient.shape
-    rows, columns = source.shape[2], source.shape[3]
-    line = width * block
-    sums = np.empty((9, line), np.float32)
-    # At stride 2, a row of the source without its odd, and without its even pixels.
-    even, odd = np.zeros(line, np.float32), np.zeros(line, np.float32)
-    own = np.empty(block)
-    for c in range(channels):
-        sums[:] = 0
-        for i in range(n):
-            for y in range(height):
-                g = gradient[i, c, y].reshape(line)
-                for ky in range(3):
-                    row = y * stride + ky - 1
-                    if row < 0 or row >= rows:
-                        continue
-                    r = source[i, c, row].reshape(columns * block)
-                    a, b, d = sums[3 * ky], sums[3 * ky + 1], sums[3 * ky + 2]
-                    if stride == 1:
-                        _add_products(g[block:], r, a[block:])
-                        _add_products(g, r, b)
-                        _add_products(g[: line - block], r[block:], d)
-                    else:
-                        _pick(r, block, even)
-                        _pick(r[block:], block, odd)
-                        _add_products(g[block:], odd, a[block:])
-                        _add_products(g, even, b)
-                        _add_products(g, odd, d)
-        for k in range(9):
-            own[:] = 0
-            _fold(sums[k], own)
-            for lane in range(block):
-                out[k, c, lane] = own[lane]
-
-
 _MAPS, _VECTORS, _CHANNELS = (types.Array(types.float32, d, "C") for d in (5, 4, 2))
 _MEANS, _SUMS, _PLACES = (
     types.Array(types.float32, 3, "C"),
@@ -501,5 +435,4 @@ EXPECTED = {
     "spread_average": (_MEANS, _VECTORS),
     "add_up": (_CHANNELS, types.int64),
     "equal": (_LINE, _LINE),
-    "depthwise_weights_gradient": (_MAPS, _MAPS, types.int64, _MEANS),
 }

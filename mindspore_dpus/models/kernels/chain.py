@@ -1,7 +1,7 @@
 """What a network is made of, for those who compute it as a whole: convolutions and batch norms.
 
-Known are our ResNets and MobileNetV2 up to the mean of their last maps. Everything is checked by type: a
-network that somebody has changed is not known any more, and runs Cell by Cell.
+Known are our ResNets, MobileNetV2 and EfficientNet up to the mean of their last maps. Everything is checked
+by type: a network that somebody has changed is not known any more, and runs Cell by Cell.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn
 
+from mindspore_dpus.models.efficientnet import DropPath, EfficientNet, MBConv, SqueezeExcite
 from mindspore_dpus.models.kernels.onednn.primitives import Geometry
 from mindspore_dpus.models.mobilenet_v2 import InvertedResidual, MobileNetV2
 from mindspore_dpus.models.resnet import BasicBlock, Bottleneck, ResNet
@@ -24,8 +25,10 @@ class Link:
         conv, norm: Cells of the network.
         source: number of the value that it reads. 0 is the network's input, k what link k - 1 gives.
         shortcut: number of the value that is added after the norm, or None.
-        activation: ``relu``, ``relu6`` or None.
+        activation: ``relu``, ``relu6``, ``silu`` or None.
         pooled: whether the largest of every 3x3 window follows, 2 apart and padded by 1.
+        excite: what weights the channels after the activation, or None.
+        drop_path: what drops the norm's result for some images before the shortcut is added, or None.
     """
 
     conv: nn.Conv2d
@@ -34,6 +37,8 @@ class Link:
     shortcut: int | None = None
     activation: str | None = None
     pooled: bool = False
+    excite: SqueezeExcite | None = None
+    drop_path: DropPath | None = None
 
 
 class UnknownNetError(Exception):
@@ -44,12 +49,14 @@ def links(net: nn.Cell) -> list[Link]:
     """The links of a network; the mean of the last one's maps is what its classifier reads.
 
     Raises:
-        UnknownNetError: it is no ResNet or MobileNetV2 of ours, or a part of it was replaced.
+        UnknownNetError: it is none of those of ours, or a part of it was replaced.
     """
     if type(net) is ResNet:
         found = _resnet(net)
     elif type(net) is MobileNetV2:
         found = _mobilenet(net.features)
+    elif type(net) is EfficientNet:
+        found = _efficientnet(net.features)
     else:
         raise UnknownNetError(type(net).__name__)
     for link in found:
@@ -64,7 +71,7 @@ def _check(link: Link) -> None:
         and type(norm) is nn.BatchNorm2d
         and not conv.has_bias
         and conv.data_format == norm.format == "NCHW"
-        and conv.pad_mode == "pad"
+        and conv.pad_mode in ("pad", "same")
         and conv.group in (1, conv.in_channels)
         and (conv.group == 1 or conv.in_channels == conv.out_channels)
         and norm.use_batch_statistics is None
@@ -126,6 +133,36 @@ def _mobilenet(features: nn.SequentialCell) -> list[Link]:
     return found
 
 
+def _efficientnet(features: nn.SequentialCell) -> list[Link]:
+    cells = list(features)
+    _expect((*cells[:3], *cells[-3:]), *2 * (nn.Conv2d, nn.BatchNorm2d, nn.SiLU))
+    found = [Link(*cells[:2], 0, activation="silu")]
+    blocks = [block for stage in cells[3:-3] for block in stage]
+    for block in blocks:
+        _expect((block, block.drop_path), MBConv, DropPath)
+        before, inner = len(found), list(block.block)
+        if len(inner) == 9:
+            _expect(inner[:3], nn.Conv2d, nn.BatchNorm2d, nn.SiLU)
+            found.append(Link(*inner[:2], before, activation="silu"))
+            inner = inner[3:]
+        _expect(inner, nn.Conv2d, nn.BatchNorm2d, nn.SiLU, SqueezeExcite, nn.Conv2d, nn.BatchNorm2d)
+        _check_excite(inner[3])
+        found.append(Link(*inner[:2], len(found), activation="silu", excite=inner[3]))
+        shortcut = before if block.use_shortcut else None
+        drop_path = block.drop_path if block.use_shortcut and block.drop_path.p else None
+        found.append(Link(*inner[4:], len(found), shortcut, drop_path=drop_path))
+    found.append(Link(*cells[-3:-1], len(found), activation="silu"))
+    return found
+
+
+def _check_excite(cell: SqueezeExcite) -> None:
+    parts = cell.conv_reduce, cell.act, cell.conv_expand, cell.gate
+    _expect(parts, nn.Conv2d, nn.SiLU, nn.Conv2d, nn.Sigmoid)
+    for conv in (cell.conv_reduce, cell.conv_expand):
+        if conv.kernel_size != (1, 1) or not conv.has_bias or conv.weight.dtype != ms.float32:
+            raise UnknownNetError("its squeeze and excite")
+
+
 def geometry(
     conv: nn.Conv2d, n: int, height: int, width: int, block: int, *, plain_source: bool
 ) -> Geometry:
@@ -138,7 +175,9 @@ def geometry(
         block: channels that lie together.
         plain_source: whether it reads an ordinary array, of as many channels as the Cell says.
     """
-    padding = conv.padding
+    padding = (conv.padding,) * 4 if isinstance(conv.padding, int) else tuple(conv.padding)
+    if conv.pad_mode == "same":
+        padding = _same(height, conv, 0) + _same(width, conv, 1)
     channels = filled(conv.in_channels, block)
     return Geometry(
         n,
@@ -148,11 +187,18 @@ def geometry(
         width,
         conv.kernel_size,
         conv.stride,
-        (padding,) * 4 if isinstance(padding, int) else tuple(padding),
+        padding,
         conv.dilation,
         1 if conv.group == 1 else channels,
         plain_source,
     )
+
+
+def _same(size: int, conv: nn.Conv2d, axis: int) -> tuple[int, int]:
+    """Padding before and after with which the result has ``size / stride`` pixels, rounded up."""
+    stride, reach = conv.stride[axis], conv.dilation[axis] * (conv.kernel_size[axis] - 1) + 1
+    padding = max((-(-size // stride) - 1) * stride + reach - size, 0)
+    return padding // 2, padding - padding // 2
 
 
 def filled(channels: int, block: int) -> int:
@@ -176,11 +222,13 @@ class Hooks:
     """Whether somebody wants to see, or to change, what goes through a Cell before the classifier.
 
     Args:
-        net: whose Cells stay the same ones; that of the whole network and its classifier run in any case.
+        net: whose Cells stay the same ones; that of the whole network, and what follows the mean, run in
+            any case.
     """
 
     def __init__(self, net: nn.Cell) -> None:
-        own = {id(net), *(id(cell) for _, cell in net.classifier.cells_and_names())}
+        after = (net.dropout, net.mlp_head) if type(net) is EfficientNet else (net.classifier,)
+        own = {id(net), *(id(cell) for part in after for _, cell in part.cells_and_names())}
         self._cells = [cell for _, cell in net.cells_and_names() if id(cell) not in own]
 
     def __bool__(self) -> bool:

@@ -10,6 +10,8 @@ import numpy as np
 from mindspore_dpus.models.kernels.blocked import as_vectors, average_maps, pool
 from mindspore_dpus.models.kernels.chain import Link, UnknownNetError, filled_weights, geometry
 from mindspore_dpus.models.kernels.crew import n_parts, side_by_side
+from mindspore_dpus.models.kernels.gate_loops import scale_and_silu
+from mindspore_dpus.models.kernels.gates import Gate, GateWeights, gate_parameters
 from mindspore_dpus.models.kernels.onednn.library import OneDnn
 from mindspore_dpus.models.kernels.onednn.primitives import Forward, aligned
 
@@ -52,8 +54,10 @@ class FoldedPlan:
                 link.conv, chunk, *sizes[link.source], dnn.block, plain_source=link.source == 0
             )
             add = link.shortcut is not None
+            # SiLU is a loop of ours.
+            activation = None if link.activation == "silu" else link.activation
             self._steps.append(
-                Forward(dnn.interface, dnn.block, here, bias=True, add=add, activation=link.activation)
+                Forward(dnn.interface, dnn.block, here, bias=True, add=add, activation=activation)
             )
             height, width = here.out_size
             if link.pooled:
@@ -61,6 +65,7 @@ class FoldedPlan:
                 self._pooled[i] = (chunk, here.out_channels // dnn.block, height, width, dnn.block)
             sizes.append((height, width))
         self._slots, self._slot_sizes = self._assign_slots(last_use)
+        self._gates: dict[int, GateWeights] = {}
         self._free: list[_Buffers] = []
         self._input = (chunk, *shape)
         self.load()
@@ -105,6 +110,9 @@ class FoldedPlan:
         bias[: len(scale)] = beta - scale * mean
         weights = link.conv.weight.asnumpy() * scale.astype(np.float32)[:, None, None, None]
         step.load(filled_weights(weights, step.geometry), bias)
+        if link.excite:
+            own = [p.asnumpy() for p in gate_parameters(link.excite)]
+            self._gates[i] = GateWeights(*own, step.geometry.out_channels)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """The mean of the last maps.
@@ -133,9 +141,14 @@ class FoldedPlan:
         for i, (link, step) in enumerate(zip(self.chain, self._steps, strict=True)):
             if link.pooled:
                 step(values[link.source], buffers.before_pool)
-                pool(buffers.before_pool, *buffers.one_and_zero, values[i + 1], buffers.where)
+                pool(buffers.before_pool, *buffers.neutral[i], values[i + 1], buffers.where)
             else:
                 step(values[link.source], values[i + 1])
+            if link.activation == "silu":
+                vectors = as_vectors(values[i + 1])
+                scale_and_silu(vectors, *buffers.neutral[i], vectors)
+                if link.excite:
+                    buffers.gates[i].weigh(vectors, self._gates[i])
         average_maps(as_vectors(values[-1]), buffers.means)
         flat = buffers.means.reshape(self.chunk, -1)
         out[start:stop] = flat[: len(images) - start, : out.shape[1]]
@@ -152,11 +165,20 @@ class _Buffers:
         for i, slot in enumerate(plan._slots[1:]):
             shape = plan._pooled.get(i, plan._shape(i))
             self.values.append(slots[slot][: int(np.prod(shape))].reshape(shape))
-        for i, shape in plan._pooled.items():
-            self.before_pool = aligned(plan._shape(i))
-            self.where = np.empty(shape, np.uint8)
-            channels = shape[1], shape[4]
-            self.one_and_zero = np.ones(channels, np.float32), np.zeros(channels, np.float32)
+        self.gates: dict[int, Gate] = {}
+        # A scale of 1 and a shift of 0, for loops that scale and shift.
+        self.neutral: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        for i, link in enumerate(plan.chain):
+            n, channels, _, _, block = plan._shape(i)
+            if link.pooled:
+                self.before_pool = aligned(plan._shape(i))
+                self.where = np.empty(plan._pooled[i], np.uint8)
+            if link.excite:
+                narrow = link.excite.conv_reduce.out_channels
+                self.gates[i] = Gate(n, (channels, block), narrow, training=False)
+            if link.pooled or link.activation == "silu":
+                shape = channels, block
+                self.neutral[i] = np.ones(shape, np.float32), np.zeros(shape, np.float32)
         last = self.values[-1].shape
         self.means = np.empty((last[0], last[1], last[4]), np.float32)
 

@@ -6,6 +6,7 @@ devices, somebody has a hook on a Cell before the classifier, asks for gradients
 ask for the gradient of the images.
 """
 
+import contextlib
 import functools
 import logging
 from collections import OrderedDict
@@ -14,7 +15,7 @@ from typing import TypeVar
 
 import mindspore as ms
 import numpy as np
-from mindspore import Tensor, nn
+from mindspore import Tensor, nn, ops
 from mindspore.common import _Function
 from mindspore.common.api import _pynative_executor
 
@@ -23,6 +24,7 @@ from mindspore_dpus.models.kernels.blocked import equal
 from mindspore_dpus.models.kernels.chain import Hooks, UnknownNetError, links
 from mindspore_dpus.models.kernels.crew import side_by_side
 from mindspore_dpus.models.kernels.folded import FoldedPlan, chunk_size
+from mindspore_dpus.models.kernels.gates import gate_parameters
 from mindspore_dpus.models.kernels.onednn.interface import OneDnnError
 from mindspore_dpus.models.kernels.onednn.library import OneDnn, one_dnn
 from mindspore_dpus.models.kernels.trunk import Pass, TrunkPlan
@@ -37,21 +39,25 @@ class _Trunk(_Function):
     be wanted, is not computed."""
 
     @staticmethod
-    def forward(ctx: _Function, plan: TrunkPlan, images: Tensor, *parameters: Tensor) -> Tensor:
+    def forward(
+        ctx: _Function, plan: TrunkPlan, images: Tensor, factors: list[np.ndarray], *parameters: Tensor
+    ) -> Tensor:
         number = len(plan.chain)
         arrays = [parameter.asnumpy() for parameter in parameters]
         weights, gammas, betas = (arrays[i * number : (i + 1) * number] for i in range(3))
+        gates = [arrays[i : i + 4] for i in range(3 * number, len(arrays), 4)]
+        norms = list(zip(gammas, betas, strict=True))
         way = Pass(plan)
-        pooled = way.forward(images.asnumpy(), weights, list(zip(gammas, betas, strict=True)))
+        pooled = way.forward(images.asnumpy(), weights, norms, gates, factors)
         way.move_statistics()
         ctx.way = way
         return Tensor.from_numpy(pooled)
 
     @staticmethod
     def backward(ctx: _Function, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        weights, gammas, betas = ctx.way.backward(gradient.asnumpy())
+        found = ctx.way.backward(gradient.asnumpy())
         ctx.way = None
-        return None, None, *(Tensor.from_numpy(array) for array in (*weights, *gammas, *betas))
+        return None, None, None, *(Tensor.from_numpy(array) for part in found for array in part)
 
 
 class InOne:
@@ -75,6 +81,7 @@ class InOne:
             *self._weights,
             *(norm.gamma for norm in self._norms),
             *(norm.beta for norm in self._norms),
+            *(p for link in self.chain if link.excite for p in gate_parameters(link.excite)),
         ]
         self._statistics = [p for norm in self._norms for p in (norm.moving_mean, norm.moving_variance)]
         self._trunks: OrderedDict[tuple, TrunkPlan] = OrderedDict()
@@ -94,9 +101,17 @@ class InOne:
             return None
         if self._net.training:
             plan = self._plan("training", self._trunks, images.shape, self._new_trunk)
-            return None if plan is None else _Trunk.apply(plan, images, *self._parameters)
+            if plan is None:
+                return None
+            return _Trunk.apply(plan, images, self._factors(len(images)), *self._parameters)
         pooled = self.evaluate(images.asnumpy())
         return None if pooled is None else Tensor.from_numpy(pooled)
+
+    def _factors(self, n: int) -> list[np.ndarray]:
+        """What the links that drop images multiply them by, drawn as their Cells would."""
+        ones = ops.ones((n, 1, 1, 1), ms.float32)
+        cells = [link.drop_path for link in self.chain if link.drop_path]
+        return [cell.dropout(ones).asnumpy().ravel() for cell in cells]
 
     def _obstacle(self, images: Tensor) -> str | None:
         """Why the Cells must run one by one, or None."""
@@ -198,20 +213,22 @@ def _same(now: Sequence[np.ndarray], before: Sequence[np.ndarray]) -> bool:
 
 
 def use_whole_network(net: nn.Cell) -> int:
-    """Let a ResNet or MobileNetV2 of ours run as a whole.
+    """Let every ResNet, MobileNetV2 and EfficientNet of ours in a network run as a whole.
 
     Args:
         net: any network in PyNative mode on CPU, in float32, after ``use_fast_batch_norm``.
 
     Returns:
-        1, or 0 where it is another network, or oneDNN cannot be used.
+        How many there are; 0 where oneDNN cannot be used.
     """
-    try:
-        links(net)
-    except UnknownNetError:
-        return 0
-    dnn = one_dnn()
+    known = []
+    for _, cell in net.cells_and_names():
+        with contextlib.suppress(UnknownNetError):
+            links(cell)
+            known.append(cell)
+    dnn = one_dnn() if known else None
     if dnn is None:
         return 0
-    net.in_one = InOne(net, dnn)
-    return 1
+    for cell in known:
+        cell.in_one = InOne(cell, dnn)
+    return len(known)

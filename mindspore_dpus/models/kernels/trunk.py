@@ -19,6 +19,14 @@ from mindspore_dpus.models.kernels.chain import (
     geometry,
 )
 from mindspore_dpus.models.kernels.crew import cut, side_by_side
+from mindspore_dpus.models.kernels.gate_loops import (
+    combine_dropped,
+    drop_gradients,
+    scale_and_silu,
+    scale_drop_and_add,
+    silu_gradients,
+)
+from mindspore_dpus.models.kernels.gates import Gate, GateWeights
 from mindspore_dpus.models.kernels.onednn.library import OneDnn
 from mindspore_dpus.models.kernels.onednn.primitives import (
     BackwardData,
@@ -38,9 +46,10 @@ from mindspore_dpus.models.kernels.winograd import (
 
 WeightsGradient = BackwardWeights | WinogradBackwardWeights | DepthwiseBackwardWeights
 INFINITE = np.float32(np.inf)
-# Between these, an activation passes on what it gets.
+# Between these, an activation passes on what it gets; SiLU's own loops have done what it does.
 OPEN = {
     None: (-INFINITE, INFINITE),
+    "silu": (-INFINITE, INFINITE),
     "relu": (np.float32(0), INFINITE),
     "relu6": (np.float32(0), np.float32(6)),
 }
@@ -80,6 +89,12 @@ class _Part:
         self.sums = [
             (np.empty((shape[0], block)), np.empty((shape[0], block))) for shape in plan.inner_shapes
         ]
+        # Links that end with SiLU -> their gates; those that drop images -> by what these are multiplied.
+        self.gates = {
+            i: Gate(n, (plan.inner_shapes[i][0], block), narrow, training=True)
+            for i, narrow in plan.narrow.items()
+        }
+        self.factors: dict[int, np.ndarray] = {}
         last = plan.value_shapes[-1]
         self.means = np.empty((n, last[0], block), np.float32)
         self.inner_vectors = [as_vectors(array) for array in self.inner]
@@ -114,6 +129,11 @@ class TrunkPlan:
         self.value_shapes: list[tuple[int, ...]] = [shape[1:]]
         pixels = [shape[2:]]
         self.passing_on = only_shortcuts(chain)
+        self.narrow = {
+            i: link.excite.conv_reduce.out_channels if link.excite else 0
+            for i, link in enumerate(chain)
+            if link.activation == "silu"
+        }
         for link in chain:
             first = link.source == 0
             own = {
@@ -159,7 +179,12 @@ class Pass:
         self.statistics: list[_Statistics] = []
 
     def forward(
-        self, images: np.ndarray, weights: list[np.ndarray], norms: list[tuple[np.ndarray, np.ndarray]]
+        self,
+        images: np.ndarray,
+        weights: list[np.ndarray],
+        norms: list[tuple[np.ndarray, np.ndarray]],
+        gates: Sequence[Sequence[np.ndarray]] = (),
+        factors: Sequence[np.ndarray] = (),
     ) -> np.ndarray:
         """The mean of the last maps, (N, channels) float32.
 
@@ -167,8 +192,18 @@ class Pass:
             images: (N, C, H, W) float32.
             weights: (O, I, H, W) of every link.
             norms: (C,) scale and shift of every link.
+            gates: parameters (``gates.GateWeights``) of every link that weights its channels.
+            factors: (N,) float32 of every link that drops its result for some images.
         """
         plan, parts = self.plan, self._parts
+        gated = [i for i, link in enumerate(plan.chain) if link.excite]
+        self._gates = {
+            i: GateWeights(*own, plan.inner_shapes[i][0] * plan.block)
+            for i, own in zip(gated, gates, strict=True)
+        }
+        dropping = [i for i, link in enumerate(plan.chain) if link.drop_path]
+        for part, place in zip(parts, plan.slices, strict=True):
+            part.factors = {i: own[place] for i, own in zip(dropping, factors, strict=True)}
         images = np.ascontiguousarray(images, np.float32)
         for part, place in zip(parts, plan.slices, strict=True):
             part.values[0] = images[place]
@@ -205,7 +240,14 @@ class Pass:
             blocked.pool(part.inner[i], scale, shift, part.values[i + 1], part.where)
             return
         x, out, bounds = part.inner_vectors[i], part.value_vectors[i + 1], OPEN[link.activation]
-        if link.shortcut is None:
+        if link.activation == "silu":
+            scale_and_silu(x, scale, shift, out)
+            if link.excite:
+                part.gates[i].weigh(out, self._gates[i])
+        elif link.drop_path:
+            other = part.value_vectors[link.shortcut]
+            scale_drop_and_add(x, scale, shift, part.factors[i], other, out)
+        elif link.shortcut is None:
             blocked.scale_and_cut(x, scale, shift, *bounds, out)
         else:
             other = part.value_vectors[link.shortcut]
@@ -246,10 +288,9 @@ class Pass:
                 values = moving.asnumpy()
                 values += momentum * (batch.ravel()[:channels] - values)
 
-    def backward(
-        self, gradient: np.ndarray
-    ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
-        """Gradients of all weights, scales and shifts; afterwards, the memory is the plan's again.
+    def backward(self, gradient: np.ndarray) -> tuple[list[np.ndarray], ...]:
+        """Gradients of all weights, scales and shifts, and of all gates' parameters in a row; afterwards,
+        the memory is the plan's again.
 
         Args:
             gradient: of what ``forward`` returned, (N, channels) float32.
@@ -276,9 +317,12 @@ class Pass:
             work.append((self._add_up, 1))
         side_by_side(_call, work)
         self._add_up(0)
+        of_gates = []
+        for i, gate in self._gates.items():
+            of_gates += gate.gradients(sum(part.gates[i].found for part in parts))
         plan._idle.append(parts)
         self._parts = []
-        return self._weights, gammas, betas
+        return self._weights, gammas, betas, of_gates
 
     def _to_norm(self, part: _Part, i: int, lines: dict[int, tuple]) -> None:
         """Finish the link behind, and go on to the sums that this link's batch norm needs."""
@@ -300,7 +344,15 @@ class Pass:
             return
         one = part.gradient(step.one, x)
         bounds = OPEN[link.activation]
-        if step.kind == "join":
+        if link.activation == "silu":
+            gate, told = part.gates[i], (one, x, numbers.scale, numbers.shift)
+            if link.excite:
+                gate.back(*told, self._gates[i])
+            silu_gradients(*told, gate.gate, gate.extra, numbers.mean, *sums)
+        elif link.drop_path:
+            came = one, part.gradient(other, x), two, part.factors[i]
+            drop_gradients(*came, x, numbers.mean, *sums)
+        elif step.kind == "join":
             came = one, part.gradient(other, x), two, part.value_vectors[i + 1]
             blocked.join_gradients(*came, *bounds, x, numbers.mean, *sums)
         else:
@@ -335,7 +387,10 @@ class Pass:
         link, step, numbers = plan.chain[i], plan.steps[i], self.statistics[i]
         x = part.inner_vectors[i]
         inner = part.gradient(step.inner, x)
-        if step.kind in ("plain", "join") and step.inner != step.one:
+        if link.drop_path:
+            came = part.gradient(step.one, x), part.factors[i]
+            combine_dropped(*came, x, scale, slope, offset, inner)
+        elif step.kind in ("plain", "join") and step.inner != step.one:
             blocked.combine(part.gradient(step.one, x), x, scale, slope, offset, inner)
         else:
             bounds = OPEN[link.activation] if step.kind == "inner" else OPEN[None]

@@ -81,6 +81,8 @@ def back_steps(
             inner = take(inner_sizes[i]) if link.shortcut is not None else one
         else:
             raise UnknownNetError("two shortcuts come together")
+        if link.activation == "silu" and kind != "inner":
+            raise UnknownNetError("several layers read what a SiLU gives")
         other = next((slot for slot in came if slot != one), None)
         if link.shortcut is not None:
             # What comes out of the mask is the shortcut's gradient, too.

@@ -15,14 +15,24 @@ from mindspore_dpus.core.device import configure
 from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.features.extract import extract
 from mindspore_dpus.losses import create_loss
+from mindspore_dpus.models.dropout import seed_dropout, use_seeded_dropout
+from mindspore_dpus.models.efficientnet import EfficientNet, SqueezeExcite, Stage
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import set_train
-from mindspore_dpus.models.kernels import blocked, crew, in_one, machine_code
+from mindspore_dpus.models.kernels import (
+    blocked,
+    blocked_depthwise,
+    crew,
+    gate_loops,
+    in_one,
+    machine_code,
+)
 from mindspore_dpus.models.kernels.chain import UnknownNetError, links
 from mindspore_dpus.models.kernels.install import use_fast_kernels
 from mindspore_dpus.models.kernels.onednn.library import one_dnn
 from mindspore_dpus.models.mobilenet_v2 import MobileNetV2
 from mindspore_dpus.models.resnet import Bottleneck, ResNet
+from mindspore_dpus.models.sound_heads import OutlierExposureNet
 from mindspore_dpus.models.sync_norm import use_sync_norms
 from mindspore_dpus.models.weights import get_state, set_state
 from mindspore_dpus.training.inference import predict
@@ -34,8 +44,14 @@ BUILD = {
     "bottleneck": partial(ResNet, (2, 1, 1, 1), 3, 3, Bottleneck, Bottleneck.expansion),
     # Channels that fill no block: 24, 144, ...
     "mobilenet": partial(MobileNetV2, 3, 1, width=0.35),
+    # Without anything drawn.
+    "efficientnet": partial(
+        EfficientNet,
+        *(3, 1, 0.0, 0.0, 24),
+        (Stage(1, 3, 1, 16, 1), Stage(6, 5, 2, 24, 2), Stage(4, 3, 2, 40, 2), Stage(3, 5, 1, 56, 1)),
+    ),
 }
-CHANNELS = {"basic": 1, "bottleneck": 3, "mobilenet": 1}
+CHANNELS = {"basic": 1, "bottleneck": 3, "mobilenet": 1, "efficientnet": 1}
 every_net = pytest.mark.parametrize("name", BUILD)
 
 
@@ -133,8 +149,33 @@ def learnt_by_torch(name, x, precision):
 
     def conv(out, cell):
         padding = cell.padding if isinstance(cell.padding, int) else cell.padding[0]
-        weight = values[cell.weight.name]
-        return functional.conv2d(out, weight, None, cell.stride, padding, groups=cell.group)
+        if cell.pad_mode == "same":
+            missing = []
+            for size in reversed(out.shape[2:]):
+                places = -(-size // cell.stride[0])
+                whole = max((places - 1) * cell.stride[0] + cell.kernel_size[0] - size, 0)
+                missing += [whole // 2, whole - whole // 2]
+            out, padding = functional.pad(out, missing), 0
+        weight, bias = values[cell.weight.name], values[cell.bias.name] if cell.has_bias else None
+        return functional.conv2d(out, weight, bias, cell.stride, padding, groups=cell.group)
+
+    def chain(out, cells):
+        for cell in cells:
+            if isinstance(cell, nn.SequentialCell):
+                out = chain(out, cell)
+            elif isinstance(cell, nn.Conv2d):
+                out = conv(out, cell)
+            elif isinstance(cell, nn.BatchNorm2d):
+                out = norm(out, cell)
+            elif isinstance(cell, nn.SiLU):
+                out = functional.silu(out)
+            elif isinstance(cell, SqueezeExcite):
+                told = functional.silu(conv(out.mean((2, 3), keepdim=True), cell.conv_reduce))
+                out = out * torch.sigmoid(conv(told, cell.conv_expand))
+            else:
+                after = chain(out, cell.block)
+                out = out + after if cell.use_shortcut else after
+        return out
 
     out = torch.tensor(x, dtype=dtype)
     if name == "mobilenet":
@@ -147,6 +188,8 @@ def learnt_by_torch(name, x, precision):
             out = before + out if block.use_shortcut else out
         out = functional.relu6(norm(conv(out, net.features[-3]), net.features[-2]))
         head = net.classifier[1]
+    elif name == "efficientnet":
+        out, head = chain(out, net.features), net.mlp_head
     else:
         out = functional.max_pool2d(functional.relu(norm(conv(out, net.conv1), net.bn1)), 3, 2, 1)
         for block in (*net.layer1, *net.layer2, *net.layer3, *net.layer4):
@@ -167,7 +210,8 @@ def learnt_by_torch(name, x, precision):
 
 
 @pytest.mark.parametrize(
-    ("name", "n"), [("basic", 1), ("basic", 5), ("bottleneck", 5), ("mobilenet", 5)]
+    ("name", "n"),
+    [("basic", 1), ("basic", 5), ("bottleneck", 5), ("mobilenet", 5), ("efficientnet", 5)],
 )
 def test_a_network_learns_as_in_float64(name, n, counted):
     shares = []
@@ -323,6 +367,37 @@ def test_where_the_images_gradient_may_be_wanted_the_cells_run_one_by_one(traini
     assert np.abs(other).max() > 0
 
 
+def test_images_are_dropped_as_cell_by_cell(counted):
+    found = []
+    for fast in (True, False):
+        ms.set_seed(1)
+        net = EfficientNet(3, 1, 0.3, 0.6, 24, (Stage(2, 3, 1, 16, 2), Stage(2, 3, 2, 24, 3)))
+        net.init_parameters_data()
+        use_seeded_dropout(net)
+        seed_dropout(net, [3])
+        if fast:
+            use_fast_kernels(net, "onednn")
+        found.append([learn(net, images("efficientnet", 6)) for _ in range(2)])
+    assert counted == ["forward", "backward"] * 2
+    assert (found[0][0]["logits"] != found[0][1]["logits"]).any()
+    for one, other in zip(*found, strict=True):
+        apart = distances(one, other)
+        assert apart["logits"] < 1e-4
+        assert max(apart.values()) < 1e-2
+        assert np.median(list(apart.values())) < 1e-4
+
+
+def test_a_network_inside_another_runs_as_a_whole(counted):
+    net = OutlierExposureNet(network("efficientnet", fast=False), 4, with_domain=False)
+    plain = OutlierExposureNet(network("efficientnet", fast=False), 4, with_domain=False)
+    set_state(plain, get_state(net))
+    use_fast_kernels(net, "onednn")
+    x = Tensor(images("efficientnet"))
+    found, expected = (set_eval(each)(x)[0].asnumpy() for each in (net, plain))
+    assert counted == ["__call__"]
+    assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
+
+
 def test_where_a_part_is_frozen_the_cells_run_one_by_one(counted):
     net = frozen(network("basic"), ["conv1.*", "bn1.*"])
     plain = frozen(network("basic", fast=False), ["conv1.*", "bn1.*"])
@@ -422,7 +497,8 @@ def test_all_loops_are_compiled_as_expected():
         learn(net, images(name))
         set_eval(net)(Tensor(images(name)))
         set_eval(net)(Tensor(images(name)))
-    for name, signature in blocked.EXPECTED.items():
+    loops = blocked.EXPECTED | gate_loops.EXPECTED | blocked_depthwise.EXPECTED
+    for name, signature in loops.items():
         assert machine_code._kernels[name].signatures == [signature], name
 
 

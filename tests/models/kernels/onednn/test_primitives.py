@@ -40,6 +40,11 @@ DEPTHWISE = [
     Geometry(3, 32, 32, 7, 10, (3, 3), (2, 2), (1, 1, 1, 1), groups=32),
     Geometry(1, 16, 16, 6, 1, (3, 3), (2, 2), (1, 1, 1, 1), groups=16),
     Geometry(1, 16, 16, 1, 1, (3, 3), (1, 1), (1, 1, 1, 1), groups=16),
+    Geometry(2, 32, 32, 9, 8, (5, 5), (1, 1), (2, 2, 2, 2), groups=32),
+    Geometry(2, 32, 32, 2, 3, (5, 5), (1, 1), (2, 2, 2, 2), groups=32),
+    # Padded more behind, as at stride 2 to half the size.
+    Geometry(2, 48, 48, 10, 9, (5, 5), (2, 2), (1, 2, 2, 2), groups=48),
+    Geometry(2, 32, 32, 8, 6, (3, 3), (2, 2), (0, 1, 0, 1), groups=32),
 ]
 
 
@@ -219,7 +224,7 @@ def test_slow_kernels_are_refused(dnn):
     with pytest.raises(OneDnnError):
         Forward(dnn.interface, dnn.block, geometry)
     with pytest.raises(OneDnnError, match="depthwise"):
-        DepthwiseBackwardWeights(dnn.block, Geometry(2, 32, 32, 9, 9, (5, 5), groups=32))
+        DepthwiseBackwardWeights(dnn.block, Geometry(2, 32, 32, 9, 9, (5, 3), groups=32))
 
 
 def test_blocks_are_filled_up_with_zeros():
