@@ -38,6 +38,19 @@ def sinusoids(length: int, width: int) -> np.ndarray:
     return table.astype(np.float32)
 
 
+class Swap(nn.Cell):
+    """(N, A, B, ...) -> (N, B, A, ...), of three or four axes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fast = None  # Or a faster way (models.kernels.frames).
+
+    def construct(self, x: Tensor) -> Tensor:
+        if self.fast is not None:
+            return self.fast(x)
+        return x.transpose(0, 2, 1) if x.ndim == 3 else x.transpose(0, 2, 1, 3)
+
+
 class FrameEmbedding(nn.Cell):
     """The columns of log-mels -> frames of a width, each with its position.
 
@@ -55,12 +68,13 @@ class FrameEmbedding(nn.Cell):
         self.mel_bands = mel_bands
         self.frames = frames
         self.width = width
+        self.swap = Swap()
         self.projection = dense(mel_bands, width)
         self.positions = Tensor(sinusoids(frames, width)[None])
         self.dropout = nn.Dropout(p=dropout)
 
     def construct(self, x: Tensor) -> Tensor:
-        columns = x.reshape(-1, self.mel_bands, self.frames).transpose(0, 2, 1)
+        columns = self.swap(x.reshape(-1, self.mel_bands, self.frames))
         rows = self.projection(columns.reshape(-1, self.mel_bands))
         rows = rows.reshape(-1, self.frames, self.width) + self.positions
         return self.dropout(rows.reshape(-1, self.width))
@@ -95,17 +109,17 @@ class SelfAttention(nn.Cell):
         self.softmax = nn.Softmax(axis=-1)
         self.dropout = nn.Dropout(p=dropout)
         self.output = dense(width, width)
+        self.swap = Swap()
 
     def heads(self, rows: Tensor) -> Tensor:
         """(N * T, width) -> (N, heads, T, width / heads)."""
-        split = rows.reshape(-1, self.frames, self.n_heads, self.head_width)
-        return split.transpose(0, 2, 1, 3)
+        return self.swap(rows.reshape(-1, self.frames, self.n_heads, self.head_width))
 
     def construct(self, x: Tensor) -> Tensor:
         query, key = self.heads(self.query(x) * self.scale), self.heads(self.key(x))
         weights = self.dropout(self.softmax(self.products(query, key)))
         seen = self.mixture(weights, self.heads(self.value(x)))
-        return self.output(seen.transpose(0, 2, 1, 3).reshape(-1, self.width))
+        return self.output(self.swap(seen).reshape(-1, self.width))
 
 
 class FeedForward(nn.Cell):

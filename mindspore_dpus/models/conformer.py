@@ -13,9 +13,39 @@ from mindspore_dpus.models.attention import (
     FrameEmbedding,
     MeanFrame,
     SelfAttention,
+    Swap,
     dense,
     layer_norm,
 )
+
+
+class FrameConvolution(nn.Conv2d):
+    """A depthwise convolution over the frames of every sequence, which stay as many.
+
+    Args:
+        frames: T.
+        width: of a frame.
+        kernel_size: frames that are seen, odd.
+
+    Input (N * T, width), output (N, width, 1, T), both float32.
+    """
+
+    def __init__(self, frames: int, width: int, kernel_size: int) -> None:
+        start = Uniform(kernel_size**-0.5)
+        size = (1, kernel_size)
+        super().__init__(width, width, size, pad_mode="valid", group=width, weight_init=start)
+        self.fast = None  # Or a faster way (models.kernels.frames).
+        self.frames = frames
+        self.width = width
+        self.swap = Swap()
+        # Built-in padding is written wrongly by MindSpore's ONNX exporter.
+        self.pad = nn.Pad(((0, 0), (0, 0), (0, 0), (kernel_size // 2, kernel_size // 2)))
+
+    def construct(self, x: Tensor) -> Tensor:
+        if self.fast is not None:
+            return self.fast(x, self.weight)
+        maps = self.swap(x.reshape(-1, self.frames, self.width))
+        return super().construct(self.pad(maps.reshape(-1, self.width, 1, self.frames)))
 
 
 class ConvolutionModule(nn.Cell):
@@ -43,28 +73,18 @@ class ConvolutionModule(nn.Cell):
         self.pointwise1 = dense(width, width)
         self.gate = dense(width, width)
         self.sigmoid = nn.Sigmoid()
-        # Built-in padding is written wrongly by MindSpore's ONNX exporter.
-        self.pad = nn.Pad(((0, 0), (0, 0), (0, 0), (kernel_size // 2, kernel_size // 2)))
-        self.depthwise = nn.Conv2d(
-            width,
-            width,
-            (1, kernel_size),
-            pad_mode="valid",
-            group=width,
-            weight_init=Uniform(kernel_size**-0.5),
-        )
+        self.depthwise = FrameConvolution(frames, width, kernel_size)
         self.batch_norm = nn.BatchNorm2d(width)
         self.activation = nn.SiLU()
+        self.swap = Swap()
         self.pointwise2 = dense(width, width)
         self.dropout = nn.Dropout(p=dropout)
 
     def construct(self, x: Tensor) -> Tensor:
         x = self.norm(x)
         x = self.pointwise1(x) * self.sigmoid(self.gate(x))
-        maps = x.reshape(-1, self.frames, self.width).transpose(0, 2, 1)
-        maps = maps.reshape(-1, self.width, 1, self.frames)
-        maps = self.activation(self.batch_norm(self.depthwise(self.pad(maps))))
-        rows = maps.reshape(-1, self.width, self.frames).transpose(0, 2, 1).reshape(-1, self.width)
+        maps = self.activation(self.batch_norm(self.depthwise(x)))
+        rows = self.swap(maps.reshape(-1, self.width, self.frames)).reshape(-1, self.width)
         return self.dropout(self.pointwise2(rows))
 
 

@@ -24,7 +24,7 @@ class SeededMask(nn.Cell):
     def construct(self, x: Tensor) -> tuple[Tensor, Tensor]:
         whole = self.rng.random((self.n_devices, *x.shape), np.float32)
         kept = whole[self.rank] >= self.p
-        mask = Tensor((kept / (1 - self.p)).astype(np.float32))
+        mask = Tensor.from_numpy(np.multiply(kept, np.float32(1 / (1 - self.p)), dtype=np.float32))
         return x * mask.astype(x.dtype), mask
 
 
