@@ -69,9 +69,28 @@ def extract(
 
     Source: paper, section 2.2.
     """
+    net.set_train(False)
+    source = BatchSource(images, rows, np.zeros(len(rows)), batch_size)
+    vectors, done = None, 0
+    for batch, _ in bar(batches(source), "features", len(source)):
+        part = _vectors(net, layer, batch)
+        if vectors is None:
+            vectors = np.empty((len(rows), part.shape[1]), np.float32)
+        vectors[done : done + len(part)] = part
+        done += len(part)
+        device.yield_to_workers()
+    return vectors
+
+
+def _vectors(net: nn.Cell, layer: str, batch: Tensor) -> np.ndarray:
+    """(N, D) float32 of a batch."""
+    in_one = getattr(net, "in_one", None)
+    found = None if in_one is None else in_one.features(batch, layer)
+    if found is not None:
+        return found
     kept = []
 
-    def keep(output: Tensor) -> None:
+    def keep(cell: nn.Cell, inputs: tuple, output: Tensor) -> None:
         if output.ndim not in (2, 4):
             raise UserError(
                 f"features.layer {layer}: its output has the shape {output.shape}; choose a layer that "
@@ -79,26 +98,9 @@ def extract(
             )
         kept.append(output.mean((2, 3)) if output.ndim == 4 else output)
 
-    net.set_train(False)
-    cells = dict(net.cells_and_names())
-    if getattr(net, "in_one", None) is not None and layer == net.feature_layer:
-        # A hook inside would make it run Cell by Cell; the classifier sees the same means.
-        classifier = cells[classifier_name(net)]
-        handle = classifier.register_forward_pre_hook(lambda cell, inputs: keep(inputs[0]))
-    else:
-        handle = cells[layer].register_forward_hook(lambda cell, inputs, output: keep(output))
-    source = BatchSource(images, rows, np.zeros(len(rows)), batch_size)
-    vectors, done = None, 0
+    handle = dict(net.cells_and_names())[layer].register_forward_hook(keep)
     try:
-        for batch, _ in bar(batches(source), "features", len(source)):
-            net(batch)
-            part = kept[-1].asnumpy()
-            if vectors is None:
-                vectors = np.empty((len(rows), part.shape[1]), np.float32)
-            vectors[done : done + len(part)] = part
-            done += len(part)
-            kept.clear()
-            device.yield_to_workers()
+        net(batch)
     finally:
         handle.remove()
-    return vectors
+    return kept[-1].asnumpy()

@@ -64,6 +64,21 @@ def links(net: nn.Cell) -> list[Link]:
     return found
 
 
+def links_up_to(net: nn.Cell, layer: str) -> int | None:
+    """How many links give what a named Cell gives; None where it is not a block, or a row of blocks, of a
+    known network."""
+    if layer == net.feature_layer:
+        return len(links(net))
+    cell = dict(net.cells_and_names())[layer]
+    last = cell
+    while type(last) is nn.SequentialCell and len(last):
+        last = last[-1]
+    if type(last) not in (BasicBlock, Bottleneck, InvertedResidual, MBConv):
+        return None
+    inside = {id(part) for _, part in last.cells_and_names()}
+    return max(i for i, link in enumerate(links(net), 1) if id(link.conv) in inside)
+
+
 def _check(link: Link) -> None:
     conv, norm = link.conv, link.norm
     plain = (

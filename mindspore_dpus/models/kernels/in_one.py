@@ -21,7 +21,7 @@ from mindspore.common.api import _pynative_executor
 
 from mindspore_dpus.models.kernels.batch_norm import BatchNormTraining
 from mindspore_dpus.models.kernels.blocked import equal
-from mindspore_dpus.models.kernels.chain import Hooks, UnknownNetError, links
+from mindspore_dpus.models.kernels.chain import Hooks, UnknownNetError, links, links_up_to
 from mindspore_dpus.models.kernels.crew import side_by_side
 from mindspore_dpus.models.kernels.folded import FoldedPlan, chunk_size
 from mindspore_dpus.models.kernels.gates import gate_parameters
@@ -146,7 +146,8 @@ class InOne:
         return TrunkPlan(self._dnn, self.chain, shape)
 
     def _new_folded(self, shape: tuple) -> FoldedPlan:
-        return FoldedPlan(self._dnn, self.chain, shape[0], shape[1:])
+        number, chunk, *image = shape
+        return FoldedPlan(self._dnn, self.chain[:number], chunk, tuple(image))
 
     def _plan(
         self,
@@ -171,17 +172,26 @@ class InOne:
         plans.move_to_end(shape)
         return plans[shape]
 
-    def evaluate(self, images: np.ndarray) -> np.ndarray | None:
-        """The mean of the last maps with the moving statistics, (N, channels) float32; None where
-        oneDNN has no fast kernel for a layer.
+    def evaluate(self, images: np.ndarray, number: int | None = None) -> np.ndarray | None:
+        """The mean of maps with the moving statistics, (N, channels) float32; None where oneDNN has no
+        fast kernel for a layer.
 
         Args:
             images: (N, C, H, W) float32.
+            number: of links; None: all of them.
         """
         self._forget_if_changed()
-        shape = chunk_size(len(images)), *images.shape[1:]
+        shape = number or len(self.chain), chunk_size(len(images)), *images.shape[1:]
         plan = self._plan("evaluation", self._folded, shape, self._new_folded)
         return None if plan is None else plan(images)
+
+    def features(self, images: Tensor, layer: str) -> np.ndarray | None:
+        """The mean of what a named Cell gives in evaluation, (N, D) float32; None where the Cells must
+        run one by one."""
+        if self._net.training or self._obstacle(images) is not None:
+            return None
+        number = links_up_to(self._net, layer)
+        return None if number is None else self.evaluate(images.asnumpy(), number)
 
     def _forget_if_changed(self) -> None:
         """Fold again where a parameter is no longer what was folded."""

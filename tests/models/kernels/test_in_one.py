@@ -468,19 +468,37 @@ def test_without_a_fast_kernel_the_log_says_so_once(monkeypatch, caplog, counted
     assert caplog.messages == ["training of ResNet runs layer by layer: only ref:any"]
 
 
-@pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v2"])
-def test_features_are_those_of_the_layer(backbone, device, counted):
-    net, plain = (create_model(backbone, 2, 1, seed=3, device=d) for d in (device, None))
-    pictures = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 1), np.uint8)
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("basic", ["layer4", "layer2", "layer2.0", "layer1"]),
+        ("bottleneck", ["layer4", "layer3", "layer1.1"]),
+        ("mobilenet", ["features", "features.7", "features.4"]),
+        ("efficientnet", ["features", "features.4", "features.5.0", "features.4.1"]),
+    ],
+)
+def test_features_are_those_of_the_layer(name, layers, device, counted):
+    net, plain = network(name), network(name, fast=False)
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 64, 64, CHANNELS[name]), np.uint8)
     rows = np.array([4, 0, 2])
-    expected = extract(plain, net.feature_layer, pictures, rows, 2, device)
+    for layer in layers:
+        expected = extract(plain, layer, pictures, rows, 2, device)
+        assert counted == []
+        found = extract(net, layer, pictures, rows, 2, device)
+        assert counted == ["__call__"] * 2, layer
+        counted.clear()
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"), [("basic", "layer2.0.conv1"), ("mobilenet", "features.4.layers.2")]
+)
+def test_features_inside_a_block_come_cell_by_cell(name, layer, device, counted):
+    net, plain = network(name), network(name, fast=False)
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 64, 64, CHANNELS[name]), np.uint8)
+    found, expected = (extract(n, layer, pictures, np.arange(2), 2, device) for n in (net, plain))
     assert counted == []
-    found = extract(net, net.feature_layer, pictures, rows, 2, device)
-    assert counted == ["__call__"] * 2
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
-    inner = "layer3" if backbone == "resnet18" else "features.7"
-    assert extract(net, inner, pictures, rows, 2, device).shape[0] == 3
-    assert counted == ["__call__"] * 2
 
 
 def test_predictions_go_through_as_a_whole(counted):
