@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 
 from mindspore_dpus.core.errors import UserError
 
@@ -78,7 +79,10 @@ def in_threads(function: Callable, items: Iterable) -> Iterator:
 
 
 def side_by_side(
-    tasks: list[Work], n_processes: int, on_message: Callable[[int, object], None]
+    tasks: list[Work],
+    n_processes: int,
+    on_message: Callable[[int, object], None],
+    may_grow: Callable[[object], bool] = lambda value: False,
 ) -> Iterator[tuple[int, Exception | None]]:
     """Run every task in a process of its own, ``n_processes`` at a time.
 
@@ -92,6 +96,9 @@ def side_by_side(
         n_processes: how many run at a time, at least 1. Each has its share of the cores, also where the
             tasks are fewer: their number must not change what one of them computes.
         on_message: called with a task's index and each value that it sends.
+        may_grow: whether a task that has sent this value may use further cores from then on: what it
+            computes must no longer depend on how many it has. When no task is waiting any more, such
+            tasks get the cores of those that have ended.
 
     Yields:
         For each task when it ends, its index and its error, or None. ``UserError`` and ``OSError`` come
@@ -113,11 +120,15 @@ def side_by_side(
                 one = running[connection]
                 ended, value = one.receive()
                 if not ended:
+                    one.may_grow = one.may_grow or may_grow(value)
                     on_message(one.index, value)
-                    continue
-                del running[connection]
-                shares.append(one.cpus)
-                yield one.index, value
+                else:
+                    del running[connection]
+                    shares.append(one.cpus)
+                if shares and not waiting:
+                    _deal([one for one in running.values() if one.may_grow], shares)
+                if ended:
+                    yield one.index, value
     finally:
         _stop(list(running.values()))
 
@@ -144,6 +155,13 @@ def apart(name: str, call: bytes, cpus: list[int]) -> Iterator[tuple[bool, objec
         _stop([one])
 
 
+def _deal(running: "list[_Running]", shares: list[list[int]]) -> None:
+    """Give idle cores, which are taken out of ``shares``, to tasks, those with the fewest first."""
+    while running and shares:
+        one = min(running, key=lambda one: len(one.cpus))
+        one.grow(shares.pop())
+
+
 class _Running:
     """A task that is under way.
 
@@ -154,6 +172,7 @@ class _Running:
         cpus: where.
 
     Attributes:
+        may_grow: whether further cores would change nothing but the time.
         connection: ready to be read when the task has sent something or has ended, however it ended.
     """
 
@@ -161,6 +180,7 @@ class _Running:
         self.index = index
         self.call = call
         self.cpus = cpus
+        self.may_grow = False
         self.connection, self._theirs = CONTEXT.Pipe()
         self.process = CONTEXT.Process(target=_run, args=(self._theirs,), name=name)
 
@@ -172,6 +192,14 @@ class _Running:
         # died before it had read large arguments.
         with suppress(ConnectionError):
             self.connection.send_bytes(self.call)
+
+    def grow(self, cpus: list[int]) -> None:
+        """Let it use these cores, too, where the system can do that."""
+        self.cpus = self.cpus + cpus
+        # Each thread has cores of its own; those that are started later have their starter's.
+        for thread in Path(f"/proc/{self.process.pid}/task").glob("*"):
+            with suppress(OSError):  # It has ended meanwhile.
+                os.sched_setaffinity(int(thread.name), self.cpus)
 
     def receive(self) -> tuple[bool, object]:
         """Whether the task has ended; if so, with which error or None, if not, a value that it sent."""

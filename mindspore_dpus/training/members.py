@@ -211,7 +211,13 @@ def train_side_by_side(
     if training.executor == "ray":
         ended = on_cluster(works, training.ray_address, _needs(training, device), on_message)
     else:
-        ended = side_by_side(works, min(device.processes, len(jobs)), on_message)
+        # After an epoch, all that counts cores has counted them (``kernels.crew``, MindSpore, numba).
+        ended = side_by_side(
+            works,
+            min(device.processes, len(jobs)),
+            on_message,
+            may_grow=lambda message: isinstance(message, dict),
+        )
     with closing(ended):
         for _, error in ended:
             if error is not None:

@@ -117,12 +117,41 @@ def follow(folder, send):
     wait_for((folder / "started").exists)
 
 
+def wait_for_cores(number, folder, send):
+    """Say how many cores there are at first, and whether there are so many later."""
+    send(len(available_cpus()))
+    (folder / "started").touch()
+    end = time.monotonic() + (PATIENCE if number > 1 else 2)
+    while len(available_cpus()) < number and time.monotonic() < end:
+        time.sleep(0.02)
+    time.sleep(0.2 if number > 1 else 2)
+    send(len(available_cpus()))
+
+
 def never_read(connection):
     """In place of the function that starts a task."""
     os._exit(7)
 
 
 # ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(len(available_cpus()) < 2, reason="there is one core only")
+@pytest.mark.parametrize("grows", [True, False])
+def test_idle_cores_go_to_those_that_may_have_them(grows, tmp_path):
+    before = os.sched_getaffinity(0)
+    messages = []
+    tasks = [
+        Work("waits", wait_for_cores, (2 if grows else 1, tmp_path)),
+        Work("ends", follow, (tmp_path,)),
+    ]
+    try:
+        os.sched_setaffinity(0, sorted(before)[:2])
+        ended = side_by_side(tasks, 2, lambda i, v: messages.append(v), lambda v: grows and v == 1)
+        assert dict(ended) == {0: None, 1: None}
+    finally:
+        os.sched_setaffinity(0, before)
+    assert messages == [1, 2 if grows else 1]
 
 
 @pytest.mark.parametrize("n_cpus", [1, 2, 7, 8])

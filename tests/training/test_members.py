@@ -5,11 +5,13 @@ import os
 import re
 import signal
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from mindspore_dpus.core import processes
 from mindspore_dpus.core.device import Device
 from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
@@ -31,8 +33,8 @@ EPOCHS = 2
 BACKBONE = "mobilenet_v2_035"
 
 
-def device(processes, kernels="loops"):
-    return Device("CPU", jit=False, idle_main_thread=False, fast_kernels=kernels, processes=processes)
+def device(n_processes, kernels="loops"):
+    return Device("CPU", jit=False, idle_main_thread=False, fast_kernels=kernels, processes=n_processes)
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +49,18 @@ def images(tmp_path_factory):
 
 
 def jobs_of(images, subsets, folder):
-    """A member for each subset, of two classes that alternate."""
+    """A member for each subset, of two classes that alternate; its name is its seed."""
     labels, val = np.tile([0, 1], 14), np.arange(18, 28)
     return [
-        Job(name, [0, i], LabelledRows(images, labels, rows, val), len(rows), images, folder / name)
-        for i, (name, rows) in enumerate(subsets.items())
+        Job(
+            name,
+            [0, int(name)],
+            LabelledRows(images, labels, rows, val),
+            len(rows),
+            images,
+            folder / name,
+        )
+        for name, rows in subsets.items()
     ]
 
 
@@ -64,14 +73,15 @@ def recipe_of(loss, kernels="loops", **training):
     return Recipe(network, task, training, settings, "key")
 
 
-def train(images, folder, processes, report, kernels="loops", **training):
+def train(images, folder, n_processes, report, kernels="loops", first=(), **training):
     settings = {"epochs": EPOCHS, "batch_size": 8, "select_by": "last"} | training
     subsets = {name: np.arange(i, 16 + i) for i, name in enumerate(MEMBERS)}
+    subsets = dict.fromkeys(first, np.arange(8)) | subsets
     with logged(report):
         train_members(
             jobs_of(images, subsets, folder),
             recipe_of(LossSettings(), kernels, **settings),
-            device(processes, kernels),
+            device(n_processes, kernels),
         )
 
 
@@ -139,6 +149,23 @@ def test_side_by_side_equals_in_turn_with_as_many_cores(images, in_turn, kernels
     for member in MEMBERS:
         own = [line.partition(":")[0] for line in lines if line.startswith(f"  {member} ")]
         assert own == [f"  {member} epoch {epoch}/{EPOCHS}" for epoch in (1, 2)]
+
+
+def test_the_last_of_an_odd_number_gets_both_cores_and_equal_bits(
+    images, in_turn, kernels, tmp_path, monkeypatch
+):
+    grown, grow = [], processes._Running.grow
+
+    def count(self, cpus):
+        grow(self, cpus)
+        threads = Path(f"/proc/{self.process.pid}/task").glob("*")
+        grown.append((self.process.name, {len(os.sched_getaffinity(int(t.name))) for t in threads}))
+
+    monkeypatch.setattr(processes._Running, "grow", count)
+    with limited_to(2):
+        train(images, tmp_path, 2, lambda line: None, kernels, first=["02"])
+    assert ("member 01", {2}) in grown
+    assert_equal(tmp_path, in_turn[0])
 
 
 def test_a_killed_member_is_named_and_goes_on_next_time(images, in_turn, kernels, tmp_path):
