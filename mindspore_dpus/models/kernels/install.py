@@ -3,6 +3,7 @@
 from mindspore import nn
 
 from mindspore_dpus.models.kernels.batch_norm import use_fast_batch_norm
+from mindspore_dpus.models.kernels.dense_convolution import use_dense_convolutions
 from mindspore_dpus.models.kernels.depthwise import use_fast_depthwise
 from mindspore_dpus.models.kernels.frames import use_fast_frames
 from mindspore_dpus.models.kernels.hidden_layers import use_hidden_layers
@@ -17,12 +18,13 @@ LOOPS = (
     use_fast_frames,
 )
 # What ``device.fast_kernels`` may be -> what is put in, in this order.
-KERNELS = {"none": (), "loops": LOOPS, "onednn": (*LOOPS, use_whole_network)}
+KERNELS = {"none": (), "loops": LOOPS, "onednn": (*LOOPS, use_dense_convolutions, use_whole_network)}
 
 
 def use_fast_kernels(net: nn.Cell, kernels: str) -> int:
     """Replace the primitives of depthwise 3x3 convolutions and of batch norms in a network, what
-    MobileNetV2's blocks train with, what works on rows and frames, and the whole of what ``in_one`` knows.
+    MobileNetV2's blocks train with, what works on rows and frames, ordinary
+    convolutions, and the whole of what ``in_one`` knows.
 
     Cells, parameters and exported graphs stay as they are.
 

@@ -140,9 +140,9 @@ class TrunkPlan:
                 n: geometry(link.conv, n, *pixels[link.source], dnn.block, plain_source=first)
                 for n in sizes
             }
-            self.forward.append({n: _forward(dnn, g) for n, g in own.items()})
-            self.back_weights.append({n: _back_weights(dnn, g) for n, g in own.items()})
-            self.back_data.append({} if first else {n: _back_data(dnn, g) for n, g in own.items()})
+            self.forward.append({n: forward_of(dnn, g) for n, g in own.items()})
+            self.back_weights.append({n: back_weights_of(dnn, g) for n, g in own.items()})
+            self.back_data.append({} if first else {n: back_data_of(dnn, g) for n, g in own.items()})
             some = next(iter(own.values()))
             channels, (height, width) = some.out_channels // dnn.block, some.out_size
             self.inner_shapes.append((channels, height, width, dnn.block))
@@ -424,19 +424,22 @@ class Pass:
         self._weights[i] = np.ascontiguousarray(plain[tuple(slice(size) for size in wanted)])
 
 
-def _forward(dnn: OneDnn, shape: Geometry) -> Forward | WinogradForward:
+def forward_of(dnn: OneDnn, shape: Geometry) -> Forward | WinogradForward:
+    """The fastest way to convolve."""
     if suits_winograd(shape):
         return WinogradForward(dnn, shape)
     return Forward(dnn.interface, dnn.block, shape, training=True)
 
 
-def _back_data(dnn: OneDnn, shape: Geometry) -> BackwardData | WinogradBackwardData:
+def back_data_of(dnn: OneDnn, shape: Geometry) -> BackwardData | WinogradBackwardData:
+    """The fastest way to the gradient of a convolution's source."""
     if suits_winograd(shape):
         return WinogradBackwardData(dnn, shape)
     return BackwardData(dnn.interface, dnn.block, shape)
 
 
-def _back_weights(dnn: OneDnn, shape: Geometry) -> WeightsGradient:
+def back_weights_of(dnn: OneDnn, shape: Geometry) -> WeightsGradient:
+    """The fastest way to the gradient of a convolution's weights."""
     if shape.groups > 1:
         return DepthwiseBackwardWeights(dnn.block, shape)
     if suits_winograd(shape, FEWEST_FOR_WEIGHTS):

@@ -1,0 +1,151 @@
+"""Single convolutions through oneDNN, against torch in float64, and networks against MindSpore's own."""
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor, nn
+
+from mindspore_dpus.core.device import configure
+from mindspore_dpus.core.device_settings import DeviceSettings
+from mindspore_dpus.models.factory import create_model
+from mindspore_dpus.models.kernels import crew, dense_convolution
+from mindspore_dpus.models.kernels.dense_convolution import DenseConvolution, use_dense_convolutions
+from mindspore_dpus.models.kernels.install import use_fast_kernels
+from mindspore_dpus.models.kernels.onednn.interface import OneDnnError
+from mindspore_dpus.models.kernels.onednn.library import one_dnn
+
+PAD, SAME, VALID = "pad", "same", "valid"
+# Images, channels in and out, height, width, kernel, stride, dilation, how it is padded.
+CASES = [
+    (4, 16, 32, 9, 11, 3, 1, 1, PAD),
+    (5, 20, 24, 8, 8, 5, 1, 1, PAD),  # Parts of two sizes; channels that fill no block.
+    (1, 8, 9, 7, 5, 1, 1, 1, VALID),
+    (3, 32, 16, 11, 14, 3, 2, 1, SAME),
+    (2, 16, 16, 15, 13, 3, 1, 2, SAME),
+    (2, 40, 8, 6, 9, 4, 3, 1, VALID),
+    (2, 32, 32, 40, 41, 3, 1, 1, PAD),  # Winograd's algorithm
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def device():
+    found = configure(DeviceSettings(target="CPU", fast_kernels="onednn"))
+    if one_dnn() is None:
+        pytest.skip("no oneDNN that can be used here")
+    return found
+
+
+def normals(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def convolution(case):
+    _, inputs, outputs, _, _, kernel, stride, dilation, how = case
+    ms.set_seed(1)
+    padding = {"pad_mode": PAD, "padding": kernel // 2} if how == PAD else {"pad_mode": how}
+    sizes = inputs, outputs, kernel, stride
+    return nn.Conv2d(*sizes, dilation=dilation, has_bias=True, bias_init="ones", **padding)
+
+
+def learn(net, x, weight):
+    """Result and gradients."""
+    step = ms.grad(lambda x: (net(x) * Tensor(weight)).sum(), 0, net.trainable_params())
+    of_x, rest = step(Tensor(x))
+    return [net(Tensor(x)).asnumpy(), of_x.asnumpy(), *(g.asnumpy() for g in rest)]
+
+
+def by_torch(cell, x, weight):
+    torch = pytest.importorskip("torch", reason="torch is not installed (extra: reference)")
+    values = [torch.tensor(v, dtype=torch.double, requires_grad=True) for v in (
+        x, cell.weight.asnumpy(), cell.bias.asnumpy()
+    )]  # fmt: skip
+    padding, own = [cell.padding] * 4 if isinstance(cell.padding, int) else list(cell.padding), values[0]
+    if cell.pad_mode == SAME:
+        padding = []
+        for axis in (1, 0):
+            size, stride = x.shape[2 + axis], cell.stride[axis]
+            reach = cell.dilation[axis] * (cell.kernel_size[axis] - 1) + 1
+            whole = max((-(-size // stride) - 1) * stride + reach - size, 0)
+            padding += [whole // 2, whole - whole // 2]
+    own = torch.nn.functional.pad(own, padding)
+    out = torch.nn.functional.conv2d(own, *values[1:], cell.stride, 0, cell.dilation)
+    (out * torch.tensor(weight)).sum().backward()
+    return [out.detach().numpy(), *(v.grad.numpy() for v in values)]
+
+
+def assert_near(found, expected, share=2e-5):
+    for one, other in zip(found, expected, strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, rtol=0, atol=share * np.abs(other).max())
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_convolution_and_its_gradients_are_torchs(case):
+    cell, x = convolution(case), normals(case[0], case[1], *case[3:5])
+    assert use_dense_convolutions(cell) == 1
+    weight = normals(*cell(Tensor(x)).shape, seed=1)
+    expected = by_torch(cell, x, weight)
+    assert type(cell.conv2d) is DenseConvolution
+    assert_near(learn(cell, x, weight), expected)
+    assert all(plan is not None for plan in cell.conv2d._plans.values())
+
+
+def test_without_a_fast_kernel_mindspores_own_is_used(monkeypatch):
+    def refuse(*arguments):
+        raise OneDnnError("only ref:any")
+
+    monkeypatch.setattr(dense_convolution, "_Plan", refuse)
+    for case in (case for case in CASES if case[7] == 1):  # It has none that are dilated.
+        cell, x = convolution(case), normals(case[0], case[1], *case[3:5])
+        weight = normals(*cell(Tensor(x)).shape, seed=1)
+        expected = learn(cell, x, weight)
+        use_dense_convolutions(cell)
+        assert_near(learn(cell, x, weight), expected, 1e-6)
+
+
+def test_equal_calls_have_equal_bits_whoever_computes_them(monkeypatch):
+    case = CASES[1]
+    x, found = normals(case[0], case[1], *case[3:5]), []
+    for cores in ([0], [0, 1], [0, 1]):
+        monkeypatch.setattr(crew, "available_cpus", lambda cores=cores: cores)
+        cell = convolution(case)
+        use_dense_convolutions(cell)
+        found.append(learn(cell, x, normals(*cell(Tensor(x)).shape, seed=1)))
+    for first, *others in zip(*found, strict=True):
+        assert all(first.tobytes() == other.tobytes() for other in others)
+
+
+def test_batches_of_many_sizes_keep_few_plans():
+    cell = convolution(CASES[0])
+    use_dense_convolutions(cell)
+    plain = convolution(CASES[0])
+    for n in (4, 1, 3, 2, 5, 6, 4):
+        x = Tensor(normals(n, 16, 9, 11))
+        assert_near([cell(x).asnumpy()], [plain(x).asnumpy()])
+    assert len(cell.conv2d._plans) == dense_convolution.KEPT_PLANS
+
+
+@pytest.mark.parametrize("backbone", ["densenet121", "vgg16", "small_alexnet", "conv4"])
+def test_networks_compute_as_before(backbone):
+    x, found = Tensor(normals(2, 1, 64, 64)), []
+    for fast in (True, False):
+        net = create_model(backbone, 3, 1, seed=2, image_size=64)
+        net.set_train(False)
+        if fast:
+            assert use_fast_kernels(net, "onednn") > 3
+        found.append(net(x).asnumpy())
+    assert_near(*([one] for one in found), 1e-4)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        lambda: nn.Conv2d(3, 16, 3),
+        lambda: nn.Conv2d(16, 7, 3),
+        lambda: nn.Conv2d(16, 16, 3, group=2),
+        lambda: nn.Conv2d(16, 16, 3, dtype=ms.float16),
+        lambda: nn.Dense(16, 16),
+    ],
+)
+def test_others_stay(cell):
+    assert use_dense_convolutions(nn.SequentialCell(cell())) == 0
