@@ -18,12 +18,12 @@ class DeviceSettings:
     """Compile the training step to a graph. Default: on Ascend and GPU, not on CPU."""
     amp_level: Literal["O0", "O1", "O2", "O3"] = "O0"
     """Mixed precision of MindSpore (float16, loss scaled by 1024) on Ascend and GPU; O0: float32."""
-    fast_kernels: Literal["none", "loops", "onednn"] = "loops"
-    """CPU only, not with jit. loops: depthwise 3x3 convolutions, layer norms, softmax and, in training,
-    batch norms and the blocks of our MobileNetV2 in loops of our own (numba). onednn: besides, our ResNets
-    and MobileNetV2 as a whole up to the classifier, through MindSpore's own oneDNN; where that cannot be
-    used, the log says why, and it is loops. none: MindSpore's own operations only. How much faster:
-    docs/reference/performance.md."""
+    fast_kernels: Literal["none", "loops", "onednn"] = "onednn"
+    """CPU only, not with jit. loops: depthwise 3x3 convolutions, layer norms, softmax, convolutions over
+    frames and, in training, batch norms and the blocks of our MobileNetV2 in loops of our own (numba).
+    onednn: besides, ordinary convolutions, and our ResNets, MobileNetV2 and EfficientNet as a whole up to
+    the classifier, through MindSpore's own oneDNN; where that cannot be used, the log says why, and it is
+    loops. none: MindSpore's own operations only. How much faster: docs/reference/performance.md."""
     processes: int | None = key(None, at_least(1))
     """CPU only: members trained side by side, each in a process with its own share of the cores.
     Default: as many as there are cores, but no more than members. Each takes one to two gigabytes. The
