@@ -26,7 +26,7 @@ BUNDLE = "bundle.json"
 FORMAT = 1
 COLUMNS = (
     *("path", "machine", "section", "score", "threshold", "decision", "target_probability"),
-    *("worst_second", "error"),
+    *("worst_second", "note", "error"),
 )
 
 
@@ -258,19 +258,20 @@ def sound_row(scorer: SoundScorer, path: str | Path, machine: str | None, sectio
         machine, section: whose it is; None: its folders and name say so, as DCASE names them.
 
     Returns:
-        ``COLUMNS`` -> values. Whatever is wrong with the file stands under ``error``.
+        ``COLUMNS`` -> values. Whatever is wrong with the file stands under ``error``; what may be another
+        reason for a high score, under ``note`` (``FrontEnd.look``).
     """
-    return waveform_row(scorer, path, scorer.front.read, machine, section)
+    return waveform_row(scorer, path, scorer.front.look, machine, section)
 
 
 def waveform_row(
     scorer: SoundScorer,
     path: str | Path,
-    read: Callable[[Path], np.ndarray],
+    look: Callable[[Path], tuple[np.ndarray, str]],
     machine: str | None,
     section: str | None,
 ) -> dict:
-    """As ``sound_row``; ``read`` gives the file's waveform, or raises."""
+    """As ``sound_row``; ``look`` gives the file's waveform and a note, or raises."""
     row = dict.fromkeys(COLUMNS, "") | {"path": str(path)}
     try:
         if machine is None or section is None:
@@ -278,7 +279,8 @@ def waveform_row(
             machine, section = machine or named.machine, section or named.section
         row |= {"machine": machine, "section": section}
         scorer.find(machine, section)
-        return row | _cells(scorer.score(read(path), machine, section))
+        waveform, note = look(path)
+        return row | _cells(scorer.score(waveform, machine, section)) | {"note": note}
     except Exception as error:
         # Whatever a decoder raises on a hostile file: the next file has its turn.
         return row | {"error": " ".join(str(error).split()) or type(error).__name__}

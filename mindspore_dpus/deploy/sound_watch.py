@@ -59,7 +59,7 @@ def watch_sound(
             try:
                 while True:
                     start = time.monotonic()
-                    for file, modified, found in looker.ready(lambda f: _read(scorer, f), start):
+                    for file, modified, found in looker.ready(lambda f: _look(scorer, f), start):
                         row = waveform_row(scorer, row_name(file), _given(found), machine, section)
                         results.append([row | {"modified": modified, "rule": scorer.mark}])
                         looker.done.add((row_name(file), modified))
@@ -67,6 +67,7 @@ def watch_sound(
                         if row["error"] or row["decision"] == 1:
                             look += 1
                             what = row["error"] or f"anomalous {row['score']:.3f}"
+                            what += f" ({row['note']})" if row["note"] else ""
                             report(f"{row['path']}: {what}")
                     for ending, number in looker.news.items():
                         report(f"{number} files {ending or 'without an ending'} are passed over")
@@ -78,17 +79,17 @@ def watch_sound(
                 return scored, look
 
 
-def _read(scorer: SoundScorer, file: Path) -> np.ndarray | str:
+def _look(scorer: SoundScorer, file: Path) -> tuple[np.ndarray, str] | str:
     try:
-        return scorer.front.read(file)
+        return scorer.front.look(file)
     except UserError as error:
         return str(error)
 
 
-def _given(found: np.ndarray | str) -> Callable[[Path], np.ndarray]:
-    """What ``_read`` found, as a function that gives or raises it."""
+def _given(found: tuple[np.ndarray, str] | str) -> Callable[[Path], tuple[np.ndarray, str]]:
+    """What ``_look`` found, as a function that gives or raises it."""
 
-    def give(path: Path) -> np.ndarray:
+    def give(path: Path) -> tuple[np.ndarray, str]:
         if isinstance(found, str):
             raise UserError(found)
         return found

@@ -93,6 +93,9 @@ def main(args: Sequence[str] | None = None) -> int:
     wrong = sum(row["error"] != "" for row in rows)
     called = sum(row["decision"] == 1 for row in rows)
     print(f"{args.output}: {len(rows)} recordings, {called} anomalous, {wrong} without a score")
+    noted = [row for row in rows if row["note"]]
+    if noted:
+        print(f"{len(noted)} with a note, such as {noted[0]['path']}: {noted[0]['note']}")
     return int(wrong + called > 0)
 
 

@@ -6,9 +6,15 @@ import numpy as np
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.audio.logmel import LogMel
+from mindspore_dpus.data.audio.measures import share_clipped
 from mindspore_dpus.data.audio.reading import read_clip
+from mindspore_dpus.data.audio.resampling import resample
 from mindspore_dpus.data.audio.segments import segment_starts, standardise
 from mindspore_dpus.data.audio.settings import AudioSettings
+
+
+# Of its samples, from which a clip is said to be clipped; the audit's is ``audit.clipped_share``.
+CLIPPED_SHARE = 1e-3
 
 
 class FrontEnd:
@@ -56,6 +62,24 @@ class FrontEnd:
         audio = self.audio
         clip = read_clip(path, channel=audio.channel, rate=audio.rate, max_seconds=audio.max_seconds)
         return clip.samples
+
+    def look(self, path: str | Path) -> tuple[np.ndarray, str]:
+        """As ``read``; and what lets a clip look anomalous that need not be: fewer samples a second than
+        ``audio.rate``, or clipping. Mostly empty."""
+        audio, notes = self.audio, []
+        clip = read_clip(path, channel=audio.channel, rate=None, max_seconds=audio.max_seconds)
+        if clip.rate < audio.rate:
+            notes.append(
+                f"{clip.rate} samples a second, fewer than the {audio.rate} that are looked at: nothing "
+                f"is known above {clip.rate // 2} Hz"
+            )
+        share = share_clipped(clip.samples)
+        if share >= CLIPPED_SHARE:
+            notes.append(f"{share:.1%} of its samples are clipped")
+        samples = clip.samples
+        if clip.rate != audio.rate:
+            samples = resample(samples, clip.rate, audio.rate, name=str(path))
+        return samples, "; ".join(notes)
 
     def __call__(self, waveform: np.ndarray) -> np.ndarray:
         """Log-mels of a clip's segments.

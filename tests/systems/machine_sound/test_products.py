@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import re
 import shutil
 import sys
 from types import SimpleNamespace
@@ -100,6 +101,11 @@ def test_odd_formats_are_scored_by_an_export(finished, exported, tmp_path):
     assert rows["stereo"]["score"] == rows["plain"]["score"]
     assert rows["deep"]["score"] == pytest.approx(rows["plain"]["score"], abs=1e-3)
     assert all(np.isfinite(row["score"]) for row in rows.values())
+    assert [rows[name]["note"] for name in ("plain", "stereo", "deep", "fast")] == [""] * 4
+    assert re.fullmatch(r"\d+\.\d% of its samples are clipped", rows["clipped"]["note"])
+    soundfile.write(tmp_path / "slow.wav", samples[::2], rate // 2)
+    note = sound_row(exported, tmp_path / "slow.wav", "fan", "00")["note"]
+    assert note.startswith(f"{rate // 2} samples a second, fewer than the {rate} that are looked at")
 
 
 def test_commands(finished, tmp_path, monkeypatch, capsys):
