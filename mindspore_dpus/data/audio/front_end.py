@@ -12,7 +12,6 @@ from mindspore_dpus.data.audio.resampling import resample
 from mindspore_dpus.data.audio.segments import segment_starts, standardise
 from mindspore_dpus.data.audio.settings import AudioSettings
 
-
 # Of its samples, from which a clip is said to be clipped; the audit's is ``audit.clipped_share``.
 CLIPPED_SHARE = 1e-3
 
