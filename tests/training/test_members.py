@@ -151,6 +151,7 @@ def test_side_by_side_equals_in_turn_with_as_many_cores(images, in_turn, kernels
         assert own == [f"  {member} epoch {epoch}/{EPOCHS}" for epoch in (1, 2)]
 
 
+@pytest.mark.skipif(len(available_cpus()) < 2, reason="there is one core only")
 def test_the_last_of_an_odd_number_gets_both_cores_and_equal_bits(
     images, in_turn, kernels, tmp_path, monkeypatch
 ):
