@@ -16,10 +16,10 @@ from mindspore import Tensor, nn, ops
 from mindspore_dpus.models.kernels.blocked import add_up
 from mindspore_dpus.models.kernels.chain import filled_weights, geometry
 from mindspore_dpus.models.kernels.crew import cut, side_by_side
+from mindspore_dpus.models.kernels.fastest import back_data_of, back_weights_of, forward_of
 from mindspore_dpus.models.kernels.onednn.interface import OneDnnError
 from mindspore_dpus.models.kernels.onednn.library import OneDnn, one_dnn
 from mindspore_dpus.models.kernels.onednn.primitives import Geometry, Reorder, aligned
-from mindspore_dpus.models.kernels.trunk import back_data_of, back_weights_of, forward_of
 
 # With fewer, most of a block would be zeros.
 FEWEST_CHANNELS = 8

@@ -11,7 +11,6 @@ import numpy as np
 
 from mindspore_dpus.models.kernels import blocked
 from mindspore_dpus.models.kernels.blocked import as_vectors
-from mindspore_dpus.models.kernels.blocked_depthwise import DepthwiseBackwardWeights
 from mindspore_dpus.models.kernels.chain import (
     Link,
     filled,
@@ -19,6 +18,12 @@ from mindspore_dpus.models.kernels.chain import (
     geometry,
 )
 from mindspore_dpus.models.kernels.crew import cut, side_by_side
+from mindspore_dpus.models.kernels.fastest import (
+    WeightsGradient,
+    back_data_of,
+    back_weights_of,
+    forward_of,
+)
 from mindspore_dpus.models.kernels.gate_loops import (
     combine_dropped,
     drop_gradients,
@@ -28,23 +33,9 @@ from mindspore_dpus.models.kernels.gate_loops import (
 )
 from mindspore_dpus.models.kernels.gates import Gate, GateWeights
 from mindspore_dpus.models.kernels.onednn.library import OneDnn
-from mindspore_dpus.models.kernels.onednn.primitives import (
-    BackwardData,
-    BackwardWeights,
-    Forward,
-    Geometry,
-    aligned,
-)
+from mindspore_dpus.models.kernels.onednn.primitives import BackwardData, Forward, aligned
 from mindspore_dpus.models.kernels.way_back import back_steps, only_shortcuts
-from mindspore_dpus.models.kernels.winograd import (
-    FEWEST_FOR_WEIGHTS,
-    WinogradBackwardData,
-    WinogradBackwardWeights,
-    WinogradForward,
-    suits_winograd,
-)
 
-WeightsGradient = BackwardWeights | WinogradBackwardWeights | DepthwiseBackwardWeights
 INFINITE = np.float32(np.inf)
 # Between these, an activation passes on what it gets; SiLU's own loops have done what it does.
 OPEN = {
@@ -422,29 +413,6 @@ class Pass:
         if len(shape.weights) == 5:
             plain = plain[:, :, 0]
         self._weights[i] = np.ascontiguousarray(plain[tuple(slice(size) for size in wanted)])
-
-
-def forward_of(dnn: OneDnn, shape: Geometry) -> Forward | WinogradForward:
-    """The fastest way to convolve."""
-    if suits_winograd(shape):
-        return WinogradForward(dnn, shape)
-    return Forward(dnn.interface, dnn.block, shape, training=True)
-
-
-def back_data_of(dnn: OneDnn, shape: Geometry) -> BackwardData | WinogradBackwardData:
-    """The fastest way to the gradient of a convolution's source."""
-    if suits_winograd(shape):
-        return WinogradBackwardData(dnn, shape)
-    return BackwardData(dnn.interface, dnn.block, shape)
-
-
-def back_weights_of(dnn: OneDnn, shape: Geometry) -> WeightsGradient:
-    """The fastest way to the gradient of a convolution's weights."""
-    if shape.groups > 1:
-        return DepthwiseBackwardWeights(dnn.block, shape)
-    if suits_winograd(shape, FEWEST_FOR_WEIGHTS):
-        return WinogradBackwardWeights(dnn, shape)
-    return BackwardWeights(dnn.interface, dnn.block, shape)
 
 
 def _unloaded(kernel: WeightsGradient, own: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
