@@ -48,6 +48,7 @@ def main() -> None:
         with_torch,
         with_onnx,
         installed("imagecodecs"),
+        args.epochs,
     )
     rows, comparisons = plan(args.only, settings)
     if args.lines is not None:
@@ -89,6 +90,7 @@ def _parser() -> OneLineParser:
     parser.add_argument("--repeats", type=_within(1, 1000), default=5, help="calls a median is of (5)")
     parser.add_argument("--image-size", type=_within(32, 2048), default=224, help="pixels a side (224)")
     parser.add_argument("--batch-size", type=_within(2, 1024), default=16, help="of a step (16)")
+    parser.add_argument("--epochs", type=_within(1, 1000), default=2, help="of a whole training (2)")
     parser.add_argument(
         "--samples",
         # Below, the sampler's 128 components would be fewer: another work.

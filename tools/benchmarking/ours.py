@@ -258,9 +258,11 @@ def sampler(folder: Path, samples: int) -> Prepared:
     return Prepared(call, samples, warm_up=1)
 
 
-def training(folder: Path, backbone: str, image_size: int, target: str, fast_kernels: str) -> Prepared:
+def training(
+    folder: Path, backbone: str, image_size: int, epochs: int, target: str, fast_kernels: str
+) -> Prepared:
     """A whole run: from files to metrics, and the report."""
-    work = TrainingWork(backbone, image_size)
+    work = TrainingWork(backbone, image_size, epochs=epochs)
     options = {
         "system": "classification",
         "data.root": training_files(folder / "castings", work),

@@ -40,6 +40,7 @@ class Settings:
         with_torch: whether the same work is done in torch.
         with_onnx: whether a graph can be exported and run.
         with_imagecodecs: whether tifffile unpacks every TIFF.
+        epochs: of a whole training.
     """
 
     image_size: int
@@ -50,6 +51,7 @@ class Settings:
     with_torch: bool
     with_onnx: bool
     with_imagecodecs: bool = False
+    epochs: int = 2
 
     @property
     def device(self) -> dict[str, str]:
@@ -198,7 +200,7 @@ def _members(s: Settings) -> tuple[list[Row], list[Comparison]]:
 def _train(s: Settings) -> tuple[list[Row], list[Comparison]]:
     rows = []
     for name in BACKBONES:
-        options = {"backbone": name, "image_size": s.image_size}
+        options = {"backbone": name, "image_size": s.image_size, "epochs": s.epochs}
         row = _row("train", f"whole training, 3 x {name}", s, "training", options, s.device)
         rows.append(row)
     return rows, []

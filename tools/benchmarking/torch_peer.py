@@ -115,10 +115,10 @@ def cached(folder: Path, n_images: int, batch_size: int, image_size: int) -> Pre
     return Prepared(call, n_images // batch_size * batch_size)
 
 
-def training(folder: Path, backbone: str, image_size: int) -> Prepared:
+def training(folder: Path, backbone: str, image_size: int, epochs: int) -> Prepared:
     """A whole ensemble, from files to metrics."""
     _use_all_threads()
-    work = TrainingWork(backbone, image_size)
+    work = TrainingWork(backbone, image_size, epochs=epochs)
     root = training_files(folder / "castings", work)
     return Prepared(lambda: train_ensemble(root, work), work.presented, warm_up=0)
 
