@@ -32,6 +32,7 @@ from mindspore_dpus.models.kernels.trunk import Pass, TrunkPlan
 # Shapes whose plans are kept: full batches, and the last one of an epoch.
 KEPT_PLANS = 2
 Plan = TypeVar("Plan")
+HOOKED = "a layer has a hook"
 
 
 class _Trunk(_Function):
@@ -97,7 +98,9 @@ class InOne:
         """
         reason = self._obstacle(images)
         if reason is not None:
-            _say_once(f"{type(self._net).__name__} runs layer by layer where {reason}")
+            # Heatmaps need hooks: nobody has to know.
+            level = logging.DEBUG if reason == HOOKED else logging.INFO
+            _say_once(level, f"{type(self._net).__name__} runs layer by layer where {reason}")
             return None
         if self._net.training:
             plan = self._plan("training", self._trunks, images.shape, self._new_trunk)
@@ -118,7 +121,7 @@ class InOne:
         if images.ndim != 4 or images.dtype != ms.float32 or 0 in images.shape:
             return "a batch is not (N, C, H, W) of float32"
         if self._hooks:
-            return "a layer has a hook"
+            return HOOKED
         if not self._is_as_it_was():
             return "a layer was replaced"
         training = self._net.training
@@ -206,8 +209,8 @@ class InOne:
 
 
 @functools.cache
-def _say_once(line: str) -> None:
-    logging.getLogger(__name__).info(line)
+def _say_once(level: int, line: str) -> None:
+    logging.getLogger(__name__).log(level, line)
 
 
 def _same(now: Sequence[np.ndarray], before: Sequence[np.ndarray]) -> bool:

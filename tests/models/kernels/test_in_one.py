@@ -409,14 +409,15 @@ def test_where_a_part_is_frozen_the_cells_run_one_by_one(counted):
 
 def test_hooks_see_what_they_asked_for(counted, caplog):
     in_one._say_once.cache_clear()
-    caplog.set_level("INFO", in_one.__name__)
+    caplog.set_level("DEBUG", in_one.__name__)
     net, seen = network("basic"), []
     handle = net.layer2.register_forward_hook(lambda cell, x, out: seen.append(out.shape))
     learn(net, images("basic"))
     set_eval(net)(Tensor(images("basic")))
     assert counted == []
     assert len(seen) == 2
-    assert caplog.messages == ["ResNet runs layer by layer where a layer has a hook"]
+    lines = [(record.levelname, record.message) for record in caplog.records]
+    assert lines == [("DEBUG", "ResNet runs layer by layer where a layer has a hook")]
     handle.remove()
     learn(net, images("basic"))
     assert counted == ["forward", "backward"]
