@@ -562,3 +562,25 @@ def test_a_small_parser_raises_instead_of_leaving():
     parser.add_argument("--run", required=True)
     with pytest.raises(UserError, match=r"--run \(--help lists the options\)"):
         parser.parse_args([])
+
+
+def test_classes_may_be_numbers_without_quotes(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        "system: classification\ndata: {root: x, positive: 1, majority: 0, classes: [0, 1, b]}\n"
+    )
+    data = parse_file(Configuration, file).data
+    assert (data.positive, data.majority, data.classes) == ("1", "0", ("0", "1", "b"))
+    options = ["--system=classification", "--data.root=x", "--data.positive=01", "--data.majority=0"]
+    assert parse(Configuration, options).data.positive == "01"
+    again = tmp_path / "again.yaml"
+    again.write_text(dump_config(parse_file(Configuration, file)))
+    assert parse_file(Configuration, again).data == data
+
+
+@pytest.mark.parametrize("keys", ["positive: no", "positive: 1.5", "classes: [no, yes]", "root: 1"])
+def test_text_that_yaml_takes_for_something_else_needs_quotes(tmp_path, keys):
+    file = tmp_path / "c.yaml"
+    file.write_text(f"system: classification\ndata: {{{keys}}}\n")
+    with pytest.raises(UserError, match="needs quotes in YAML"):
+        parse_file(Configuration, file)
