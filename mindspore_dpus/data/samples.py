@@ -27,7 +27,7 @@ from mindspore_dpus.data.images.folders import (
 from mindspore_dpus.data.images.formats import EXTENSIONS
 from mindspore_dpus.data.images.frames import expand_frames
 from mindspore_dpus.data.labels import find_alike, refuse_alike, trim
-from mindspore_dpus.data.paths import native, refuse_outside
+from mindspore_dpus.data.paths import native_all, refuse_outside
 from mindspore_dpus.data.settings import DataSettings
 
 logger = logging.getLogger(__name__)
@@ -41,12 +41,16 @@ SPLIT_WORDS = frozenset(
 )
 
 
-def find_samples(config: DataSettings, check: bool = True) -> pd.DataFrame:
+def find_samples(
+    config: DataSettings, check: bool = True, refused: list[str] | None = None
+) -> pd.DataFrame:
     """Collect the samples that the data configuration names.
 
     Args:
         config: ``root`` and, where given, ``manifest`` and ``classes``.
         check: whether the classes must be fit to learn from.
+        refused: where they need not be, why they are not is added to it. Files whose names are not UTF-8
+            then are rows too.
 
     Returns:
         The sample table, splits as the data names them (empty where it does not).
@@ -63,22 +67,45 @@ def find_samples(config: DataSettings, check: bool = True) -> pd.DataFrame:
     manifest = find_manifest(config)
     table = scan_folders(root) if manifest is None else read_manifest(manifest)
     if manifest is not None:
-        table["path"] = [native(path, root) for path in table["path"]]
+        table["path"] = native_all(table["path"], root, manifest)
         if not config.allow_outside_root:
             refuse_outside(table["path"], root, manifest)
     refuse_alike(class_names(table), manifest or root)
+    faults = []
     if config.classes is not None:
         missing = sorted(set(config.classes) - set(table["label"]))
-        if check and missing:
-            raise UserError(
+        if missing:
+            faults.append(
                 f"data.classes names {missing[0]!r}, but {root} holds the classes "
                 f"{', '.join(class_names(table))}"
             )
+            if check:
+                raise UserError(faults[0])
         table = table[table["label"].isin(config.classes)].reset_index(drop=True)
-    table = expand_frames(table, root)
-    if check:
-        check_classes(table, config, source=root)
+    unnamed = [] if refused is None else [path for path in table["path"] if not _is_utf8(path)]
+    nameless = table["path"].isin(unnamed)
+    table = pd.concat(
+        [expand_frames(table[~nameless].reset_index(drop=True), root), table[nameless]],
+        ignore_index=True,
+    )
+    if not faults:
+        try:
+            check_classes(table, config, source=root)
+        except UserError as error:
+            if check:
+                raise
+            faults.append(str(error))
+    if refused is not None:
+        refused += faults
     return table
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def find_manifest(config: DataSettings) -> Path | None:
@@ -256,8 +283,9 @@ def check_classes(table: pd.DataFrame, config: DataSettings, source: object) -> 
     """
     classes = class_names(table)
     if len(classes) < 2:
+        found = f"only the class {classes[0]!r}" if classes else "no class"
         raise UserError(
-            f"{source}: only the class {classes[0]!r} was found; at least two are needed "
+            f"{source}: {found} was found; at least two are needed "
             "(one folder a class, or a label column with two values)"
         )
     for key in ("positive", "majority"):
