@@ -82,12 +82,11 @@ def find_samples(
             if check:
                 raise UserError(faults[0])
         table = table[table["label"].isin(config.classes)].reset_index(drop=True)
-    unnamed = [] if refused is None else [path for path in table["path"] if not _is_utf8(path)]
-    nameless = table["path"].isin(unnamed)
-    table = pd.concat(
-        [expand_frames(table[~nameless].reset_index(drop=True), root), table[nameless]],
-        ignore_index=True,
-    )
+    # Tables cannot hold names that are not UTF-8: only who writes none of them sees these rows.
+    nameless = table[[refused is not None and not _is_utf8(path) for path in table["path"]]]
+    table = expand_frames(table.drop(nameless.index).reset_index(drop=True), root)
+    if len(nameless):
+        table = pd.concat([table, nameless], ignore_index=True)
     if not faults:
         try:
             check_classes(table, config, source=root)
