@@ -32,6 +32,10 @@ OPENING = (
 CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 # Without any of these characters a text holds neither an alias nor a value inside another.
 _NESTING = re.compile(r"[\[{*?:\n-]")
+# A key that takes text, in the parser's words, was given something else.
+_UNQUOTED = re.compile(
+    r"Expected a <class 'str'>.*(Got value: |<class '(bool|float|int|datetime\.date)'>)"
+)
 _load_yaml = jsonargparse.get_loader("yaml")
 
 
@@ -212,9 +216,11 @@ def _one_line(read: Callable) -> typing.Any:
     except RecursionError:
         raise UserError("configuration: a value is nested too deeply") from None
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        raise UserError(
-            f"configuration: {' '.join(str(error).split())} (--help lists every key)"
-        ) from None
+        text = " ".join(str(error).split())
+        quotes = (
+            "; text such as no, 1.0 or 2026-01-01 needs quotes in YAML" if _UNQUOTED.search(text) else ""
+        )
+        raise UserError(f"configuration: {text} (--help lists every key{quotes})") from None
 
 
 def _check_sections(values: jsonargparse.Namespace, kind: type, prefix: str = "") -> None:

@@ -1,5 +1,6 @@
 """Where the paths of a manifest lead."""
 
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path, PurePath
@@ -7,15 +8,39 @@ from pathlib import Path, PurePath
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.images.frames import split_frame
 
+logger = logging.getLogger(__name__)
+
+
+def native_all(names: Iterable[str], root: Path, table: Path) -> list[str]:
+    r"""Paths as they are written here, where only that exists: ``normal\a.png`` of a table made on Windows
+    is ``normal/a.png``; spaces around a path are taken away, which is said.
+
+    Args:
+        names: as the table gives them.
+        root: what they are relative to.
+        table: the file, for the message.
+    """
+    names = list(names)
+    found = [native(name, root) for name in names]
+    trimmed = [name for name, there in zip(names, found, strict=True) if len(name) != len(there)]
+    if trimmed:
+        logger.warning(
+            f"{table}: spaces around {len(trimmed)} paths were taken away, such as {trimmed[0]!r}"
+        )
+    return found
+
 
 def native(name: str, root: Path) -> str:
-    r"""A path as it is written here: ``normal\a.png`` of a table made on Windows is ``normal/a.png``,
-    where only that exists."""
-    if "\\" not in name or os.sep == "\\":
+    """One of ``native_all``."""
+    ways = [name, name.strip()]
+    if os.sep != "\\":
+        ways += [way.replace("\\", "/") for way in ways]
+    ways = list(dict.fromkeys(ways))
+    if len(ways) == 1:
         return name
-    turned = name.replace("\\", "/")
-    here, there = (split_frame(os.path.join(root, path))[0] for path in (name, turned))  # noqa: PTH118
-    return turned if there.exists() and not here.exists() else name
+    # Not Path.exists: a name that is too long is none, not an error.
+    there = (way for way in ways if os.path.exists(split_frame(os.path.join(root, way))[0]))  # noqa: PTH110, PTH118
+    return next(there, name)
 
 
 def refuse_outside(paths: Iterable[str], root: Path, manifest: Path) -> None:

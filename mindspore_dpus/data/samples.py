@@ -8,6 +8,7 @@ empty). Further columns of a manifest are kept.
 
 import logging
 from collections import Counter
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,17 @@ import pandas as pd
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.data.delimited import read_rows
-from mindspore_dpus.data.images.folders import find_images, is_image, passed_over_line
+from mindspore_dpus.data.images.folders import (
+    find_images,
+    is_companion,
+    is_image,
+    leads_nowhere,
+    passed_over_line,
+)
 from mindspore_dpus.data.images.formats import EXTENSIONS
 from mindspore_dpus.data.images.frames import expand_frames
-from mindspore_dpus.data.paths import native, refuse_outside
+from mindspore_dpus.data.labels import find_alike, refuse_alike, trim
+from mindspore_dpus.data.paths import native_all, refuse_outside
 from mindspore_dpus.data.settings import DataSettings
 
 logger = logging.getLogger(__name__)
@@ -27,14 +35,22 @@ logger = logging.getLogger(__name__)
 COLUMNS = ["path", "label", "split", "group"]
 SPLITS = ("train", "val", "test")
 UNUSED = "unused"
+# What people call splits: as names of classes, they are a mistake.
+SPLIT_WORDS = frozenset(
+    (*SPLITS, *("training", "valid", "validation", "testing", "dev", "eval", "evaluation", "holdout"))
+)
 
 
-def find_samples(config: DataSettings, check: bool = True) -> pd.DataFrame:
+def find_samples(
+    config: DataSettings, check: bool = True, refused: list[str] | None = None
+) -> pd.DataFrame:
     """Collect the samples that the data configuration names.
 
     Args:
         config: ``root`` and, where given, ``manifest`` and ``classes``.
         check: whether the classes must be fit to learn from.
+        refused: where they need not be, why they are not is added to it. Files whose names are not UTF-8
+            then are rows too.
 
     Returns:
         The sample table, splits as the data names them (empty where it does not).
@@ -51,22 +67,44 @@ def find_samples(config: DataSettings, check: bool = True) -> pd.DataFrame:
     manifest = find_manifest(config)
     table = scan_folders(root) if manifest is None else read_manifest(manifest)
     if manifest is not None:
-        table["path"] = [native(path, root) for path in table["path"]]
+        table["path"] = native_all(table["path"], root, manifest)
         if not config.allow_outside_root:
             refuse_outside(table["path"], root, manifest)
     refuse_alike(class_names(table), manifest or root)
+    faults = []
     if config.classes is not None:
         missing = sorted(set(config.classes) - set(table["label"]))
-        if check and missing:
-            raise UserError(
+        if missing:
+            faults.append(
                 f"data.classes names {missing[0]!r}, but {root} holds the classes "
                 f"{', '.join(class_names(table))}"
             )
+            if check:
+                raise UserError(faults[0])
         table = table[table["label"].isin(config.classes)].reset_index(drop=True)
-    table = expand_frames(table, root)
-    if check:
-        check_classes(table, config, source=root)
+    # Tables cannot hold names that are not UTF-8: only who writes none of them sees these rows.
+    nameless = table[[refused is not None and not _is_utf8(path) for path in table["path"]]]
+    table = expand_frames(table.drop(nameless.index).reset_index(drop=True), root)
+    if len(nameless):
+        table = pd.concat([table, nameless], ignore_index=True)
+    if not faults:
+        try:
+            check_classes(table, config, source=root)
+        except UserError as error:
+            if check:
+                raise
+            faults.append(str(error))
+    if refused is not None:
+        refused += faults
     return table
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def find_manifest(config: DataSettings) -> Path | None:
@@ -90,22 +128,40 @@ def scan_folders(root: Path) -> pd.DataFrame:
             a folder beside train, val and test.
     """
     splits = _split_folders(root)
+    rows, passed_over = [], Counter()
     if splits:
-        _refuse_loose_images(root, f"{root}/<split>/<class>/")
+        passed_over += _loose_files(root, f"{root}/<split>/<class>/")
         for folder in _folders(root):
-            if folder not in splits.values() and find_images(folder).images:
+            if folder in splits.values():
+                continue
+            found = find_images(folder)
+            if found.images:
                 raise UserError(
                     f"data.root: {folder} holds images, but {folder.name!r} is not a split; "
                     "call it train, val or test, or move it elsewhere"
                 )
-    rows, passed_over = [], Counter()
+            passed_over += found.passed_over
+    trimmed, empty = [], []
     for split, base in splits.items() or [("", root)]:
-        _refuse_loose_images(base, f"{base}/<class>/")
-        for folder in _folders(base):
+        passed_over += _loose_files(base, f"{base}/<class>/")
+        folders = _folders(base)
+        _refuse_splits_as_classes(base, folders)
+        for folder in folders:
             found = find_images(folder)
             passed_over += found.passed_over
+            label = trim(folder.name)
+            if found.images and label != folder.name:
+                trimmed.append(folder)
+            elif not found.images:
+                empty.append(folder)
             for file in found.images:
-                rows.append((file.relative_to(root).as_posix(), folder.name.strip(), split, ""))
+                rows.append((file.relative_to(root).as_posix(), label, split, ""))
+    if trimmed:
+        names = ", ".join(repr(folder.relative_to(root).as_posix()) for folder in trimmed)
+        logger.warning(f"{root}: spaces around names of classes were taken away: {names}")
+    if empty and rows:
+        names = ", ".join(folder.relative_to(root).as_posix() for folder in empty)
+        logger.warning(f"{root}: no images in {names}")
     if passed_over:
         logger.warning(passed_over_line(passed_over, root))
     if not rows:
@@ -129,17 +185,54 @@ def _split_folders(root: Path) -> dict[str, Path]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    """The folders directly in a folder, sorted, but for hidden ones."""
-    return sorted(f for f in folder.glob("*") if f.is_dir() and not f.name.startswith("."))
+    """The folders directly in a folder, sorted, but for hidden ones.
+
+    Raises:
+        UserError: a link that leads nowhere may be one.
+    """
+    shown = sorted(f for f in folder.glob("*") if not f.name.startswith("."))
+    for file in shown:
+        if leads_nowhere(file):
+            raise UserError(
+                f"data.root: {file} is a link to {file.readlink()}, which does not exist; mend it or "
+                "remove it"
+            )
+    return [file for file in shown if file.is_dir()]
 
 
-def _refuse_loose_images(folder: Path, place: str) -> None:
-    """Refuse images directly in a folder that should hold folders only: they have no class."""
+def _refuse_splits_as_classes(base: Path, folders: list[Path]) -> None:
+    """Refuse folders of classes that all are called like splits; say it of those inside a class."""
+    named = [folder for folder in folders if trim(folder.name).casefold() in SPLIT_WORDS]
+    if len(named) > 1 and named == folders:
+        names = ", ".join(folder.name for folder in folders)
+        raise UserError(
+            f"data.root: {base} should hold a folder for each class, but its folders are called like "
+            f"splits: {names}; call them train, val and test, or write a manifest.csv"
+        )
+    for folder in folders:
+        inside = [f.name for f in sorted(folder.glob("*")) if f.is_dir()]
+        if len(inside) > 1 and all(trim(name).casefold() in SPLIT_WORDS for name in inside):
+            logger.warning(
+                f"{folder}: the folders {', '.join(inside)} are no splits here, but parts of the class "
+                f"{trim(folder.name)!r}; splits are above classes ({base}/<split>/<class>/)"
+            )
+
+
+def _loose_files(folder: Path, place: str) -> Counter[str]:
+    """Endings of the files directly in a folder that should hold folders only, but for companions.
+
+    Raises:
+        UserError: an image is among them: it has no class.
+    """
+    others = Counter()
     for file in sorted(folder.glob("*")):
-        if is_image(file):
+        if is_image(file) and not leads_nowhere(file):
             raise UserError(
                 f"data.root: {file} lies in no class folder; move it to {place}, or write a manifest.csv"
             )
+        if not (file.is_dir() or is_companion(file) or leads_nowhere(file)):
+            others[file.suffix.lower()] += 1
+    return others
 
 
 def read_manifest(manifest: Path, key: str = "data.manifest") -> pd.DataFrame:
@@ -163,11 +256,13 @@ def read_manifest(manifest: Path, key: str = "data.manifest") -> pd.DataFrame:
     for name in ("split", "group"):
         if name not in table:
             table[name] = ""
-    trimmed = table["label"].str.strip()
+    trimmed = table["label"].map(trim)
     changed = table["label"] != trimmed
     if changed.any():
         number, example = int(changed.sum()), table["label"][changed].iloc[0]
         logger.warning(f"{manifest}: spaces around {number} labels were taken away, such as {example!r}")
+        if (trimmed == "").any():
+            raise UserError(f"{key}: {manifest} has a label that shows nothing: {example!r}")
         table["label"] = trimmed
     table["split"] = table["split"].str.strip().str.lower()
     unknown = set(table["split"]) - {*SPLITS, UNUSED, ""}
@@ -187,47 +282,27 @@ def check_classes(table: pd.DataFrame, config: DataSettings, source: object) -> 
     """
     classes = class_names(table)
     if len(classes) < 2:
+        found = f"only the class {classes[0]!r}" if classes else "no class"
         raise UserError(
-            f"{source}: only the class {classes[0]!r} was found; at least two are needed "
+            f"{source}: {found} was found; at least two are needed "
             "(one folder a class, or a label column with two values)"
         )
     for key in ("positive", "majority"):
-        alike = _alike([*classes, getattr(config, key)])
+        alike = find_alike([*classes, getattr(config, key)])
         if alike is not None:
             raise UserError(
                 f"data.{key} is {getattr(config, key)!r}, but {source} holds the class "
                 f"{next(name for name in alike if name in classes)!r}; set --data.{key} to that"
             )
-    if len(classes) == 2:
-        for key in ("positive", "majority"):
-            if getattr(config, key) not in classes:
-                raise UserError(
-                    f"data.{key} is {getattr(config, key)!r}, but {source} holds the classes "
-                    f"{classes[0]!r} and {classes[1]!r}; set data.{key}"
-                )
-
-
-def refuse_alike(classes: list[str], source: object) -> None:
-    """Refuse classes whose names differ in capitals or spaces only: nobody means both.
-
-    Raises:
-        UserError: names the two.
-    """
-    alike = _alike(classes)
-    if alike is not None:
-        raise UserError(
-            f"{source}: the classes {alike[0]!r} and {alike[1]!r} differ in capitals or spaces only; "
-            "give them one name"
-        )
-
-
-def _alike(names: list[str]) -> tuple[str, str] | None:
-    seen: dict[str, str] = {}
-    for name in names:
-        key = " ".join(name.casefold().split())
-        if seen.setdefault(key, name) != name:
-            return seen[key], name
-    return None
+    defaults = {field.name: field.default for field in fields(DataSettings)}
+    for key in ("positive", "majority"):
+        name = getattr(config, key)
+        # Of more than two classes, none is either; a name that somebody chose is a class all the same.
+        if name not in classes and (len(classes) == 2 or name != defaults[key]):
+            names = f"{', '.join(map(repr, classes[:-1]))} and {classes[-1]!r}"
+            raise UserError(
+                f"data.{key} is {name!r}, but {source} holds the classes {names}; set data.{key}"
+            )
 
 
 def class_names(table: pd.DataFrame) -> list[str]:

@@ -18,14 +18,21 @@ class DataSettings:
     allow_outside_root: bool = key(False, changes_results=False)
     """Also read files that the manifest names by an absolute path, by .., or through a symbolic link
     that leads out of root."""
-    classes: tuple[str, ...] | None = None
+    classes: tuple[str | int, ...] | None = None
     """Only samples of these classes; the others are left out. Default: all."""
-    positive: str = "defect"
+    positive: str | int = "defect"
     """The class whose probability is the score, when there are two classes."""
-    majority: str = "normal"
+    majority: str | int = "normal"
     """The class that outnumbers the other and is drawn from, when there are two classes."""
     cache_dir: str | None = key(None, changes_results=False)
     """Folder of decoded samples and features, shared by runs. Default: cache beside the run."""
+
+    def __post_init__(self) -> None:
+        # A class named 1 is text everywhere; in YAML, without quotes, it is a number.
+        for name in ("positive", "majority"):
+            object.__setattr__(self, name, str(getattr(self, name)))
+        if self.classes is not None:
+            object.__setattr__(self, "classes", tuple(map(str, self.classes)))
 
 
 @dataclass(frozen=True)

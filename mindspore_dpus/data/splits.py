@@ -1,5 +1,6 @@
 """Train, validation and test: stratified, group-aware, balanced when asked. No MindSpore here."""
 
+import bisect
 import warnings
 from collections.abc import Sequence
 
@@ -10,6 +11,9 @@ from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.samples import UNUSED
 from mindspore_dpus.data.settings import SplitSettings
+
+# Up to so many samples of a class are tried where the error says how many are needed.
+MOST_TRIED = 1000
 
 
 def assign_splits(
@@ -47,7 +51,10 @@ def assign_splits(
         first = _first_copies(table, contents)
         alone = first == np.arange(len(table))
         if not alone.all():
-            dealt = assign_splits(table[alone], config, random_state, None, allow_parted_groups)
+            try:
+                dealt = assign_splits(table[alone], config, random_state, None, allow_parted_groups)
+            except TooFewOfAClass as error:
+                raise TooFewOfAClass(f"{error} (copies of one image count once)") from None
             split = table["split"].to_numpy(dtype=object).copy()
             split[alone] = dealt["split"]
             split[~alone] = split[first[~alone]]
@@ -65,16 +72,46 @@ def assign_splits(
     groups[alone] = [f"\0{i}" for i in alone]
     split = table["split"].to_numpy(dtype=object).copy()
     labels = table["label"].to_numpy()
+    try:
+        dealt = _deal(labels, groups if grouped else None, split, config, random_state)
+    except TooFewOfAClass as error:
+        raise _with_needed(str(error), labels, split, config, random_state) from None
+    split = dealt
+    split[split == ""] = "train"
+    train = np.flatnonzero(split == "train")
+    kept = make_imbalance(table["label"].to_numpy()[train], config.minority_fraction, random_state)
+    split[np.setdiff1d(train, train[kept])] = UNUSED
+    table["split"] = split
+    _check_classes(table, ("train", "val", "test") if config.every_class else ("train",))
+    return table
+
+
+class TooFewOfAClass(UserError):
+    """A class has too few samples for the splits that are to be made; says how many it has."""
+
+
+def _deal(
+    labels: np.ndarray,
+    groups: np.ndarray | None,
+    split: np.ndarray,
+    config: SplitSettings,
+    random_state: int,
+) -> np.ndarray:
+    """The splits of samples: those that nobody named are taken out of ``train`` and the unnamed ones.
+
+    Raises:
+        UserError: there are too few samples or groups for that.
+    """
+    split = split.copy()
     free = labels[np.isin(split, ("", "train"))]
     # Numbers, before anything is taken: both shares are of the same whole.
     total = pd.Series(free).value_counts().min() if config.balanced else len(free)
-    sizes = {"test": config.test_size, "val": config.val_size}
-    missing = {name: as_number(size, total) for name, size in sizes.items() if name not in set(split)}
+    missing = {name: as_number(getattr(config, f"{name}_size"), total) for name in _unnamed(split)}
     for name, number in missing.items():
         pool = np.flatnonzero(np.isin(split, ("", "train")))
         held_out, unused = hold_out(
             labels[pool],
-            groups[pool] if grouped else None,
+            groups[pool] if groups is not None else None,
             number,
             config.balanced,
             random_state,
@@ -83,12 +120,60 @@ def assign_splits(
         split[pool[held_out]] = name
         split[pool[unused]] = UNUSED
     split[split == ""] = "train"
-    train = np.flatnonzero(split == "train")
-    kept = make_imbalance(table["label"].to_numpy()[train], config.minority_fraction, random_state)
-    split[np.setdiff1d(train, train[kept])] = UNUSED
-    table["split"] = split
-    _check_classes(table, ("train", "val", "test") if config.every_class else ("train",))
-    return table
+    if missing and groups is None:
+        for name in ("train", *missing) if config.every_class else ("train",):
+            if set(labels[split == name]) < set(free):
+                raise TooFewOfAClass(_smallest(free))
+    return split
+
+
+def _unnamed(split: np.ndarray) -> list[str]:
+    """The splits that are to be made, in the order in which they are."""
+    return [name for name in ("test", "val") if name not in set(split)]
+
+
+def _smallest(labels: np.ndarray) -> str:
+    """``split: the class 'defect' has 3 images``."""
+    counts = pd.Series(labels).value_counts()
+    number = int(counts.min())
+    return f"split: the class {counts.idxmin()!r} has {number} image{'s' if number > 1 else ''}"
+
+
+def _with_needed(
+    reason: str, labels: np.ndarray, split: np.ndarray, config: SplitSettings, random_state: int
+) -> TooFewOfAClass:
+    """An error that also says how many samples of a class are enough, and what to do.
+
+    Args:
+        reason: which class has how many.
+        labels: of all samples.
+        split: of all samples, empty where nobody named one.
+        config: sizes.
+        random_state: seed.
+    """
+    missing = _unnamed(split)
+    counts = pd.Series(labels[np.isin(split, ("", "train"))]).value_counts()
+    named = [name for name in ("test", "val") if name not in missing]
+
+    def suffices(number: int) -> bool:
+        # As many samples of every class that has fewer, dealt in the same way.
+        more = np.repeat(counts.index.to_numpy(), np.maximum(counts, number))
+        splits = np.array([""] * len(more) + named, dtype=object)
+        try:
+            _deal(np.append(more, [more[0]] * len(named)), None, splits, config, random_state)
+        except UserError:
+            return False
+        return True
+
+    tries = range(int(counts.min()) + 1, MOST_TRIED + 1)
+    place = bisect.bisect_left(tries, True, key=suffices)
+    keys = [f"split.{name}_size" for name in missing]
+    if place < len(tries):
+        sizes = " and ".join(f"{key} {getattr(config, key[6:])}" for key in keys)
+        verb = "needs" if len(keys) == 1 else "need"
+        reason += f", and {sizes} {verb} at least {tries[place]} of each class"
+    allow = ", or set split.every_class false" if config.every_class and not config.balanced else ""
+    return TooFewOfAClass(f"{reason}. Add images of it, change {' or '.join(reversed(keys))}{allow}")
 
 
 def hold_out(
@@ -120,9 +205,9 @@ def hold_out(
     rng = np.random.default_rng(random_state)
     counts = pd.Series(labels).value_counts()
     if balanced and not 0 < number < counts.min():
-        raise UserError(
+        raise TooFewOfAClass(
             f"split: {number} images of each class cannot be held out; the class "
-            f"{counts.idxmin()!r} has {counts.min()}. Change split.val_size or split.test_size"
+            f"{counts.idxmin()!r} has {counts.min()}"
         )
     if not 0 < number < len(labels):
         raise UserError(
@@ -136,9 +221,11 @@ def hold_out(
     elif balanced:
         pool = np.arange(len(labels))
     elif not every_class:
-        pool = _whole_groups(
-            labels, np.arange(len(labels)), number / len(labels), random_state, every_class
-        )
+        try:
+            alone, share = np.arange(len(labels)), number / len(labels)
+            pool = _whole_groups(labels, alone, share, random_state, every_class)
+        except TooFewGroups:
+            raise TooFewOfAClass(_smallest(labels)) from None
     else:
         try:
             pool = train_test_split(
@@ -147,8 +234,9 @@ def hold_out(
                 stratify=labels,
                 random_state=random_state,
             )[1]
-        except ValueError as error:
-            raise UserError(f"split: {error}. Change split.val_size or split.test_size") from None
+        except ValueError:
+            # Its own text speaks of what nobody here has heard of.
+            raise TooFewOfAClass(_smallest(labels)) from None
     if not balanced:
         return np.sort(pool), np.empty(0, dtype=int)
     per_class = min(number, *(int((labels[pool] == c).sum()) for c in counts.index))
@@ -185,7 +273,7 @@ def _whole_groups(
             inside = set(labels[chosen])
             if set(labels[rest]) == classes and (inside == classes or not every_class):
                 return chosen
-    raise _too_few_groups(groups)
+    raise _too_few_groups(labels, groups)
 
 
 def _groups_of_every_class(
@@ -210,14 +298,20 @@ def _groups_of_every_class(
             taken[there[np.argmin(np.maximum(counts[there, c] - need, 0))]] = True
     pool = np.flatnonzero(np.isin(groups, names[taken]))
     if set(labels[pool]) != set(labels):
-        raise _too_few_groups(groups)
+        raise _too_few_groups(labels, groups)
     return pool
 
 
-def _too_few_groups(groups: np.ndarray) -> UserError:
-    return UserError(
-        f"split: {len(set(groups))} groups cannot be split so that every class is on both sides; "
-        "name the splits in the manifest, leave its group column empty, or set split.every_class false"
+class TooFewGroups(UserError):
+    """Whole groups cannot be split so that every class is on both sides."""
+
+
+def _too_few_groups(labels: np.ndarray, groups: np.ndarray) -> TooFewGroups:
+    numbers = pd.Series(groups).groupby(labels).nunique()
+    return TooFewGroups(
+        f"split: {len(set(groups))} groups cannot be split so that every class is on both sides; the class "
+        f"{numbers.idxmin()!r} is in {numbers.min()} of them; name the splits in the manifest, leave its "
+        "group column empty, or set split.every_class false"
     )
 
 

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from mindspore_dpus.core.settings import at_least, key
 
+# Where there are fewer, nobody is told: nobody chose it.
+DEFAULT_COMPONENTS = 128
+
 
 @dataclass(frozen=True)
 class FeatureSettings:
@@ -16,7 +19,7 @@ class FeatureSettings:
     one before the classifier."""
     pretrained: str | None = "imagenet"
     """imagenet, a checkpoint file, or null for random weights."""
-    n_components: int | None = key(128, at_least(1))
+    n_components: int | None = key(DEFAULT_COMPONENTS, at_least(1))
     """PCA dimensions before whitening and L2 normalisation, at most one for 10 samples (the paper has no
     such limit); null clusters the features as they are."""
     batch_size: int = key(64, at_least(1))

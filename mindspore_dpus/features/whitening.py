@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 
+from mindspore_dpus.features.settings import DEFAULT_COMPONENTS
 from mindspore_dpus.features.streamed import blocks, dense_rows, principal_components
 
 # Directions with less than this share of the largest deviation are rounding noise, which whitening
@@ -16,6 +17,9 @@ TOLERANCE = 1e-7
 # are then equally far from each other, and clusters are chance: each direction needs some samples.
 SAMPLES_PER_COMPONENT = 10
 
+# Numbers of components of which the user knows that there are fewer.
+_told: set[int] = set()
+
 # Samples of a class up to which PCA and k-means are scikit-learn's, on float64 copies of them all.
 # Beyond, the class is read in blocks.
 EXACT_UP_TO = 50_000
@@ -23,7 +27,7 @@ EXACT_UP_TO = 50_000
 
 def whiten(
     features: np.ndarray,
-    n_components: int = 128,
+    n_components: int = DEFAULT_COMPONENTS,
     random_state: int | None = None,
     rows: np.ndarray | None = None,
     exact_up_to: int = EXACT_UP_TO,
@@ -32,8 +36,9 @@ def whiten(
 
     Args:
         features: (N, D) real numbers, one row a sample; an array, a memory map or a scipy sparse matrix.
-        n_components: PCA dimensions. Reduced, with a warning, to one for 10 samples (but 2 at least),
-            and to the numerical rank of the centred features, which is below N and at most D.
+        n_components: PCA dimensions. Reduced to one for 10 samples (but 2 at least), and to the numerical
+            rank of the centred features, which is below N and at most D; with a warning, once in a process
+            for each number, where it is not the default.
         random_state: seed of the randomised PCA that scikit-learn uses on wide data.
         rows: (M,) sorted indices of the samples meant, or None for all N.
         exact_up_to: number of samples above which the covariance is summed up in blocks of rows, so that
@@ -63,7 +68,8 @@ def whiten(
     else:
         deviations, project = _exact(dense_rows(features, rows), limit, random_state)
     rank = int((deviations > TOLERANCE * deviations.max(initial=0.0)).sum())
-    if rank < n_components:
+    if rank < n_components != DEFAULT_COMPONENTS and n_components not in _told:
+        _told.add(n_components)
         reason = "carry" if rank == carried else f"of {n_features} features have"
         warnings.warn(
             f"PCA gives {rank} instead of {n_components} components: {n_samples} samples "

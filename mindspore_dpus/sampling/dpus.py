@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
+from mindspore_dpus.features.settings import DEFAULT_COMPONENTS
 from mindspore_dpus.features.streamed import dense_rows
 from mindspore_dpus.features.whitening import EXACT_UP_TO, whiten
 from mindspore_dpus.sampling.clusters import cluster_samples
@@ -116,7 +117,7 @@ class DistributionPreservingUnderSampler(BaseUnderSampler):
         proportion: float | str | None = None,
         n_subsets: int = 5,
         draw: str = "independent",
-        n_components: int | None = 128,
+        n_components: int | None = DEFAULT_COMPONENTS,
         n_init: int = 10,
         clusterer=None,
         exact_up_to: int = EXACT_UP_TO,

@@ -16,7 +16,7 @@ import yaml
 from mindspore_dpus import systems
 from mindspore_dpus.cli.options import OneLineParser
 from mindspore_dpus.cli.systems.classification_simulate import main as simulate_command
-from mindspore_dpus.core.configuration import config_parser, dump_config
+from mindspore_dpus.core.configuration import config_parser, dump_config, parse, parse_file
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.settings import plain, results
 from mindspore_dpus.data.settings import DataSettings
@@ -180,7 +180,7 @@ def test_configurations_are_shipped():
         ("images: {channels: 2}", r"images\.channels"),
         ("images: {value_range: auto}", r"images\.value_range"),
         ("images: {window: [1, 2, 3]}", r"images\.window"),
-        ("data: {positive: 1}", r"data\.positive"),
+        ("data: {positive: [1]}", r"data\.positive"),
         ("sampling: {proportion: some}", r"sampling\.proportion"),
         ("sampling: {baseline: 2}", r"sampling\.baseline"),
         ("model: {weights_dirs: weights}", r"model\.weights_dirs"),
@@ -277,11 +277,12 @@ def test_an_unreadable_file_is_named(tmp_path, content, message):
 
 
 def number_keys(*kinds):
-    """(key, how many numbers it takes) of the keys with such a type."""
+    """(key, how many numbers it takes) of the keys with such a type; where text is taken too, a number is a
+    name."""
     return [
         (key, len(typing.get_args(kind)) if typing.get_origin(kind) is tuple else 0)
         for key, _, _, kind in leaves()
-        if members(kind) & set(kinds)
+        if members(kind) & set(kinds) and str not in members(kind)
     ]
 
 
@@ -562,3 +563,25 @@ def test_a_small_parser_raises_instead_of_leaving():
     parser.add_argument("--run", required=True)
     with pytest.raises(UserError, match=r"--run \(--help lists the options\)"):
         parser.parse_args([])
+
+
+def test_classes_may_be_numbers_without_quotes(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        "system: classification\ndata: {root: x, positive: 1, majority: 0, classes: [0, 1, b]}\n"
+    )
+    data = parse_file(Configuration, file).data
+    assert (data.positive, data.majority, data.classes) == ("1", "0", ("0", "1", "b"))
+    options = ["--system=classification", "--data.root=x", "--data.positive=01", "--data.majority=0"]
+    assert parse(Configuration, options).data.positive == "01"
+    again = tmp_path / "again.yaml"
+    again.write_text(dump_config(parse_file(Configuration, file)))
+    assert parse_file(Configuration, again).data == data
+
+
+@pytest.mark.parametrize("keys", ["positive: no", "positive: 1.5", "classes: [no, yes]", "root: 1"])
+def test_text_that_yaml_takes_for_something_else_needs_quotes(tmp_path, keys):
+    file = tmp_path / "c.yaml"
+    file.write_text(f"system: classification\ndata: {{{keys}}}\n")
+    with pytest.raises(UserError, match="needs quotes in YAML"):
+        parse_file(Configuration, file)

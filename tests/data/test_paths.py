@@ -3,8 +3,10 @@
 import pytest
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.images.inputs import expand_paths
 from mindspore_dpus.data.samples import find_samples
 from mindspore_dpus.data.settings import DataSettings
+from tests.support import logged
 
 
 @pytest.fixture
@@ -67,3 +69,28 @@ def test_a_neighbour_whose_name_begins_alike_is_outside(root):
     (root / "near.png").symlink_to(root.parent / "data2" / "x.png")
     with pytest.raises(UserError, match="near.png, which is a symbolic link"):
         read(root, "near.png")
+
+
+@pytest.mark.parametrize("written", ["b.png ", " b.png", "b.png\u00a0", "in\\b.png "])
+def test_spaces_around_a_path_are_taken_away_where_only_that_exists(root, written):
+    for place in (root / "b.png", root / "in" / "b.png"):
+        place.write_bytes(b"x")
+    right = "in/b.png" if "in" in written else "b.png"
+    (root / "list.csv").write_text(f'path\n"{written}"\n', encoding="utf-8")
+    lines = []
+    with logged(lines.append):
+        assert read(root, f'"{written}"') == ["in/a.png", right]
+        assert expand_paths([str(root / "list.csv")]) == [root / right]
+    # A space behind a comma is none of a path.
+    if not written.startswith(" "):
+        assert lines == [
+            f"{root}/{name}: spaces around 1 paths were taken away, such as {written!r}"
+            for name in ("manifest.csv", "list.csv")
+        ]
+
+
+def test_a_path_that_ends_with_a_space_is_meant_where_it_exists(root):
+    (root / "b.png").write_bytes(b"x")
+    (root / "b.png ").write_bytes(b"x")
+    assert read(root, "b.png ") == ["in/a.png", "b.png "]
+    assert read(root, "c.png ") == ["in/a.png", "c.png "]

@@ -251,9 +251,49 @@ def test_spaces_around_labels_are_taken_away_and_said(tmp_path):
     ]
 
 
-def test_class_folders_may_end_with_a_space(tmp_path):
-    put_images(tmp_path, "normal /a.png", "defect/b.png")
-    assert counts(find_samples(DataSettings(root=str(tmp_path)))) == {"normal": 1, "defect": 1}
+INVISIBLE = ["\u200b", "\ufeff", "\u00ad", "\u00a0", "\u2060"]
+
+
+@pytest.mark.parametrize("character", INVISIBLE)
+def test_what_shows_nothing_around_labels_is_taken_away_and_said(tmp_path, character):
+    make_manifest(tmp_path, f"path,label\na.png,normal\nb.png,normal{character}\nc.png,defect\n")
+    lines = []
+    with logged(lines.append):
+        table = find_samples(DataSettings(root=str(tmp_path)))
+    assert counts(table) == {"normal": 2, "defect": 1}
+    assert lines == [
+        f"{tmp_path}/manifest.csv: spaces around 1 labels were taken away, such as {'normal' + character!r}"
+    ]
+    assert ascii(character)[1:-1] in lines[0]
+
+
+def test_a_label_that_shows_nothing_is_refused(tmp_path):
+    make_manifest(tmp_path, "path,label\na.png,normal\nb.png,\u200b\n")
+    with pytest.raises(UserError, match=r"has a label that shows nothing: '\\u200b'"):
+        find_samples(DataSettings(root=str(tmp_path)))
+
+
+@pytest.mark.parametrize("character", INVISIBLE)
+def test_what_shows_nothing_within_a_label_makes_no_class(tmp_path, character):
+    inner = "no flaw" if character.isspace() else "noflaw"
+    make_manifest(tmp_path, f"path,label\na.png,{inner}\nb.png,no{character}flaw\nc.png,defect\n")
+    with pytest.raises(UserError, match="give them one name"):
+        find_samples(DataSettings(root=str(tmp_path)))
+
+
+def test_letters_of_two_characters_are_letters(tmp_path):
+    make_manifest(tmp_path, "path,label\na.png,R\u00fc\nb.png,Ru\u0308\nc.png,defect\n")
+    with pytest.raises(UserError, match="give them one name"):
+        find_samples(DataSettings(root=str(tmp_path)))
+
+
+def test_class_folders_may_end_with_a_space_and_it_is_said(tmp_path):
+    put_images(tmp_path, "normal /a.png", "normal/c.png", "defect/b.png")
+    lines = []
+    with logged(lines.append):
+        table = find_samples(DataSettings(root=str(tmp_path)))
+    assert counts(table) == {"normal": 2, "defect": 1}
+    assert lines == [f"{tmp_path}: spaces around names of classes were taken away: 'normal '"]
 
 
 @pytest.mark.parametrize(
@@ -314,3 +354,76 @@ def test_a_broken_link_is_a_row(tmp_path):
         "normal/a.png",
         "normal/lost.png",
     ]
+
+
+def test_a_link_without_an_ending_is_a_row_too(tmp_path):
+    put_images(tmp_path, "normal/a.png", "defect/b.png")
+    for name in ("folder", "1.2.840.113"):
+        (tmp_path / "normal" / name).symlink_to("/not/mounted/there")
+    (tmp_path / "normal" / "notes.txt").symlink_to("/not/mounted/notes.txt")
+    assert find_samples(DataSettings(root=str(tmp_path)))["path"].tolist() == [
+        *("defect/b.png", "normal/1.2.840.113", "normal/a.png", "normal/folder")
+    ]
+
+
+@pytest.mark.parametrize("name", ["b", "lost.png", "train/b"])
+def test_a_link_in_the_place_of_a_class_must_lead_somewhere(tmp_path, name):
+    above = "train/" if "/" in name else ""
+    put_images(tmp_path, f"{above}normal/a.png", f"{above}defect/b.png")
+    (tmp_path / name).symlink_to("/not/mounted")
+    with pytest.raises(UserError) as caught:
+        find_samples(DataSettings(root=str(tmp_path)))
+    assert str(caught.value) == (
+        f"data.root: {tmp_path}/{name} is a link to /not/mounted, which does not exist; mend it or remove it"
+    )
+
+
+@pytest.mark.parametrize("split", ["", "train/"])
+def test_files_beside_the_class_folders_are_counted(tmp_path, split):
+    put_images(tmp_path, f"{split}normal/a.png", f"{split}defect/b.png", f"{split}defect/c.docx")
+    put_images(tmp_path, "foo.docx", f"{split}foo.webp", f"{split}notes.txt", f"{split}.hidden")
+    lines = []
+    with logged(lines.append):
+        find_samples(DataSettings(root=str(tmp_path)))
+    assert lines == [f"{tmp_path}: passed over: 2 .docx, 1 .webp"]
+
+
+def test_a_class_folder_without_images_is_named(tmp_path):
+    put_images(tmp_path, "normal/a.png", "defect/b.png", "third/c.txt")
+    lines = []
+    with logged(lines.append):
+        find_samples(DataSettings(root=str(tmp_path)))
+    assert lines == [f"{tmp_path}: no images in third"]
+
+
+@pytest.mark.parametrize("names", [("training", "validation", "testing"), ("Valid ", "Dev")])
+@pytest.mark.parametrize("above", ["", "train/"])
+def test_splits_in_the_place_of_classes_are_refused(tmp_path, names, above):
+    put_images(tmp_path, *(f"{above}{name}/{label}/a.png" for name in names for label in "xy"))
+    with pytest.raises(UserError, match=r"its folders are called like splits: .*; call them train, val"):
+        find_samples(DataSettings(root=str(tmp_path)))
+
+
+def test_splits_below_classes_are_said_to_be_none(tmp_path):
+    put_images(
+        tmp_path, *(f"{label}/{s}/a.png" for label in ("normal", "defect") for s in ("train", "test"))
+    )
+    put_images(tmp_path, "third/test/a.png", "third/more/b.png")
+    lines = []
+    with logged(lines.append):
+        find_samples(DataSettings(root=str(tmp_path)))
+    assert lines == [
+        f"{tmp_path}/{label}: the folders test, train are no splits here, but parts of the class {label!r}; "
+        f"splits are above classes ({tmp_path}/<split>/<class>/)"
+        for label in ("defect", "normal")
+    ]
+
+
+@pytest.mark.parametrize("key", ["positive", "majority"])
+def test_a_class_that_was_chosen_must_be_there_however_many_there_are(tmp_path, key):
+    put_images(tmp_path, *(f"{name}/a.png" for name in ("glass", "paper", "can")))
+    with pytest.raises(UserError) as caught:
+        find_samples(DataSettings(root=str(tmp_path), **{key: "zz"}))
+    assert str(caught.value) == (
+        f"data.{key} is 'zz', but {tmp_path} holds the classes 'can', 'glass' and 'paper'; set data.{key}"
+    )

@@ -251,7 +251,7 @@ def test_imbalance_thins_train_and_nothing_else():
 @pytest.mark.parametrize(
     ("table", "config", "message"),
     [
-        (make_table(), {"test_size": 199}, r"Change split\.val_size or split\.test_size"),
+        (make_table(), {"test_size": 199}, r"change split\.val_size or split\.test_size"),
         (make_table(), {"test_size": 0.001}, r"Change split\.val_size or split\.test_size"),
         (
             make_table(),
@@ -279,7 +279,6 @@ def test_imbalance_thins_train_and_nothing_else():
             {"test_size": 10},
             "split val: no image of the class 'defect'",
         ),
-        (make_table(normal=20, defect=1), {}, r"split\.val_size|no image of the class 'defect'"),
     ],
 )
 def test_impossible_splits_are_refused(table, config, message):
@@ -353,3 +352,56 @@ def test_a_rare_class_may_be_missing_from_a_held_out_split_but_not_from_train(se
         assert {"a", "b"} <= set(part["label"])
     if grouped:
         assert (split.groupby("group")["split"].nunique() == 1).all()
+
+
+# What is enough by hand, for the default shares: of n normal and m defective images, round(0.15 (n + m))
+# are test, and as many are val; both, and train, need one that is defective.
+@pytest.mark.parametrize(("number", "words"), [(1, "1 image"), (2, "2 images"), (4, "4 images")])
+def test_too_few_images_of_a_class_are_said_with_how_many_are_needed(number, words):
+    with pytest.raises(UserError) as caught:
+        assign_splits(make_table(normal=12, defect=number), SplitSettings(), 0)
+    assert str(caught.value) == (
+        f"split: the class 'defect' has {words}, and split.test_size 0.15 and split.val_size 0.15 need at "
+        "least 5 of each class. Add images of it, change split.val_size or split.test_size, or set "
+        "split.every_class false"
+    )
+
+
+@pytest.mark.parametrize("normal", [3, 12, 80, 300])
+@pytest.mark.parametrize(
+    "config", [{}, {"balanced": True}, {"val_size": 20}, {"test_size": 40, "balanced": True}]
+)
+def test_the_number_needed_is_enough_and_one_less_is_not(normal, config):
+    config = SplitSettings(**config)
+    with pytest.raises(UserError, match=r"need at least \d+ of each class") as caught:
+        assign_splits(make_table(normal=normal, defect=1), config, 0)
+    needed = int(str(caught.value).split("at least ")[1].split()[0])
+    assign_splits(make_table(normal=max(normal, needed), defect=needed), config, 0)
+    with pytest.raises(UserError):
+        assign_splits(make_table(normal=max(normal, needed - 1), defect=needed - 1), config, 0)
+
+
+def test_only_splits_that_are_made_are_spoken_of():
+    split = ["train"] * 20 + ["test"] * 9 + ["train"] * 1 + ["test"] * 2
+    with pytest.raises(UserError, match=r"has 1 image, and split\.val_size 0\.15 needs at least 4 of"):
+        assign_splits(make_table(normal=29, defect=3, split=split), SplitSettings(), 0)
+
+
+def test_copies_count_once_where_there_are_too_few():
+    table = make_table(normal=20, defect=5)
+    contents = [
+        path if label == "normal" else "same" for path, label in table[["path", "label"]].to_numpy()
+    ]
+    with pytest.raises(UserError, match=r"has 1 image, .* \(copies of one image count once\)"):
+        assign_splits(table, SplitSettings(), 0, contents)
+
+
+def test_a_class_in_too_few_groups_is_named():
+    groups = [f"g{i}" for i in range(20)] + ["one"] * 5
+    with pytest.raises(UserError, match="the class 'defect' is in 1 of them"):
+        assign_splits(make_table(normal=20, defect=5, group=groups), SplitSettings(), 0)
+
+
+def test_without_every_class_nobody_is_told_of_groups_that_are_none():
+    with pytest.raises(UserError, match="the class 'normal' has 3 images, and .* need at least 5 of"):
+        assign_splits(make_table(normal=3, defect=3), SplitSettings(every_class=False), 0)

@@ -72,10 +72,10 @@ def test_directions_without_variance_are_left_out_with_a_warning(n_samples, n_fe
     X = features(n_samples, n_features, min(rank, n_features), dtype)
     with pytest.warns(
         UserWarning,
-        match=f"PCA gives {rank} instead of 128 components: "
+        match=f"PCA gives {rank} instead of 127 components: "
         f"{n_samples} samples of {n_features} features have no more",
     ):
-        whitened = whiten(X, 128, random_state=0)
+        whitened = whiten(X, 127, random_state=0)
     assert same_up_to_signs(
         whitened, by_svd(X.astype(np.float64), rank), 1e-6 if dtype == np.float64 else 1e-2
     )
@@ -104,9 +104,9 @@ def test_equal_samples_become_zeros(n_samples, value):
     [
         ((9, 30), 5, 2),  # never below 2
         ((29, 6), 3, 2),
-        ((40, 60), 128, 4),
+        ((40, 60), 127, 4),
         ((59, 6), 6, 5),
-        ((400, 450), 128, 40),
+        ((400, 450), 127, 40),
     ],
 )
 def test_every_component_needs_ten_samples(shape, n_components, expected):
@@ -129,8 +129,8 @@ def test_the_papers_normals_carry_its_components():
 def test_few_samples_of_many_features_keep_their_clusters():
     # At full rank (39 components), all 40 samples would be equally far from each other.
     X, truth = make_blobs([10] * 4, 60, cluster_std=2.0, random_state=0)
-    with pytest.warns(UserWarning, match="PCA gives 4 instead of 128"):
-        whitened = whiten(X, 128, random_state=0)
+    with pytest.warns(UserWarning, match="PCA gives 4 instead of 127"):
+        whitened = whiten(X, 127, random_state=0)
     groups = KMeans(4, n_init=10, random_state=0).fit_predict(whitened)
     assert adjusted_rand_score(truth, groups) == 1.0
 
@@ -139,3 +139,16 @@ def test_a_sample_at_the_mean_becomes_zero():
     X = np.array([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0], [0.0, 0.0]])
     lengths = np.linalg.norm(whiten(X, 2), axis=1)
     assert np.allclose(lengths, [1, 1, 1, 1, 0])
+
+
+def test_who_chose_a_number_is_told_once_that_there_are_fewer_and_nobody_else():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for n_samples in (60, 70, 80):
+            whiten(features(n_samples), random_state=0)
+        assert caught == []
+        for n_samples in (60, 70, 80):
+            whiten(features(n_samples), 30, random_state=0)
+    assert [str(warning.message) for warning in caught] == [
+        "PCA gives 6 instead of 30 components: 60 samples carry no more"
+    ]

@@ -166,9 +166,16 @@ def test_every_class_above_the_smallest_is_drawn_in_groups():
 
 def test_pca_is_reduced_with_a_warning(blobs):
     X, y, _ = blobs
-    sampler = DistributionPreservingUnderSampler(n_components=128, random_state=0)
-    with pytest.warns(UserWarning, match="PCA gives 6 instead of 128 components"):
+    sampler = DistributionPreservingUnderSampler(n_components=100, random_state=0)
+    with pytest.warns(UserWarning, match="PCA gives 6 instead of 100 components"):
         sampler.fit_resample(X, y)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_default_that_is_too_large_is_no_news(blobs):
+    X, y, _ = blobs
+    for _ in range(2):
+        DistributionPreservingUnderSampler(random_state=0).fit_resample(X, y)
 
 
 @quiet

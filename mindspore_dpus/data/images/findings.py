@@ -1,6 +1,6 @@
 """What is wrong, or worth knowing, about a set of images before anything learns from it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -24,8 +24,10 @@ from mindspore_dpus.data.settings import AuditSettings
 
 # Two exposures of one design look alike and yet may differ in a flaw of a few pixels, so near duplicates
 # are no proof of anything; equal pixels and a parted group are.
+UNTRAINABLE = "untrainable"
 SEVERITY = {
     UNREADABLE: ERROR,
+    UNTRAINABLE: ERROR,
     "exact_duplicates_across_splits": ERROR,
     "groups_across_splits": ERROR,
     "near_duplicates_across_splits": WARNING,
@@ -41,7 +43,9 @@ SEVERITY = {
 }
 
 
-def audit(samples: pd.DataFrame, measures: Measures, config: AuditSettings) -> pd.DataFrame:
+def audit(
+    samples: pd.DataFrame, measures: Measures, config: AuditSettings, refused: Sequence[str] = ()
+) -> pd.DataFrame:
     """Look through a data set.
 
     Images whose split is ``unused`` need only be readable. Images without a split are compared as if
@@ -51,6 +55,7 @@ def audit(samples: pd.DataFrame, measures: Measures, config: AuditSettings) -> p
         samples: the sample table.
         measures: of its images, in the same order.
         config: thresholds; errors that it allows are warnings.
+        refused: why nothing can be learnt from the set.
 
     Returns:
         A row for each finding, the gravest kinds first: ``kind`` (a key of ``SEVERITY``), ``severity``
@@ -60,6 +65,7 @@ def audit(samples: pd.DataFrame, measures: Measures, config: AuditSettings) -> p
     table = samples[["path", "label", "split", "group"]].reset_index(drop=True)
     everything = pd.concat([table, measures.table], axis=1)
     findings, used = begin(everything)
+    findings += [(UNTRAINABLE, "", "", reason) for reason in refused]
     for group, (first, here), (other, there) in parted_groups(used):
         detail = f"group {group}: {here} images in {first['split'] or 'no split'}, {there} in {other['split']}"
         findings.append(("groups_across_splits", other["path"], first["path"], detail))

@@ -104,6 +104,9 @@ def is_image(file: Path) -> bool:
         return True
     if is_companion(file):
         return False
+    if leads_nowhere(file):
+        # It may have been a folder of images, or one without an ending: its row says where it leads.
+        return not ending or ending[1:].isdigit()
     try:
         if not stat.S_ISREG(file.stat().st_mode):
             return False
@@ -112,6 +115,11 @@ def is_image(file: Path) -> bool:
     except (OSError, ValueError):
         return False
     return row is not None and (row.any_ending or not ending)
+
+
+def leads_nowhere(file: Path) -> bool:
+    """Whether a file is a link to what is not there, and no known companion by its name."""
+    return file.is_symlink() and not is_companion(file) and not os.path.exists(file)  # noqa: PTH110 - rings
 
 
 def passed_over_line(passed_over: Counter[str], place: object) -> str:

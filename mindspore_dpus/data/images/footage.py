@@ -25,7 +25,7 @@ from mindspore_dpus.data.images.formats import EXTENSIONS
 from mindspore_dpus.data.images.frames import name_frames, split_frame
 from mindspore_dpus.data.images.inputs import read_paths
 from mindspore_dpus.data.images.reading import read_image
-from mindspore_dpus.data.paths import native
+from mindspore_dpus.data.paths import native_all
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def find_footage(inputs: Sequence[str]) -> list[Path]:
             if below.passed_over:
                 logger.warning(passed_over_line(below.passed_over, text))
         elif path.suffix.lower() == ".csv":
-            files = [path.parent / native(name, path.parent) for name in read_paths(path)]
+            files = [path.parent / name for name in native_all(read_paths(path), path.parent, path)]
         elif glob.has_magic(text) and not os.path.exists(split_frame(path)[0]):  # noqa: PTH110
             matches = sorted(Path(name) for name in glob.glob(text, recursive=True))  # noqa: PTH207
             files = [f for f in matches if is_image(f) or (is_video(f) and not f.is_dir())]

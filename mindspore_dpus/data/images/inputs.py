@@ -16,7 +16,7 @@ from mindspore_dpus.data.images.folders import (
 )
 from mindspore_dpus.data.images.formats import EXTENSIONS
 from mindspore_dpus.data.images.frames import name_frames, split_frame
-from mindspore_dpus.data.paths import native
+from mindspore_dpus.data.paths import native_all
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def expand_paths(inputs: list[str]) -> list[Path]:
             if below.passed_over:
                 logger.warning(passed_over_line(below.passed_over, text))
         elif path.suffix.lower() == ".csv":
-            found = [path.parent / native(name, path.parent) for name in read_paths(path)]
+            found = [path.parent / name for name in native_all(read_paths(path), path.parent, path)]
         elif glob.has_magic(text) and not os.path.exists(split_frame(path)[0]):  # noqa: PTH110
             matches = [Path(name) for name in glob.glob(text, recursive=True)]  # noqa: PTH207
             found = sorted(file for file in matches if is_image(file))

@@ -6,11 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.files import digest
+from mindspore_dpus.core.files import digest, file_hash
 from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.cache import unusable
 from mindspore_dpus.data.findings import ERROR, UNREADABLE, WARNING, describe, summarise
 from mindspore_dpus.data.images.findings import audit
+from mindspore_dpus.data.images.frames import split_frame
 from mindspore_dpus.data.images.measures import (
     VERSION,
     Measures,
@@ -20,8 +21,9 @@ from mindspore_dpus.data.images.measures import (
 )
 from mindspore_dpus.data.images.preparing import ImageSettings
 from mindspore_dpus.data.samples import find_samples
-from mindspore_dpus.data.settings import AuditSettings, DataSettings
+from mindspore_dpus.data.settings import AuditSettings, DataSettings, SplitSettings
 from mindspore_dpus.data.source import Source
+from mindspore_dpus.data.splits import assign_splits
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +49,11 @@ def make_audit(folder: Path, source: Source, thresholds: AuditSettings) -> None:
 
 
 def audit_folder(
-    data: DataSettings, thresholds: AuditSettings, images: ImageSettings, output: str | None
+    data: DataSettings,
+    thresholds: AuditSettings,
+    images: ImageSettings,
+    output: str | None,
+    split: SplitSettings | None = None,
 ) -> pd.DataFrame:
     """Audit a data set as it lies there, without a run.
 
@@ -56,6 +62,7 @@ def audit_folder(
         thresholds: of the audit.
         images: how training would read them: what it would refuse is an error.
         output: folder for ``audit.csv``; None: nothing is written.
+        split: how training would split them: what it would refuse is an error. Default: its defaults.
 
     Returns:
         The findings.
@@ -63,12 +70,32 @@ def audit_folder(
     Raises:
         UserError: no such data set, or a manifest that cannot be used.
     """
-    samples = find_samples(data, check=False)
-    measures = measure_images(samples["path"], Path(data.root), images)
-    findings = audit(samples, measures, thresholds)
+    refused: list[str] = []
+    samples, root = find_samples(data, check=False, refused=refused), Path(data.root)
+    measures = measure_images(samples["path"], root, images)
+    if not refused:
+        contents = _contents(samples["path"], root, measures)
+        try:
+            # Parted groups are a finding of their own.
+            assign_splits(samples, split or SplitSettings(), 0, contents, allow_parted_groups=True)
+        except UserError as error:
+            refused.append(str(error))
+    findings = audit(samples, measures, thresholds, refused)
+    # Names that are not UTF-8 cannot stand in tables.
+    texts = ["path", "other", "detail"]
+    findings[texts] = findings[texts].map(lambda text: text.encode(errors="backslashreplace").decode())
     if output is not None:
         write_table(findings, Path(output, "audit.csv"))
     return findings
+
+
+def _contents(paths: pd.Series, root: Path, measures: Measures) -> list[str]:
+    """Equal for equal files, as training deals them; only files of equal pixels can be."""
+    repeated = measures.table["pixels"].duplicated(keep=False) & (measures.table["error"] == "")
+    return [
+        file_hash(split_frame(root / path)[0]) if again else ""
+        for path, again in zip(paths, repeated, strict=True)
+    ]
 
 
 def audit_lines(findings: pd.DataFrame) -> list[str]:

@@ -1,11 +1,15 @@
 """The audit as a stage: what stops a run and how it is said, what is remembered, what may pass."""
 
+import os
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
 
+from mindspore_dpus.cli.audit import main as audit_command
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.images.preparing import ImageSettings
 from mindspore_dpus.data.samples import read_samples
@@ -157,3 +161,91 @@ def test_switched_off_nothing_is_left_of_it(root):
     assert not (run / "audit.csv").exists()
     assert "audit" not in run.stages()
     assert lines == ["subsets ..."]
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Writes different images of each class: ``make(normal=12, defect=3)``."""
+    rng = np.random.default_rng(0)
+
+    def make(**numbers):
+        for label, number in numbers.items():
+            (tmp_path / "set" / label).mkdir(parents=True, exist_ok=True)
+            for i in range(number):
+                image = rng.integers(0, 255, (16, 16), np.uint8)
+                cv2.imwrite(str(tmp_path / "set" / label / f"{i}.png"), image)
+        return tmp_path / "set"
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("numbers", "options", "words"),
+    [
+        ({"normal": 12}, [], "only the class 'normal' was found; at least two are needed"),
+        ({"normal": 12, "defect": 0}, [], "only the class 'normal' was found; at least two are needed"),
+        ({"ok": 12, "defect": 12}, [], "data.majority is 'normal', but "),
+        ({"ok": 12, "bad": 12}, ["--data.positive=bad"], "data.majority is 'normal', but "),
+        (
+            {"a": 12, "b": 12, "c": 12},
+            ["--data.positive=zz"],
+            "holds the classes 'a', 'b' and 'c'; set data.positive",
+        ),
+        ({"normal": 12, "defect": 12}, ["--data.classes=[normal, x]"], "data.classes names 'x', but "),
+        (
+            {"normal": 12, "defect": 3},
+            [],
+            "the class 'defect' has 3 images, and split.test_size 0.15 and ",
+        ),
+        (
+            {"normal": 12, "defect": 12},
+            ["--split.test_size=23"],
+            "the class 'defect' has 12 images, and ",
+        ),
+    ],
+)
+def test_a_set_that_training_refuses_does_not_pass(pictures, numbers, options, words, capsys, tmp_path):
+    root = pictures(**numbers)
+    assert audit_command([f"--data.root={root}", *options]) == 1
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("error ")]
+    assert words in said
+    options = [option for option in options if not option.startswith("--data.classes")]
+    classes = [] if "data.classes" not in words else ["--data.classes=[normal, x]"]
+    with pytest.raises(UserError) as caught:
+        train(
+            parse_config([f"--data.root={root}", f"--output={tmp_path / 'run'}", *options, *classes]),
+            print,
+            ["samples"],
+        )
+    assert said == f"error        1 untrainable, such as {caught.value}"
+
+
+def test_copies_count_for_the_audit_as_for_training(pictures, capsys):
+    root = pictures(normal=12, defect=3)
+    for i in range(9):
+        shutil.copy(root / "defect" / "0.png", root / "defect" / f"copy{i}.png")
+    assert audit_command([f"--data.root={root}"]) == 1
+    assert "(copies of one image count once)" in capsys.readouterr().out
+
+
+def test_sets_that_training_takes_pass(pictures, capsys):
+    root = str(pictures(normal=12, defect=12))
+    assert audit_command([f"--data.root={root}", "--audit.near_distance=null"]) == 0
+    assert capsys.readouterr().out.endswith("nothing found\n")
+
+
+def test_a_name_that_is_not_utf8_is_one_row(pictures, tmp_path, capsys):
+    root = pictures(normal=12, defect=12)
+    (root / "normal" / "0.png").rename(root / "normal" / os.fsdecode(b"b\xff.png"))
+    assert audit_command([f"--data.root={root}", f"--output={tmp_path}"]) == 1
+    assert "has a name that is not UTF-8: rename it" in capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "audit.csv")
+    assert table["path"][table["kind"] == "unreadable"].tolist() == ["normal/b\\udcff.png"]
+
+
+def test_a_link_that_leads_nowhere_is_one_row(pictures, capsys):
+    root = pictures(normal=12, defect=12)
+    (root / "normal" / "away").symlink_to("/not/mounted")
+    assert audit_command([f"--data.root={root}"]) == 1
+    assert "1 unreadable, such as" in (said := capsys.readouterr().out)
+    assert "away is a link to /not/mounted, which does not exist" in said
