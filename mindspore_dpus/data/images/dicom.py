@@ -14,6 +14,7 @@ import numpy as np
 from mindspore_dpus.data.images.decoded import Decoded, ImageError, check_frame, check_size
 from mindspore_dpus.data.images.dicom_values import give_meaning, stored_range
 from mindspore_dpus.data.images.headers import codestream_size
+from mindspore_dpus.data.images.jpeg import check_jpeg
 from mindspore_dpus.data.images.opened import Opened
 from mindspore_dpus.data.images.quiet import quiet
 
@@ -278,6 +279,9 @@ def _check_compression(source: _Source, index: int) -> None:
         _seek_compressed(file)
         data = get_frame(file, index, number_of_frames=number, extended_offsets=offsets)
     size = codestream_size(io.BytesIO(data))
+    if data.startswith(b"\xff\xd8"):
+        # Where Pillow refuses a truncated one, pydicom turns to pylibjpeg, which fills it up.
+        check_jpeg(data)
     if size != (header.Columns, header.Rows):
         found = f"is {size[0]} x {size[1]} pixels" if size else "has no size"
         raise ImageError(

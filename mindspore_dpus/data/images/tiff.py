@@ -261,6 +261,8 @@ def _samples(file: BinaryIO, page: TiffPage, layout: _Layout, image: int, length
         if place + size > length:
             raise ImageError(f"is truncated: its {kind} {i} of {number} ends behind the end of the file")
     segments = _read_segments(file, places)
+    if page.compression == codecs.JPEG:
+        codecs.check_jpegs(segments, bytes(page.jpegtables or b""), kind)
     if page.compression not in (*codecs.UNPACKERS, *codecs.BY_LIBTIFF, codecs.JPEG):
         return _by_tifffile(page, layout, segments)
     if page.compression == codecs.JPEG and (layout.bits != 8 or layout.together > 4):

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image, TiffImagePlugin, _imaging
 
 from mindspore_dpus.data.images.decoded import ImageError
+from mindspore_dpus.data.images.jpeg import check_jpeg
 
 # Of values that are unpacked bit by bit, at a time.
 _BLOCK = 1 << 20
@@ -101,6 +102,27 @@ def _joined(segments: Sequence[bytes | memoryview]) -> bytes:
     if len(whole) == sum(len(segment) for segment in segments):
         return whole
     return b"".join(segments)
+
+
+def check_jpegs(segments: Sequence[bytes | memoryview], tables: bytes, kind: str) -> None:
+    """Refuse what libtiff would fill up with grey.
+
+    Args:
+        segments: strips or tiles, as they are in the file.
+        tables: what they share (JPEGTables), or nothing.
+        kind: ``strip`` or ``tile``, for the message.
+
+    Raises:
+        ImageError: one is truncated or damaged.
+    """
+    for number, segment in enumerate(segments, 1):
+        data = bytes(segment)
+        if tables:
+            data = tables.removesuffix(b"\xff\xd9") + data.removeprefix(b"\xff\xd8")
+        try:
+            check_jpeg(data)
+        except ImageError as error:
+            raise ImageError(f"is damaged: {kind} {number} cannot be unpacked (it {error})") from None
 
 
 def unpack_by_libtiff(
