@@ -248,7 +248,8 @@ def _samples(file: BinaryIO, page: TiffPage, layout: _Layout, image: int, length
     places = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     if image:
         (first, _), size = places[0], page.nbytes
-        places = [(first + image * size, size)]
+        each = size // layout.planes
+        places = [(first + image * size + i * each, each) for i in range(layout.planes)]
         layout = dataclasses.replace(layout, rows=height, columns=width, tiled=False)
         down = across = 1
     number = down * across * layout.planes
@@ -336,7 +337,7 @@ def _unpack_plane(
         extra = {292: _number(page, 292, 0)} if page.compression == 3 else {}
         found = codecs.unpack_by_libtiff(segments, page.compression, shape, layout.rows, extra, kind)
         if page.compression in codecs.CCITT:
-            return found.reshape(rows, layout.columns, samples)
+            return found.astype(np.uint8).reshape(rows, layout.columns, samples)
     else:
         sizes = [height * row_bytes for height in heights]
         found = codecs.unpack(segments, page.compression, sizes, kind).reshape(rows, row_bytes)

@@ -280,6 +280,18 @@ def test_every_frame_of_a_stack(tmp_path, how, dtype):
         assert "is truncated: its strip 1 of 1 ends behind the end" in read(f"{path}#5")
 
 
+@pytest.mark.parametrize("how", [{"truncate": True}, {"metadata": None}, {}])
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_every_frame_of_a_stack_of_colours(tmp_path, how, dtype, planar):
+    path, stack = tmp_path / "a.tif", noise(dtype, (3, HEIGHT, WIDTH, 3))
+    data = stack.transpose(0, 3, 1, 2) if planar == "separate" else stack
+    tifffile.imwrite(path, data, photometric="rgb", planarconfig=planar, **how)
+    assert count_frames(path) == 3
+    for i in range(3):
+        check(read(f"{path}#{i + 1}"), stack[i], (how, dtype, planar))
+
+
 @pytest.mark.parametrize("compression", ["tiff_lzw", "packbits", "tiff_adobe_deflate", "zstd", "lzma"])
 def test_a_damaged_strip_is_an_error_or_leaves_the_pixels_alone(tmp_path, compression, capfd):
     """Bytes of the strips are zeroed here and there: never other pixels without a word, where the
