@@ -130,6 +130,57 @@ def test_bitmaps_of_os2_keep_their_colours(tmp_path, bits, shorter):
     check(outcome, expected, bits)
 
 
+BITFIELDS = {
+    16: ((0xF800, 0x7E0, 0x1F), (0x7C00, 0x3E0, 0x1F), (0x1F, 0x7E0, 0xF800), (0xF00, 0xF0, 0xF)),
+    32: (
+        *((0xFF0000, 0xFF00, 0xFF), (0xFF, 0xFF00, 0xFF0000), (0xFF000000, 0xFF0000, 0xFF00)),
+        *((0x3FF00000, 0xFFC00, 0x3FF), (0xFFFFF000, 0xF00, 0xF)),
+    ),
+}
+
+
+def bitfields(bits, masks, header, rows, down=True, packing=3):
+    """A BMP of numbers, by hand; without masks: those that 16 and 32 bits have by themselves."""
+    rows = np.pad(rows, ((0, 0), (0, rows.shape[1] * bits // 8 % 4 * 8 // bits)))
+    rows = rows[::-1] if down else rows
+    words = struct.pack("<IIII", *masks, 0) if packing else b""
+    info = struct.pack(
+        "<IiiHHIIiiII", header, WIDTH, HEIGHT if down else -HEIGHT, 1, bits, packing, 0, 0, 0, 0, 0
+    )
+    info += words[: 12 if header == 40 else 16] if packing else b""
+    info += bytes(max(0, header - len(info)))
+    data = rows.astype(f"<u{bits // 8}").tobytes()
+    return struct.pack("<2sIHHI", b"BM", 14 + len(info) + len(data), 0, 0, 14 + len(info)) + info + data
+
+
+@pytest.mark.parametrize("header", [40, 56, 108, 124])
+@pytest.mark.parametrize("down", [True, False])
+def test_bitmaps_whose_colours_are_bits_of_a_number(tmp_path, header, down):
+    path = tmp_path / "a.bmp"
+    for bits, kinds in BITFIELDS.items():
+        stored = noise(f"u{bits // 8}")
+        stored[0, 0] = np.iinfo(stored.dtype).max
+        for masks in (*kinds, None):
+            used = masks or {16: (0x7C00, 0x3E0, 0x1F), 32: (0xFF0000, 0xFF00, 0xFF)}[bits]
+            path.write_bytes(bitfields(bits, used, header, stored, down, 3 if masks else 0))
+            # Digit by digit: the bits of a mask as a number of their own.
+            expected = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+            for place in np.ndindex(HEIGHT, WIDTH):
+                for i, mask in enumerate(used):
+                    ones = [k for k in range(bits) if mask >> k & 1]
+                    number = sum((int(stored[place]) >> k & 1) << n for n, k in enumerate(ones))
+                    expected[(*place, i)] = round(number * 255 / (2 ** len(ones) - 1))
+            check(read(path), expected, (bits, masks))
+            assert read(path).values[0, 0].tolist() == [255] * 3
+            if header == 40 and down and masks in ((0xF800, 0x7E0, 0x1F), (0xFF0000, 0xFF00, 0xFF)):
+                with Image.open(path) as file:
+                    check(read(path), np.asarray(file.convert("RGB")), masks, tolerance=8)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert "is truncated: it holds" in read(path)
+    path.write_bytes(bitfields(32, (0xF0F, 0xF0, 0xF000), header, stored))
+    assert read(path) == "has colour masks that are not read: 0xf0f, 0xf0, 0xf000"
+
+
 def pnm_body(kind, stored):
     if kind == 1:
         return "\n".join("".join(map(str, row)) for row in stored).encode()
