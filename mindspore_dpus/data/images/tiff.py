@@ -332,12 +332,13 @@ def _unpack_plane(
             segments, page.compression, shape, layout.rows, {317: 2}, kind, layout.bits
         )
         return found.reshape(shape)
+    if page.compression in codecs.CCITT:
+        options = _number(page, 292, 0)
+        found = codecs.unpack_ccitt(segments, page.compression, heights, per_row, options, kind)
+        return found.reshape(rows, layout.columns, samples)
     if page.compression in codecs.BY_LIBTIFF:
-        shape = rows, per_row if page.compression in codecs.CCITT else row_bytes, 1
-        extra = {292: _number(page, 292, 0)} if page.compression == 3 else {}
-        found = codecs.unpack_by_libtiff(segments, page.compression, shape, layout.rows, extra, kind)
-        if page.compression in codecs.CCITT:
-            return found.astype(np.uint8).reshape(rows, layout.columns, samples)
+        shape = rows, row_bytes, 1
+        found = codecs.unpack_by_libtiff(segments, page.compression, shape, layout.rows, {}, kind)
     else:
         sizes = [height * row_bytes for height in heights]
         found = codecs.unpack(segments, page.compression, sizes, kind).reshape(rows, row_bytes)

@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image
 
 from mindspore_dpus.data.images.frames import count_frames
+from mindspore_dpus.data.images.preparing import ImageSettings, to_unit
 from mindspore_dpus.data.images.reading import read_image
 from tests.data.images.kinds import HEIGHT, WIDTH, check, noise, read, shown, slow, smooth, some
 
@@ -313,3 +314,55 @@ def test_a_damaged_strip_is_an_error_or_leaves_the_pixels_alone(tmp_path, compre
     if compression not in ("packbits", "zstd"):  # which have nothing to tell damage by, but their length
         assert len(refused) + same >= 18
     assert capfd.readouterr().err == ""
+
+
+CCITT = [("group4", 0), *(("group3", options) for options in (0, 1, 4, 5)), ("tiff_ccitt", 0)]
+
+
+def one_bit(shape, dither):
+    grey = noise("u1", (20, 20))
+    image = Image.fromarray(grey).resize(shape[::-1])
+    return image.convert("1", dither=Image.Dither.FLOYDSTEINBERG if dither else Image.Dither.NONE)
+
+
+@pytest.mark.parametrize(("compression", "options"), CCITT)
+@pytest.mark.parametrize("dither", [False, True])
+def test_a_damaged_strip_of_ccitt_is_an_error(tmp_path, compression, options, dither, capfd):
+    path, image = tmp_path / "a.tif", one_bit((160, 200), dither)
+    tags = {278: 32} | ({292: options} if compression == "group3" else {})
+    image.save(path, compression=compression, tiffinfo=tags)
+    check(read(path), np.asarray(image), (compression, options))
+    data = path.read_bytes()
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        places, lengths = page.dataoffsets, page.tags[279]
+    for i, (place, size) in enumerate(zip(places, lengths.value, strict=True)):
+        for kept in (0, size // 3, size // 2, 2 * size // 3):
+            damaged = bytearray(data)
+            damaged[place + kept : place + size] = bytes(size - kept)
+            path.write_bytes(damaged)
+            assert str(read(path)).startswith(f"is damaged: strip {i + 1} "), kept
+        damaged, step = bytearray(data), 2 if lengths.dtype == 3 else 4
+        entry = lengths.valueoffset + step * i
+        damaged[entry : entry + step] = (size // 2).to_bytes(step, "little")
+        path.write_bytes(damaged)
+        assert str(read(path)).startswith(f"is damaged: strip {i + 1} ")
+        damaged = bytearray(data)
+        damaged[place + size // 3 : place + size] = noise("u1", (size - size // 3,), seed=i).tobytes()
+        path.write_bytes(damaged)
+        if compression == "group3":  # whose lines have ends; else bits may happen to be codes
+            assert str(read(path)).startswith(f"is damaged: strip {i + 1} ")
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("white_is_zero", [False, True])
+@pytest.mark.parametrize("compression", [None, "group4", "group3", "tiff_ccitt", "tiff_lzw"])
+def test_one_bit_is_the_same_whatever_packs_it(tmp_path, compression, white_is_zero):
+    path, image = tmp_path / "a.tif", one_bit((40, 56), dither=True)
+    image.save(path, compression=compression, tiffinfo={262: int(not white_is_zero)})
+    with Image.open(path) as file:
+        seen = np.asarray(file)
+    outcome = read(path)
+    check(outcome, seen != outcome.inverted, compression)  # as it is stored; turned round at the end
+    spec = ImageSettings(size=40)
+    assert np.array_equal(to_unit(outcome, spec), seen)
