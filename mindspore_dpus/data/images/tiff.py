@@ -29,6 +29,25 @@ _DEPTHS = {"u": (*range(1, 33), 64), "i": (8, 16, 32, 64), "f": (16, 32, 64)}
 # Deflate, the densest of the compressions, packs at most 1032 bytes into one; CCITT's lines and JPEG's
 # blocks can be as dense.
 _DENSEST = 1032 * 8
+_COMPLEX = "has complex numbers or samples of an unknown kind, which are not read"
+# What tifffile unpacks by imagecodecs, of what is not unpacked here.
+_BY_IMAGECODECS = {
+    *(
+        codecs.OLD_JPEG,
+        codecs.JPEG,
+        33007,
+        34892,
+        33003,
+        33004,
+        33005,
+        34712,
+        22610,
+        34934,
+        34887,
+        34933,
+    ),
+    *(34926, 34927, 48124, 50001, 50002, 52546, 50013, 65000, 65001, 65002),
+}
 
 
 @dataclass(frozen=True)
@@ -101,6 +120,13 @@ def _open(file: BinaryIO) -> Iterator[TiffFile]:
     except (ValueError, struct.error, OverflowError) as error:  # tifffile's own is a ValueError
         reason = " ".join(str(error).split())
         raise ImageError(f"is truncated or broken, or no TIFF that is read ({reason})") from None
+    except TypeError as error:
+        raise _unknown_type(error) from None
+
+
+def _unknown_type(error: TypeError) -> Exception:
+    """tifffile asks NumPy for complex numbers of 16 bits, for one, which it does not have."""
+    return ImageError(_COMPLEX) if "not understood" in str(error) else error
 
 
 def _frames(file: BinaryIO, tiff: TiffFile) -> tuple[_Frame, ...]:
@@ -152,6 +178,8 @@ def _page(file: BinaryIO, tiff: TiffFile, place: int, number: int) -> TiffPage:
         return TiffPage(tiff, index=number - 1)
     except (ValueError, OverflowError, struct.error):
         raise ImageError(f"is truncated or broken: its page {number} cannot be found") from None
+    except TypeError as error:
+        raise _unknown_type(error) from None
 
 
 def _images(tiff: TiffFile, page: TiffPage) -> int:
@@ -194,7 +222,7 @@ def _layout(page: TiffPage) -> _Layout:
     if not isinstance(bits, int) or not isinstance(form, int):
         raise ImageError(f"has channels of different kinds ({bits} bits), which are not read")
     if form not in _KINDS:
-        raise ImageError("has complex numbers or samples of an unknown kind, which are not read")
+        raise ImageError(_COMPLEX)
     kind = _KINDS[form]
     if bits not in _DEPTHS[kind]:
         name = {"u": "unsigned", "i": "signed", "f": "floating-point"}[kind]
@@ -365,6 +393,8 @@ def _undoes_differences(page: TiffPage, layout: _Layout) -> bool:
 def _by_tifffile(page: TiffPage, layout: _Layout, segments: list[bytes | memoryview]) -> np.ndarray:
     """Compressions that tifffile unpacks where imagecodecs is installed."""
     name = _name(COMPRESSION, page.compression)
+    if page.compression not in _BY_IMAGECODECS:
+        raise ImageError(f"is compressed as {name}, which is not read: save it with another compression")
     try:
         import imagecodecs  # noqa: F401
     except ImportError:

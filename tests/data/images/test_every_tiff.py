@@ -164,10 +164,10 @@ def test_numbers_of_any_bits(tmp_path, samples):
             assert (outcome.limits, outcome.bits) == ((0, 2**bits - 1), bits)
 
 
-def by_hand(data, bits, samples):
+def by_hand(data, bits, samples, others=()):
     """A TIFF of one strip, of big-endian byte order."""
     tags = {256: WIDTH, 257: HEIGHT, 258: bits, 259: 1, 262: 2 if samples == 3 else 1, 277: samples}
-    tags |= {278: HEIGHT, 279: len(data)}
+    tags |= {278: HEIGHT, 279: len(data)} | dict(others)
     start = 8 + 2 + 12 * (len(tags) + 1) + 4
     tags[273] = start + 6
     entries = b""
@@ -178,6 +178,23 @@ def by_hand(data, bits, samples):
             entries += b"".join(n.to_bytes(s, "big") for n, s in ((tag, 2), (4, 2), (1, 4), (value, 4)))
     head = b"MM\0*" + (8).to_bytes(4, "big") + len(tags).to_bytes(2, "big")
     return head + entries + bytes(4) + 3 * bits.to_bytes(2, "big") + data
+
+
+@pytest.mark.parametrize("bits", [8, 16, 24, 32, 64, 128])
+@pytest.mark.parametrize("kind", [5, 6, 7, 9])
+def test_numbers_of_no_known_kind_are_said_to_be_such(tmp_path, bits, kind):
+    path = tmp_path / "a.tif"
+    data = by_hand(bytes(HEIGHT * WIDTH * 16), bits, 1, {339: kind})
+    path.write_bytes(data)
+    assert read(path) == "has complex numbers or samples of an unknown kind, which are not read"
+
+
+@pytest.mark.parametrize("number", [0, 12345, 32771, 32809, 32895, 34661, 34676, 65535])
+def test_a_compression_that_nothing_reads_is_not_blamed_on_a_missing_package(tmp_path, number):
+    path = tmp_path / "a.tif"
+    path.write_bytes(by_hand(bytes(HEIGHT * WIDTH), 8, 1, {259: number}))
+    assert read(path).startswith("is compressed as ")
+    assert read(path).endswith(", which is not read: save it with another compression")
 
 
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "I;16", "I;16B", "I", "F")
