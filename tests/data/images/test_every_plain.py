@@ -227,11 +227,29 @@ def test_pnm(tmp_path):
         (b"P2 2 2 255\n1 2 3 x\n", "its pixels are not all numbers"),
         (b"P2 2 2 255\n1 2 3 99999\n", "its pixels are not all from 0 to 65535"),
         (b"P5 2 1 255\n\x01\x02P5 2 1 255\n\x01\x02", "holds several images"),
+        (b"P2 2 1 255\n1 2\nP2 2 1 255\n3 4\n", "holds several images"),
+        (b"P1 2 1\n10\n# more\nP1 2 1\n01\n", "holds several images"),
+        (b"P2 2 1 255\n1 2 3\n", "it holds more than its 2 values"),
+        (b"P3 1 1 255\n1 2 3 4", "it holds more than its 3 values"),
+        (b"P1 2 1\n1 0 1\n", "it holds more than its 2 values"),
+        (b"P1 2 1\n1x\n", "its pixels are not all 0 or 1"),
+        (b"P5 2 1 255\xff\x01\x02", "no blank divides its header from its pixels"),
     ],
 )
 def test_broken_pnm(tmp_path, data, words):
     (tmp_path / "a.pgm").write_bytes(data)
     assert words in read(tmp_path / "a.pgm")
+
+
+@pytest.mark.parametrize("head", [b"P5 3 2 255#c\n", b"P5 3 2 255\n", b"P5 3 2#c\n255 ", b"P4 3 6#c\r"])
+def test_a_comment_may_follow_the_last_number_at_once(tmp_path, head):
+    """As netpbm reads it."""
+    (tmp_path / "a.pgm").write_bytes(head + bytes(range(35, 41)))
+    stored = np.arange(35, 41, dtype=np.uint8)
+    if head.startswith(b"P4"):
+        check(read(tmp_path / "a.pgm"), 1 - np.unpackbits(stored[:, None], axis=1)[:, :3], head)
+    else:
+        check(read(tmp_path / "a.pgm"), stored.reshape(2, 3), head)
 
 
 # What they are called when they are read.
