@@ -30,6 +30,7 @@ _TAGS = [
     "NumberOfFrames",
     "BitsAllocated",
     "BitsStored",
+    "HighBit",
     "PixelRepresentation",
     "RescaleSlope",
     "RescaleIntercept",
@@ -233,8 +234,16 @@ def _read(opened: Opened) -> Decoded:
         if header.BitsAllocated == 1 and not source.syntax.is_encapsulated:
             stored = _single_bits(source, index)
         else:
+            below = _bits_below(source)
             with source.open() as file:
-                stored = pixel_array(file, index=index, transfer_syntax_uid=source.syntax)
+                stored = pixel_array(
+                    file,
+                    index=index,
+                    transfer_syntax_uid=source.syntax,
+                    correct_unused_bits=not below,
+                )
+            if below:
+                stored = _move_down(stored, header, below)
     except ValueError as error:
         if source.syntax.is_encapsulated or "reshape" not in str(error):
             raise
@@ -249,6 +258,27 @@ def _read(opened: Opened) -> Decoded:
     if kind in _COLOUR:
         return Decoded(stored, *stored_range(header, stored))
     return give_meaning(header, source.syntax.is_little_endian, index, stored, opened.use_voi)
+
+
+def _bits_below(source: _Source) -> int:
+    """How many bits lie below the values of an uncompressed file, or one of RLE: old ones may have them
+    at the upper end of what is allocated (High Bit; PS3.5, 8.1.1, before it was retired)."""
+    from pydicom.uid import RLELossless
+
+    header = source.header
+    coded = source.syntax.is_encapsulated and source.syntax != RLELossless
+    if coded or header.get("HighBit") is None or header.get("BitsStored") is None:
+        return 0
+    below = header.HighBit - (header.BitsStored - 1)
+    return below if below > 0 and header.HighBit < header.BitsAllocated else 0
+
+
+def _move_down(stored: np.ndarray, header: "Dataset", below: int) -> np.ndarray:
+    """Values to the lower end, without what lies above and below them; the highest bit is the sign's."""
+    if stored.dtype.kind not in "iu":
+        return stored
+    above = header.BitsAllocated - 1 - header.HighBit
+    return (stored << above) >> (above + below)
 
 
 def _single_bits(source: _Source, index: int) -> np.ndarray:

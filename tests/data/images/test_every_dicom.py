@@ -160,6 +160,24 @@ def test_single_bits_of_frames_that_are_no_whole_bytes(tmp_path, syntax, frames,
         assert "is truncated" in read(names(path, frames)[-1])
 
 
+@pytest.mark.parametrize("syntax", SYNTAXES)
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("high", [11, 13, 15])
+def test_values_at_the_upper_end_of_what_is_allocated(tmp_path, syntax, signed, high):
+    path, dtype = tmp_path / "a.dcm", "i2" if signed else "u2"
+    stored = frames_of(dtype, 12, signed, 1, (HEIGHT, WIDTH))
+    around = noise("u2") & np.uint16(0xFFFF ^ (0xFFF << (high - 11)))  # such as overlays
+    data = (stored.view("u2") & 0xFFF) << (high - 11) | around
+    if not write(path, data.astype("u2").view(dtype), syntax, BitsStored=12):
+        pytest.skip("pydicom does not write this")
+    dataset = pydicom.dcmread(path)
+    dataset.HighBit = high
+    dataset.save_as(path, enforce_file_format=True)
+    outcome = read(path)
+    check(outcome, stored, (syntax, signed, high))
+    assert outcome.bits == 12
+
+
 @pytest.mark.parametrize("dtype", ["u2", "i2", "u4", "f4"])
 def test_equal_pixels_are_equal_in_any_byte_order(tmp_path, dtype):
     stored, found = noise(dtype), []
