@@ -93,6 +93,14 @@ def test_jpeg(tmp_path):
     assert number == 324
 
 
+def test_of_several_pictures_in_a_jpeg_the_first_is_read(tmp_path):
+    first, second = (Image.fromarray(smooth((40, 56, 3))[::turn]) for turn in (1, -1))
+    first.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[second], quality=95)
+    with Image.open(tmp_path / "a.jpg") as file:
+        assert file.n_frames == 2
+        check(read(tmp_path / "a.jpg"), np.asarray(file), "MPO", tolerance=1)
+
+
 def test_bmp(tmp_path):
     path = tmp_path / "a.bmp"
     for mode in ("1", "L", "P", "RGB", "RGBA"):
