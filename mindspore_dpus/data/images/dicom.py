@@ -14,6 +14,7 @@ import numpy as np
 from mindspore_dpus.data.images.decoded import Decoded, ImageError, check_frame, check_size
 from mindspore_dpus.data.images.dicom_values import give_meaning, stored_range
 from mindspore_dpus.data.images.headers import codestream_size
+from mindspore_dpus.data.images.jpeg import check_jpeg
 from mindspore_dpus.data.images.opened import Opened
 from mindspore_dpus.data.images.quiet import quiet
 
@@ -29,6 +30,7 @@ _TAGS = [
     "NumberOfFrames",
     "BitsAllocated",
     "BitsStored",
+    "HighBit",
     "PixelRepresentation",
     "RescaleSlope",
     "RescaleIntercept",
@@ -176,7 +178,7 @@ def _inflate(path: Path) -> _Source:
     header = dcmread(io.BytesIO(front), stop_before_pixels=True, specific_tags=_TAGS, force=True)
     _checked(header)
     bits = header.Rows * header.Columns * header.get("SamplesPerPixel", 1) * header.BitsAllocated
-    pixels = bits // 8 * max(1, int(header.get("NumberOfFrames") or 1))
+    pixels = -(-bits * max(1, int(header.get("NumberOfFrames") or 1)) // 16) * 2
     rest = unpacker.decompress(unpacker.unconsumed_tail, pixels + 1)
     if len(rest) > pixels:
         raise ImageError(f"is broken: it inflates to more than its header's {pixels} bytes of pixels")
@@ -229,12 +231,24 @@ def _read(opened: Opened) -> Decoded:
     index = check_frame(opened.frame, _count(source))
     _check_compression(source, index)
     try:
-        with source.open() as file:
-            stored = pixel_array(file, index=index, transfer_syntax_uid=source.syntax)
+        if header.BitsAllocated == 1 and not source.syntax.is_encapsulated:
+            stored = _single_bits(source, index)
+        else:
+            below = _bits_below(source)
+            with source.open() as file:
+                stored = pixel_array(
+                    file,
+                    index=index,
+                    transfer_syntax_uid=source.syntax,
+                    correct_unused_bits=not below,
+                )
+            if below:
+                stored = _move_down(stored, header, below)
     except ValueError as error:
         if source.syntax.is_encapsulated or "reshape" not in str(error):
             raise
         raise ImageError("is truncated: its pixel data end too soon") from None
+    stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
     samples = 1 if kind in (*_GREY, _PALETTE) else 3
     wanted = (header.Rows, header.Columns) if samples == 1 else (header.Rows, header.Columns, samples)
     if stored.shape != wanted:
@@ -244,6 +258,57 @@ def _read(opened: Opened) -> Decoded:
     if kind in _COLOUR:
         return Decoded(stored, *stored_range(header, stored))
     return give_meaning(header, source.syntax.is_little_endian, index, stored, opened.use_voi)
+
+
+def _bits_below(source: _Source) -> int:
+    """How many bits lie below the values of an uncompressed file, or one of RLE: old ones may have them
+    at the upper end of what is allocated (High Bit; PS3.5, 8.1.1, before it was retired)."""
+    from pydicom.uid import RLELossless
+
+    header = source.header
+    coded = source.syntax.is_encapsulated and source.syntax != RLELossless
+    if coded or header.get("HighBit") is None or header.get("BitsStored") is None:
+        return 0
+    below = header.HighBit - (header.BitsStored - 1)
+    return below if below > 0 and header.HighBit < header.BitsAllocated else 0
+
+
+def _move_down(stored: np.ndarray, header: "Dataset", below: int) -> np.ndarray:
+    """Values to the lower end, without what lies above and below them; the highest bit is the sign's."""
+    if stored.dtype.kind not in "iu":
+        return stored
+    above = header.BitsAllocated - 1 - header.HighBit
+    return (stored << above) >> (above + below)
+
+
+def _single_bits(source: _Source, index: int) -> np.ndarray:
+    """A frame of one bit a pixel. Frames follow one another bit by bit (PS3.5, 8.1.1), which pydicom does
+    not find where they are no whole bytes."""
+    from pydicom import dcmread
+
+    header = source.header
+    pixels = header.Rows * header.Columns
+    if header.get("SamplesPerPixel", 1) != 1:
+        raise ImageError("has colours of one bit, which are not read")
+    first = index * pixels
+    with source.open() as file:
+        dcmread(file, stop_before_pixels=True, specific_tags=["Rows"], force=True)
+        # Tag and length; where the kind of value stands, four bytes between them.
+        head = file.read(8 if source.syntax.is_implicit_VR else 12)
+        if head[:4] not in (b"\xe0\x7f\x10\0", b"\x7f\xe0\0\x10"):
+            raise ImageError("holds no pixels, or is truncated before them")
+        swapped = not source.syntax.is_little_endian and head[4:6] == b"OW"
+        # Words of two bytes, of which the second comes first.
+        start = first // 16 * 2
+        file.seek(start, io.SEEK_CUR)
+        data = file.read(-(-(first + pixels) // 16) * 2 - start)
+    if 8 * len(data) < first - 8 * start + pixels:
+        raise ImageError("is truncated: its pixel data end too soon")
+    packed = np.frombuffer(data, np.uint8)
+    if swapped:
+        packed = np.pad(packed, (0, len(packed) % 2)).reshape(-1, 2)[:, ::-1].ravel()
+    bits = np.unpackbits(packed, bitorder="little")[first - 8 * start :]
+    return bits[:pixels].reshape(header.Rows, header.Columns)
 
 
 def _look_up(stored: np.ndarray, header: "Dataset") -> np.ndarray:
@@ -278,6 +343,9 @@ def _check_compression(source: _Source, index: int) -> None:
         _seek_compressed(file)
         data = get_frame(file, index, number_of_frames=number, extended_offsets=offsets)
     size = codestream_size(io.BytesIO(data))
+    if data.startswith(b"\xff\xd8"):
+        # Where Pillow refuses a truncated one, pydicom turns to pylibjpeg, which fills it up.
+        check_jpeg(data)
     if size != (header.Columns, header.Rows):
         found = f"is {size[0]} x {size[1]} pixels" if size else "has no size"
         raise ImageError(

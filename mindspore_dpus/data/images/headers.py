@@ -68,8 +68,9 @@ def _first_frame(file: BinaryIO) -> tuple[int, int] | None:
         if not byte or byte[0] in (0xD9, 0xDA):
             return None
         if byte[0] in _FRAME_MARKERS:
-            height, width = struct.unpack(">3xHH", file.read(7))
-            return width, height
+            length, height, width = struct.unpack(">HxHH", file.read(7))
+            rest = max(0, length - 7)
+            return (width, height) if len(file.read(rest)) == rest else None
         if byte[0] > 0x01 and not 0xD0 <= byte[0] <= 0xD8:
             length = struct.unpack(">H", file.read(2))[0]
             if length < 2:  # its own two bytes; a decoder stops here, and going back would not end

@@ -12,6 +12,9 @@ _TOKEN = rb"(?:\s|#[^\r\n]*[\r\n])+"
 _HEADER = re.compile(rb"P([1-6])" + _TOKEN + rb"(\d{1,9})" + _TOKEN + rb"(\d{1,9})")
 _MAXVAL = re.compile(_TOKEN + rb"(\d{1,9})")
 _COMMENT = re.compile(rb"#[^\r\n]*")
+_LAST_BLANK = re.compile(rb"\s|#[^\r\n]*[\r\n]")
+_ANOTHER = re.compile(rb"\s*P[1-6]\s")
+_SEVERAL = "holds several images, of which none is meant: save them one by one"
 # As text, a value takes at most seven bytes or so; more in one line are comments and blanks.
 _LONGEST_HEADER = 1 << 20
 
@@ -49,7 +52,8 @@ def _decode(data: bytes, _: Size) -> Decoded:
     if kind <= 3:
         values = _from_text(data[end:], kind, number)
     else:
-        values = _from_bytes(memoryview(data)[end + 1 :], kind, (height, width * samples), top)
+        start = _end_of_header(data, end)
+        values = _from_bytes(memoryview(data)[start:], kind, (height, width * samples), top)
     if top < np.iinfo(values.dtype).max and values.max() > top:
         raise ImageError(f"is broken: it holds {values.max()}, but its maxval is {top}")
     if kind in (1, 4):
@@ -58,15 +62,27 @@ def _decode(data: bytes, _: Size) -> Decoded:
     return Decoded(values, (0.0, float(top)), top.bit_length())
 
 
+def _end_of_header(data: bytes, end: int) -> int:
+    """Where the bytes begin: behind one blank, or, right behind the last number, a comment's line."""
+    found = _LAST_BLANK.match(data, end)
+    if found is None:
+        raise ImageError("is broken: no blank divides its header from its pixels")
+    return found.end()
+
+
 def _from_text(data: bytes, kind: int, number: int) -> np.ndarray:
     text = _COMMENT.sub(b"", data)
     if kind == 1:
         # The digits of a bitmap need nothing between them.
-        digits = np.frombuffer(text, np.uint8)
-        values = digits[(digits == 48) | (digits == 49)][:number] - 48
+        digits = np.frombuffer(b"".join(text.split()), np.uint8)
+        values, rest = digits[:number] - 48, digits[number:].tobytes()
+        if values.size and values.max() > 1:
+            raise ImageError("is broken: its pixels are not all 0 or 1")
     else:
+        words = text.split(maxsplit=number)
+        rest = b"".join(words[number:])
         try:
-            values = np.array(text.split(maxsplit=number)[:number], dtype=np.int64)
+            values = np.array(words[:number], dtype=np.int64)
         except (ValueError, OverflowError):
             raise ImageError("is broken: its pixels are not all numbers") from None
         if values.size and not 0 <= values.min() <= values.max() <= 65535:
@@ -74,6 +90,10 @@ def _from_text(data: bytes, kind: int, number: int) -> np.ndarray:
         values = values.astype(np.uint16 if values.size and values.max() > 255 else np.uint8)
     if values.size < number:
         raise ImageError(f"is truncated: it holds {values.size} of {number} values")
+    if rest.startswith(tuple(b"P%d" % i for i in range(1, 7))):
+        raise ImageError(_SEVERAL)
+    if rest:
+        raise ImageError(f"is broken: it holds more than its {number} values")
     return values
 
 
@@ -83,8 +103,8 @@ def _from_bytes(data: memoryview, kind: int, shape: tuple[int, int], top: int) -
     needed = rows * (-(-columns // 8) if kind == 4 else columns * dtype.itemsize)
     if len(data) < needed:
         raise ImageError(f"is truncated: it holds {len(data)} of {needed} bytes of pixels")
-    if re.match(rb"\s*P[1-6]\s", data[needed : needed + 16]):
-        raise ImageError("holds several images, of which none is meant: save them one by one")
+    if _ANOTHER.match(data[needed : needed + 16]):
+        raise ImageError(_SEVERAL)
     values = np.frombuffer(data[:needed], dtype)
     if kind == 4:
         return np.unpackbits(values.reshape(rows, -1), axis=1, count=columns)

@@ -98,21 +98,10 @@ def scale_to_unit(image: Decoded, spec: ImageSettings) -> np.ndarray:
         ImageError: ``file`` or ``dtype`` was asked for an image without a range of its own; black and
             white are further apart than numbers go.
     """
-    if spec.value_range in ("file", "dtype"):
-        if image.limits is None:
-            raise ImageError(_NO_RANGE)
-        low, high = image.limits
-    elif spec.value_range == "minmax":
-        low, high = float(image.values.min()), float(image.values.max())
-    elif spec.value_range == "percentiles":
-        low, high = np.percentile(image.values, spec.percentiles).tolist()
-    else:
-        low, high = spec.window
+    low, high = _black_and_white(image, spec)
     # In place: a large radiograph is a gigabyte as it is. Whole numbers above 2**24, and doubles, would
     # lose what tells them apart.
     fine = image.values.dtype.itemsize > (4 if image.values.dtype.kind == "f" else 2)
-    if not high - low < np.finfo(np.float64).max:
-        raise ImageError(f"values from {low:g} to {high:g} are too far apart to be shown")
     fine = fine or high - low > np.finfo(np.float32).max
     # What lies so far outside that the difference is infinite, is cut below.
     with np.errstate(over="ignore"):
@@ -126,12 +115,29 @@ def scale_to_unit(image: Decoded, spec: ImageSettings) -> np.ndarray:
     return np.subtract(1.0, unit, out=unit) if image.inverted else unit
 
 
+def _black_and_white(image: Decoded, spec: ImageSettings) -> tuple[float, float]:
+    if spec.value_range in ("file", "dtype"):
+        if image.limits is None:
+            raise ImageError(_NO_RANGE)
+        low, high = image.limits
+    elif spec.value_range == "minmax":
+        low, high = float(image.values.min()), float(image.values.max())
+    elif spec.value_range == "percentiles":
+        with np.errstate(over="ignore", invalid="ignore"):  # too far apart, as is said below
+            low, high = np.percentile(image.values, spec.percentiles).tolist()
+    else:
+        low, high = spec.window
+    if not high - low < np.finfo(np.float64).max:
+        raise ImageError(f"values from {low:g} to {high:g} are too far apart to be shown")
+    return low, high
+
+
 def check_range(image: Decoded, spec: ImageSettings) -> None:
     """Refuse an image whose values cannot be mapped to black and white as declared.
 
     Raises:
         ImageError: deeper than ``spec.bits``, or without a range of its own, and no value range that
-            says how to map it; or not all numbers.
+            says how to map it; or not all numbers; or too far apart.
     """
     own_range = spec.value_range in ("file", "dtype")
     if own_range and image.bits is not None and image.bits > spec.bits:
@@ -143,6 +149,8 @@ def check_range(image: Decoded, spec: ImageSettings) -> None:
         raise ImageError(_NO_RANGE)
     if image.values.dtype.kind == "f" and not np.isfinite(image.values).all():
         raise ImageError("some pixels are not numbers (nan or infinite)")
+    if image.values.dtype == np.float64 and not own_range:
+        _black_and_white(image, spec)  # only doubles can be too far apart
 
 
 def to_unit(image: Decoded, spec: ImageSettings) -> np.ndarray:

@@ -29,6 +29,25 @@ _DEPTHS = {"u": (*range(1, 33), 64), "i": (8, 16, 32, 64), "f": (16, 32, 64)}
 # Deflate, the densest of the compressions, packs at most 1032 bytes into one; CCITT's lines and JPEG's
 # blocks can be as dense.
 _DENSEST = 1032 * 8
+_COMPLEX = "has complex numbers or samples of an unknown kind, which are not read"
+# What tifffile unpacks by imagecodecs, of what is not unpacked here.
+_BY_IMAGECODECS = {
+    *(
+        codecs.OLD_JPEG,
+        codecs.JPEG,
+        33007,
+        34892,
+        33003,
+        33004,
+        33005,
+        34712,
+        22610,
+        34934,
+        34887,
+        34933,
+    ),
+    *(34926, 34927, 48124, 50001, 50002, 52546, 50013, 65000, 65001, 65002),
+}
 
 
 @dataclass(frozen=True)
@@ -101,6 +120,13 @@ def _open(file: BinaryIO) -> Iterator[TiffFile]:
     except (ValueError, struct.error, OverflowError) as error:  # tifffile's own is a ValueError
         reason = " ".join(str(error).split())
         raise ImageError(f"is truncated or broken, or no TIFF that is read ({reason})") from None
+    except TypeError as error:
+        raise _unknown_type(error) from None
+
+
+def _unknown_type(error: TypeError) -> Exception:
+    """tifffile asks NumPy for complex numbers of 16 bits, for one, which it does not have."""
+    return ImageError(_COMPLEX) if "not understood" in str(error) else error
 
 
 def _frames(file: BinaryIO, tiff: TiffFile) -> tuple[_Frame, ...]:
@@ -152,6 +178,8 @@ def _page(file: BinaryIO, tiff: TiffFile, place: int, number: int) -> TiffPage:
         return TiffPage(tiff, index=number - 1)
     except (ValueError, OverflowError, struct.error):
         raise ImageError(f"is truncated or broken: its page {number} cannot be found") from None
+    except TypeError as error:
+        raise _unknown_type(error) from None
 
 
 def _images(tiff: TiffFile, page: TiffPage) -> int:
@@ -194,7 +222,7 @@ def _layout(page: TiffPage) -> _Layout:
     if not isinstance(bits, int) or not isinstance(form, int):
         raise ImageError(f"has channels of different kinds ({bits} bits), which are not read")
     if form not in _KINDS:
-        raise ImageError("has complex numbers or samples of an unknown kind, which are not read")
+        raise ImageError(_COMPLEX)
     kind = _KINDS[form]
     if bits not in _DEPTHS[kind]:
         name = {"u": "unsigned", "i": "signed", "f": "floating-point"}[kind]
@@ -248,7 +276,8 @@ def _samples(file: BinaryIO, page: TiffPage, layout: _Layout, image: int, length
     places = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     if image:
         (first, _), size = places[0], page.nbytes
-        places = [(first + image * size, size)]
+        each = size // layout.planes
+        places = [(first + image * size + i * each, each) for i in range(layout.planes)]
         layout = dataclasses.replace(layout, rows=height, columns=width, tiled=False)
         down = across = 1
     number = down * across * layout.planes
@@ -261,6 +290,8 @@ def _samples(file: BinaryIO, page: TiffPage, layout: _Layout, image: int, length
         if place + size > length:
             raise ImageError(f"is truncated: its {kind} {i} of {number} ends behind the end of the file")
     segments = _read_segments(file, places)
+    if page.compression == codecs.JPEG:
+        codecs.check_jpegs(segments, bytes(page.jpegtables or b""), kind)
     if page.compression not in (*codecs.UNPACKERS, *codecs.BY_LIBTIFF, codecs.JPEG):
         return _by_tifffile(page, layout, segments)
     if page.compression == codecs.JPEG and (layout.bits != 8 or layout.together > 4):
@@ -329,12 +360,13 @@ def _unpack_plane(
             segments, page.compression, shape, layout.rows, {317: 2}, kind, layout.bits
         )
         return found.reshape(shape)
+    if page.compression in codecs.CCITT:
+        options = _number(page, 292, 0)
+        found = codecs.unpack_ccitt(segments, page.compression, heights, per_row, options, kind)
+        return found.reshape(rows, layout.columns, samples)
     if page.compression in codecs.BY_LIBTIFF:
-        shape = rows, per_row if page.compression in codecs.CCITT else row_bytes, 1
-        extra = {292: _number(page, 292, 0)} if page.compression == 3 else {}
-        found = codecs.unpack_by_libtiff(segments, page.compression, shape, layout.rows, extra, kind)
-        if page.compression in codecs.CCITT:
-            return found.reshape(rows, layout.columns, samples)
+        shape = rows, row_bytes, 1
+        found = codecs.unpack_by_libtiff(segments, page.compression, shape, layout.rows, {}, kind)
     else:
         sizes = [height * row_bytes for height in heights]
         found = codecs.unpack(segments, page.compression, sizes, kind).reshape(rows, row_bytes)
@@ -361,6 +393,8 @@ def _undoes_differences(page: TiffPage, layout: _Layout) -> bool:
 def _by_tifffile(page: TiffPage, layout: _Layout, segments: list[bytes | memoryview]) -> np.ndarray:
     """Compressions that tifffile unpacks where imagecodecs is installed."""
     name = _name(COMPRESSION, page.compression)
+    if page.compression not in _BY_IMAGECODECS:
+        raise ImageError(f"is compressed as {name}, which is not read: save it with another compression")
     try:
         import imagecodecs  # noqa: F401
     except ImportError:

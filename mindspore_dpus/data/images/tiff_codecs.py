@@ -10,6 +10,7 @@ import ctypes
 import io
 import lzma
 import struct
+import threading
 import zlib
 from collections.abc import Callable, Sequence
 
@@ -18,6 +19,7 @@ import numpy as np
 from PIL import Image, TiffImagePlugin, _imaging
 
 from mindspore_dpus.data.images.decoded import ImageError
+from mindspore_dpus.data.images.jpeg import check_jpeg
 
 # Of values that are unpacked bit by bit, at a time.
 _BLOCK = 1 << 20
@@ -30,8 +32,18 @@ CCITT = frozenset({2, 3, 4})
 
 # libtiff prints what it does not like; here it is an error, which names the file. Where Pillow has it
 # inside itself, as on Windows, the lines stay.
+_here = threading.local()
+
+
+@ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)
+def _note(_: bytes | None, text: bytes | None, __: int | None) -> None:
+    """Keep what libtiff says for whoever reads in this thread; the numbers in it are not filled in."""
+    if hasattr(_here, "heard") and text:
+        _here.heard.append(text.split(b" at ")[0].decode(errors="replace"))
+
+
 with contextlib.suppress(OSError, AttributeError):
-    ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
+    ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(_note)
 
 
 def reverse_bits(data: bytes) -> bytes:
@@ -103,6 +115,27 @@ def _joined(segments: Sequence[bytes | memoryview]) -> bytes:
     return b"".join(segments)
 
 
+def check_jpegs(segments: Sequence[bytes | memoryview], tables: bytes, kind: str) -> None:
+    """Refuse what libtiff would fill up with grey.
+
+    Args:
+        segments: strips or tiles, as they are in the file.
+        tables: what they share (JPEGTables), or nothing.
+        kind: ``strip`` or ``tile``, for the message.
+
+    Raises:
+        ImageError: one is truncated or damaged.
+    """
+    for number, segment in enumerate(segments, 1):
+        data = bytes(segment)
+        if tables:
+            data = tables.removesuffix(b"\xff\xd9") + data.removeprefix(b"\xff\xd8")
+        try:
+            check_jpeg(data)
+        except ImageError as error:
+            raise ImageError(f"is damaged: {kind} {number} cannot be unpacked (it {error})") from None
+
+
 def unpack_by_libtiff(
     segments: Sequence[bytes],
     compression: int,
@@ -150,6 +183,78 @@ def unpack_by_libtiff(
     if found.shape != shape:
         raise ImageError(f"is damaged: its {kind}s give {found.shape} in place of {shape}")
     return found
+
+
+def unpack_ccitt(
+    segments: Sequence[bytes],
+    compression: int,
+    heights: Sequence[int],
+    width: int,
+    options: int,
+    kind: str,
+) -> np.ndarray:
+    """Unpack strips or tiles of CCITT's compressions.
+
+    libtiff leaves the rows that it does not reach as they were. So each is unpacked twice, once over
+    white and once over black, and must not show what was there before; nor may libtiff complain of it.
+
+    Args:
+        segments: their bytes, the highest bit first.
+        compression: of ``CCITT``.
+        heights: rows of each.
+        width: pixels of a row.
+        options: T4Options; 0 where there are none.
+        kind: ``strip`` or ``tile``, for the message.
+
+    Returns:
+        (sum of heights, width) uint8, 0 or 1.
+
+    Raises:
+        ImageError: one is damaged.
+    """
+    found = np.empty((sum(heights), width), np.uint8)
+    extra = {292: options} if compression == 3 else {}
+    grounds: dict[int, list[bytes]] = {}
+    place = 0
+    for number, (segment, height) in enumerate(zip(segments, heights, strict=True), 1):
+        if height not in grounds:
+            grounds[height] = [_pack_ground(g, compression, height, width, options) for g in (0, 1)]
+        white, black = grounds[height]
+        # A last code and what fills up its byte have fewer than 16 zeros: more are no data.
+        segment = bytes(segment).rstrip(b"\0") + b"\0\0"
+        _here.heard = heard = []
+        try:
+            rows = unpack_by_libtiff(
+                [white, segment, black, segment],
+                compression,
+                (4 * height, width, 1),
+                height,
+                extra,
+                kind,
+            )
+        except ImageError:
+            raise ImageError(f"is damaged: {kind} {number} cannot be unpacked") from None
+        finally:
+            del _here.heard
+        rows, again = rows[height : 2 * height], rows[3 * height :]
+        if heard:
+            raise ImageError(f"is damaged: {kind} {number} cannot be unpacked ({heard[0]})")
+        if missing := np.count_nonzero((rows != again).any(axis=1)):
+            raise ImageError(f"is damaged: {kind} {number} lacks {missing} of {height} rows")
+        found[place : place + height] = rows
+        place += height
+    return found
+
+
+def _pack_ground(value: int, compression: int, height: int, width: int, options: int) -> bytes:
+    """A strip of one value, by Pillow."""
+    file = io.BytesIO()
+    name = {2: "tiff_ccitt", 3: "group3", 4: "group4"}[compression]
+    tags = {278: height} | ({292: options} if compression == 3 else {})
+    Image.new("1", (width, height), value).save(file, "TIFF", compression=name, tiffinfo=tags)
+    with TiffImagePlugin.TiffImageFile(io.BytesIO(file.getvalue())) as image:
+        (place,), (size,) = image.tag_v2[273], image.tag_v2[279]
+    return file.getvalue()[place : place + size]
 
 
 def _load(image: TiffImagePlugin.TiffImageFile) -> np.ndarray:

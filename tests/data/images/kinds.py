@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mindspore_dpus.data.images.decoded import Decoded, ImageError
+from mindspore_dpus.data.images.preparing import ImageSettings, fit, to_unit
 from mindspore_dpus.data.images.reading import read_image
 
 HEIGHT, WIDTH = 7, 11
@@ -82,7 +83,35 @@ def check(outcome, expected, kind, tolerance=0):
         assert worst <= tolerance, f"{kind}: {worst} away"
     else:
         assert np.array_equal(values, expected), kind
-        assert values.dtype.kind == expected.dtype.kind or expected.dtype.kind == "b", kind
+    bits = expected.dtype.kind == "b"
+    native = expected.dtype.newbyteorder("=")
+    dtype = np.dtype({"bool": "u1", "float16": "f4"}.get(native.name, native))
+    assert values.dtype == dtype, f"{kind}: {values.dtype} in place of {dtype}"
+    if bits:
+        assert (outcome.limits, outcome.bits) == ((0, 1), 1), f"{kind}: {outcome.limits}"
+    if dtype.kind in "iu":
+        low, high = outcome.limits
+        assert low <= values.min() <= values.max() <= high, f"{kind}: {outcome.limits}"
+    check_prepared(outcome, kind)
+
+
+def check_prepared(outcome, kind):
+    """What becomes of it in a training, by the range of the file and by its own."""
+    values = outcome.values.astype(np.float64)
+    channels = 1 if values.ndim == 2 else 3
+    for value_range in ("file", "minmax", "percentiles"):
+        if value_range == "file" and (outcome.limits is None or outcome.bits > 16):
+            continue
+        spec = ImageSettings(size=16, bits=16, channels=channels, value_range=value_range)
+        unit = to_unit(outcome, spec)
+        assert fit(unit, spec).shape == spec.shape, kind
+        if value_range == "percentiles":
+            continue
+        own = values.min(), values.max()
+        low, high = outcome.limits if value_range == "file" else own
+        wanted = (values - low) / (high - low) if high > low else values * 0
+        wanted = 1 - wanted if outcome.inverted else wanted
+        assert np.abs(unit - wanted).max() < 1e-4, f"{kind}: {value_range}"
 
 
 slow = pytest.mark.slow

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from mindspore_dpus.data.images.frames import count_frames
+from mindspore_dpus.data.images.measures import measure
+from mindspore_dpus.data.images.preparing import ImageSettings
 from tests.data.images.kinds import HEIGHT, WIDTH, check, noise, read, some
 
 files = pytest.importorskip("tests.data.dicom_files", reason="pydicom is missing")
@@ -133,14 +135,66 @@ def test_floating_point(tmp_path, dtype):
     check(read(tmp_path / "a.dcm"), stored, dtype)
 
 
-@pytest.mark.parametrize("bits", [8, 16])
-def test_single_bits_and_jpeg(tmp_path, bits):
-    stored = noise("?").astype(np.uint8)
+@pytest.mark.parametrize("syntax", SYNTAXES[:4])
+@pytest.mark.parametrize("frames", [1, 2, 3, 8, 9])
+@pytest.mark.parametrize("shape", [(HEIGHT, WIDTH), (1, 1), (5, 5), (16, 16)])
+def test_single_bits_of_frames_that_are_no_whole_bytes(tmp_path, syntax, frames, shape):
+    stored = noise("?", (frames, *shape)).astype(np.uint8)
     path = tmp_path / "a.dcm"
-    packed = np.packbits(stored.ravel(), bitorder="little").tobytes()
-    packed += b"\0" * (len(packed) % 2)
-    files.write_dicom(path, stored, BitsAllocated=1, BitsStored=1, PixelData=packed)
-    check(read(path), pydicom.pixels.pixel_array(path), "single bits")
+    packed = np.packbits(stored.ravel(), bitorder="little")
+    packed = np.pad(packed, (0, len(packed) % 2))
+    if syntax == UID.ExplicitVRBigEndian:
+        packed = packed.view("<u2").astype(">u2")
+    elements = {"BitsAllocated": 1, "BitsStored": 1, "PixelData": packed.tobytes()}
+    dataset = files.make_dicom(stored, syntax=syntax, **elements)
+    dataset["PixelData"].VR = "OW"
+    dataset.save_as(path, enforce_file_format=True)
+    if syntax != UID.ExplicitVRBigEndian:  # whose words pydicom leaves as they are
+        assert np.array_equal(pydicom.dcmread(path).pixel_array.reshape(stored.shape), stored)
+    for name, frame in zip(names(path, frames), stored, strict=True):
+        outcome = read(name)
+        check(outcome, frame, (syntax, frames))
+        assert (outcome.limits, outcome.bits) == ((0, 1), 1)
+    if syntax != UID.DeflatedExplicitVRLittleEndian and shape == (16, 16):
+        path.write_bytes(path.read_bytes()[:-3])
+        assert "is truncated" in read(names(path, frames)[-1])
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("high", [11, 13, 15])
+def test_values_at_the_upper_end_of_what_is_allocated(tmp_path, syntax, signed, high):
+    path, dtype = tmp_path / "a.dcm", "i2" if signed else "u2"
+    stored = frames_of(dtype, 12, signed, 1, (HEIGHT, WIDTH))
+    around = noise("u2") & np.uint16(0xFFFF ^ (0xFFF << (high - 11)))  # such as overlays
+    data = (stored.view("u2") & 0xFFF) << (high - 11) | around
+    if not write(path, data.astype("u2").view(dtype), syntax, BitsStored=12):
+        pytest.skip("pydicom does not write this")
+    dataset = pydicom.dcmread(path)
+    dataset.HighBit = high
+    dataset.save_as(path, enforce_file_format=True)
+    outcome = read(path)
+    check(outcome, stored, (syntax, signed, high))
+    assert outcome.bits == 12
+
+
+@pytest.mark.parametrize("dtype", ["u2", "i2", "u4", "f4"])
+def test_equal_pixels_are_equal_in_any_byte_order(tmp_path, dtype):
+    stored, found = noise(dtype), []
+    for order, syntax in (("<", UID.ExplicitVRLittleEndian), (">", UID.ExplicitVRBigEndian)):
+        data, path = stored.astype(f"{order}{dtype}").tobytes(), tmp_path / f"{ord(order)}.dcm"
+        name = "FloatPixelData" if dtype == "f4" else "PixelData"
+        dataset = files.make_dicom(stored, syntax=syntax, **{name: data})
+        if dtype == "f4":
+            del dataset.PixelData
+        else:
+            dataset["PixelData"].VR = "OW"
+        dataset.save_as(path, enforce_file_format=True)
+        assert read(path).values.dtype == np.dtype(dtype)
+        found.append(measure(path, ImageSettings(bits=16, value_range="minmax")))
+    assert found[0]["error"] == ""
+    assert [row["pixels"] for row in found[1:]] == [found[0]["pixels"]]
+    assert found[1]["dtype"] == np.dtype(dtype).name
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES[:3])

@@ -93,6 +93,14 @@ def test_jpeg(tmp_path):
     assert number == 324
 
 
+def test_of_several_pictures_in_a_jpeg_the_first_is_read(tmp_path):
+    first, second = (Image.fromarray(smooth((40, 56, 3))[::turn]) for turn in (1, -1))
+    first.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[second], quality=95)
+    with Image.open(tmp_path / "a.jpg") as file:
+        assert file.n_frames == 2
+        check(read(tmp_path / "a.jpg"), np.asarray(file), "MPO", tolerance=1)
+
+
 def test_bmp(tmp_path):
     path = tmp_path / "a.bmp"
     for mode in ("1", "L", "P", "RGB", "RGBA"):
@@ -128,6 +136,57 @@ def test_bitmaps_of_os2_keep_their_colours(tmp_path, bits, shorter):
         expected = np.asarray(file.convert("RGB"))
     outcome = read(tmp_path / "a.bmp")
     check(outcome, expected, bits)
+
+
+BITFIELDS = {
+    16: ((0xF800, 0x7E0, 0x1F), (0x7C00, 0x3E0, 0x1F), (0x1F, 0x7E0, 0xF800), (0xF00, 0xF0, 0xF)),
+    32: (
+        *((0xFF0000, 0xFF00, 0xFF), (0xFF, 0xFF00, 0xFF0000), (0xFF000000, 0xFF0000, 0xFF00)),
+        *((0x3FF00000, 0xFFC00, 0x3FF), (0xFFFFF000, 0xF00, 0xF)),
+    ),
+}
+
+
+def bitfields(bits, masks, header, rows, down=True, packing=3):
+    """A BMP of numbers, by hand; without masks: those that 16 and 32 bits have by themselves."""
+    rows = np.pad(rows, ((0, 0), (0, rows.shape[1] * bits // 8 % 4 * 8 // bits)))
+    rows = rows[::-1] if down else rows
+    words = struct.pack("<IIII", *masks, 0) if packing else b""
+    info = struct.pack(
+        "<IiiHHIIiiII", header, WIDTH, HEIGHT if down else -HEIGHT, 1, bits, packing, 0, 0, 0, 0, 0
+    )
+    info += words[: 12 if header == 40 else 16] if packing else b""
+    info += bytes(max(0, header - len(info)))
+    data = rows.astype(f"<u{bits // 8}").tobytes()
+    return struct.pack("<2sIHHI", b"BM", 14 + len(info) + len(data), 0, 0, 14 + len(info)) + info + data
+
+
+@pytest.mark.parametrize("header", [40, 56, 108, 124])
+@pytest.mark.parametrize("down", [True, False])
+def test_bitmaps_whose_colours_are_bits_of_a_number(tmp_path, header, down):
+    path = tmp_path / "a.bmp"
+    for bits, kinds in BITFIELDS.items():
+        stored = noise(f"u{bits // 8}")
+        stored[0, 0] = np.iinfo(stored.dtype).max
+        for masks in (*kinds, None):
+            used = masks or {16: (0x7C00, 0x3E0, 0x1F), 32: (0xFF0000, 0xFF00, 0xFF)}[bits]
+            path.write_bytes(bitfields(bits, used, header, stored, down, 3 if masks else 0))
+            # Digit by digit: the bits of a mask as a number of their own.
+            expected = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+            for place in np.ndindex(HEIGHT, WIDTH):
+                for i, mask in enumerate(used):
+                    ones = [k for k in range(bits) if mask >> k & 1]
+                    number = sum((int(stored[place]) >> k & 1) << n for n, k in enumerate(ones))
+                    expected[(*place, i)] = round(number * 255 / (2 ** len(ones) - 1))
+            check(read(path), expected, (bits, masks))
+            assert read(path).values[0, 0].tolist() == [255] * 3
+            if header == 40 and down and masks in ((0xF800, 0x7E0, 0x1F), (0xFF0000, 0xFF00, 0xFF)):
+                with Image.open(path) as file:
+                    check(read(path), np.asarray(file.convert("RGB")), masks, tolerance=8)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert "is truncated: it holds" in read(path)
+    path.write_bytes(bitfields(32, (0xF0F, 0xF0, 0xF000), header, stored))
+    assert read(path) == "has colour masks that are not read: 0xf0f, 0xf0, 0xf000"
 
 
 def pnm_body(kind, stored):
@@ -176,11 +235,29 @@ def test_pnm(tmp_path):
         (b"P2 2 2 255\n1 2 3 x\n", "its pixels are not all numbers"),
         (b"P2 2 2 255\n1 2 3 99999\n", "its pixels are not all from 0 to 65535"),
         (b"P5 2 1 255\n\x01\x02P5 2 1 255\n\x01\x02", "holds several images"),
+        (b"P2 2 1 255\n1 2\nP2 2 1 255\n3 4\n", "holds several images"),
+        (b"P1 2 1\n10\n# more\nP1 2 1\n01\n", "holds several images"),
+        (b"P2 2 1 255\n1 2 3\n", "it holds more than its 2 values"),
+        (b"P3 1 1 255\n1 2 3 4", "it holds more than its 3 values"),
+        (b"P1 2 1\n1 0 1\n", "it holds more than its 2 values"),
+        (b"P1 2 1\n1x\n", "its pixels are not all 0 or 1"),
+        (b"P5 2 1 255\xff\x01\x02", "no blank divides its header from its pixels"),
     ],
 )
 def test_broken_pnm(tmp_path, data, words):
     (tmp_path / "a.pgm").write_bytes(data)
     assert words in read(tmp_path / "a.pgm")
+
+
+@pytest.mark.parametrize("head", [b"P5 3 2 255#c\n", b"P5 3 2 255\n", b"P5 3 2#c\n255 ", b"P4 3 6#c\r"])
+def test_a_comment_may_follow_the_last_number_at_once(tmp_path, head):
+    """As netpbm reads it."""
+    (tmp_path / "a.pgm").write_bytes(head + bytes(range(35, 41)))
+    stored = np.arange(35, 41, dtype=np.uint8)
+    if head.startswith(b"P4"):
+        check(read(tmp_path / "a.pgm"), 1 - np.unpackbits(stored[:, None], axis=1)[:, :3], head)
+    else:
+        check(read(tmp_path / "a.pgm"), stored.reshape(2, 3), head)
 
 
 # What they are called when they are read.

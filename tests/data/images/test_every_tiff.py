@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image
 
 from mindspore_dpus.data.images.frames import count_frames
+from mindspore_dpus.data.images.preparing import ImageSettings, to_unit
 from mindspore_dpus.data.images.reading import read_image
 from tests.data.images.kinds import HEIGHT, WIDTH, check, noise, read, shown, slow, smooth, some
 
@@ -163,10 +164,10 @@ def test_numbers_of_any_bits(tmp_path, samples):
             assert (outcome.limits, outcome.bits) == ((0, 2**bits - 1), bits)
 
 
-def by_hand(data, bits, samples):
+def by_hand(data, bits, samples, others=()):
     """A TIFF of one strip, of big-endian byte order."""
     tags = {256: WIDTH, 257: HEIGHT, 258: bits, 259: 1, 262: 2 if samples == 3 else 1, 277: samples}
-    tags |= {278: HEIGHT, 279: len(data)}
+    tags |= {278: HEIGHT, 279: len(data)} | dict(others)
     start = 8 + 2 + 12 * (len(tags) + 1) + 4
     tags[273] = start + 6
     entries = b""
@@ -177,6 +178,23 @@ def by_hand(data, bits, samples):
             entries += b"".join(n.to_bytes(s, "big") for n, s in ((tag, 2), (4, 2), (1, 4), (value, 4)))
     head = b"MM\0*" + (8).to_bytes(4, "big") + len(tags).to_bytes(2, "big")
     return head + entries + bytes(4) + 3 * bits.to_bytes(2, "big") + data
+
+
+@pytest.mark.parametrize("bits", [8, 16, 24, 32, 64, 128])
+@pytest.mark.parametrize("kind", [5, 6, 7, 9])
+def test_numbers_of_no_known_kind_are_said_to_be_such(tmp_path, bits, kind):
+    path = tmp_path / "a.tif"
+    data = by_hand(bytes(HEIGHT * WIDTH * 16), bits, 1, {339: kind})
+    path.write_bytes(data)
+    assert read(path) == "has complex numbers or samples of an unknown kind, which are not read"
+
+
+@pytest.mark.parametrize("number", [0, 12345, 32771, 32809, 32895, 34661, 34676, 65535])
+def test_a_compression_that_nothing_reads_is_not_blamed_on_a_missing_package(tmp_path, number):
+    path = tmp_path / "a.tif"
+    path.write_bytes(by_hand(bytes(HEIGHT * WIDTH), 8, 1, {259: number}))
+    assert read(path).startswith("is compressed as ")
+    assert read(path).endswith(", which is not read: save it with another compression")
 
 
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "I;16", "I;16B", "I", "F")
@@ -280,6 +298,18 @@ def test_every_frame_of_a_stack(tmp_path, how, dtype):
         assert "is truncated: its strip 1 of 1 ends behind the end" in read(f"{path}#5")
 
 
+@pytest.mark.parametrize("how", [{"truncate": True}, {"metadata": None}, {}])
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_every_frame_of_a_stack_of_colours(tmp_path, how, dtype, planar):
+    path, stack = tmp_path / "a.tif", noise(dtype, (3, HEIGHT, WIDTH, 3))
+    data = stack.transpose(0, 3, 1, 2) if planar == "separate" else stack
+    tifffile.imwrite(path, data, photometric="rgb", planarconfig=planar, **how)
+    assert count_frames(path) == 3
+    for i in range(3):
+        check(read(f"{path}#{i + 1}"), stack[i], (how, dtype, planar))
+
+
 @pytest.mark.parametrize("compression", ["tiff_lzw", "packbits", "tiff_adobe_deflate", "zstd", "lzma"])
 def test_a_damaged_strip_is_an_error_or_leaves_the_pixels_alone(tmp_path, compression, capfd):
     """Bytes of the strips are zeroed here and there: never other pixels without a word, where the
@@ -301,3 +331,55 @@ def test_a_damaged_strip_is_an_error_or_leaves_the_pixels_alone(tmp_path, compre
     if compression not in ("packbits", "zstd"):  # which have nothing to tell damage by, but their length
         assert len(refused) + same >= 18
     assert capfd.readouterr().err == ""
+
+
+CCITT = [("group4", 0), *(("group3", options) for options in (0, 1, 4, 5)), ("tiff_ccitt", 0)]
+
+
+def one_bit(shape, dither):
+    grey = noise("u1", (20, 20))
+    image = Image.fromarray(grey).resize(shape[::-1])
+    return image.convert("1", dither=Image.Dither.FLOYDSTEINBERG if dither else Image.Dither.NONE)
+
+
+@pytest.mark.parametrize(("compression", "options"), CCITT)
+@pytest.mark.parametrize("dither", [False, True])
+def test_a_damaged_strip_of_ccitt_is_an_error(tmp_path, compression, options, dither, capfd):
+    path, image = tmp_path / "a.tif", one_bit((160, 200), dither)
+    tags = {278: 32} | ({292: options} if compression == "group3" else {})
+    image.save(path, compression=compression, tiffinfo=tags)
+    check(read(path), np.asarray(image), (compression, options))
+    data = path.read_bytes()
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        places, lengths = page.dataoffsets, page.tags[279]
+    for i, (place, size) in enumerate(zip(places, lengths.value, strict=True)):
+        for kept in (0, size // 3, size // 2, 2 * size // 3):
+            damaged = bytearray(data)
+            damaged[place + kept : place + size] = bytes(size - kept)
+            path.write_bytes(damaged)
+            assert str(read(path)).startswith(f"is damaged: strip {i + 1} "), kept
+        damaged, step = bytearray(data), 2 if lengths.dtype == 3 else 4
+        entry = lengths.valueoffset + step * i
+        damaged[entry : entry + step] = (size // 2).to_bytes(step, "little")
+        path.write_bytes(damaged)
+        assert str(read(path)).startswith(f"is damaged: strip {i + 1} ")
+        damaged = bytearray(data)
+        damaged[place + size // 3 : place + size] = noise("u1", (size - size // 3,), seed=i).tobytes()
+        path.write_bytes(damaged)
+        if compression == "group3":  # whose lines have ends; else bits may happen to be codes
+            assert str(read(path)).startswith(f"is damaged: strip {i + 1} ")
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("white_is_zero", [False, True])
+@pytest.mark.parametrize("compression", [None, "group4", "group3", "tiff_ccitt", "tiff_lzw"])
+def test_one_bit_is_the_same_whatever_packs_it(tmp_path, compression, white_is_zero):
+    path, image = tmp_path / "a.tif", one_bit((40, 56), dither=True)
+    image.save(path, compression=compression, tiffinfo={262: int(not white_is_zero)})
+    with Image.open(path) as file:
+        seen = np.asarray(file)
+    outcome = read(path)
+    check(outcome, seen != outcome.inverted, compression)  # as it is stored; turned round at the end
+    spec = ImageSettings(size=40)
+    assert np.array_equal(to_unit(outcome, spec), seen)

@@ -1,12 +1,17 @@
 """Each file is decoded once, and what the audit needs of it is kept."""
 
+import warnings
+
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
-from mindspore_dpus.data.images.measures import load_measures, measure_images, save_measures
-from mindspore_dpus.data.images.preparing import ImageSettings
+from mindspore_dpus.data.images.decoded import ImageError
+from mindspore_dpus.data.images.measures import load_measures, measure, measure_images, save_measures
+from mindspore_dpus.data.images.phash import hash_bits
+from mindspore_dpus.data.images.preparing import ImageSettings, load_prepared
 
 
 @pytest.fixture
@@ -91,3 +96,27 @@ def test_colour_of_every_type_is_measured(tmp_path, dtype):
     row = measure_images(["a.tif"], tmp_path, ImageSettings(value_range="minmax")).table.iloc[0]
     assert (row["error"], row["dtype"], row["channels"]) == ("", np.dtype(dtype).name, 3)
     assert row["high"] == image.max()
+
+
+@pytest.mark.parametrize("value_range", ["minmax", "percentiles", "window"])
+@pytest.mark.parametrize("shape", [(20, 20), (20, 20, 3)])
+@pytest.mark.parametrize("peak", [1e308, 1e100, 1e20])
+def test_huge_numbers_are_measured_without_a_warning(tmp_path, value_range, shape, peak):
+    path, spec = tmp_path / "a.tif", ImageSettings(32, 1, 16, value_range)
+    values = np.random.default_rng(0).uniform(-1, 1, shape)
+    values.flat[:40] = np.tile([1, -1], 20)
+    kind = "rgb" if len(shape) == 3 else "minisblack"
+    tifffile.imwrite(path, values * peak, photometric=kind)
+    with warnings.catch_warnings(action="error"):
+        row = measure(path, spec)
+        try:
+            load_prepared(path, spec)
+            error = ""
+        except ImageError as refused:
+            error = str(refused)
+    assert row["error"] == error
+    assert ("are too far apart to be shown" in error) == (peak == 1e308 and value_range != "window")
+    if not error:
+        tifffile.imwrite(path, values, photometric=kind)
+        plain = measure(path, spec)["coefficients"]
+        assert np.array_equal(hash_bits(row["coefficients"][None]), hash_bits(plain[None]))
