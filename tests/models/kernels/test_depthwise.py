@@ -304,8 +304,9 @@ def test_frozen_parameters(patterns):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, "loops"),
-        ({"jit": False}, "loops"),
+        ({}, "onednn"),
+        ({"jit": False}, "onednn"),
+        ({"fast_kernels": "loops"}, "loops"),
         ({"jit": True}, "none"),
         ({"fast_kernels": "none"}, "none"),
     ],

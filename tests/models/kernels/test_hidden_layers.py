@@ -35,7 +35,7 @@ every_block = pytest.mark.parametrize("shape", BLOCKS, ids=str)
 
 @pytest.fixture(scope="module", autouse=True)
 def device():
-    return configure(DeviceSettings(target="CPU"))
+    return configure(DeviceSettings(target="CPU", fast_kernels="loops"))
 
 
 @pytest.fixture
