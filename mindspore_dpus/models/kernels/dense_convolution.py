@@ -7,16 +7,22 @@ matrix products: forward and back of 32 to 32 channels at 32x32 pixels take a fi
 """
 
 from collections import OrderedDict
+from functools import reduce
 from types import SimpleNamespace
 
 import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
-from mindspore_dpus.models.kernels.blocked import add_up
 from mindspore_dpus.models.kernels.chain import filled_weights, geometry
 from mindspore_dpus.models.kernels.crew import cut, side_by_side
-from mindspore_dpus.models.kernels.fastest import back_data_of, back_weights_of, forward_of
+from mindspore_dpus.models.kernels.fastest import (
+    back_data_of,
+    back_weights_of,
+    forward_of,
+    unloaded,
+)
+from mindspore_dpus.models.kernels.kept import recall
 from mindspore_dpus.models.kernels.onednn.interface import OneDnnError
 from mindspore_dpus.models.kernels.onednn.library import OneDnn, one_dnn
 from mindspore_dpus.models.kernels.onednn.primitives import Geometry, Reorder, aligned
@@ -128,15 +134,14 @@ class _Plan:
 
         side_by_side(compute, range(len(self.slices)))
         # Parts of two sizes may have their gradients in different orders.
-        found = []
-        for i, place in enumerate(self.slices):
-            part = self._of(place)
-            plain = np.empty(part.geometry.weights, np.float32)
-            part.back_weights.unload(banks[i], plain)
-            found.append(plain.ravel())
-        total = np.stack(found)
-        add_up(total, total.shape[1])
-        total = total[0].reshape(part.geometry.weights)
+        parts = map(self._of, self.slices)
+        total = reduce(
+            np.add,
+            (
+                unloaded(part.back_weights, bank, part.geometry.weights)
+                for part, bank in zip(parts, banks, strict=True)
+            ),
+        )
         return of_x, np.ascontiguousarray(total[tuple(slice(size) for size in weights.shape)])
 
 
@@ -159,15 +164,14 @@ class DenseConvolution(nn.Cell):
 
     def _plan(self, shape: tuple[int, ...]) -> _Plan | None:
         """None where oneDNN has no fast kernel."""
-        if shape not in self._plans:
+
+        def create() -> "_Plan | None":
             try:
-                self._plans[shape] = _Plan(self._dnn, self._conv, shape)
+                return _Plan(self._dnn, self._conv, shape)
             except OneDnnError:
-                self._plans[shape] = None
-            if len(self._plans) > KEPT_PLANS:
-                self._plans.popitem(last=False)
-        self._plans.move_to_end(shape)
-        return self._plans[shape]
+                return None
+
+        return recall(self._plans, shape, create, KEPT_PLANS)
 
     def construct(self, x: Tensor, weight: Tensor) -> Tensor:
         plan = self._plan(x.shape)

@@ -69,13 +69,7 @@ def use_fast_frames(net: nn.Cell) -> int:
     Returns:
         How many were replaced.
     """
-    number = 0
-    for _, cell in list(net.cells_and_names()):
-        if type(cell) is Swap:
-            cell.fast = FastSwap()
-        elif type(cell) is FrameConvolution:
-            cell.fast = FastFrameConvolution(cell.frames)
-        else:
-            continue
-        number += 1
-    return number
+    cells = [cell for _, cell in net.cells_and_names() if type(cell) in (Swap, FrameConvolution)]
+    for cell in cells:
+        cell.fast = FastSwap() if type(cell) is Swap else FastFrameConvolution(cell.frames)
+    return len(cells)

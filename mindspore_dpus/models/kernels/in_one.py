@@ -11,7 +11,6 @@ import functools
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 import mindspore as ms
 import numpy as np
@@ -25,13 +24,13 @@ from mindspore_dpus.models.kernels.chain import Hooks, UnknownNetError, links, l
 from mindspore_dpus.models.kernels.crew import side_by_side
 from mindspore_dpus.models.kernels.folded import FoldedPlan, chunk_size
 from mindspore_dpus.models.kernels.gates import gate_parameters
+from mindspore_dpus.models.kernels.kept import Plan, recall
 from mindspore_dpus.models.kernels.onednn.interface import OneDnnError
 from mindspore_dpus.models.kernels.onednn.library import OneDnn, one_dnn
 from mindspore_dpus.models.kernels.trunk import Pass, TrunkPlan
 
 # Shapes whose plans are kept: full batches, and the last one of an epoch.
 KEPT_PLANS = 2
-Plan = TypeVar("Plan")
 HOOKED = "a layer has a hook"
 
 
@@ -161,19 +160,14 @@ class InOne:
     ) -> Plan | None:
         if purpose in self._unfit:
             return None
-        if shape not in plans:
-            try:
-                plans[shape] = create(shape)
-            except (OneDnnError, UnknownNetError) as error:
-                self._unfit.add(purpose)
-                logging.getLogger(__name__).warning(
-                    "%s of %s runs layer by layer: %s", purpose, type(self._net).__name__, error
-                )
-                return None
-            if len(plans) > KEPT_PLANS:
-                plans.popitem(last=False)
-        plans.move_to_end(shape)
-        return plans[shape]
+        try:
+            return recall(plans, shape, lambda: create(shape), KEPT_PLANS)
+        except (OneDnnError, UnknownNetError) as error:
+            self._unfit.add(purpose)
+            logging.getLogger(__name__).warning(
+                "%s of %s runs layer by layer: %s", purpose, type(self._net).__name__, error
+            )
+            return None
 
     def evaluate(self, images: np.ndarray, number: int | None = None) -> np.ndarray | None:
         """The mean of maps with the moving statistics, (N, channels) float32; None where oneDNN has no

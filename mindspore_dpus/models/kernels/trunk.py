@@ -23,6 +23,7 @@ from mindspore_dpus.models.kernels.fastest import (
     back_data_of,
     back_weights_of,
     forward_of,
+    unloaded,
 )
 from mindspore_dpus.models.kernels.gate_loops import (
     combine_dropped,
@@ -407,18 +408,12 @@ class Pass:
         else:
             # Parts of two sizes, whose gradients may lie in different orders.
             plain = sum(
-                _unloaded(kernels[part.n], bank[k], shape.weights) for k, part in enumerate(self._parts)
+                unloaded(kernels[part.n], bank[k], shape.weights) for k, part in enumerate(self._parts)
             )
         wanted = link.conv.weight.shape
         if len(shape.weights) == 5:
             plain = plain[:, :, 0]
         self._weights[i] = np.ascontiguousarray(plain[tuple(slice(size) for size in wanted)])
-
-
-def _unloaded(kernel: WeightsGradient, own: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    plain = np.empty(shape, np.float32)
-    kernel.unload(own[: kernel.size], plain)
-    return plain
 
 
 def _call(work: tuple) -> None:
