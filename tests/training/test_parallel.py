@@ -20,19 +20,31 @@ SCRIPT = Path(__file__).with_name("two_devices.py")
 
 
 def msrun(folder, *arguments):
-    """Run a script on two devices; what it printed."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    """Run a script on two devices, each of which writes ``joined{rank}`` once it has found the other.
+
+    MindSpore's own start of the connection ends with a segmentation fault once in a while (seen once in
+    some sixty starts): a start that ends before both have joined is tried again, any other failure is one.
+    """
     scripts = Path(sys.executable).parent
     # msrun starts ``python``, whichever that is.
     environment = os.environ | {"PATH": f"{scripts}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    command = [scripts / "msrun", "--worker_num=2", "--local_worker_num=2", f"--master_port={port}"]
-    command += [f"--log_dir={folder / 'log'}", "--join=True", *arguments]
-    done = subprocess.run(
-        list(map(str, command)), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    for attempt in range(3):
+        log = folder / f"log{attempt}"
+        command = [scripts / "msrun", "--worker_num=2", "--local_worker_num=2", f"--master_port={free_port()}"]
+        command += [f"--log_dir={log}", "--join=True", *arguments]
+        done = subprocess.run(
+            list(map(str, command)), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+        )
+        if done.returncode == 0 or len(list(folder.glob("joined*"))) == 2:
+            break
+    logs = [path.read_text() for path in sorted(log.glob("*.log"))]
+    assert done.returncode == 0, "\n".join([done.stdout, done.stderr, *logs])
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def test_without_msrun_it_says_how_to_start(monkeypatch):

@@ -44,6 +44,7 @@ def smooth_net(device):
 
 def main(folder: Path) -> None:
     here = configure(DeviceSettings(target="CPU", data_parallel=True))
+    (folder / f"joined{here.rank}").touch()
     config = TrainingSettings(
         epochs=4,
         batch_size=8,
