@@ -28,6 +28,8 @@ from mindspore_dpus.training.task import Task
 from mindspore_dpus.training.trainer import Trainer
 
 PACKAGE = "mindspore_dpus"
+# What a member's process sends beside its epochs (dict) and its lines (str).
+FIRST_STEP_DONE = None
 
 
 class Network(Protocol):
@@ -130,6 +132,7 @@ def train_in_turn(
     recipe: Recipe,
     device: Device,
     on_epoch: Callable[[str, dict], None] = lambda name, row: None,
+    on_first_step: Callable[[], None] = lambda: None,
 ) -> None:
     """Train members one after another in this process, with one network and one compiled step.
 
@@ -138,6 +141,7 @@ def train_in_turn(
         recipe: what they have in common.
         device: where to.
         on_epoch: called with the member's name and the row of its history.
+        on_first_step: as for ``Trainer.fit``.
     """
     net = recipe.network.build(device)
     plan = recipe.network.phases(net)
@@ -150,7 +154,8 @@ def train_in_turn(
         if task.loss_key not in trainers:
             loss = task.create_loss()
             trainers[task.loss_key] = Trainer(net, loss, recipe.training, device, stamp, plan)
-        trainers[task.loss_key].fit(task, start, job.folder, job.seed, partial(on_epoch, job.name))
+        trainer = trainers[task.loss_key]
+        trainer.fit(task, start, job.folder, job.seed, partial(on_epoch, job.name), on_first_step)
 
 
 def start_state(network: Network, seed: list[int]) -> dict[str, np.ndarray]:
@@ -202,21 +207,20 @@ def train_side_by_side(
     works = [Work(f"member {job.name}", _train_apart, (job, recipe)) for job in jobs]
     logger = logging.getLogger(__name__)
 
-    def on_message(i: int, message: dict | str) -> None:
+    def on_message(i: int, message: dict | str | None) -> None:
         if isinstance(message, str):
             logger.info(message)
-        else:
+        elif message is not None:
             on_epoch(jobs[i].name, message)
 
     if training.executor == "ray":
         ended = on_cluster(works, training.ray_address, _needs(training, device), on_message)
     else:
-        # After an epoch, all that counts cores has counted them (``kernels.crew``, MindSpore, numba).
         ended = side_by_side(
             works,
             min(device.processes, len(jobs)),
             on_message,
-            may_grow=lambda message: isinstance(message, dict),
+            may_grow=lambda message: message is FIRST_STEP_DONE,
         )
     with closing(ended):
         for _, error in ended:
@@ -249,7 +253,7 @@ class _Sent(logging.Handler):
         self.send(record.getMessage())
 
 
-def _train_apart(job: Job, recipe: Recipe, send: Callable[[dict | str], None]) -> None:
+def _train_apart(job: Job, recipe: Recipe, send: Callable[[dict | str | None], None]) -> None:
     if not job.shared.exists():
         raise UserError(
             f"{platform.node()} does not see {job.shared}: with training.executor ray, all machines "
@@ -260,6 +264,7 @@ def _train_apart(job: Job, recipe: Recipe, send: Callable[[dict | str], None]) -
     logger.setLevel(logging.INFO)
     try:
         device = configure(recipe.device)
-        train_in_turn([job], recipe, device, lambda name, row: send(row))
+        counted = partial(send, FIRST_STEP_DONE)
+        train_in_turn([job], recipe, device, lambda name, row: send(row), counted)
     finally:
         logger.removeHandler(handler)

@@ -57,6 +57,7 @@ class Trainer:
         self.engines: dict[tuple[int, int], Engine] = {}
         self.epochs = self.training.epochs
         self.halvings: list[str] = []
+        self.on_first_step = lambda: None
         self.fresh_loss = [p.asnumpy().copy() for p in self.loss.get_parameters()]
 
     def fit(
@@ -66,6 +67,7 @@ class Trainer:
         folder: Path,
         seed: list[int],
         on_epoch: Callable[[dict], None] = lambda row: None,
+        on_first_step: Callable[[], None] = lambda: None,
     ) -> None:
         """Train one member; leaves ``best`` and ``last.safetensors`` and ``history.csv``.
 
@@ -78,12 +80,15 @@ class Trainer:
             folder: the member's folder.
             seed: run seed and member: drives order and augmentation.
             on_epoch: called after every epoch with its row of the history.
+            on_first_step: called after the first step of every epoch: all that counts cores when it is
+                first used has counted them (``kernels.crew``, oneDNN, MindSpore, numba).
 
         Raises:
             UserError: the training diverged, and the last good epoch stays on disk; or a checkpoint is
                 damaged.
         """
         stamp = self.stamp | {"seed": seed}
+        self.on_first_step = on_first_step
         t = self.training
         self.epochs = member_epochs(t.epochs, t.steps, t.batch_size, task.n_samples)
         begin = time.perf_counter()
@@ -207,6 +212,7 @@ class Trainer:
             hits.append(self.task.hits(outputs, targets))
             if len(losses) == 1:
                 self.device.yield_to_workers()
+                self.on_first_step()
         # Looked at once an epoch: reading every loss would make host and device wait for each other.
         has_hits = hits[0] is not None
         accuracy = (
