@@ -117,6 +117,10 @@ def together(
             time.sleep(PAUSE)
         work = read_json(path)
         train(work, device) if work is not None else meet(device)
+        # Until the first has ended its command: MindSpore's threads may crash when a process leaves, and
+        # then ``msrun`` kills the others.
+        while path.exists():
+            time.sleep(PAUSE)
         yield False
         return
     yield True

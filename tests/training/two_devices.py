@@ -16,6 +16,7 @@ from mindspore_dpus.losses import create_loss
 from mindspore_dpus.models.dropout import use_seeded_dropout
 from mindspore_dpus.models.sync_norm import use_sync_norms
 from mindspore_dpus.models.weights import get_state
+from mindspore_dpus.training.parallel import meet
 from mindspore_dpus.training.settings import TrainingSettings
 from mindspore_dpus.training.trainer import Trainer
 from tests.support import MemberData
@@ -44,7 +45,6 @@ def smooth_net(device):
 
 def main(folder: Path) -> None:
     here = configure(DeviceSettings(target="CPU", data_parallel=True))
-    (folder / f"joined{here.rank}").touch()
     config = TrainingSettings(
         epochs=4,
         batch_size=8,
@@ -75,6 +75,9 @@ def main(folder: Path) -> None:
     np.savez(folder / f"rank{here.rank}.npz", **get_state(net))
     if here.rank == 0:
         fit("alone", dataclasses.replace(here, n_devices=1))
+    meet(here)
+    (folder / f"done{here.rank}").touch()
+    meet(here)
 
 
 if __name__ == "__main__":
