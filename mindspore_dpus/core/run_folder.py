@@ -87,7 +87,7 @@ class RunFolder:
         """
         with claimed(self.path):
             # What a killed process was writing.
-            for pattern in (".*.tmp*", "*/.*.tmp*", "*/*/.*.tmp*"):
+            for pattern in (".*.tmp*", "*/.*.tmp*", "*/*/.*.tmp*", "*/*/.tmp*"):
                 for unfinished in self.path.glob(pattern):
                     unfinished.unlink()
             yield

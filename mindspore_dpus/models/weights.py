@@ -226,7 +226,12 @@ def assign(parameter: Parameter, value: np.ndarray | float) -> None:
 
 def get_state(net: nn.Cell) -> dict[str, np.ndarray]:
     """A copy of all parameters, name -> array."""
-    return {p.name: p.asnumpy().copy() for p in net.get_parameters()}
+    return {name: value.copy() for name, value in look_at_state(net).items()}
+
+
+def look_at_state(net: nn.Cell) -> dict[str, np.ndarray]:
+    """All parameters, name -> array; to be read before the next step, which may change them."""
+    return {p.name: p.asnumpy() for p in net.get_parameters()}
 
 
 def set_state(net: nn.Cell, state: dict[str, np.ndarray]) -> None:

@@ -7,11 +7,13 @@ the header holds a SHA-256 of everything that is read.
 
 import hashlib
 import json
+import os
+import re
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors.numpy import save_file
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import atomic
@@ -27,12 +29,22 @@ def save_checkpoint(path: Path, arrays: dict[str, np.ndarray], stamp: dict) -> N
     """
     arrays = {name: np.asarray(value, order="C") for name, value in arrays.items()}
     text = json.dumps(stamp)
-    data = save(
-        arrays,
-        {"stamp": text, "sha256": _checksum(arrays, text)},
-    )
+    header = {"stamp": text, "sha256": _checksum(arrays, text)}
     with atomic(path) as temporary:
-        temporary.write_bytes(data)
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        try:
+            # Written array by array: the whole file in memory would be as large as weights and moments.
+            save_file(arrays, temporary, header)
+        except SafetensorError as error:
+            raise _of_the_system(error) from None
+        temporary.chmod(mode)  # The library lets nobody else read it.
+
+
+def _of_the_system(error: SafetensorError) -> Exception:
+    """A full disk or the like as Python would have raised it: the library names the number only."""
+    number = re.search(r"\(os error (\d+)\)", str(error))
+    return OSError(int(number[1]), os.strerror(int(number[1]))) if number else error
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict]:

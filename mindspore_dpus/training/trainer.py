@@ -15,7 +15,7 @@ from mindspore_dpus.core.device import Device
 from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.models.dropout import seed_dropout
 from mindspore_dpus.models.freeze import Phase, frozen_start, layers, set_frozen, set_train
-from mindspore_dpus.models.weights import assign, get_state, set_state
+from mindspore_dpus.models.weights import assign, look_at_state, set_state
 from mindspore_dpus.training.checkpoint import load_checkpoint, save_checkpoint
 from mindspore_dpus.training.divergence import Diverged, check_steps, halve_or_stop
 from mindspore_dpus.training.engine import Engine
@@ -128,7 +128,7 @@ class Trainer:
 
     def _keep(self, folder: Path, stamp: dict, history: list[dict]) -> None:
         """Write what the last epoch has left."""
-        state, epoch = get_state(self.net), history[-1]["epoch"]
+        state, epoch = look_at_state(self.net), history[-1]["epoch"]
         if best_epoch(history, self.training.select_by) == epoch:
             save_checkpoint(folder / "best.safetensors", state, stamp | {"epoch": epoch})
         last = stamp | {"epoch": epoch, "history": history, "halvings": self.halvings}
@@ -264,8 +264,9 @@ class Trainer:
         return step
 
     def _training_state(self) -> dict[str, np.ndarray]:
-        """What besides the weights a member has at the end of an epoch: optimiser and loss."""
-        return {name: p.asnumpy().copy() for name, p in self._training_parameters()}
+        """What besides the weights a member has at the end of an epoch: optimiser and loss; to be read
+        before the next step."""
+        return {name: p.asnumpy() for name, p in self._training_parameters()}
 
     def _training_parameters(self) -> list[tuple[str, Parameter]]:
         optimizer = [(f"optimizer.{p.name}", p) for p in self.engine.state]

@@ -1,5 +1,7 @@
 """Checkpoints come back as they went, or with one clear line."""
 
+import errno
+
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -61,3 +63,21 @@ def test_one_of_an_older_version_has_no_checksum_and_is_read(tmp_path):
     arrays, stamp = load_checkpoint(path)
     assert stamp == {"key": "k"}
     assert np.array_equal(arrays["a"], ARRAYS["a"])
+
+
+def test_a_full_disk_is_what_the_system_says_and_leaves_nothing(small_disk):
+    path = small_disk / "x.safetensors"
+    save_checkpoint(path, ARRAYS, {"key": "k"})
+    before = path.read_bytes()
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        save_checkpoint(path, {"a": np.zeros(30_000, np.float32)}, {"key": "k"})
+    assert raised.value.errno == errno.ENOSPC
+    assert raised.value.filename == str(path)
+    assert [p.name for p in small_disk.iterdir()] == ["x.safetensors"]
+    assert path.read_bytes() == before
+
+
+def test_others_may_read_it_as_they_may_read_any_file(tmp_path):
+    (tmp_path / "any").touch()
+    save_checkpoint(tmp_path / "x.safetensors", ARRAYS, {"key": "k"})
+    assert (tmp_path / "x.safetensors").stat().st_mode == (tmp_path / "any").stat().st_mode

@@ -294,17 +294,13 @@ def run(folder: Path, config: str, target: str, fast_kernels: str) -> Prepared:
 
 
 def _run(folder: Path, config, items: int) -> Prepared:
-    from mindspore_dpus.core.processes import available_cpus
     from mindspore_dpus.systems import train
 
     numbers = count()
-    members = config.sampling.n_subsets + config.sampling.baseline
-    on_cpu = config.device.target in ("auto", "CPU")
-    children = min(len(available_cpus()), members) if on_cpu else 0
 
     def call() -> None:
         # Another folder, and another cache, each time: nothing is there already.
         own = folder / f"runs-{next(numbers)}"
         train(dataclasses.replace(config, output=str(own / "run")))
 
-    return Prepared(call, items, warm_up=0, children=children)
+    return Prepared(call, items, warm_up=0, tree=True)

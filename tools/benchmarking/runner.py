@@ -6,14 +6,14 @@ What a process imports before it is measured counts as its memory: no MindSpore 
 import importlib
 import importlib.util
 import os
-import resource
 import time
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarking.memory import peak_memory_mb, tree_memory
 from benchmarking.results import Sample, deal
 from mindspore_dpus.core.processes import Work as ProcessWork
 from mindspore_dpus.core.processes import side_by_side
@@ -59,14 +59,14 @@ class Prepared:
         call: does it once, and returns when it is done.
         items: images (or vectors) that a call works on.
         warm_up: calls before the first one that counts. They compile kernels and fill memory pools.
-        children: processes that a call starts side by side: their memory counts.
+        tree: whether the memory of processes that a call starts counts, too.
         clock: seconds. Work of one thread can go by the time of the processor, which others disturb less.
     """
 
     call: Callable[[], None]
     items: int
     warm_up: int = 2
-    children: int = 0
+    tree: bool = False
     clock: Callable[[], float] = time.perf_counter
 
 
@@ -141,12 +141,9 @@ def _measure_here(
     (own / "ready").touch()
     while len(list(folder.glob("*/ready"))) < work.processes:
         time.sleep(0.01)
-    times = [timed(prepared.call, prepared.clock) for _ in range(repeats)]
-    memory = peak_memory_mb()
-    if prepared.children:
-        # The largest one that has ended, taken for each.
-        largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-        memory += prepared.children * largest
+    with tree_memory() if prepared.tree else nullcontext() as tree:
+        times = [timed(prepared.call, prepared.clock) for _ in range(repeats)]
+    memory = tree.peak_mb if tree else peak_memory_mb()
     seconds, cpu_seconds = zip(*times, strict=True)
     send(Sample(prepared.items, seconds, memory, cpu_seconds))
 
@@ -164,13 +161,3 @@ def _cpu_seconds() -> float:
     """Processor time so far of this process and of its children that have ended."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
-
-
-def peak_memory_mb() -> int:
-    """The most memory that this process ever held."""
-    # Not ru_maxrss where the kernel says better: across the start of a new program Linux keeps the
-    # parent's, so that of a small process would be that of whoever started it.
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) // 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

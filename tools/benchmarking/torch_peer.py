@@ -120,7 +120,7 @@ def training(folder: Path, backbone: str, image_size: int, epochs: int) -> Prepa
     _use_all_threads()
     work = TrainingWork(backbone, image_size, epochs=epochs)
     root = training_files(folder / "castings", work)
-    return Prepared(lambda: train_ensemble(root, work), work.presented, warm_up=0)
+    return Prepared(lambda: train_ensemble(root, work), work.presented, warm_up=0, tree=True)
 
 
 def _use_all_threads() -> None:
