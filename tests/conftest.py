@@ -100,20 +100,23 @@ def pytest_collection_modifyitems(items):
 
 
 @functools.cache
-def _looks_at_the_grid(file: str) -> bool:
-    return "/experiments/" in file and "finished" in (Path(__file__).parents[1] / file).read_text()
+def _scope(file: str) -> str:
+    """What a test process gets as a whole: a test file, or all files of a folder that look at the one
+    finished run or grid of its ``conftest.py``."""
+    path = Path(__file__).parents[1] / file
+    shared = path.with_name("conftest.py")
+    looks = "finished" in path.read_text() and shared.exists() and "def finished(" in shared.read_text()
+    return str(Path(file).parent) if looks else file
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """With ``-n``: the tests of a file stay together, as they share what it trains; those of experiments
-    that look at one finished grid share it over all their files."""
+    """With ``-n``: tests that share what one of them trains stay together."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return "tests/experiments" if _looks_at_the_grid(file) else file
+            return _scope(nodeid.partition("::")[0])
 
     # In the order above, instead of the files with most tests first.
     config.option.loadscopereorder = False

@@ -23,7 +23,7 @@ COMMON = {
     "sampling.n_clusters": 2,
     "sampling.n_subsets": 2,
     "model.pretrained": None,
-    "model.backbone": "mobilenet_v2_035",
+    "model.backbone": "lenet5",
     "training.epochs": 1,
     "evaluation.n_bootstrap": 0,
     "heatmaps.report": False,

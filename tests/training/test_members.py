@@ -138,6 +138,7 @@ def assert_equal(folder, expected):
 
 
 @pytest.mark.parametrize("kernels", ["loops"], indirect=True)  # Of the other, the next test shows it.
+@pytest.mark.parametrize("kernels", ["loops"], indirect=True)
 def test_side_by_side_equals_in_turn_with_as_many_cores(images, in_turn, kernels, tmp_path):
     # How MindSpore rounds depends on how many cores a member has, and on nothing else.
     folder, expected = in_turn
@@ -169,6 +170,7 @@ def test_the_last_of_an_odd_number_gets_both_cores_and_equal_bits(
     assert_equal(tmp_path, in_turn[0])
 
 
+@pytest.mark.parametrize("kernels", ["onednn"], indirect=True)
 def test_a_killed_member_is_named_and_goes_on_next_time(images, in_turn, kernels, tmp_path):
     lines = []
 

@@ -6,7 +6,7 @@ depend on the number of threads.
 """
 
 import numpy as np
-from numba import prange
+from numba import prange, types
 
 from mindspore_dpus.models.kernels.machine_code import compiled, from_disk, interruptible
 
@@ -123,3 +123,13 @@ def _turn(x, out):
             for b in range(left, min(left + TILE, columns)):
                 for a in range(top, min(top + TILE, rows)):
                     out[b, a] = x[a, b]
+
+
+_VECTORS, _FRAMES, _ROWS = (types.Array(types.float32, d, "C") for d in (4, 3, 2))
+# What they are called with, so that all are compiled when the first is (``machine_code.compile_here``).
+EXPECTED = {
+    "convolve_frames": (_FRAMES, _ROWS),
+    "convolve_frames_gradients": (_FRAMES, _ROWS, _FRAMES),
+    "swap_frames": (_FRAMES,),
+    "swap_vectors": (_VECTORS,),
+}

@@ -6,7 +6,7 @@ the function that Python calls has changed: not when one that this calls has, in
 """
 
 import numpy as np
-from numba import prange
+from numba import prange, types
 
 from mindspore_dpus.models.kernels.machine_code import compiled, from_disk, interruptible
 
@@ -435,3 +435,19 @@ def _mask(values, gradient, scale, shift, mean, out):
         total += out[k]
         products += out[k] * (values[k] - mean)
     return total, products
+
+
+_PLANES, _ROWS, _LINE = (types.Array(types.float32, d, "C") for d in (4, 2, 1))
+_NORM = (_LINE, _LINE, types.float64)
+# What they are called with, so that all are compiled when the first is (``machine_code.compile_here``).
+EXPECTED = {
+    "normalise": (_PLANES, *_NORM),
+    "normalise_gradients": (_PLANES, _LINE, _LINE, _LINE, _PLANES),
+    "depthwise_forward": (_PLANES, _PLANES, types.int64),
+    "depthwise_gradients": (_PLANES, _PLANES, _PLANES, types.int64),
+    "filter_channels": (_PLANES, *_NORM, _PLANES, types.int64, *_NORM),
+    "filter_channels_gradients": (
+        *(_PLANES, _LINE, _LINE, _PLANES, types.int64, _LINE, _LINE),
+        *(_PLANES, _ROWS, _PLANES),
+    ),
+}

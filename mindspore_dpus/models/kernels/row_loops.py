@@ -6,7 +6,7 @@ results do not depend on the number of threads.
 """
 
 import numpy as np
-from numba import prange
+from numba import prange, types
 
 from mindspore_dpus.models.kernels.machine_code import compiled, from_disk, interruptible
 
@@ -207,3 +207,13 @@ def _exponential(row, most, powers, out):
     factors = powers.view(np.float32)
     for k in range(row.size):
         out[k] *= factors[k]
+
+
+_ROWS, _LINE = (types.Array(types.float32, d, "C") for d in (2, 1))
+# What they are called with, so that all are compiled when the first is (``machine_code.compile_here``).
+EXPECTED = {
+    "normalise_rows": (_ROWS, _LINE, _LINE, types.float64),
+    "normalise_rows_gradients": (_ROWS, _LINE, _LINE, _LINE, _ROWS),
+    "softmax_rows": (_ROWS,),
+    "softmax_rows_gradient": (_ROWS, _ROWS),
+}

@@ -10,7 +10,7 @@ from mindspore_dpus.core.device import configure
 from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.models.attention import SelfAttention, Swap
 from mindspore_dpus.models.conformer import Conformer, ConvolutionModule, FrameConvolution
-from mindspore_dpus.models.kernels import frames
+from mindspore_dpus.models.kernels import frame_loops, frames, machine_code, row_loops
 from mindspore_dpus.models.kernels.frame_loops import (
     convolve_frames,
     convolve_frames_gradients,
@@ -112,3 +112,13 @@ def test_what_is_no_number_is_seen():
     assert np.isnan(out[1, 2, 4:7]).all()
     assert np.isfinite(out[0]).all()
     assert np.isfinite(out[1, [0, 1, 3]]).all()
+
+
+def test_all_loops_are_compiled_as_expected():
+    net = Conformer(4, 7, 6, 8, 1, 2, 8, 3, 0.0)
+    net.set_train(True)
+    assert use_fast_kernels(net, "loops") > 0
+    x = Tensor(normals(2, 1, 7, 6))
+    ms.grad(lambda x: net(x).sum(), None, net.trainable_params())(x)
+    for name, signature in (frame_loops.EXPECTED | row_loops.EXPECTED).items():
+        assert machine_code._kernels[name].signatures == [signature], name

@@ -110,19 +110,19 @@ def test_nothing_is_done_twice_and_what_changes_is(finished, tmp_path):
     assert ran == ["ensemble", "metrics", "report"]
 
 
-@pytest.mark.parametrize("stage", ["make_scores", "make_ensemble", "make_metrics"])
-def test_a_run_that_was_killed_in_a_stage_goes_on(finished, tmp_path, monkeypatch, stage):
-    real = getattr(system, stage)
-
-    def killed(*args, **more):
-        real(*args, **more)
-        raise KeyboardInterrupt
-
+def test_a_run_that_was_killed_in_its_stages_goes_on(finished, tmp_path, monkeypatch):
     config = tiny(tmp_path / "run", **{k.replace(".", "__"): v for k, v in SIMPLE.items()})
-    with monkeypatch.context() as patched:
-        patched.setattr(system, stage, killed)
-        with pytest.raises(KeyboardInterrupt):
-            systems.train(config)
+    for stage in ("make_scores", "make_ensemble", "make_metrics"):
+        real = getattr(system, stage)
+
+        def killed(*args, real=real, **more):
+            real(*args, **more)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(system, stage, killed)
+            with pytest.raises(KeyboardInterrupt):
+                systems.train(config)
     run = systems.train(config)
     whole = systems.train(
         tiny(tmp_path / "whole", **{k.replace(".", "__"): v for k, v in SIMPLE.items()})
