@@ -138,7 +138,6 @@ def assert_equal(folder, expected):
 
 
 @pytest.mark.parametrize("kernels", ["loops"], indirect=True)  # Of the other, the next test shows it.
-@pytest.mark.parametrize("kernels", ["loops"], indirect=True)
 def test_side_by_side_equals_in_turn_with_as_many_cores(images, in_turn, kernels, tmp_path):
     # How MindSpore rounds depends on how many cores a member has, and on nothing else.
     folder, expected = in_turn
