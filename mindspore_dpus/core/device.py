@@ -130,6 +130,16 @@ def _keep_freed_memory() -> None:
     mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
+def give_back_memory() -> None:
+    """Give freed memory back to the system, before others need it: see ``_keep_freed_memory``."""
+    gc.collect()
+    ms.ms_memory_recycle()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError, TypeError):
+        pass  # Another C library than glibc.
+
+
 def _join(target: str) -> tuple[int, int]:
     """Meet the other devices that msrun has started; this one's place, and how many they are.
 

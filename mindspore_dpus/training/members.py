@@ -15,7 +15,7 @@ import pandas as pd
 from mindspore import nn
 
 from mindspore_dpus.core.cluster import Needs, connect, disconnect, on_cluster
-from mindspore_dpus.core.device import Device, configure
+from mindspore_dpus.core.device import Device, configure, give_back_memory
 from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.processes import Work, side_by_side
@@ -205,6 +205,7 @@ def train_side_by_side(
     # All on one kind of device, whatever another machine would find.
     recipe = dataclasses.replace(recipe, device=dataclasses.replace(recipe.device, target=device.target))
     works = [Work(f"member {job.name}", _train_apart, (job, recipe)) for job in jobs]
+    give_back_memory()
     logger = logging.getLogger(__name__)
 
     def on_message(i: int, message: dict | str | None) -> None:

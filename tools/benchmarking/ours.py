@@ -277,8 +277,10 @@ def training(
         "training.epochs": work.epochs,
         "training.batch_size": work.batch_size,
         "training.learning_rate": work.learning_rate,
-        # The peer has no intervals.
+        # The peer has neither intervals, nor an audit, nor heatmaps.
         "evaluation.n_bootstrap": 0,
+        "audit.enabled": "false",
+        "heatmaps.report": "false",
         "device.target": target,
         "device.fast_kernels": fast_kernels,
     }
