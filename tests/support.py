@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mindspore_dpus import systems
-from mindspore_dpus.losses.table import LossSettings
+from mindspore_dpus.losses.settings import LossSettings
 from mindspore_dpus.systems.classification.configuration import Configuration
 from mindspore_dpus.training.settings import TrainingSettings
 

@@ -15,7 +15,7 @@ from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.decision.settings import RULES, DecisionSettings
 from mindspore_dpus.detectors import DETECTORS
 from mindspore_dpus.detectors.aggregators import AGGREGATORS
-from mindspore_dpus.losses.table import LOSSES, LossSettings
+from mindspore_dpus.losses.settings import LOSSES, LossSettings
 from mindspore_dpus.sampling.settings import STRATEGIES, SamplingSettings
 from mindspore_dpus.systems.machine_sound.settings import DetectorSettings
 from mindspore_dpus.training.schedules import SCHEDULES

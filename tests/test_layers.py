@@ -37,7 +37,7 @@ WITHOUT_MINDSPORE = [
     *("data.images", "data.audio", "data.boxes", "data.simulate", "data.samples", "data.splits"),
     *("data.cache", "data.findings", "data.hashing", "data.paths", "data.source", "data.reader"),
     *("sampling", "features.whitening", "features.streamed", "metrics", "detectors", "decision"),
-    *("losses.table", "models.settings", "models.pretrained"),
+    *("losses.settings", "models.settings", "models.pretrained"),
     *("training.settings", "training.checkpoint", "training.divergence", "training.lr_range"),
     *("training.selection", "training.schedules", "training.progress"),
     *("deploy", "report", "stages", "experiments", "cli"),

@@ -13,7 +13,7 @@ from mindspore_dpus.data.images.augment import AugmentSettings
 from mindspore_dpus.data.loader import batches, training_source
 from mindspore_dpus.data.shards import open_shards
 from mindspore_dpus.losses import create_loss
-from mindspore_dpus.losses.table import LossSettings
+from mindspore_dpus.losses.settings import LossSettings
 from mindspore_dpus.metrics.classification import log_loss, roc_auc
 from mindspore_dpus.training.divergence import check_outputs
 from mindspore_dpus.training.frozen import frozen_outputs

@@ -18,7 +18,7 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.processes import Work, available_cpus, side_by_side
 from mindspore_dpus.data.shards import fill_shards
 from mindspore_dpus.losses import create_loss
-from mindspore_dpus.losses.table import LossSettings
+from mindspore_dpus.losses.settings import LossSettings
 from mindspore_dpus.models.classifier import Classifier
 from mindspore_dpus.models.settings import ModelSettings
 from mindspore_dpus.training import classification

@@ -21,7 +21,7 @@ from mindspore_dpus.decision.decision import Decision
 from mindspore_dpus.decision.probability import weighted_prior
 from mindspore_dpus.decision.settings import DecisionSettings
 from mindspore_dpus.decision.thresholds import rank_for_assured_recall
-from mindspore_dpus.losses.table import LOSSES
+from mindspore_dpus.losses.settings import LOSSES
 from mindspore_dpus.metrics.fusion import BASELINE
 from mindspore_dpus.stages.subsets import read_subsets
 from mindspore_dpus.systems.classification.configuration import Configuration
