@@ -10,7 +10,7 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import write_json
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import write_table
-from mindspore_dpus.data.boxes.table import Annotations
+from mindspore_dpus.data.boxes.annotations import Annotations
 from mindspore_dpus.deploy.detector import Detector
 from mindspore_dpus.systems import load_config
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration

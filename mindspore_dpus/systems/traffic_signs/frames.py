@@ -12,8 +12,8 @@ from mindspore_dpus.core.processes import in_threads
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.data.boxes import manifest
+from mindspore_dpus.data.boxes.annotations import COLUMNS, EDGES, PROBLEM_COLUMNS, Annotations
 from mindspore_dpus.data.boxes.registry import read_boxes
-from mindspore_dpus.data.boxes.table import COLUMNS, EDGES, PROBLEM_COLUMNS, Annotations
 from mindspore_dpus.data.hashing import fingerprint
 from mindspore_dpus.data.images.decoded import ImageError
 from mindspore_dpus.data.images.footage import to_rgb

@@ -14,7 +14,7 @@ from mindspore_dpus.core.files import file_hash, write_json
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.settings import results
 from mindspore_dpus.core.tables import write_table
-from mindspore_dpus.data.boxes.table import EDGES
+from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.deploy.anchors import anchor_grid, anchor_shapes, grid_size
 from mindspore_dpus.deploy.proposals import Maps, propose
 from mindspore_dpus.metrics.proposals import proposal_recall

@@ -9,7 +9,7 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import read_json, write_json
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import write_table
-from mindspore_dpus.data.boxes.table import EDGES
+from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.data.images.regions import name_region
 from mindspore_dpus.data.samples import SPLITS
 from mindspore_dpus.deploy.place_filter import PlaceFilter

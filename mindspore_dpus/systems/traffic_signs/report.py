@@ -8,7 +8,7 @@ import pandas as pd
 from mindspore_dpus.core.files import read_json
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import read_table
-from mindspore_dpus.data.boxes.table import EDGES
+from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.deploy.place_filter import PlaceFilter
 from mindspore_dpus.metrics.average_precision import precision_recall
 from mindspore_dpus.metrics.matching import as_one_class, match

@@ -8,7 +8,7 @@ import pandas as pd
 from mindspore_dpus.core.files import write_json
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import read_table, write_table
-from mindspore_dpus.data.boxes.table import EDGES
+from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.deploy.cascade import Scored
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
 from mindspore_dpus.systems.traffic_signs.frames import (

@@ -13,7 +13,7 @@ from mindspore_dpus import systems
 from mindspore_dpus.cli import predict, simulate
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.run_folder import RunFolder
-from mindspore_dpus.data.boxes.table import EDGES
+from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.deploy.detector import Detector
 from mindspore_dpus.deploy.signs import detect_files
 from mindspore_dpus.systems.traffic_signs import evaluation, frames, system

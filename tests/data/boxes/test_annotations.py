@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.data.boxes.table import (
+from mindspore_dpus.data.boxes.annotations import (
     COLUMNS,
     EDGES,
     Annotations,
