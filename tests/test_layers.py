@@ -39,7 +39,7 @@ WITHOUT_MINDSPORE = [
     *("sampling", "features.whitening", "features.streamed", "metrics", "detectors", "decision"),
     *("losses.settings", "models.settings", "models.pretrained"),
     *("training.settings", "training.checkpoint", "training.divergence", "training.lr_range"),
-    *("training.selection", "training.schedules", "training.progress"),
+    *("training.early_stopping", "training.schedules", "training.progress"),
     *("deploy", "report", "stages", "experiments", "cli"),
     *("systems.classification.system", "systems.classification.evaluation"),
     *("systems.traffic_signs.system", "systems.traffic_signs.evaluation"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mindspore_dpus.training.selection import best_epoch, is_stale
+from mindspore_dpus.training.early_stopping import best_epoch, is_stale
 
 HISTORY = [
     {"epoch": 1, "val_loss": 0.5, "val_auc": 0.8, "val_accuracy": 0.6},
