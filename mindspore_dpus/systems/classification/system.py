@@ -15,7 +15,7 @@ from mindspore_dpus.data.images.measures import VERSION as MEASURES_VERSION
 from mindspore_dpus.data.simulate.radiographs import simulate
 from mindspore_dpus.data.source import Source
 from mindspore_dpus.models.pretrained import weights_file
-from mindspore_dpus.stages.classifier import ClassifierStages
+from mindspore_dpus.stages.classifier_stages import ClassifierStages
 from mindspore_dpus.stages.describe import describe, write_config
 from mindspore_dpus.systems.classification.audit_stage import make_audit
 from mindspore_dpus.systems.classification.configuration import Configuration, check_configuration

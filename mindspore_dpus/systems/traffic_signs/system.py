@@ -15,7 +15,7 @@ from mindspore_dpus.core.settings import results
 from mindspore_dpus.core.stages import Stage
 from mindspore_dpus.data.simulate.streets import simulate_streets
 from mindspore_dpus.stages import describe as described
-from mindspore_dpus.stages.classifier import ClassifierStages
+from mindspore_dpus.stages.classifier_stages import ClassifierStages
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration, check_configuration
 from mindspore_dpus.systems.traffic_signs.detect_stage import make_detections, make_metrics
 from mindspore_dpus.systems.traffic_signs.frames import FoundFrames, data_root
