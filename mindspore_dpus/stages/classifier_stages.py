@@ -15,7 +15,7 @@ from mindspore_dpus.models.pretrained import weights_file
 from mindspore_dpus.sampling.settings import STRATEGIES, SamplingSettings
 from mindspore_dpus.stages.diagnose import make_cluster_range, make_diagnostics
 from mindspore_dpus.stages.features import make_features
-from mindspore_dpus.stages.members import (
+from mindspore_dpus.stages.member_stages import (
     ClassifierTraining,
     check_members,
     make_lr_range,

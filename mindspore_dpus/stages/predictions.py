@@ -13,7 +13,7 @@ from mindspore_dpus.metrics.fusion import with_fused
 from mindspore_dpus.metrics.fusion_curve import read_fusion_curve
 from mindspore_dpus.metrics.predictions import compute_metrics, predictions_table
 from mindspore_dpus.metrics.settings import EvaluationSettings
-from mindspore_dpus.stages.members import ClassifierTraining, load_ensemble
+from mindspore_dpus.stages.member_stages import ClassifierTraining, load_ensemble
 
 EVALUATED = ("val", "test")
 

@@ -12,7 +12,7 @@ from mindspore_dpus.data.samples import read_samples
 from mindspore_dpus.deploy.scoring import score_files
 from mindspore_dpus.metrics.fusion import BASELINE, with_fused
 from mindspore_dpus.metrics.predictions import positive_index
-from mindspore_dpus.stages.members import ClassifierTraining, load_ensemble
+from mindspore_dpus.stages.member_stages import ClassifierTraining, load_ensemble
 from mindspore_dpus.systems.classification.configuration import Configuration
 from mindspore_dpus.systems.classification.decision_stage import read_decision
 from mindspore_dpus.systems.classification.samples import source_of

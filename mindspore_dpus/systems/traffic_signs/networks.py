@@ -14,7 +14,7 @@ from mindspore_dpus.data.source import Source
 from mindspore_dpus.deploy.detector import Detector, DetectorSettings
 from mindspore_dpus.deploy.place_filter import PlaceFilter
 from mindspore_dpus.metrics.fusion import BASELINE
-from mindspore_dpus.stages.members import ClassifierTraining, load_ensemble
+from mindspore_dpus.stages.member_stages import ClassifierTraining, load_ensemble
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
 from mindspore_dpus.systems.traffic_signs.frames import cache_of, data_root
 from mindspore_dpus.systems.traffic_signs.proposal_stage import (
