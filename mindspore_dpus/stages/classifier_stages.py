@@ -22,7 +22,7 @@ from mindspore_dpus.stages.member_stages import (
     make_members,
     member_artefacts,
 )
-from mindspore_dpus.stages.predictions import make_metrics, make_predictions, metrics_artefacts
+from mindspore_dpus.stages.prediction_stages import make_metrics, make_predictions, metrics_artefacts
 from mindspore_dpus.stages.subsets import check_draws, make_subsets
 
 
