@@ -17,7 +17,7 @@ from mindspore_dpus.deploy.cascade import Detections, detect
 from mindspore_dpus.metrics import matching
 from mindspore_dpus.metrics.detection import bootstrap_detection, detection_metrics, per_class
 from mindspore_dpus.metrics.settings import EvaluationSettings
-from mindspore_dpus.systems.traffic_signs.cascade import choose_thresholds
+from mindspore_dpus.systems.traffic_signs.cascade_thresholds import choose_thresholds
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
 from mindspore_dpus.systems.traffic_signs.frames import RunFrames, read_run_frames
 from mindspore_dpus.systems.traffic_signs.score_stage import EVALUATED, TIMES, read_region_scores

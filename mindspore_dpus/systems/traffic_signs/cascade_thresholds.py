@@ -1,4 +1,4 @@
-"""From proposals to named signs: place filter, background network, sign network, suppression."""
+"""The thresholds of the cascade, chosen on validation frames."""
 
 import itertools
 from collections.abc import Callable, Sequence

@@ -6,7 +6,7 @@ import pytest
 from mindspore_dpus.data.boxes.arithmetic import iou
 from mindspore_dpus.deploy.cascade import Scored, detect, score_boxes, vote
 from mindspore_dpus.deploy.place_filter import PlaceFilter
-from mindspore_dpus.systems.traffic_signs.cascade import choose_thresholds
+from mindspore_dpus.systems.traffic_signs.cascade_thresholds import choose_thresholds
 
 LOWER_HALF = PlaceFilter(0.5, 1.0, None, 0.0, 1.0, 0.0, 1.0, 0.0, 100.0)
 
