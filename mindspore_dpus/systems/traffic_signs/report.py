@@ -23,7 +23,7 @@ from mindspore_dpus.systems.traffic_signs.frames import (
     read_frame,
     read_run_frames,
 )
-from mindspore_dpus.systems.traffic_signs.place_filter import heat_map
+from mindspore_dpus.systems.traffic_signs.place_filter_fit import heat_map
 
 PICTURES = 12
 # Cells of the map, down and across.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mindspore_dpus.deploy.place_filter import PlaceFilter
-from mindspore_dpus.systems.traffic_signs.place_filter import (
+from mindspore_dpus.systems.traffic_signs.place_filter_fit import (
     BASE_LEFT,
     BASE_RIGHT,
     TIP_X,
