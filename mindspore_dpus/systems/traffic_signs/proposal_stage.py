@@ -28,7 +28,7 @@ from mindspore_dpus.systems.traffic_signs.frames import (
     read_frame,
     read_run_frames,
 )
-from mindspore_dpus.systems.traffic_signs.proposals import (
+from mindspore_dpus.systems.traffic_signs.proposal_sweep import (
     best_overlaps,
     read_maps,
     sweep,
