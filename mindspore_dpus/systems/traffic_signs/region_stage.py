@@ -24,7 +24,7 @@ from mindspore_dpus.systems.traffic_signs.frames import (
 from mindspore_dpus.systems.traffic_signs.networks import SIGN
 from mindspore_dpus.systems.traffic_signs.place_filter_fit import fit_place_filter
 from mindspore_dpus.systems.traffic_signs.proposal_stage import read_proposals
-from mindspore_dpus.systems.traffic_signs.regions import (
+from mindspore_dpus.systems.traffic_signs.region_mining import (
     BACKGROUND,
     COLUMNS,
     mine_frames,

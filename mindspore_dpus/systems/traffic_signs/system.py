@@ -40,12 +40,12 @@ from mindspore_dpus.systems.traffic_signs.refinement_stage import (
     make_refinement,
     refinement_training,
 )
+from mindspore_dpus.systems.traffic_signs.region_mining import BACKGROUND
 from mindspore_dpus.systems.traffic_signs.region_stage import (
     crops_identity,
     make_place_filter,
     make_regions,
 )
-from mindspore_dpus.systems.traffic_signs.regions import BACKGROUND
 from mindspore_dpus.systems.traffic_signs.report import summary, write_report
 from mindspore_dpus.systems.traffic_signs.score_stage import make_region_scores
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.data.boxes.arithmetic import iou
-from mindspore_dpus.systems.traffic_signs.regions import (
+from mindspore_dpus.systems.traffic_signs.region_mining import (
     judge,
     mine_frames,
     mine_regions,
