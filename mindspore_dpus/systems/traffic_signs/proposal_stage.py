@@ -17,7 +17,7 @@ from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.deploy.anchors import anchor_grid, anchor_shapes, grid_size
 from mindspore_dpus.deploy.proposals import Maps, propose
-from mindspore_dpus.metrics.proposals import proposal_recall
+from mindspore_dpus.metrics.proposal_recall import proposal_recall
 from mindspore_dpus.models.pretrained import weights_file
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
 from mindspore_dpus.systems.traffic_signs.frame_training import train_on_frames

@@ -14,7 +14,7 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.boxes.arithmetic import iou
 from mindspore_dpus.deploy.anchors import anchor_grid, anchor_shapes, anchor_subset
 from mindspore_dpus.deploy.proposals import Maps, propose
-from mindspore_dpus.metrics.proposals import proposal_recall
+from mindspore_dpus.metrics.proposal_recall import proposal_recall
 
 
 def write_maps(maps: Maps, path: Path) -> None:

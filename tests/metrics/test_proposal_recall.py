@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mindspore_dpus.data.boxes.arithmetic import iou
-from mindspore_dpus.metrics.proposals import best_overlaps, proposal_recall
+from mindspore_dpus.metrics.proposal_recall import best_overlaps, proposal_recall
 
 BOX = [0.0, 0.0, 10.0, 10.0]
 
