@@ -139,7 +139,7 @@ class ProposalTraining:
 
     def network(self, trained: bool = False):
         """The ``training.members.Network``; ``trained``: its checkpoint replaces the pretrained one."""
-        from mindspore_dpus.models.proposals import ProposalNetwork
+        from mindspore_dpus.models.proposal_network import ProposalNetwork
 
         s = self.settings
         return ProposalNetwork(
