@@ -26,8 +26,8 @@ from mindspore_dpus.systems.traffic_signs.frames import (
     read_run_frames,
     readable,
 )
-from mindspore_dpus.systems.traffic_signs.networks import run_detector
 from mindspore_dpus.systems.traffic_signs.report import metric_lines
+from mindspore_dpus.systems.traffic_signs.trained_detector import run_detector
 
 
 @dataclass(frozen=True)

@@ -200,7 +200,7 @@ def make_proposals(run: RunFolder, config: Configuration, key: str) -> None:
         run, config: the run.
         key: what the network's checkpoint belongs to.
     """
-    from mindspore_dpus.systems.traffic_signs.networks import proposal_detector
+    from mindspore_dpus.systems.traffic_signs.trained_detector import proposal_detector
 
     frames = read_run_frames(run)
     detector = proposal_detector(run, config, key)

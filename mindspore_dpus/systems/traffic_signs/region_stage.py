@@ -21,7 +21,6 @@ from mindspore_dpus.systems.traffic_signs.frames import (
     data_root,
     read_run_frames,
 )
-from mindspore_dpus.systems.traffic_signs.networks import SIGN
 from mindspore_dpus.systems.traffic_signs.place_filter_fit import fit_place_filter
 from mindspore_dpus.systems.traffic_signs.proposal_stage import read_proposals
 from mindspore_dpus.systems.traffic_signs.region_mining import (
@@ -31,6 +30,7 @@ from mindspore_dpus.systems.traffic_signs.region_mining import (
     whole_pixels,
 )
 from mindspore_dpus.systems.traffic_signs.settings import PlaceSettings
+from mindspore_dpus.systems.traffic_signs.trained_detector import SIGN
 
 
 def make_place_filter(run: RunFolder, place: PlaceSettings) -> None:

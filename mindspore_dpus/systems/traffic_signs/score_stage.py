@@ -17,8 +17,8 @@ from mindspore_dpus.systems.traffic_signs.frames import (
     read_frame,
     read_run_frames,
 )
-from mindspore_dpus.systems.traffic_signs.networks import run_detector
 from mindspore_dpus.systems.traffic_signs.proposal_stage import read_proposals
+from mindspore_dpus.systems.traffic_signs.trained_detector import run_detector
 
 EVALUATED = ("val", "test")
 TABLE, TIMES = "region_scores.csv", "region_scores.json"

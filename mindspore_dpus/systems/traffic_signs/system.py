@@ -20,13 +20,6 @@ from mindspore_dpus.systems.traffic_signs.configuration import Configuration, ch
 from mindspore_dpus.systems.traffic_signs.detect_stage import make_detections, make_metrics
 from mindspore_dpus.systems.traffic_signs.frames import FoundFrames, data_root
 from mindspore_dpus.systems.traffic_signs.measures import MEASURES
-from mindspore_dpus.systems.traffic_signs.networks import (
-    CLASSIFIERS,
-    SIGN,
-    section_of,
-    source_of,
-    training_of,
-)
 from mindspore_dpus.systems.traffic_signs.proposal_stage import (
     ProposalTraining,
     check_network,
@@ -48,6 +41,13 @@ from mindspore_dpus.systems.traffic_signs.region_stage import (
 )
 from mindspore_dpus.systems.traffic_signs.report import summary, write_report
 from mindspore_dpus.systems.traffic_signs.score_stage import make_region_scores
+from mindspore_dpus.systems.traffic_signs.trained_detector import (
+    CLASSIFIERS,
+    SIGN,
+    section_of,
+    source_of,
+    training_of,
+)
 
 __all__ = [
     "MEASURES",
