@@ -25,7 +25,7 @@ from mindspore_dpus.losses.settings import LOSSES
 from mindspore_dpus.metrics.fusion import BASELINE
 from mindspore_dpus.stages.subsets import read_subsets
 from mindspore_dpus.systems.classification.configuration import Configuration
-from mindspore_dpus.systems.classification.samples import data_root, source_of
+from mindspore_dpus.systems.classification.run_data import data_root, source_of
 
 logger = logging.getLogger(__name__)
 

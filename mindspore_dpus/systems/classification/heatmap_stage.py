@@ -19,7 +19,7 @@ from mindspore_dpus.report.overlays import peak, to_heatmap
 from mindspore_dpus.report.sections.errors import HEATMAPS, WORST
 from mindspore_dpus.stages.member_stages import load_ensemble
 from mindspore_dpus.systems.classification.configuration import Configuration
-from mindspore_dpus.systems.classification.samples import source_of
+from mindspore_dpus.systems.classification.run_data import source_of
 from mindspore_dpus.systems.classification.scorer import RunScorer, training_of
 
 EXPLAINED_AT_A_TIME = 256

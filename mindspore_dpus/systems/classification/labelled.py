@@ -11,7 +11,7 @@ from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.data.images.frames import split_frame
 from mindspore_dpus.data.samples import find_samples, read_samples
 from mindspore_dpus.systems.classification.configuration import Configuration
-from mindspore_dpus.systems.classification.samples import data_root, source_of
+from mindspore_dpus.systems.classification.run_data import data_root, source_of
 
 
 def labelled_images(

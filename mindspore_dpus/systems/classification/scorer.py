@@ -15,7 +15,7 @@ from mindspore_dpus.metrics.predictions import positive_index
 from mindspore_dpus.stages.member_stages import ClassifierTraining, load_ensemble
 from mindspore_dpus.systems.classification.configuration import Configuration
 from mindspore_dpus.systems.classification.decision_stage import read_decision
-from mindspore_dpus.systems.classification.samples import source_of
+from mindspore_dpus.systems.classification.run_data import source_of
 
 
 def training_of(config: Configuration) -> ClassifierTraining:

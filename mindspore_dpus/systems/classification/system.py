@@ -28,7 +28,7 @@ from mindspore_dpus.systems.classification.heatmap_stage import heatmap_artefact
 from mindspore_dpus.systems.classification.measures import MEASURES
 from mindspore_dpus.systems.classification.one_class import FILE, make_one_class
 from mindspore_dpus.systems.classification.report import write_report
-from mindspore_dpus.systems.classification.samples import Found, source_of
+from mindspore_dpus.systems.classification.run_data import Found, source_of
 from mindspore_dpus.systems.classification.scorer import training_of
 from mindspore_dpus.systems.classification.summary import summary
 from mindspore_dpus.systems.classification.together import announce, leading

@@ -28,7 +28,8 @@ from mindspore_dpus.detectors.systems import (
     moments_of,
 )
 from mindspore_dpus.features.simple_sound import FEATURE_SETS, SIMPLE, Projection
-from mindspore_dpus.systems.machine_sound.clips import (
+from mindspore_dpus.systems.machine_sound.configuration import Configuration
+from mindspore_dpus.systems.machine_sound.run_data import (
     HELD_OUT,
     TEST,
     machines,
@@ -36,7 +37,6 @@ from mindspore_dpus.systems.machine_sound.clips import (
     train_normals,
     unusable_sections,
 )
-from mindspore_dpus.systems.machine_sound.configuration import Configuration
 from mindspore_dpus.systems.machine_sound.vectors import pseudo_kind, read_vectors, used
 
 logger = logging.getLogger(__name__)

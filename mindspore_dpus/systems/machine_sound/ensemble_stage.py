@@ -16,12 +16,6 @@ from mindspore_dpus.detectors.pseudo_anomalies import pseudo_table
 from mindspore_dpus.detectors.selection import Selection, select_systems
 from mindspore_dpus.detectors.systems import System
 from mindspore_dpus.systems.machine_sound.baseline_stage import baseline_scores
-from mindspore_dpus.systems.machine_sound.clips import (
-    TEST,
-    machines,
-    read_clips,
-    unusable_sections,
-)
 from mindspore_dpus.systems.machine_sound.configuration import Configuration
 from mindspore_dpus.systems.machine_sound.detect_stage import (
     CLIP,
@@ -31,6 +25,12 @@ from mindspore_dpus.systems.machine_sound.detect_stage import (
     section_vectors,
     simple_system,
     usable,
+)
+from mindspore_dpus.systems.machine_sound.run_data import (
+    TEST,
+    machines,
+    read_clips,
+    unusable_sections,
 )
 from mindspore_dpus.systems.machine_sound.settings import SoundDecisionSettings
 from mindspore_dpus.systems.machine_sound.vectors import used

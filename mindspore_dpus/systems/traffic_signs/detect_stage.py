@@ -19,7 +19,7 @@ from mindspore_dpus.metrics.detection import bootstrap_detection, detection_metr
 from mindspore_dpus.metrics.settings import EvaluationSettings
 from mindspore_dpus.systems.traffic_signs.cascade_thresholds import choose_thresholds
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
-from mindspore_dpus.systems.traffic_signs.frames import RunFrames, read_run_frames
+from mindspore_dpus.systems.traffic_signs.run_data import RunFrames, read_run_frames
 from mindspore_dpus.systems.traffic_signs.score_stage import EVALUATED, TIMES, read_region_scores
 
 logger = logging.getLogger(__name__)

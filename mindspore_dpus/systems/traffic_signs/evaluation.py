@@ -19,14 +19,14 @@ from mindspore_dpus.systems.traffic_signs.detect_stage import (
     errors_of,
     score_detections,
 )
-from mindspore_dpus.systems.traffic_signs.frames import (
+from mindspore_dpus.systems.traffic_signs.report import metric_lines
+from mindspore_dpus.systems.traffic_signs.run_data import (
     RunFrames,
     find_annotations,
     read_frame,
     read_run_frames,
     readable,
 )
-from mindspore_dpus.systems.traffic_signs.report import metric_lines
 from mindspore_dpus.systems.traffic_signs.trained_detector import run_detector
 
 

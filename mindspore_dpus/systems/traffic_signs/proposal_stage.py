@@ -21,19 +21,19 @@ from mindspore_dpus.metrics.proposal_recall import proposal_recall
 from mindspore_dpus.models.pretrained import weights_file
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
 from mindspore_dpus.systems.traffic_signs.frame_training import train_on_frames
-from mindspore_dpus.systems.traffic_signs.frames import (
-    FrameRows,
-    RunFrames,
-    data_root,
-    read_frame,
-    read_run_frames,
-)
 from mindspore_dpus.systems.traffic_signs.proposal_sweep import (
     best_overlaps,
     read_maps,
     sweep,
     sweep_rows,
     write_maps,
+)
+from mindspore_dpus.systems.traffic_signs.run_data import (
+    FrameRows,
+    RunFrames,
+    data_root,
+    read_frame,
+    read_run_frames,
 )
 from mindspore_dpus.systems.traffic_signs.settings import ProposalSettings
 from mindspore_dpus.systems.traffic_signs.training_crops import CropTargets, draw_crop

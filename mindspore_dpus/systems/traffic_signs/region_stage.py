@@ -15,12 +15,6 @@ from mindspore_dpus.data.samples import SPLITS
 from mindspore_dpus.deploy.place_filter import PlaceFilter
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
 from mindspore_dpus.systems.traffic_signs.crops import Crops
-from mindspore_dpus.systems.traffic_signs.frames import (
-    RunFrames,
-    cache_of,
-    data_root,
-    read_run_frames,
-)
 from mindspore_dpus.systems.traffic_signs.place_filter_fit import fit_place_filter
 from mindspore_dpus.systems.traffic_signs.proposal_stage import read_proposals
 from mindspore_dpus.systems.traffic_signs.region_mining import (
@@ -28,6 +22,12 @@ from mindspore_dpus.systems.traffic_signs.region_mining import (
     COLUMNS,
     mine_frames,
     whole_pixels,
+)
+from mindspore_dpus.systems.traffic_signs.run_data import (
+    RunFrames,
+    cache_of,
+    data_root,
+    read_run_frames,
 )
 from mindspore_dpus.systems.traffic_signs.settings import PlaceSettings
 from mindspore_dpus.systems.traffic_signs.trained_detector import SIGN

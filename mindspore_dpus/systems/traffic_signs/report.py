@@ -17,13 +17,13 @@ from mindspore_dpus.report.page import Card, Page, write_page
 from mindspore_dpus.report.sections import detections
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
 from mindspore_dpus.systems.traffic_signs.detect_stage import as_arrays, errors_of
-from mindspore_dpus.systems.traffic_signs.frames import (
+from mindspore_dpus.systems.traffic_signs.place_filter_fit import heat_map
+from mindspore_dpus.systems.traffic_signs.run_data import (
     RunFrames,
     data_root,
     read_frame,
     read_run_frames,
 )
-from mindspore_dpus.systems.traffic_signs.place_filter_fit import heat_map
 
 PICTURES = 12
 # Cells of the map, down and across.

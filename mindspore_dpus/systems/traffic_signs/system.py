@@ -18,7 +18,6 @@ from mindspore_dpus.stages import describe as described
 from mindspore_dpus.stages.classifier_stages import ClassifierStages
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration, check_configuration
 from mindspore_dpus.systems.traffic_signs.detect_stage import make_detections, make_metrics
-from mindspore_dpus.systems.traffic_signs.frames import FoundFrames, data_root
 from mindspore_dpus.systems.traffic_signs.measures import MEASURES
 from mindspore_dpus.systems.traffic_signs.proposal_stage import (
     ProposalTraining,
@@ -40,6 +39,7 @@ from mindspore_dpus.systems.traffic_signs.region_stage import (
     make_regions,
 )
 from mindspore_dpus.systems.traffic_signs.report import summary, write_report
+from mindspore_dpus.systems.traffic_signs.run_data import FoundFrames, data_root
 from mindspore_dpus.systems.traffic_signs.score_stage import make_region_scores
 from mindspore_dpus.systems.traffic_signs.trained_detector import (
     CLASSIFIERS,

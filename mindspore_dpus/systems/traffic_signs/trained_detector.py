@@ -16,13 +16,13 @@ from mindspore_dpus.deploy.place_filter import PlaceFilter
 from mindspore_dpus.metrics.fusion import BASELINE
 from mindspore_dpus.stages.member_stages import ClassifierTraining, load_ensemble
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
-from mindspore_dpus.systems.traffic_signs.frames import cache_of, data_root
 from mindspore_dpus.systems.traffic_signs.proposal_stage import (
     FOLDER,
     proposal_training,
 )
 from mindspore_dpus.systems.traffic_signs.refinement_stage import FOLDER as REFINEMENT
 from mindspore_dpus.systems.traffic_signs.refinement_stage import refinement_training
+from mindspore_dpus.systems.traffic_signs.run_data import cache_of, data_root
 from mindspore_dpus.systems.traffic_signs.settings import StageNetwork
 
 CLASSIFIERS = ("background", "signs")

@@ -12,7 +12,7 @@ from mindspore_dpus.data.boxes.annotations import COLUMNS, PROBLEM_COLUMNS, Anno
 from mindspore_dpus.data.images.preparing import ImageSettings
 from mindspore_dpus.data.images.regions import Regions
 from mindspore_dpus.systems.traffic_signs.crops import Crops
-from mindspore_dpus.systems.traffic_signs.frames import RunFrames
+from mindspore_dpus.systems.traffic_signs.run_data import RunFrames
 
 FLAG = ("seen",)
 

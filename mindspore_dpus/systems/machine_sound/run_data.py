@@ -1,4 +1,4 @@
-"""configuration -> samples -> parts: the clips of a run, where they lie, and what trains what."""
+"""configuration -> the data of a run: its clips, where they lie, and what trains what."""
 
 import dataclasses
 import logging

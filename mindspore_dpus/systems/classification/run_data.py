@@ -1,4 +1,4 @@
-"""configuration -> samples -> split: what a run is made from, and where that lies."""
+"""configuration -> the data of a run: its samples and their split, and where they lie."""
 
 import dataclasses
 from pathlib import Path

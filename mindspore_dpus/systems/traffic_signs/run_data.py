@@ -1,4 +1,4 @@
-"""configuration -> frames and boxes: what a run is made from, split by frame."""
+"""configuration -> the data of a run: frames and boxes, split by frame."""
 
 import logging
 from dataclasses import dataclass
