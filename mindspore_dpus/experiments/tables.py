@@ -9,9 +9,9 @@ import pandas as pd
 from mindspore_dpus.core.files import write_text
 from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.experiments.details import write_details
+from mindspore_dpus.experiments.ensemble_size import write_fusion
 from mindspore_dpus.experiments.finished import is_done, measures, val_score
 from mindspore_dpus.experiments.formats import as_text, means, rounded, write_readable
-from mindspore_dpus.experiments.fusion import write_fusion
 from mindspore_dpus.experiments.grid import Case, Experiment
 from mindspore_dpus.experiments.groups import write_groups
 from mindspore_dpus.experiments.made_with import write_made_with

@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mindspore_dpus.core.tables import write_table
-from mindspore_dpus.experiments.fusion import write_fusion
+from mindspore_dpus.experiments.ensemble_size import write_fusion
 from mindspore_dpus.experiments.grid import Case
 from tests.support import configuration
 
