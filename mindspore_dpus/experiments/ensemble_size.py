@@ -7,8 +7,8 @@ import pandas as pd
 from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.experiments.differences import Pair, paired_difference
 from mindspore_dpus.experiments.finished import fused_output
-from mindspore_dpus.experiments.formats import difference, forget, over_seeds, write_readable
 from mindspore_dpus.experiments.grid import Case
+from mindspore_dpus.experiments.markup import difference, forget, over_seeds, write_readable
 from mindspore_dpus.metrics.fusion_curve import fusion_curve
 
 

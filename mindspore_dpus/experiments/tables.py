@@ -11,10 +11,10 @@ from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.experiments.details import write_details
 from mindspore_dpus.experiments.ensemble_size import write_fusion
 from mindspore_dpus.experiments.finished import is_done, measures, val_score
-from mindspore_dpus.experiments.formats import as_text, means, rounded, write_readable
 from mindspore_dpus.experiments.grid import Case, Experiment
 from mindspore_dpus.experiments.groups import write_groups
 from mindspore_dpus.experiments.made_with import write_made_with
+from mindspore_dpus.experiments.markup import as_text, means, rounded, write_readable
 from mindspore_dpus.experiments.pairing import compare, compared, compared_by_group, paired_runs
 from mindspore_dpus.experiments.pooled import write_pooled
 from mindspore_dpus.experiments.preserved import write_preserved

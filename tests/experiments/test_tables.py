@@ -12,8 +12,8 @@ from mindspore_dpus.core.configuration import dump_config
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.experiments.displays import Table
 from mindspore_dpus.experiments.finished import is_done
-from mindspore_dpus.experiments.formats import rounded
 from mindspore_dpus.experiments.grid import expand
+from mindspore_dpus.experiments.markup import rounded
 from mindspore_dpus.experiments.tables import check_measures, write_results
 
 

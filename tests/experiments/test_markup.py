@@ -6,7 +6,7 @@ import subprocess
 import pandas as pd
 import pytest
 
-from mindspore_dpus.experiments.formats import latex, markdown
+from mindspore_dpus.experiments.markup import latex, markdown
 
 TABLE = pd.DataFrame({"a_b": ["A|3", "50 % & #1"], "c": ["10^-3 \\ {x} $ ~", "0.5 ± 0.1"]})
 
