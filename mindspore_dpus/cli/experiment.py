@@ -21,10 +21,10 @@ from mindspore_dpus.experiments.finished import is_done, val_score
 from mindspore_dpus.experiments.grid import SPLITS, choose, expand
 from mindspore_dpus.experiments.loading import load_experiment
 from mindspore_dpus.experiments.made_with import mixed
+from mindspore_dpus.experiments.result_tables import check_measures, write_results
 from mindspore_dpus.experiments.reuse import reuse
 from mindspore_dpus.experiments.runner import check_jobs, run_grid
 from mindspore_dpus.experiments.searching import parts
-from mindspore_dpus.experiments.tables import check_measures, write_results
 
 
 @one_line_errors

@@ -14,7 +14,7 @@ from mindspore_dpus.experiments.displays import Table
 from mindspore_dpus.experiments.finished import is_done
 from mindspore_dpus.experiments.grid import expand
 from mindspore_dpus.experiments.markup import rounded
-from mindspore_dpus.experiments.tables import check_measures, write_results
+from mindspore_dpus.experiments.result_tables import check_measures, write_results
 
 
 def test_the_tables_hold_mean_and_deviation_over_the_seeds(finished):
