@@ -15,9 +15,9 @@ from mindspore_dpus.data.audio.front_end import FrontEnd, network_input
 from mindspore_dpus.data.audio.names import parse_name
 from mindspore_dpus.data.audio.settings import AudioSettings
 from mindspore_dpus.data.audio.stream import WindowStream
+from mindspore_dpus.detectors.archive import load_detectors
 from mindspore_dpus.detectors.domain_classifier import DomainClassifier
 from mindspore_dpus.detectors.domains import target_probability
-from mindspore_dpus.detectors.files import load_detectors
 from mindspore_dpus.detectors.standardise import Moments
 from mindspore_dpus.detectors.systems import Model, System, clip_scores, combined
 from mindspore_dpus.features.simple_sound import FEATURE_SETS, Projection, SoundFeatures

@@ -11,7 +11,7 @@ from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.arrays import save_arrays
 from mindspore_dpus.data.audio.names import ANOMALY, NORMAL
 from mindspore_dpus.decision.gamma import gamma_threshold
-from mindspore_dpus.detectors.files import save_detectors
+from mindspore_dpus.detectors.archive import save_detectors
 from mindspore_dpus.detectors.pseudo_anomalies import pseudo_table
 from mindspore_dpus.detectors.selection import Selection, select_systems
 from mindspore_dpus.detectors.systems import System
