@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mindspore_dpus.cli.options import OneLineParser
 from mindspore_dpus.cli.rule_options import add_rule_options, read_rule
-from mindspore_dpus.cli.source import load_source
+from mindspore_dpus.cli.run_or_export import load_source
 from mindspore_dpus.core.errors import UserError, one_line_errors
 from mindspore_dpus.data.images.inputs import expand_paths
 from mindspore_dpus.deploy import OnnxPredictor

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mindspore_dpus.cli.options import OneLineParser
-from mindspore_dpus.cli.source import load_source
+from mindspore_dpus.cli.run_or_export import load_source
 from mindspore_dpus.core.errors import UserError, one_line_errors
 
 
