@@ -19,7 +19,7 @@ from mindspore_dpus.core.errors import UserError, one_line_errors
 from mindspore_dpus.data.images.inputs import expand_paths
 from mindspore_dpus.deploy import OnnxPredictor
 from mindspore_dpus.deploy.batch import predict_files
-from mindspore_dpus.deploy.results import FORMATS, format_of
+from mindspore_dpus.deploy.result_file import FORMATS, format_of
 from mindspore_dpus.deploy.rule import go_by, rule_lines
 from mindspore_dpus.deploy.watch import watch
 

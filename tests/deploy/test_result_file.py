@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.deploy.results import ResultFile, format_of
+from mindspore_dpus.deploy.result_file import ResultFile, format_of
 
 COLUMNS = ["path", "error", "predicted", "score"]
 ROWS = [
