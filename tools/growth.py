@@ -19,7 +19,7 @@ from benchmarking.growth import (
     plot,
 )
 
-from mindspore_dpus.cli.options import TARGETS, OneLineParser
+from mindspore_dpus.cli.parser import TARGETS, OneLineParser
 from mindspore_dpus.core.errors import UserError, one_line_errors
 from mindspore_dpus.core.files import write_text
 from mindspore_dpus.core.tables import write_table

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from mindspore_dpus.cli.logs import show_progress
-from mindspore_dpus.cli.options import OneLineParser
+from mindspore_dpus.cli.parser import OneLineParser
 from mindspore_dpus.core.errors import one_line_errors
 from mindspore_dpus.core.files import claimed
 from mindspore_dpus.experiments.estimate import duration, estimate_seconds

@@ -12,7 +12,7 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindspore_dpus.cli.options import OneLineParser
+from mindspore_dpus.cli.parser import OneLineParser
 from mindspore_dpus.cli.rule_options import add_rule_options, read_rule
 from mindspore_dpus.cli.run_or_export import load_source
 from mindspore_dpus.core.errors import UserError, one_line_errors

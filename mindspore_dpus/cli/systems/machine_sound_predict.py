@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindspore_dpus.cli.options import OneLineParser
+from mindspore_dpus.cli.parser import OneLineParser
 from mindspore_dpus.cli.run_or_export import load_source
 from mindspore_dpus.core.errors import UserError, one_line_errors
 from mindspore_dpus.data.audio.reading import clip_files

@@ -10,7 +10,7 @@ from mindspore_dpus.core.device import configure
 from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.models.attention import SelfAttention, Swap
 from mindspore_dpus.models.conformer import Conformer, ConvolutionModule, FrameConvolution
-from mindspore_dpus.models.kernels import frames
+from mindspore_dpus.models.kernels import frame_convolution
 from mindspore_dpus.models.kernels.frame_loops import (
     convolve_frames,
     convolve_frames_gradients,
@@ -87,7 +87,7 @@ def test_a_cell_does_the_same_as_mindspores(create, shape, number):
         net = nn.SequentialCell(create())
         net.init_parameters_data()
         net.set_train(True)
-        assert not fast or frames.use_fast_frames(net) == number
+        assert not fast or frame_convolution.use_fast_frames(net) == number
         weight = Tensor(normals(*net(x).shape, seed=1))
         step = ms.grad(lambda x, net=net, w=weight: (net(x) * w).sum(), 0, net.trainable_params())
         gradients = step(x)
@@ -101,7 +101,7 @@ def test_a_cell_does_the_same_as_mindspores(create, shape, number):
 def test_they_are_put_in_with_the_other_loops():
     net = nn.SequentialCell(Swap())
     assert use_fast_kernels(net, "loops") == 1
-    assert type(net[0].fast) is frames.FastSwap
+    assert type(net[0].fast) is frame_convolution.FastSwap
     assert use_fast_kernels(nn.SequentialCell(Swap()), "none") == 0
 
 
