@@ -62,7 +62,7 @@ class ClassifierTraining:
 
     def recipe(self, num_classes: int, shape: tuple[int, int, int], key: str):
         """The ``training.members.Recipe`` of its members."""
-        from mindspore_dpus.training.classification import Classification
+        from mindspore_dpus.training.classification_task import Classification
         from mindspore_dpus.training.members import Recipe
 
         task = Classification(num_classes, self.loss, self.training.augment, self.training.batch_size)
@@ -81,7 +81,7 @@ def check_members(folder: Path, source: Source, classifier: ClassifierTraining) 
     from mindspore_dpus.losses import create_loss
     from mindspore_dpus.models.factory import create_model
     from mindspore_dpus.models.freeze import phases
-    from mindspore_dpus.training.classification import MEASURES
+    from mindspore_dpus.training.classification_task import MEASURES
     from mindspore_dpus.training.members import check_cluster
 
     select_by = classifier.training.select_by
@@ -142,7 +142,7 @@ def member_jobs(folder: Path, source: Source, classifier: ClassifierTraining, ke
     Returns:
         A list of ``training.members.Job``, and the ``Recipe``.
     """
-    from mindspore_dpus.training.classification import LabelledRows
+    from mindspore_dpus.training.classification_task import LabelledRows
     from mindspore_dpus.training.members import Job
 
     table, classes, labels = read_samples(folder / "samples.csv")

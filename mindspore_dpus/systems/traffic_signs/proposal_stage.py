@@ -63,7 +63,7 @@ class Proposing:
     seed: int
 
     def __call__(self, rows: FrameRows):
-        from mindspore_dpus.training.proposing import ProposalTask
+        from mindspore_dpus.training.proposal_task import ProposalTask
 
         s = self.settings
         shapes = anchor_shapes(s.sizes, s.ratios)

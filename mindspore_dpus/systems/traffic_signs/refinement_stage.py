@@ -38,7 +38,7 @@ class Refining:
     seed: int
 
     def __call__(self, rows: FrameRows):
-        from mindspore_dpus.training.regression import RegressionTask
+        from mindspore_dpus.training.regression_task import RegressionTask
 
         s = self.settings
 

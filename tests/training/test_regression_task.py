@@ -12,7 +12,7 @@ from mindspore_dpus.models.classifier import Classifier
 from mindspore_dpus.models.settings import ModelSettings
 from mindspore_dpus.training.divergence import Diverged
 from mindspore_dpus.training.members import Job, Recipe, train_members
-from mindspore_dpus.training.regression import RegressionTask
+from mindspore_dpus.training.regression_task import RegressionTask
 from mindspore_dpus.training.settings import TrainingSettings
 
 
