@@ -3,8 +3,8 @@
 import mindspore as ms
 import numpy as np
 import pytest
-from benchmarking.inputs import layer_kind
 from benchmarking.ours import met_layers
+from benchmarking.workloads import layer_kind
 
 from mindspore_dpus.core.device import configure
 from mindspore_dpus.core.device_settings import DeviceSettings

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarking.runner import Prepared
+from benchmarking.measuring import Prepared
 
 HEIGHT, WIDTH, NUMBER = 1024, 1280, 4
 _TIFF = {"": 1, "Deflate": 8, "LZW": 5}

@@ -21,7 +21,7 @@ from mindspore_dpus.core.processes import side_by_side
 MODULES = {
     "ours": "benchmarking.ours",
     "torch": "benchmarking.torch_peer",
-    "files": "benchmarking.files",
+    "files": "benchmarking.image_files",
 }
 # A busy neighbour or a warm processor then meets both sides, not one of them.
 ROUNDS = 2
