@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.data.samples import UNUSED
+from mindspore_dpus.data.sample_table import UNUSED
 from mindspore_dpus.data.settings import SplitSettings
 
 # Up to so many samples of a class are tried where the error says how many are needed.

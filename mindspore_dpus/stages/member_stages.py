@@ -13,7 +13,7 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import file_hash, write_text
 from mindspore_dpus.core.settings import results
 from mindspore_dpus.core.tables import read_table, write_table
-from mindspore_dpus.data.samples import class_names, read_samples
+from mindspore_dpus.data.sample_table import class_names, read_samples
 from mindspore_dpus.data.source import Source
 from mindspore_dpus.losses.settings import LossSettings
 from mindspore_dpus.models.pretrained import weights_file

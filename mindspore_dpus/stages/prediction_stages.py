@@ -6,7 +6,7 @@ import numpy as np
 
 from mindspore_dpus.core.files import write_json
 from mindspore_dpus.core.tables import read_table, write_table
-from mindspore_dpus.data.samples import class_names, read_samples
+from mindspore_dpus.data.sample_table import class_names, read_samples
 from mindspore_dpus.data.source import Source
 from mindspore_dpus.metrics.by_group import has_groups, write_group_table
 from mindspore_dpus.metrics.fusion import with_fused

@@ -11,7 +11,7 @@ import pytest
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.stages import fill
 from mindspore_dpus.core.tables import read_table, write_table
-from mindspore_dpus.data.samples import read_samples
+from mindspore_dpus.data.sample_table import read_samples
 from mindspore_dpus.metrics.fusion import with_fused
 from mindspore_dpus.metrics.predictions import predictions_table
 from mindspore_dpus.stages.describe import describe

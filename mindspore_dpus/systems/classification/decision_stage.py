@@ -14,7 +14,7 @@ from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.settings import results
 from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.data.images.tiles import Tiles
-from mindspore_dpus.data.samples import read_samples
+from mindspore_dpus.data.sample_table import read_samples
 from mindspore_dpus.decision.assessment import assess, chosen_line, summary_line
 from mindspore_dpus.decision.choice import decide, refuse_assured_recall
 from mindspore_dpus.decision.decision import Decision

@@ -8,7 +8,7 @@ import pandas as pd
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.data.cache import list_unusable
-from mindspore_dpus.data.samples import read_samples
+from mindspore_dpus.data.sample_table import read_samples
 from mindspore_dpus.deploy.scoring import score_files
 from mindspore_dpus.metrics.fusion import BASELINE, with_fused
 from mindspore_dpus.metrics.predictions import positive_index

@@ -12,7 +12,7 @@ from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.boxes import coco
 from mindspore_dpus.data.boxes.annotations import EDGES
-from mindspore_dpus.data.samples import class_names
+from mindspore_dpus.data.sample_table import class_names
 from mindspore_dpus.deploy.cascade import Detections, detect
 from mindspore_dpus.metrics import matching
 from mindspore_dpus.metrics.detection import bootstrap_detection, detection_metrics, per_class

@@ -11,7 +11,7 @@ from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.data.images.regions import name_region
-from mindspore_dpus.data.samples import SPLITS
+from mindspore_dpus.data.sample_table import SPLITS
 from mindspore_dpus.deploy.place_filter import PlaceFilter
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
 from mindspore_dpus.systems.traffic_signs.crops import Crops

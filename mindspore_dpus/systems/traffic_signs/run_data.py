@@ -18,7 +18,7 @@ from mindspore_dpus.data.hashing import fingerprint
 from mindspore_dpus.data.images.decoded import ImageError
 from mindspore_dpus.data.images.footage import to_rgb
 from mindspore_dpus.data.images.reading import read_image
-from mindspore_dpus.data.samples import SPLITS, UNUSED
+from mindspore_dpus.data.sample_table import SPLITS, UNUSED
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
 from mindspore_dpus.systems.traffic_signs.settings import FrameSettings
 

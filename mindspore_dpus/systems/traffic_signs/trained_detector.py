@@ -9,7 +9,7 @@ from mindspore_dpus.core.files import read_json
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.data.images.regions import Regions
-from mindspore_dpus.data.samples import class_names
+from mindspore_dpus.data.sample_table import class_names
 from mindspore_dpus.data.source import Source
 from mindspore_dpus.deploy.detector import Detector, DetectorSettings
 from mindspore_dpus.deploy.place_filter import PlaceFilter

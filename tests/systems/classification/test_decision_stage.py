@@ -10,7 +10,7 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.stages import fill
 from mindspore_dpus.core.tables import read_table, write_table
-from mindspore_dpus.data.samples import read_samples
+from mindspore_dpus.data.sample_table import read_samples
 from mindspore_dpus.decision.decision import Decision
 from mindspore_dpus.metrics.fusion import with_fused
 from mindspore_dpus.metrics.predictions import predictions_table
