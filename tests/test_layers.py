@@ -35,7 +35,7 @@ WITHOUT_MINDSPORE = [
     *("core.settings", "core.configuration", "core.stages", "core.files", "core.processes"),
     *("core.cluster", "core.provenance", "core.choices", "core.tables"),
     *("data.images", "data.audio", "data.boxes", "data.simulate", "data.samples", "data.splits"),
-    "data.sample_table",
+    *("data.sample_table", "data.group_splits"),
     *("data.cache", "data.findings", "data.hashing", "data.paths", "data.source", "data.reader"),
     *("sampling", "features.whitening", "features.streamed", "metrics", "detectors", "decision"),
     *("losses.settings", "models.settings", "models.pretrained"),
