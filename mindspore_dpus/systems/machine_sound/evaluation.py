@@ -17,7 +17,9 @@ from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.arrays import load_arrays, save_arrays
 from mindspore_dpus.data.audio.clips import OUTLIER
 from mindspore_dpus.data.audio.names import ANOMALY, NORMAL
-from mindspore_dpus.deploy.sound import BUNDLE, FORMAT, OnnxSoundPredictor, SoundScorer, sound_row
+from mindspore_dpus.deploy.onnx_sound import BUNDLE, FORMAT, OnnxSoundPredictor
+from mindspore_dpus.deploy.sound import sound_row
+from mindspore_dpus.deploy.sound_scorer import SoundScorer
 from mindspore_dpus.features.simple_sound import FEATURE_SETS
 from mindspore_dpus.systems.machine_sound.configuration import Configuration, check_configuration
 from mindspore_dpus.systems.machine_sound.detect_stage import CLIP
@@ -31,7 +33,7 @@ TOLERANCE, CHECKED = 1e-4, 16
 
 
 class RunEmbedder:
-    """The extractors of a run (``deploy.sound.Embedder``).
+    """The extractors of a run (``deploy.sound_scorer.Embedder``).
 
     Args:
         run: a finished run.
