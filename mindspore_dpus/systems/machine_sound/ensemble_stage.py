@@ -19,10 +19,8 @@ from mindspore_dpus.systems.machine_sound.baseline_stage import baseline_scores
 from mindspore_dpus.systems.machine_sound.configuration import Configuration
 from mindspore_dpus.systems.machine_sound.detect_stage import (
     CLIP,
-    fitted,
     fitting_of,
     kept_systems,
-    section_vectors,
     simple_system,
     usable,
 )
@@ -32,6 +30,7 @@ from mindspore_dpus.systems.machine_sound.run_data import (
     read_clips,
     unusable_sections,
 )
+from mindspore_dpus.systems.machine_sound.section_scores import fitted, section_vectors
 from mindspore_dpus.systems.machine_sound.settings import SoundDecisionSettings
 from mindspore_dpus.systems.machine_sound.vectors import used
 
