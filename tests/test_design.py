@@ -163,3 +163,29 @@ def test_clusters_and_groups_are_different_columns():
         assert "cluster" not in (ROOT / PACKAGE / "data" / name).read_text(encoding="utf-8"), name
     for path in (ROOT / PACKAGE / "sampling").glob("*.py"):
         assert '"group"' not in path.read_text(encoding="utf-8"), path
+
+
+# A name in several rooms, and what it says in each of them.
+SAME_EVERYWHERE = {
+    "settings": "a room's sections of the configuration",
+    "configuration": "what a configuration is, and that of each system",
+    "measures": "numbers of a run, of an image and of a clip",
+    "export": "the verb, and what it does for traffic signs",
+    "cluster_range": "the verb, and what it computes",
+    "lr_range": "the verb, and what it computes",
+    "dpus": "the method, and its row among the strategies",
+    "rpn": "the network, and its loss",
+}
+
+
+def test_a_file_name_stands_for_one_thing():
+    """Parallel folders repeat names on purpose; a section of the report is called after its subject."""
+    rooms = {}
+    for path in (ROOT / PACKAGE).rglob("*.py"):
+        *folder, _ = path.relative_to(ROOT / PACKAGE).parts
+        if path.stem == "__init__" or folder == ["report", "sections"]:
+            continue
+        parallel = folder[0] == "systems" or folder in (["data", "audio"], ["data", "images"])
+        rooms.setdefault(path.stem, set()).add(tuple(folder[:-1] if parallel and folder[1:] else folder))
+    twins = {name for name, where in rooms.items() if len(where) > 1}
+    assert twins == set(SAME_EVERYWHERE)
