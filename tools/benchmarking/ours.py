@@ -106,7 +106,7 @@ def layers(
 
 def met_layers(net, kind: str, images) -> list[tuple]:
     """The layers of one kind that a batch meets on its way through a network, each with its input and
-    output. Not in training, where MobileNetV2's blocks run as one (``models.hidden_layers``)."""
+    output. Not in training, where MobileNetV2's blocks run as one (``models.kernels.hidden_layers``)."""
     met = []
     hooks = [
         cell.register_forward_hook(lambda cell, inputs, out: met.append((cell, inputs[0], out)))

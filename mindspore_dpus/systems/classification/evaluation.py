@@ -181,7 +181,7 @@ def load_scorer(run_path: Path, target: str | None = None) -> RunScorer:
 def write_heatmaps(
     scorer: RunScorer, predictions: Path, kind: str, folder: Path, files: Sequence[Path]
 ) -> int:
-    """Show where a run sees what it calls (``stages.explain_predictions``).
+    """Show where a run sees what it calls (``heatmap_stage.explain_predictions``).
 
     Args:
         scorer: of ``load_scorer``.
