@@ -9,7 +9,7 @@ __version__ = "0.2.0"
 os.environ.setdefault("GLOG_v", "3")
 
 # Read when OpenMP is loaded, which ``import mindspore`` does: its threads would spin between two calls
-# (models.loops) and keep MindSpore's from the cores.
+# (models.kernels.loops) and keep MindSpore's from the cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # Read by OpenCV when it is imported: errors in a file are reported by a line of ours.

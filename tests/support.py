@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mindspore_dpus import systems
-from mindspore_dpus.losses.table import LossSettings
+from mindspore_dpus.losses.settings import LossSettings
 from mindspore_dpus.systems.classification.configuration import Configuration
 from mindspore_dpus.training.settings import TrainingSettings
 
@@ -60,7 +60,7 @@ class MemberData:
 
     def task(self, training: TrainingSettings, loss: LossSettings | None = None):
         """As a task with these settings."""
-        from mindspore_dpus.training.classification import Classification, ClassificationTask
+        from mindspore_dpus.training.classification_task import Classification, ClassificationTask
 
         common = Classification(2, loss or LossSettings(), training.augment, training.batch_size)
         return ClassificationTask(common, self.images, self.labels, self.train, self.val)

@@ -5,7 +5,6 @@ docs/development/design.md lists all six properties and the tests that hold them
 
 import ast
 import dataclasses
-import importlib
 from typing import get_args, get_type_hints
 
 import pytest
@@ -15,7 +14,7 @@ from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.decision.settings import RULES, DecisionSettings
 from mindspore_dpus.detectors import DETECTORS
 from mindspore_dpus.detectors.aggregators import AGGREGATORS
-from mindspore_dpus.losses.table import LOSSES, LossSettings
+from mindspore_dpus.losses.settings import LOSSES, LossSettings
 from mindspore_dpus.sampling.settings import STRATEGIES, SamplingSettings
 from mindspore_dpus.systems.machine_sound.settings import DetectorSettings
 from mindspore_dpus.training.schedules import SCHEDULES
@@ -160,9 +159,33 @@ def test_only_a_system_sees_a_whole_configuration():
 
 def test_clusters_and_groups_are_different_columns():
     """A cluster is what k-means finds; a group is what belongs together."""
-    samples = importlib.import_module(f"{PACKAGE}.data.samples")
-    source = (ROOT / PACKAGE / "data" / "samples.py").read_text(encoding="utf-8")
-    assert samples
-    assert "cluster" not in source
+    for name in ("samples.py", "sample_table.py"):
+        assert "cluster" not in (ROOT / PACKAGE / "data" / name).read_text(encoding="utf-8"), name
     for path in (ROOT / PACKAGE / "sampling").glob("*.py"):
         assert '"group"' not in path.read_text(encoding="utf-8"), path
+
+
+# A name in several rooms, and what it says in each of them.
+SAME_EVERYWHERE = {
+    "settings": "a room's sections of the configuration",
+    "configuration": "what a configuration is, and that of each system",
+    "measures": "numbers of a run, of an image and of a clip",
+    "export": "the verb, and what it does for traffic signs",
+    "cluster_range": "the verb, and what it computes",
+    "lr_range": "the verb, and what it computes",
+    "dpus": "the method, and its row among the strategies",
+    "rpn": "the network, and its loss",
+}
+
+
+def test_a_file_name_stands_for_one_thing():
+    """Parallel folders repeat names on purpose; a section of the report is called after its subject."""
+    rooms = {}
+    for path in (ROOT / PACKAGE).rglob("*.py"):
+        *folder, _ = path.relative_to(ROOT / PACKAGE).parts
+        if path.stem == "__init__" or folder == ["report", "sections"]:
+            continue
+        parallel = folder[0] == "systems" or folder in (["data", "audio"], ["data", "images"])
+        rooms.setdefault(path.stem, set()).add(tuple(folder[:-1] if parallel and folder[1:] else folder))
+    twins = {name for name, where in rooms.items() if len(where) > 1}
+    assert twins == set(SAME_EVERYWHERE)

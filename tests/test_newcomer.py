@@ -125,7 +125,7 @@ CHANGES = {
     ),
     "loss": (
         {"losses/mine.py": LOSS},
-        "losses/table.py",
+        "losses/settings.py",
         "LOSSES = {",
         '    "mine": LossRow(f"{HERE}.mine:create"),',
         "from mindspore_dpus.losses import create_loss\n"

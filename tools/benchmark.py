@@ -16,11 +16,11 @@ import sys
 from pathlib import Path
 from typing import get_args, get_type_hints
 
+from benchmarking.measuring import installed, measure
 from benchmarking.parts import PARTS, Settings, all_work, only_lines, plan
 from benchmarking.results import Line, Summary, busy, number, ratio, summarise, table
-from benchmarking.runner import installed, measure
 
-from mindspore_dpus.cli.options import TARGETS, OneLineParser
+from mindspore_dpus.cli.parser import TARGETS, OneLineParser
 from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError, one_line_errors
 from mindspore_dpus.core.files import versions, write_json

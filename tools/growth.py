@@ -19,11 +19,11 @@ from benchmarking.growth import (
     plot,
 )
 
-from mindspore_dpus.cli.options import TARGETS, OneLineParser
+from mindspore_dpus.cli.parser import TARGETS, OneLineParser
 from mindspore_dpus.core.errors import UserError, one_line_errors
 from mindspore_dpus.core.files import write_text
 from mindspore_dpus.core.tables import write_table
-from mindspore_dpus.experiments.formats import markdown
+from mindspore_dpus.experiments.markup import markdown
 
 DEFAULT = ["images=500,1000,2000,4000", "clusters=2,5,10,20", "subsets=1,3,6,12", "pixels=32,64,128,224"]
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from mindspore_dpus.cli.logs import show_progress
 from mindspore_dpus.core.errors import one_line_errors
 from mindspore_dpus.core.tables import read_table
-from mindspore_dpus.experiments.formats import markdown
+from mindspore_dpus.experiments.markup import markdown
 from mindspore_dpus.systems import parse_config, train
 
 

@@ -6,7 +6,7 @@ python tools/convert_weights.py --backbone resnet18 SOURCE weights/resnet18_imag
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindspore_dpus.cli.options import OneLineParser
+from mindspore_dpus.cli.parser import OneLineParser
 from mindspore_dpus.core.errors import one_line_errors
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from mindspore_dpus.cli.logs import show_progress
-from mindspore_dpus.cli.options import OneLineParser
+from mindspore_dpus.cli.parser import OneLineParser
 from mindspore_dpus.core.errors import one_line_errors
 from mindspore_dpus.core.files import claimed
 from mindspore_dpus.experiments.estimate import duration, estimate_seconds
@@ -21,10 +21,10 @@ from mindspore_dpus.experiments.finished import is_done, val_score
 from mindspore_dpus.experiments.grid import SPLITS, choose, expand
 from mindspore_dpus.experiments.loading import load_experiment
 from mindspore_dpus.experiments.made_with import mixed
+from mindspore_dpus.experiments.result_tables import check_measures, write_results
 from mindspore_dpus.experiments.reuse import reuse
 from mindspore_dpus.experiments.runner import check_jobs, run_grid
 from mindspore_dpus.experiments.searching import parts
-from mindspore_dpus.experiments.tables import check_measures, write_results
 
 
 @one_line_errors

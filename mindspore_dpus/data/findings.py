@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 import pandas as pd
 
-from mindspore_dpus.data.samples import SPLITS, UNUSED
+from mindspore_dpus.data.sample_table import SPLITS, UNUSED
 
 COLUMNS = ["kind", "severity", "path", "other", "detail"]
 ERROR, WARNING, NOTE = "error", "warning", "note"

@@ -1,15 +1,20 @@
 """Train, validation and test: stratified, group-aware, balanced when asked. No MindSpore here."""
 
 import bisect
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+from sklearn.model_selection import train_test_split
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.data.samples import UNUSED
+from mindspore_dpus.data.group_splits import (
+    TooFewGroups,
+    check_groups,
+    groups_of_every_class,
+    whole_groups,
+)
+from mindspore_dpus.data.sample_table import UNUSED
 from mindspore_dpus.data.settings import SplitSettings
 
 # Up to so many samples of a class are tried where the error says how many are needed.
@@ -46,7 +51,7 @@ def assign_splits(
     """
     table = table.copy()
     if not allow_parted_groups:
-        _check_groups(table)
+        check_groups(table)
     if contents is not None and not {"val", "test"} <= set(table["split"]):
         first = _first_copies(table, contents)
         alone = first == np.arange(len(table))
@@ -215,15 +220,15 @@ def hold_out(
             "Change split.val_size or split.test_size"
         )
     if groups is not None and balanced:
-        pool = _groups_of_every_class(labels, groups, number, rng)
+        pool = groups_of_every_class(labels, groups, number, rng)
     elif groups is not None:
-        pool = _whole_groups(labels, groups, number / len(labels), random_state, every_class)
+        pool = whole_groups(labels, groups, number / len(labels), random_state, every_class)
     elif balanced:
         pool = np.arange(len(labels))
     elif not every_class:
         try:
             alone, share = np.arange(len(labels)), number / len(labels)
-            pool = _whole_groups(labels, alone, share, random_state, every_class)
+            pool = whole_groups(labels, alone, share, random_state, every_class)
         except TooFewGroups:
             raise TooFewOfAClass(_smallest(labels)) from None
     else:
@@ -245,74 +250,6 @@ def hold_out(
     )
     unused = np.setdiff1d(pool, held_out) if groups is not None else np.empty(0, dtype=int)
     return np.sort(held_out), unused
-
-
-def _whole_groups(
-    labels: np.ndarray, groups: np.ndarray, share: float, random_state: int, every_class: bool
-) -> np.ndarray:
-    """Indices of whole groups that hold about ``share`` of the samples; every class stays outside, too,
-    and, where it must be, every class is inside."""
-    if share > 0.5:
-        raise UserError(
-            f"split: {share:.0%} of the images cannot be held out in whole groups; choose at most half "
-            "with split.val_size and split.test_size"
-        )
-    # One of as many folds as fit, or several of at most ten: 0.4 is two of five, not one of two.
-    several = ((k, n) for n in range(2, 11) for k in range(1, n // 2 + 1))
-    n_taken, n_folds = min([(1, round(1 / share)), *several], key=lambda f: abs(f[0] / f[1] - share))
-    classes = set(labels)
-    if n_folds <= len(set(groups)) and n_folds <= pd.Series(labels).value_counts().max():
-        folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=random_state)
-        with warnings.catch_warnings():
-            # Of classes smaller than the number of folds: what follows looks for itself.
-            warnings.filterwarnings("ignore", "The least populated class")
-            parts = [chosen for _, chosen in folds.split(labels, labels, groups)]
-        for first in range(n_folds):
-            chosen = np.concatenate([parts[(first + i) % n_folds] for i in range(n_taken)])
-            rest = np.setdiff1d(np.arange(len(labels)), chosen)
-            inside = set(labels[chosen])
-            if set(labels[rest]) == classes and (inside == classes or not every_class):
-                return chosen
-    raise _too_few_groups(labels, groups)
-
-
-def _groups_of_every_class(
-    labels: np.ndarray, groups: np.ndarray, number: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Indices of whole groups that hold ``number`` samples of every class, or as nearly as they can.
-
-    Class by class, the rarest first, groups are taken until there are enough: at random, but for the
-    last one, which is to bring as few too many as possible. Every class keeps a group outside.
-    """
-    table = pd.crosstab(groups, labels)
-    names, counts = table.index.to_numpy(), table.to_numpy()
-    order = rng.permutation(len(names))
-    names, counts = names[order], counts[order]
-    taken = np.zeros(len(names), bool)
-    for c in np.argsort(counts.sum(axis=0), kind="stable"):
-        while (need := number - counts[taken, c].sum()) > 0:
-            outside = counts[~taken].sum(axis=0)
-            there = np.flatnonzero(~taken & (counts[:, c] > 0) & (counts < outside).all(axis=1))
-            if not len(there):
-                break
-            taken[there[np.argmin(np.maximum(counts[there, c] - need, 0))]] = True
-    pool = np.flatnonzero(np.isin(groups, names[taken]))
-    if set(labels[pool]) != set(labels):
-        raise _too_few_groups(labels, groups)
-    return pool
-
-
-class TooFewGroups(UserError):
-    """Whole groups cannot be split so that every class is on both sides."""
-
-
-def _too_few_groups(labels: np.ndarray, groups: np.ndarray) -> TooFewGroups:
-    numbers = pd.Series(groups).groupby(labels).nunique()
-    return TooFewGroups(
-        f"split: {len(set(groups))} groups cannot be split so that every class is on both sides; the class "
-        f"{numbers.idxmin()!r} is in {numbers.min()} of them; name the splits in the manifest, leave its "
-        "group column empty, or set split.every_class false"
-    )
 
 
 def make_imbalance(labels: np.ndarray, minority_fraction: float, random_state: int) -> np.ndarray:
@@ -345,17 +282,6 @@ def _first_copies(table: pd.DataFrame, contents: Sequence[str]) -> np.ndarray:
     first = rows.copy()
     first[free] = pd.Series(rows[free]).groupby(np.asarray(contents)[free]).transform("first")
     return first
-
-
-def _check_groups(table: pd.DataFrame) -> None:
-    """Refuse named splits that part a group; samples that are not used do not count."""
-    table = table[(table["group"] != "") & (table["split"] != UNUSED)]
-    for group, splits in table.groupby("group")["split"]:
-        # Samples without a split may become train, never join those held out: that is named by hand.
-        names = sorted(set(splits))
-        if len(names) > 1 and names != ["", "train"]:
-            found = " and ".join(name or "no split" for name in names)
-            raise UserError(f"split: the group {group!r} is in {found}; give the whole group one split")
 
 
 def _check_classes(table: pd.DataFrame, splits: Sequence[str]) -> None:

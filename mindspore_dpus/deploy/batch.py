@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.images.frames import split_frame
-from mindspore_dpus.deploy.results import ResultFile, format_of
+from mindspore_dpus.deploy.result_file import ResultFile, format_of
 from mindspore_dpus.deploy.rule import rule_mark
 from mindspore_dpus.deploy.scoring import Scorer, columns, row_name, score_files, to_look_at
 

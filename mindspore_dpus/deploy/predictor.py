@@ -80,7 +80,7 @@ class OnnxPredictor:
         """Softmax outputs.
 
         Args:
-            images: (N, H, W, C) as ``data.images.prepare`` makes them, uint8 or uint16.
+            images: (N, H, W, C) as ``data.images.preparing`` makes them, uint8 or uint16.
 
         Returns:
             ``fused`` and each member -> (N, C) float32.

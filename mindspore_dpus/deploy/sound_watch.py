@@ -8,9 +8,10 @@ import numpy as np
 
 from mindspore_dpus.core.errors import UserError, terminated_by_signal
 from mindspore_dpus.data.audio.reading import is_clip
-from mindspore_dpus.deploy.results import ResultFile, format_of
+from mindspore_dpus.deploy.result_file import ResultFile, format_of
 from mindspore_dpus.deploy.scoring import row_name
-from mindspore_dpus.deploy.sound import COLUMNS, SoundScorer, waveform_row
+from mindspore_dpus.deploy.sound import COLUMNS, waveform_row
+from mindspore_dpus.deploy.sound_scorer import SoundScorer
 from mindspore_dpus.deploy.watch import SHORTEST_PAUSE, FolderWatch
 
 OWN_COLUMNS = ("modified", "rule")

@@ -15,7 +15,7 @@ from pathlib import Path
 from mindspore_dpus.core.errors import UserError, terminated_by_signal
 from mindspore_dpus.data.images.folders import is_companion, is_image, passed_over_line, walk
 from mindspore_dpus.deploy.batch import Summary
-from mindspore_dpus.deploy.results import ResultFile, format_of
+from mindspore_dpus.deploy.result_file import ResultFile, format_of
 from mindspore_dpus.deploy.rule import rule_mark
 from mindspore_dpus.deploy.scoring import (
     Loaded,

@@ -8,8 +8,8 @@ import pandas as pd
 
 from mindspore_dpus.core.files import read_json, write_text
 from mindspore_dpus.core.tables import write_table
-from mindspore_dpus.experiments.formats import forget, over_seeds, write_readable
 from mindspore_dpus.experiments.grid import Case
+from mindspore_dpus.experiments.markup import forget, over_seeds, write_readable
 from mindspore_dpus.metrics.classification import CLASS_METRICS
 from mindspore_dpus.report import plots
 

@@ -13,7 +13,7 @@ from mindspore_dpus.core.files import read_json
 from mindspore_dpus.core.run_folder import STAGES_FILE
 from mindspore_dpus.core.settings import results
 from mindspore_dpus.core.tables import read_table
-from mindspore_dpus.data.samples import class_names
+from mindspore_dpus.data.sample_table import class_names
 from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.metrics.by_group import with_groups
 from mindspore_dpus.metrics.fusion import BASELINE, FUSED

@@ -7,8 +7,8 @@ import pandas as pd
 
 from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.experiments.finished import Fused, fused_output
-from mindspore_dpus.experiments.formats import forget, over_seeds, write_readable
 from mindspore_dpus.experiments.grid import Case, Experiment
+from mindspore_dpus.experiments.markup import forget, over_seeds, write_readable
 from mindspore_dpus.metrics.by_group import within_groups_auc
 from mindspore_dpus.metrics.classification import roc_auc
 

@@ -5,8 +5,8 @@ import pandas as pd
 
 from mindspore_dpus.experiments.differences import Pair, paired_difference
 from mindspore_dpus.experiments.finished import Fused, fused_output
-from mindspore_dpus.experiments.formats import difference, interval
 from mindspore_dpus.experiments.grid import Case
+from mindspore_dpus.experiments.markup import difference, interval
 
 
 def paired_runs(

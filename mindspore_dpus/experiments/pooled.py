@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from mindspore_dpus.core.tables import write_table
-from mindspore_dpus.experiments.formats import forget, rounded, write_readable
 from mindspore_dpus.experiments.grid import Case, Experiment
+from mindspore_dpus.experiments.markup import forget, rounded, write_readable
 from mindspore_dpus.experiments.pairing import compare, compared, compared_by_group, paired_runs
 
 

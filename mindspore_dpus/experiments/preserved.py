@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from mindspore_dpus.core.tables import read_table, write_table
-from mindspore_dpus.experiments.formats import forget, over_seeds, rounded, write_readable
 from mindspore_dpus.experiments.grid import Case
+from mindspore_dpus.experiments.markup import forget, over_seeds, rounded, write_readable
 
 # Columns of a run's diagnostics.csv that say how far a draw is from its class.
 MEASURES = ("share_deviation", "true_share_deviation", "energy", "mmd")

@@ -11,8 +11,8 @@ from mindspore_dpus.core.files import read_json, write_text
 from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.experiments import finished
 from mindspore_dpus.experiments.displays import Figure, Table
-from mindspore_dpus.experiments.formats import as_text, folded, forget, means, rounded, write_readable
 from mindspore_dpus.experiments.grid import Case, Experiment
+from mindspore_dpus.experiments.markup import as_text, folded, forget, means, rounded, write_readable
 from mindspore_dpus.report import grid_plots
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mindspore_dpus.core.choices import check_options, load, unknown
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.losses.table import LOSSES
+from mindspore_dpus.losses.settings import LOSSES
 
 __all__ = ["LOSSES", "create_loss"]
 

@@ -43,7 +43,7 @@ class Swap(nn.Cell):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fast = None  # Or a faster way (models.kernels.frames).
+        self.fast = None  # Or a faster way (models.kernels.frame_convolution).
 
     def construct(self, x: Tensor) -> Tensor:
         if self.fast is not None:

@@ -34,7 +34,7 @@ class FrameConvolution(nn.Conv2d):
         start = Uniform(kernel_size**-0.5)
         size = (1, kernel_size)
         super().__init__(width, width, size, pad_mode="valid", group=width, weight_init=start)
-        self.fast = None  # Or a faster way (models.kernels.frames).
+        self.fast = None  # Or a faster way (models.kernels.frame_convolution).
         self.frames = frames
         self.width = width
         self.swap = Swap()

@@ -47,7 +47,7 @@ class InvertedResidual(nn.Cell):
         cells += [*conv_bn(hidden, hidden, 3, stride, group=hidden), nn.ReLU6()]
         cells += conv_bn(hidden, out_channels, 1)
         self.layers = nn.SequentialCell(*cells)
-        self.in_training = None  # Or a faster way through the layers (models.hidden_layers).
+        self.in_training = None  # Or a faster way through the layers (models.kernels.hidden_layers).
         self.use_shortcut = stride == 1 and in_channels == out_channels
 
     def construct(self, x: Tensor) -> Tensor:

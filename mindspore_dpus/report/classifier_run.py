@@ -10,7 +10,7 @@ import pandas as pd
 from mindspore_dpus.core.files import read_json
 from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.data.images.preparing import ImageSettings
-from mindspore_dpus.data.samples import class_names
+from mindspore_dpus.data.sample_table import class_names
 from mindspore_dpus.metrics.fusion import BASELINE, FUSED
 from mindspore_dpus.metrics.predictions import positive_index, read_predictions
 from mindspore_dpus.metrics.settings import EvaluationSettings

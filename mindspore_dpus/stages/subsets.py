@@ -8,7 +8,7 @@ import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.tables import read_table, write_table
-from mindspore_dpus.data.samples import class_names
+from mindspore_dpus.data.sample_table import class_names
 from mindspore_dpus.metrics.fusion import BASELINE
 from mindspore_dpus.sampling.dpus import draw_size
 from mindspore_dpus.sampling.settings import STRATEGIES, SamplingSettings

@@ -18,11 +18,11 @@ from mindspore_dpus.models.freeze import Phase, frozen_start, layers, set_frozen
 from mindspore_dpus.models.weights import assign, look_at_state, set_state
 from mindspore_dpus.training.checkpoint import load_checkpoint, save_checkpoint
 from mindspore_dpus.training.divergence import Diverged, check_steps, halve_or_stop
+from mindspore_dpus.training.early_stopping import best_epoch, is_stale
 from mindspore_dpus.training.engine import Engine
 from mindspore_dpus.training.frozen import Tail
 from mindspore_dpus.training.parallel import add_up, check_agreement, meet
 from mindspore_dpus.training.schedules import SCHEDULES, member_epochs
-from mindspore_dpus.training.selection import best_epoch, is_stale
 from mindspore_dpus.training.settings import TrainingSettings
 from mindspore_dpus.training.task import Task
 

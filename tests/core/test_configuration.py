@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from mindspore_dpus import systems
-from mindspore_dpus.cli.options import OneLineParser
+from mindspore_dpus.cli.parser import OneLineParser
 from mindspore_dpus.cli.systems.classification_simulate import main as simulate_command
 from mindspore_dpus.core.configuration import config_parser, dump_config, parse, parse_file
 from mindspore_dpus.core.errors import UserError

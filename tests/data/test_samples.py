@@ -5,7 +5,8 @@ import pytest
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.tables import read_table, write_table
-from mindspore_dpus.data.samples import COLUMNS, class_names, find_samples, read_manifest, scan_folders
+from mindspore_dpus.data.sample_table import COLUMNS, class_names
+from mindspore_dpus.data.samples import find_samples, read_manifest, scan_folders
 from mindspore_dpus.data.settings import DataSettings
 from tests.support import logged
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mindspore_dpus.cli.options import OneLineParser
+from mindspore_dpus.cli.parser import OneLineParser
 from mindspore_dpus.cli.rule_options import add_rule_options, read_tiles
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.images.tiles import Tiles

@@ -15,7 +15,7 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.images.preparing import ImageSettings
 from mindspore_dpus.data.images.tiles import Tiles
 from mindspore_dpus.deploy import OnnxPredictor
-from mindspore_dpus.deploy.results import ResultFile
+from mindspore_dpus.deploy.result_file import ResultFile
 from mindspore_dpus.deploy.rule import go_by
 from mindspore_dpus.deploy.scoring import load
 from mindspore_dpus.deploy.watch import PATIENCE, FolderWatch, _done, modified_text, watch

@@ -12,7 +12,7 @@ from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.detectors import DETECTORS, SIZES, create_detector, option_names
-from mindspore_dpus.detectors.files import load_detectors, save_detectors
+from mindspore_dpus.detectors.archive import load_detectors, save_detectors
 from mindspore_dpus.detectors.neighbours import nearest
 
 OFFSET = 300.0
@@ -103,7 +103,7 @@ def test_a_loaded_detector_needs_neither_scikit_learn_nor_scipy(tmp_path):
     code = """
 import sys, numpy as np
 from pathlib import Path
-from mindspore_dpus.detectors.files import load_detectors
+from mindspore_dpus.detectors.archive import load_detectors
 folder, X = Path(sys.argv[1]), np.load(sys.argv[1] + "/x.npy")
 scores = [d.score(X) for d in load_detectors(folder / "d.npz").values()]
 np.save(folder / "scores.npy", scores)

@@ -6,8 +6,8 @@ import pytest
 
 from mindspore_dpus.experiments.grid import expand
 from mindspore_dpus.experiments.loading import load_experiment
+from mindspore_dpus.experiments.result_tables import write_results
 from mindspore_dpus.experiments.runner import run_grid
-from mindspore_dpus.experiments.tables import write_results
 from tests.experiments.grids import on_cpus, write_experiment
 from tests.support import logged
 

@@ -8,9 +8,9 @@ import pytest
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import write_json
 from mindspore_dpus.experiments.finished import history, measured
-from mindspore_dpus.experiments.formats import folded, number
 from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.experiments.loading import load_experiment
+from mindspore_dpus.experiments.markup import folded, number
 from mindspore_dpus.experiments.show import write_displays
 from mindspore_dpus.training.settings import TrainingSettings
 from tests.experiments.grids import write_experiment

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.experiments.pooled import write_pooled
-from mindspore_dpus.experiments.tables import write_results
+from mindspore_dpus.experiments.result_tables import write_results
 
 FILES = ["pooled.csv", "pooled.md", "pooled.tex"]
 

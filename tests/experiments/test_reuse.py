@@ -13,9 +13,9 @@ from mindspore_dpus.core.files import read_json, write_json
 from mindspore_dpus.experiments.finished import is_done, stored_config
 from mindspore_dpus.experiments.grid import expand
 from mindspore_dpus.experiments.loading import load_experiment
+from mindspore_dpus.experiments.result_tables import write_results
 from mindspore_dpus.experiments.reuse import reuse
 from mindspore_dpus.experiments.runner import run_grid
-from mindspore_dpus.experiments.tables import write_results
 from mindspore_dpus.systems import train
 from mindspore_dpus.systems.classification import audit_stage
 from tests.experiments.grids import RESULTS, on_cpus, write_experiment

@@ -20,8 +20,8 @@ from mindspore_dpus.experiments.estimate import estimate_seconds
 from mindspore_dpus.experiments.finished import seconds
 from mindspore_dpus.experiments.grid import expand
 from mindspore_dpus.experiments.loading import load_experiment
+from mindspore_dpus.experiments.result_tables import write_results
 from mindspore_dpus.experiments.runner import check_jobs, run_grid
-from mindspore_dpus.experiments.tables import write_results
 from tests.experiments.grids import (
     COMMON,
     RESULTS,

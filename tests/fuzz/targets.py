@@ -31,11 +31,12 @@ from mindspore_dpus.data.images.frames import count_frames, split_frame
 from mindspore_dpus.data.images.inputs import expand_paths
 from mindspore_dpus.data.images.measures import measure
 from mindspore_dpus.data.images.preparing import ImageSettings, load_prepared
-from mindspore_dpus.data.samples import find_samples, read_samples
+from mindspore_dpus.data.sample_table import read_samples
+from mindspore_dpus.data.samples import find_samples
 from mindspore_dpus.data.settings import DataSettings
 from mindspore_dpus.decision.decision import Decision
 from mindspore_dpus.deploy.bundle import Bundle
-from mindspore_dpus.deploy.results import ResultFile
+from mindspore_dpus.deploy.result_file import ResultFile
 from mindspore_dpus.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.decision.test_decision import decided
 from tests.support import configuration, parse_config

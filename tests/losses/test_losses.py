@@ -15,7 +15,7 @@ from mindspore_dpus.losses import create_loss
 from mindspore_dpus.losses.cross_entropy import CrossEntropy
 from mindspore_dpus.losses.focal import Focal
 from mindspore_dpus.losses.seesaw import Seesaw
-from mindspore_dpus.losses.table import LOSSES
+from mindspore_dpus.losses.settings import LOSSES
 from mindspore_dpus.losses.weighted_cross_entropy import inverse_frequency_weights
 
 WEIGHTS = (0.4, 1.0, 2.5, 0.1)

@@ -18,7 +18,7 @@ from mindspore_dpus.data.loader import normalise
 from mindspore_dpus.export.graph import Members
 from mindspore_dpus.export.mindir import read_mindir, write_mindir
 from mindspore_dpus.losses import create_loss
-from mindspore_dpus.losses.table import LossSettings
+from mindspore_dpus.losses.settings import LossSettings
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import phases, set_train
 from mindspore_dpus.models.settings import ModelSettings

@@ -11,13 +11,13 @@ import pytest
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.stages import fill
 from mindspore_dpus.core.tables import read_table, write_table
-from mindspore_dpus.data.samples import read_samples
+from mindspore_dpus.data.sample_table import read_samples
 from mindspore_dpus.metrics.fusion import with_fused
 from mindspore_dpus.metrics.predictions import predictions_table
 from mindspore_dpus.stages.describe import describe
 from mindspore_dpus.stages.diagnose import make_diagnostics
 from mindspore_dpus.stages.features import drawn_rows
-from mindspore_dpus.stages.predictions import make_metrics
+from mindspore_dpus.stages.prediction_stages import make_metrics
 from mindspore_dpus.stages.subsets import make_subsets
 from mindspore_dpus.systems.classification.report import write_report
 from mindspore_dpus.systems.classification.system import stages

@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from benchmarking.files import FILES, READERS, read
-from benchmarking.inputs import FORWARD_BATCH
+from benchmarking.image_files import FILES, READERS, read
 from benchmarking.parts import PARTS, Settings, all_work, only_lines, plan
+from benchmarking.workloads import FORWARD_BATCH
 
 from tests.support import configuration
 

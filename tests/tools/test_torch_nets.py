@@ -15,8 +15,8 @@ needs_torch = pytest.mark.skipif(
 @needs_torch
 def test_both_sides_normalise_alike():
     import numpy as np
-    from benchmarking.inputs import grey_images
     from benchmarking.torch_peer import normalise
+    from benchmarking.workloads import grey_images
 
     from mindspore_dpus.data import loader
 

@@ -18,12 +18,12 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.processes import Work, available_cpus, side_by_side
 from mindspore_dpus.data.shards import fill_shards
 from mindspore_dpus.losses import create_loss
-from mindspore_dpus.losses.table import LossSettings
+from mindspore_dpus.losses.settings import LossSettings
 from mindspore_dpus.models.classifier import Classifier
 from mindspore_dpus.models.settings import ModelSettings
-from mindspore_dpus.training import classification
+from mindspore_dpus.training import classification_task
 from mindspore_dpus.training.checkpoint import load_checkpoint
-from mindspore_dpus.training.classification import Classification, LabelledRows
+from mindspore_dpus.training.classification_task import Classification, LabelledRows
 from mindspore_dpus.training.members import Job, Recipe, train_members
 from mindspore_dpus.training.settings import TrainingSettings
 from tests.support import logged
@@ -210,7 +210,7 @@ def test_a_loss_weighs_classes_by_what_each_member_learns_from(images, tmp_path,
         found.append((name, counts))
         return create_loss(name, counts, **options)
 
-    monkeypatch.setattr(classification, "create_loss", spy)
+    monkeypatch.setattr(classification_task, "create_loss", spy)
     # Labels alternate: six images of class 0 and two of class 1, then three and five.
     subsets = {
         "00": np.array([0, 2, 4, 6, 8, 10, 1, 3]),

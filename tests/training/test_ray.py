@@ -9,11 +9,11 @@ from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.processes import Work, side_by_side
 from mindspore_dpus.data.shards import fill_shards
-from mindspore_dpus.losses.table import LossSettings
+from mindspore_dpus.losses.settings import LossSettings
 from mindspore_dpus.models.classifier import Classifier
 from mindspore_dpus.models.settings import ModelSettings
 from mindspore_dpus.training.checkpoint import load_checkpoint
-from mindspore_dpus.training.classification import Classification, LabelledRows
+from mindspore_dpus.training.classification_task import Classification, LabelledRows
 from mindspore_dpus.training.members import Job, Recipe, _train_apart, train_members
 from mindspore_dpus.training.settings import TrainingSettings
 from tests.support import logged

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from benchmarking.runner import run_apart
+from benchmarking.measuring import run_apart
 from mindspore_dpus.core.processes import Work
 from mindspore_dpus.report.plots import plain_axes, to_svg
 from mindspore_dpus.systems import parse_config

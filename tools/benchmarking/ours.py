@@ -12,7 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarking.inputs import (
+from benchmarking.measuring import Prepared
+
+# Prepared by name, as everything here.
+from benchmarking.sound import librosa_log_mel, log_mel, sound_step  # noqa: F401
+from benchmarking.workloads import (
     LEARNING_RATE,
     NUM_CLASSES,
     TrainingWork,
@@ -23,10 +27,6 @@ from benchmarking.inputs import (
     training_batch,
     training_files,
 )
-from benchmarking.runner import Prepared
-
-# Prepared by name, as everything here.
-from benchmarking.sound import librosa_log_mel, log_mel, sound_step  # noqa: F401
 from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.processes import Work, side_by_side
 from mindspore_dpus.data.images.augment import AugmentSettings
@@ -106,7 +106,7 @@ def layers(
 
 def met_layers(net, kind: str, images) -> list[tuple]:
     """The layers of one kind that a batch meets on its way through a network, each with its input and
-    output. Not in training, where MobileNetV2's blocks run as one (``models.hidden_layers``)."""
+    output. Not in training, where MobileNetV2's blocks run as one (``models.kernels.hidden_layers``)."""
     met = []
     hooks = [
         cell.register_forward_hook(lambda cell, inputs, out: met.append((cell, inputs[0], out)))

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args, get_type_hints
 
-from benchmarking.files import FILES, READERS
-from benchmarking.inputs import FORWARD_BATCH
+from benchmarking.image_files import FILES, READERS
+from benchmarking.measuring import Work
 from benchmarking.results import IMAGES_PER_SECOND, REAL_TIME, SECONDS, SEGMENTS_PER_SECOND
-from benchmarking.runner import Work
+from benchmarking.workloads import FORWARD_BATCH
 from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarking.runner import Prepared
+from benchmarking.measuring import Prepared
 
 # The report's segments: 2 s at 16 kHz, 224 bands; and what is measured of them.
 RATE, SECONDS, CLIPS = 16000, 2.0, 30

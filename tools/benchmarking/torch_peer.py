@@ -10,7 +10,11 @@ import torch
 from torch.nn import functional
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 
-from benchmarking.inputs import (
+from benchmarking.measuring import Prepared
+from benchmarking.torch_nets import create_net
+from benchmarking.torch_sound import log_mel, sound_step  # noqa: F401
+from benchmarking.torch_training import Images, normalise, train_ensemble
+from benchmarking.workloads import (
     FORWARD_BATCH,
     LEARNING_RATE,
     NUM_CLASSES,
@@ -20,10 +24,6 @@ from benchmarking.inputs import (
     training_batch,
     training_files,
 )
-from benchmarking.runner import Prepared
-from benchmarking.torch_nets import create_net
-from benchmarking.torch_sound import log_mel, sound_step  # noqa: F401
-from benchmarking.torch_training import Images, normalise, train_ensemble
 from mindspore_dpus.core.processes import available_cpus
 from mindspore_dpus.data.arrays import open_array, save_array
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarking.runner import Prepared
+from benchmarking.measuring import Prepared
 from benchmarking.sound import CLIPS, EMBEDDING, RATE, SECONDS, segments, waveforms
 from mindspore_dpus.core.processes import available_cpus
 from mindspore_dpus.data.audio.logmel import mel_filters

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarking.inputs import FORWARD_BATCH, NUM_CLASSES, TrainingWork
 from benchmarking.torch_nets import create_net
+from benchmarking.workloads import FORWARD_BATCH, NUM_CLASSES, TrainingWork
 
 # Of grey images in 0..1, as in data.loader, which imports MindSpore.
 MEAN, STD = 0.449, 0.226

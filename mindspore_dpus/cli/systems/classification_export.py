@@ -8,7 +8,7 @@ Nothing is written unless the graph gives the run's scores on real images, to 0.
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindspore_dpus.cli.options import OneLineParser
+from mindspore_dpus.cli.parser import OneLineParser
 from mindspore_dpus.cli.rule_options import add_decision_option, read_decision
 from mindspore_dpus.core.errors import one_line_errors
 from mindspore_dpus.deploy.bundle import json_path

@@ -12,14 +12,14 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindspore_dpus.cli.options import OneLineParser
+from mindspore_dpus.cli.parser import OneLineParser
 from mindspore_dpus.cli.rule_options import add_rule_options, read_rule
-from mindspore_dpus.cli.source import load_source
+from mindspore_dpus.cli.run_or_export import load_source
 from mindspore_dpus.core.errors import UserError, one_line_errors
 from mindspore_dpus.data.images.inputs import expand_paths
 from mindspore_dpus.deploy import OnnxPredictor
 from mindspore_dpus.deploy.batch import predict_files
-from mindspore_dpus.deploy.results import FORMATS, format_of
+from mindspore_dpus.deploy.result_file import FORMATS, format_of
 from mindspore_dpus.deploy.rule import go_by, rule_lines
 from mindspore_dpus.deploy.watch import watch
 

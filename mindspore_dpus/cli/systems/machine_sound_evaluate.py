@@ -6,7 +6,7 @@ python tools/evaluate.py --run runs/machine_sound --data.root FOLDER
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindspore_dpus.cli.options import OneLineParser
+from mindspore_dpus.cli.parser import OneLineParser
 from mindspore_dpus.core.errors import UserError, one_line_errors
 from mindspore_dpus.report.numbers import value_and_interval
 from mindspore_dpus.systems.machine_sound.evaluation import evaluate

@@ -8,7 +8,7 @@ Nothing is written unless the export gives the run's scores on its test clips, t
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindspore_dpus.cli.options import OneLineParser
+from mindspore_dpus.cli.parser import OneLineParser
 from mindspore_dpus.core.errors import one_line_errors
 from mindspore_dpus.systems.machine_sound.evaluation import export
 

@@ -16,17 +16,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindspore_dpus.cli.options import OneLineParser
-from mindspore_dpus.cli.source import load_source
+from mindspore_dpus.cli.parser import OneLineParser
+from mindspore_dpus.cli.run_or_export import load_source
 from mindspore_dpus.core.errors import UserError, one_line_errors
 from mindspore_dpus.data.audio.reading import clip_files
 from mindspore_dpus.data.audio.stream import FORMATS, MICROPHONE, microphone_blocks, pcm_blocks
-from mindspore_dpus.deploy.sound import (
-    OnnxSoundPredictor,
-    sound_row,
-    stream_rows,
-    write_rows,
-)
+from mindspore_dpus.deploy.onnx_sound import OnnxSoundPredictor
+from mindspore_dpus.deploy.sound import sound_row, stream_rows, write_rows
 from mindspore_dpus.deploy.sound_watch import watch_sound
 
 

@@ -6,7 +6,7 @@ python tools/evaluate.py --run runs/gtsdb --data.root FOLDER
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindspore_dpus.cli.options import OneLineParser
+from mindspore_dpus.cli.parser import OneLineParser
 from mindspore_dpus.core.errors import one_line_errors
 from mindspore_dpus.systems.traffic_signs.evaluation import Evaluation, evaluate
 

@@ -8,7 +8,7 @@ Nothing can be used unless the graphs give the run's boxes to 0.01 pixels and it
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindspore_dpus.cli.options import OneLineParser
+from mindspore_dpus.cli.parser import OneLineParser
 from mindspore_dpus.core.errors import one_line_errors
 from mindspore_dpus.systems.traffic_signs.export import export
 

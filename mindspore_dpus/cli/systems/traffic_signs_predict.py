@@ -9,8 +9,8 @@ Exit code 0: every frame was looked at; 1: some could not be; 2: a wrong call.
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindspore_dpus.cli.options import OneLineParser
-from mindspore_dpus.cli.source import load_source
+from mindspore_dpus.cli.parser import OneLineParser
+from mindspore_dpus.cli.run_or_export import load_source
 from mindspore_dpus.core.errors import UserError, one_line_errors
 
 

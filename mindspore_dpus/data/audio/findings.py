@@ -20,7 +20,7 @@ from mindspore_dpus.data.findings import (
     parted_groups,
     rare_values,
 )
-from mindspore_dpus.data.samples import SPLITS, UNUSED
+from mindspore_dpus.data.sample_table import SPLITS, UNUSED
 
 SEVERITY = {
     UNREADABLE: ERROR,

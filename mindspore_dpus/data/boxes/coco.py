@@ -11,7 +11,7 @@ import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import write_json
-from mindspore_dpus.data.boxes.table import EDGES, FRAME_COLUMNS, Annotations, Found, check
+from mindspore_dpus.data.boxes.annotations import EDGES, FRAME_COLUMNS, Annotations, Found, check
 from mindspore_dpus.data.boxes.text import number, plain, read_json_text, side, whole
 
 _HEAD = 1 << 16

@@ -13,7 +13,7 @@ import numpy as np
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import write_text
-from mindspore_dpus.data.boxes.table import EDGES, Annotations, Found
+from mindspore_dpus.data.boxes.annotations import EDGES, Annotations, Found
 from mindspore_dpus.data.boxes.text import read_text
 
 _LINE = re.compile(r"([^;]+);(-?\d{1,9});(-?\d{1,9});(-?\d{1,9});(-?\d{1,9});(\d{1,9})")

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.data.boxes.table import Found
+from mindspore_dpus.data.boxes.annotations import Found
 from mindspore_dpus.data.images.folders import find_images
 from mindspore_dpus.data.images.formats import size_by_header
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import atomic
-from mindspore_dpus.data.boxes.table import COLUMNS, EDGES, Annotations, Found
+from mindspore_dpus.data.boxes.annotations import COLUMNS, EDGES, Annotations, Found
 from mindspore_dpus.data.boxes.text import number, plain, side, whole
 from mindspore_dpus.data.delimited import has_columns, read_rows
 

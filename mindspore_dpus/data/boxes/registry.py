@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.boxes import coco, gtsdb, manifest, voc, yolo
+from mindspore_dpus.data.boxes.annotations import TOLERANCE, Annotations, Found, check, check_annotations
 from mindspore_dpus.data.boxes.images import list_images, with_images
-from mindspore_dpus.data.boxes.table import TOLERANCE, Annotations, Found, check, check_annotations
 
 AUTO = "auto"
 

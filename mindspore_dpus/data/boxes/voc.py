@@ -13,8 +13,8 @@ import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import atomic
+from mindspore_dpus.data.boxes.annotations import Annotations, Found
 from mindspore_dpus.data.boxes.images import check_files_of_frames, stem
-from mindspore_dpus.data.boxes.table import Annotations, Found
 from mindspore_dpus.data.boxes.text import number, plain, side, whole
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")

@@ -13,8 +13,8 @@ import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import write_text
+from mindspore_dpus.data.boxes.annotations import EDGES, Annotations, Found
 from mindspore_dpus.data.boxes.images import ByName, check_files_of_frames, list_images, stem
-from mindspore_dpus.data.boxes.table import EDGES, Annotations, Found
 from mindspore_dpus.data.boxes.text import number, read_text, whole
 
 CLASSES = "classes.txt"

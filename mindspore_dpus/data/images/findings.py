@@ -19,7 +19,7 @@ from mindspore_dpus.data.findings import (
 )
 from mindspore_dpus.data.images.measures import Measures
 from mindspore_dpus.data.images.phash import BITS, near_duplicates
-from mindspore_dpus.data.samples import SPLITS, UNUSED
+from mindspore_dpus.data.sample_table import SPLITS, UNUSED
 from mindspore_dpus.data.settings import AuditSettings
 
 # Two exposures of one design look alike and yet may differ in a flaw of a few pixels, so near duplicates

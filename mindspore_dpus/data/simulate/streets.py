@@ -17,10 +17,10 @@ from mindspore_dpus.core.bars import bar
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import atomic
 from mindspore_dpus.data.boxes import manifest
-from mindspore_dpus.data.boxes.table import Found, check
+from mindspore_dpus.data.boxes.annotations import Found, check
 from mindspore_dpus.data.simulate.places import refuse_foreign
 from mindspore_dpus.data.simulate.scenery import Street
-from mindspore_dpus.data.simulate.signs import DISTRACTORS, SIGNS, seen
+from mindspore_dpus.data.simulate.sign_drawings import DISTRACTORS, SIGNS, seen
 
 FORMATS = ("png", "jpg")
 SPLITS = ("train", "val", "test")

@@ -1,7 +1,7 @@
 """Batch norm in training on CPU by loops of our own.
 
 MindSpore's CPU kernel reads and writes the activations more often than the arithmetic asks for, and
-batch norm is then the longest part of a MobileNetV2 step. Our loops (``models.loops``) read a channel,
+batch norm is then the longest part of a MobileNetV2 step. Our loops (``kernels.loops``) read a channel,
 which stays in the cache, twice for the statistics and once for the result. They replace the primitive
 inside ``nn.BatchNorm2d``, in training only.
 """

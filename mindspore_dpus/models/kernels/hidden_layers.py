@@ -98,7 +98,7 @@ def hidden_layers(layers: nn.SequentialCell, x: Tensor) -> Tensor:
     """What ``layers(x)`` is in training, PyNative mode on CPU only.
 
     Args:
-        layers: of an ``InvertedResidual`` that expands, with loops of ``models.loops`` in them. Where a
+        layers: of an ``InvertedResidual`` that expands, with loops of ``kernels.loops`` in them. Where a
             batch norm is frozen or shares its statistics with other devices, they run one by one.
         x: (N, in_channels, H, W) float32.
 

@@ -5,7 +5,7 @@ from mindspore import nn
 from mindspore_dpus.models.kernels.batch_norm import use_fast_batch_norm
 from mindspore_dpus.models.kernels.dense_convolution import use_dense_convolutions
 from mindspore_dpus.models.kernels.depthwise import use_fast_depthwise
-from mindspore_dpus.models.kernels.frames import use_fast_frames
+from mindspore_dpus.models.kernels.frame_convolution import use_fast_frames
 from mindspore_dpus.models.kernels.hidden_layers import use_hidden_layers
 from mindspore_dpus.models.kernels.in_one import use_whole_network
 from mindspore_dpus.models.kernels.rows import use_fast_rows

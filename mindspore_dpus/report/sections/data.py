@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from mindspore_dpus.data.samples import SPLITS, UNUSED
+from mindspore_dpus.data.sample_table import SPLITS, UNUSED
 from mindspore_dpus.report.classifier_run import ClassifierRun
 from mindspore_dpus.report.page import Section
 

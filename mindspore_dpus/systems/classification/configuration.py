@@ -12,7 +12,7 @@ from mindspore_dpus.data.simulate.radiograph_settings import RadiographSettings,
 from mindspore_dpus.decision.settings import DecisionSettings, check_rule
 from mindspore_dpus.detectors.settings import OneClassSettings
 from mindspore_dpus.features.settings import FeatureSettings
-from mindspore_dpus.losses.table import LOSSES, LossSettings, check_loss, spoils_probabilities
+from mindspore_dpus.losses.settings import LOSSES, LossSettings, check_loss, spoils_probabilities
 from mindspore_dpus.metrics.settings import EvaluationSettings
 from mindspore_dpus.models.settings import HeatmapSettings, ModelSettings
 from mindspore_dpus.sampling.settings import SamplingSettings, check_sampling

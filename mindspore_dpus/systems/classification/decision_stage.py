@@ -14,18 +14,18 @@ from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.settings import results
 from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.data.images.tiles import Tiles
-from mindspore_dpus.data.samples import read_samples
+from mindspore_dpus.data.sample_table import read_samples
 from mindspore_dpus.decision.assessment import assess, chosen_line, summary_line
 from mindspore_dpus.decision.choice import decide, refuse_assured_recall
 from mindspore_dpus.decision.decision import Decision
 from mindspore_dpus.decision.probability import weighted_prior
 from mindspore_dpus.decision.settings import DecisionSettings
 from mindspore_dpus.decision.thresholds import rank_for_assured_recall
-from mindspore_dpus.losses.table import LOSSES
+from mindspore_dpus.losses.settings import LOSSES
 from mindspore_dpus.metrics.fusion import BASELINE
 from mindspore_dpus.stages.subsets import read_subsets
 from mindspore_dpus.systems.classification.configuration import Configuration
-from mindspore_dpus.systems.classification.samples import data_root, source_of
+from mindspore_dpus.systems.classification.run_data import data_root, source_of
 
 logger = logging.getLogger(__name__)
 

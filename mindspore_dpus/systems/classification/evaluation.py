@@ -32,7 +32,7 @@ from mindspore_dpus.systems.classification.decision_stage import (
 from mindspore_dpus.systems.classification.export_stage import export_run
 from mindspore_dpus.systems.classification.heatmap_stage import check_boxes, explain_predictions
 from mindspore_dpus.systems.classification.labelled import labelled_images
-from mindspore_dpus.systems.classification.samples import source_of
+from mindspore_dpus.systems.classification.run_data import source_of
 from mindspore_dpus.systems.classification.scorer import RunScorer, score_frames
 from mindspore_dpus.systems.classification.summary import localisation_line, metric_lines
 
@@ -181,7 +181,7 @@ def load_scorer(run_path: Path, target: str | None = None) -> RunScorer:
 def write_heatmaps(
     scorer: RunScorer, predictions: Path, kind: str, folder: Path, files: Sequence[Path]
 ) -> int:
-    """Show where a run sees what it calls (``stages.explain_predictions``).
+    """Show where a run sees what it calls (``heatmap_stage.explain_predictions``).
 
     Args:
         scorer: of ``load_scorer``.

@@ -13,7 +13,7 @@ from mindspore_dpus.core.files import atomic, file_hash, versions
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.data.images.decoded import ImageError
 from mindspore_dpus.data.images.preparing import ImageSettings, load_prepared
-from mindspore_dpus.data.samples import read_samples
+from mindspore_dpus.data.sample_table import read_samples
 from mindspore_dpus.decision.decision import Decision
 from mindspore_dpus.deploy.bundle import Bundle
 from mindspore_dpus.deploy.rule import go_by

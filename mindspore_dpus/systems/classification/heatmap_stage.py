@@ -12,14 +12,14 @@ from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.images.preparing import load_prepared
 from mindspore_dpus.data.images.reading import read_image
-from mindspore_dpus.data.samples import read_samples
+from mindspore_dpus.data.sample_table import read_samples
 from mindspore_dpus.metrics import localisation
 from mindspore_dpus.metrics.predictions import json_numbers, shown_classes, worst_errors
 from mindspore_dpus.report.overlays import peak, to_heatmap
 from mindspore_dpus.report.sections.errors import HEATMAPS, WORST
-from mindspore_dpus.stages.members import load_ensemble
+from mindspore_dpus.stages.member_stages import load_ensemble
 from mindspore_dpus.systems.classification.configuration import Configuration
-from mindspore_dpus.systems.classification.samples import source_of
+from mindspore_dpus.systems.classification.run_data import source_of
 from mindspore_dpus.systems.classification.scorer import RunScorer, training_of
 
 EXPLAINED_AT_A_TIME = 256

@@ -9,9 +9,10 @@ import pandas as pd
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.data.images.frames import split_frame
-from mindspore_dpus.data.samples import find_samples, read_samples
+from mindspore_dpus.data.sample_table import read_samples
+from mindspore_dpus.data.samples import find_samples
 from mindspore_dpus.systems.classification.configuration import Configuration
-from mindspore_dpus.systems.classification.samples import data_root, source_of
+from mindspore_dpus.systems.classification.run_data import data_root, source_of
 
 
 def labelled_images(

@@ -5,7 +5,7 @@ from pathlib import Path
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import read_json
 from mindspore_dpus.core.tables import read_table
-from mindspore_dpus.data.samples import class_names
+from mindspore_dpus.data.sample_table import class_names
 from mindspore_dpus.metrics.classification import (
     CLASS_METRICS,
     METRICS,

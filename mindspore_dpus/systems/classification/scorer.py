@@ -8,14 +8,14 @@ import pandas as pd
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.data.cache import list_unusable
-from mindspore_dpus.data.samples import read_samples
+from mindspore_dpus.data.sample_table import read_samples
 from mindspore_dpus.deploy.scoring import score_files
 from mindspore_dpus.metrics.fusion import BASELINE, with_fused
 from mindspore_dpus.metrics.predictions import positive_index
-from mindspore_dpus.stages.members import ClassifierTraining, load_ensemble
+from mindspore_dpus.stages.member_stages import ClassifierTraining, load_ensemble
 from mindspore_dpus.systems.classification.configuration import Configuration
 from mindspore_dpus.systems.classification.decision_stage import read_decision
-from mindspore_dpus.systems.classification.samples import source_of
+from mindspore_dpus.systems.classification.run_data import source_of
 
 
 def training_of(config: Configuration) -> ClassifierTraining:

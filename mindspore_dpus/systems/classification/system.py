@@ -15,7 +15,7 @@ from mindspore_dpus.data.images.measures import VERSION as MEASURES_VERSION
 from mindspore_dpus.data.simulate.radiographs import simulate
 from mindspore_dpus.data.source import Source
 from mindspore_dpus.models.pretrained import weights_file
-from mindspore_dpus.stages.classifier import ClassifierStages
+from mindspore_dpus.stages.classifier_stages import ClassifierStages
 from mindspore_dpus.stages.describe import describe, write_config
 from mindspore_dpus.systems.classification.audit_stage import make_audit
 from mindspore_dpus.systems.classification.configuration import Configuration, check_configuration
@@ -28,7 +28,7 @@ from mindspore_dpus.systems.classification.heatmap_stage import heatmap_artefact
 from mindspore_dpus.systems.classification.measures import MEASURES
 from mindspore_dpus.systems.classification.one_class import FILE, make_one_class
 from mindspore_dpus.systems.classification.report import write_report
-from mindspore_dpus.systems.classification.samples import Found, source_of
+from mindspore_dpus.systems.classification.run_data import Found, source_of
 from mindspore_dpus.systems.classification.scorer import training_of
 from mindspore_dpus.systems.classification.summary import summary
 from mindspore_dpus.systems.classification.together import announce, leading

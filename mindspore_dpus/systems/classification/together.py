@@ -71,7 +71,7 @@ def _follow(config: Configuration, work: dict, device) -> None:
         work: as ``announce`` gives it.
         device: this one.
     """
-    from mindspore_dpus.training.classification import LabelledRows
+    from mindspore_dpus.training.classification_task import LabelledRows
     from mindspore_dpus.training.members import Job, train_in_turn
 
     training = dataclasses.replace(config.training, learning_rate=work["learning_rate"])

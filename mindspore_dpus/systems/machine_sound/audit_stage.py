@@ -10,7 +10,7 @@ from mindspore_dpus.data.audio.measures import measure_clips
 from mindspore_dpus.data.audio.settings import AudioSettings
 from mindspore_dpus.data.findings import ERROR, WARNING, describe, summarise
 from mindspore_dpus.data.source import Source
-from mindspore_dpus.systems.machine_sound.clips import read_clips
+from mindspore_dpus.systems.machine_sound.run_data import read_clips
 from mindspore_dpus.systems.machine_sound.settings import SoundAuditSettings
 
 logger = logging.getLogger(__name__)

@@ -12,15 +12,15 @@ from mindspore_dpus.core.settings import results
 from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.source import Source
 from mindspore_dpus.systems.machine_sound.baseline_frames import Frames, open_frames
-from mindspore_dpus.systems.machine_sound.clips import (
+from mindspore_dpus.systems.machine_sound.configuration import Configuration
+from mindspore_dpus.systems.machine_sound.detect_stage import CLIP, test_rows, usable
+from mindspore_dpus.systems.machine_sound.run_data import (
     EXTRACTOR,
     HELD_OUT,
     machines,
     read_clips,
     train_normals,
 )
-from mindspore_dpus.systems.machine_sound.configuration import Configuration
-from mindspore_dpus.systems.machine_sound.detect_stage import CLIP, test_rows, usable
 from mindspore_dpus.systems.machine_sound.vectors import used
 from mindspore_dpus.training.settings import TrainingSettings
 

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,33 +10,25 @@ import pandas as pd
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import write_json
 from mindspore_dpus.core.tables import read_table, write_table
-from mindspore_dpus.data.audio.names import ANOMALY, NORMAL, TARGET
+from mindspore_dpus.data.audio.names import ANOMALY, NORMAL
 from mindspore_dpus.detectors import DETECTORS
-from mindspore_dpus.detectors.base import Detector
-from mindspore_dpus.detectors.domain_classifier import DomainClassifier
-from mindspore_dpus.detectors.domains import target_probability
 from mindspore_dpus.detectors.pseudo_anomalies import pseudo_anomaly_rows
-from mindspore_dpus.detectors.standardise import Moments
-from mindspore_dpus.detectors.systems import (
-    Fitting,
-    Model,
-    System,
-    Vectors,
-    clip_scores,
-    combined,
-    moments_of,
-)
-from mindspore_dpus.features.simple_sound import FEATURE_SETS, SIMPLE, Projection
-from mindspore_dpus.systems.machine_sound.clips import (
-    HELD_OUT,
+from mindspore_dpus.detectors.systems import Fitting, Model, System
+from mindspore_dpus.features.simple_sound import SIMPLE
+from mindspore_dpus.systems.machine_sound.configuration import Configuration
+from mindspore_dpus.systems.machine_sound.run_data import (
     TEST,
     machines,
     read_clips,
     train_normals,
     unusable_sections,
 )
-from mindspore_dpus.systems.machine_sound.configuration import Configuration
-from mindspore_dpus.systems.machine_sound.vectors import pseudo_kind, read_vectors, used
+from mindspore_dpus.systems.machine_sound.section_scores import (
+    SectionScores,
+    score_section,
+    section_vectors,
+)
+from mindspore_dpus.systems.machine_sound.vectors import pseudo_kind, used
 
 logger = logging.getLogger(__name__)
 
@@ -77,172 +68,6 @@ def fitting_of(config: Configuration) -> Fitting:
     """What models are fitted with."""
     detectors = config.detectors
     return Fitting(detectors.pseudo_normals, detectors.target_size, detectors.folds, config.seed)
-
-
-@dataclass
-class SectionVectors:
-    """A section's vectors of one kind, scaled by its normals, and who its clips are.
-
-    Args:
-        vectors: of all clips of the machine, and perhaps others.
-        normals: (M,) clips that the detectors learn from.
-        is_target: clip -> whether it is of the target domain, (N,) bool by clip number.
-        projection: of simple features; None: vectors are used as they are.
-        domain: classifier of simple features; None: none, or a network's head.
-        logits: (n,) of the segments, by a network's head; None: none.
-        kappa: of Eq. 7.
-    """
-
-    vectors: Vectors
-    normals: np.ndarray
-    is_target: np.ndarray
-    projection: Projection | None
-    domain: DomainClassifier | None
-    logits: np.ndarray | None
-    kappa: float
-
-    def logit(self, clips: np.ndarray) -> np.ndarray:
-        """(C,) domain logits of clips; minus infinity where the section has no target domain."""
-        own = self.vectors.of(clips)
-        if self.logits is not None and self.is_target[self.normals].any():
-            values = self.logits[np.isin(self.vectors.clips, clips)]
-            return np.array([values[own.clips == clip].mean() for clip in clips])
-        if self.domain is None:
-            return np.full(len(clips), -np.inf)
-        return self.domain.logits(np.stack([own.X[own.clips == clip].mean(axis=0) for clip in clips]))
-
-    def probability(self, clips: np.ndarray) -> np.ndarray:
-        """(C,) of the target domain (Eq. 7)."""
-        logits = self.logit(clips)
-        known = np.isfinite(logits)
-        found = np.zeros(len(clips))
-        found[known] = target_probability(logits[known], self.kappa)
-        return found
-
-
-def section_vectors(
-    config: Configuration, folder: Path, table: pd.DataFrame, name: str, machine: str, section: str
-) -> SectionVectors:
-    """What a section's detectors learn from and score.
-
-    Args:
-        config: the configuration.
-        folder: of the run.
-        table: of ``used`` clips.
-        name: of the vectors.
-        machine, section: whose.
-    """
-    vectors, logits = read_vectors(folder, name, machine)
-    return scaled_vectors(config, table, name, machine, section, vectors, logits)
-
-
-def scaled_vectors(
-    config: Configuration,
-    table: pd.DataFrame,
-    name: str,
-    machine: str,
-    section: str,
-    vectors: Vectors,
-    logits: np.ndarray | None,
-) -> SectionVectors:
-    """As ``section_vectors``, for vectors that were read before."""
-    inside = train_normals(table) & (table["machine"] == machine).to_numpy()
-    inside &= (table["section"] == section).to_numpy()
-    if name not in FEATURE_SETS and config.detectors.fit_on == HELD_OUT:
-        inside &= (table["part"] == HELD_OUT).to_numpy()
-    normals = np.flatnonzero(inside)
-    is_target = (table["domain"] == TARGET).to_numpy()
-    if name not in FEATURE_SETS:
-        return SectionVectors(vectors, normals, is_target, None, None, logits, config.detectors.kappa)
-    own = vectors.of(normals)
-    projection = Projection(config.simple.components, config.simple.scaled).fit(own.X)
-    domain = None
-    if is_target[normals].any() and not is_target[normals].all():
-        means = np.stack([own.X[own.clips == clip].mean(axis=0) for clip in normals])
-        domain = DomainClassifier().fit(projection.transform(means), is_target[normals])
-    vectors = Vectors(projection.transform(vectors.X), vectors.clips)
-    return SectionVectors(vectors, normals, is_target, projection, domain, None, config.detectors.kappa)
-
-
-@dataclass(frozen=True)
-class SectionScores:
-    """What a model's system says of a section.
-
-    Args:
-        moments: role -> of held-out scores of normals.
-        normal: (M,) standardised held-out scores of its normals.
-        test, pseudo: standardised scores of test clips and of what stands for anomalies.
-    """
-
-    moments: dict[str, Moments]
-    normal: np.ndarray
-    test: np.ndarray
-    pseudo: np.ndarray
-
-
-def score_section(
-    data: SectionVectors,
-    model: Model,
-    aggregators: list[str],
-    fitting: Fitting,
-    test: np.ndarray,
-    pseudo: np.ndarray,
-    by: str,
-) -> dict[str, SectionScores]:
-    """Fit a model on a section and score with it.
-
-    Args:
-        data: the section's vectors.
-        model: which.
-        aggregators: of its systems.
-        fitting: what it is fitted with.
-        test, pseudo: clips.
-        by: ``standardise.by``.
-
-    Returns:
-        Aggregator -> scores.
-
-    Raises:
-        UserError: the section has too few normals for the model.
-    """
-    own = data.vectors.of(data.normals)
-    is_target = data.is_target[own.clips]
-    held = fitting.held_out(model, own, is_target)
-    detectors = fitting.fit(model, own.X, is_target)
-    wanted = data.vectors.of(np.concatenate([data.normals, test, pseudo]))
-    roles = {role: detector.score(wanted.X) for role, detector in detectors.items()}
-    for role, (scores, clips) in held.items():
-        # A normal's own score must not come from a detector that has seen it.
-        roles[role] = roles[role].copy()
-        roles[role][np.isin(wanted.clips, clips)] = scores
-    probability = data.probability(np.unique(wanted.clips))
-    found = {}
-    for aggregator in aggregators:
-        system = System(model, aggregator)
-        clips, aggregated = clip_scores(system, roles, wanted.clips)
-        place = {int(clip): i for i, clip in enumerate(clips)}
-        order = np.array([place[int(clip)] for clip in np.unique(wanted.clips)])
-        aggregated = {role: scores[order] for role, scores in aggregated.items()}
-        clips = np.unique(wanted.clips)
-        moments = {}
-        for role, (_, of_role) in held.items():
-            inside = np.isin(clips, of_role)
-            moments[role] = moments_of(aggregated[role][inside], f"{role} domain")
-        used_moments = moments
-        if by == "test":
-            inside = np.isin(clips, test)
-            used_moments = {r: moments_of(s[inside], "test") for r, s in aggregated.items()}
-        scores = combined(aggregated, moments, probability)
-        leaked = combined(aggregated, used_moments, probability)
-        index = {int(clip): i for i, clip in enumerate(clips)}
-
-        def pick(values: np.ndarray, chosen: np.ndarray, index=index) -> np.ndarray:
-            return values[[index[int(clip)] for clip in chosen]]
-
-        found[aggregator] = SectionScores(
-            used_moments, pick(scores, data.normals), pick(leaked, test), pick(scores, pseudo)
-        )
-    return found
 
 
 def usable(table: pd.DataFrame) -> Iterator[tuple[str, str]]:
@@ -353,9 +178,3 @@ def kept_systems(folder: Path, config: Configuration) -> list[System]:
     table = read_table(folder / "systems.csv")
     kept = set(table.loc[table["error"] == "", "system"])
     return [system for system in all_systems(config) if system.name in kept]
-
-
-def fitted(data: SectionVectors, model: Model, fitting: Fitting) -> dict[str, Detector]:
-    """The detectors of a section, by role, fitted on all of its normals."""
-    own = data.vectors.of(data.normals)
-    return fitting.fit(model, own.X, data.is_target[own.clips])

@@ -11,27 +11,26 @@ from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.arrays import save_arrays
 from mindspore_dpus.data.audio.names import ANOMALY, NORMAL
 from mindspore_dpus.decision.gamma import gamma_threshold
-from mindspore_dpus.detectors.files import save_detectors
+from mindspore_dpus.detectors.archive import save_detectors
 from mindspore_dpus.detectors.pseudo_anomalies import pseudo_table
 from mindspore_dpus.detectors.selection import Selection, select_systems
 from mindspore_dpus.detectors.systems import System
 from mindspore_dpus.systems.machine_sound.baseline_stage import baseline_scores
-from mindspore_dpus.systems.machine_sound.clips import (
+from mindspore_dpus.systems.machine_sound.configuration import Configuration
+from mindspore_dpus.systems.machine_sound.detect_stage import (
+    CLIP,
+    fitting_of,
+    kept_systems,
+    simple_system,
+    usable,
+)
+from mindspore_dpus.systems.machine_sound.run_data import (
     TEST,
     machines,
     read_clips,
     unusable_sections,
 )
-from mindspore_dpus.systems.machine_sound.configuration import Configuration
-from mindspore_dpus.systems.machine_sound.detect_stage import (
-    CLIP,
-    fitted,
-    fitting_of,
-    kept_systems,
-    section_vectors,
-    simple_system,
-    usable,
-)
+from mindspore_dpus.systems.machine_sound.section_scores import fitted, section_vectors
 from mindspore_dpus.systems.machine_sound.settings import SoundDecisionSettings
 from mindspore_dpus.systems.machine_sound.vectors import used
 

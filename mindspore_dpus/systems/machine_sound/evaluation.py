@@ -17,13 +17,15 @@ from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.arrays import load_arrays, save_arrays
 from mindspore_dpus.data.audio.clips import OUTLIER
 from mindspore_dpus.data.audio.names import ANOMALY, NORMAL
-from mindspore_dpus.deploy.sound import BUNDLE, FORMAT, OnnxSoundPredictor, SoundScorer, sound_row
+from mindspore_dpus.deploy.onnx_sound import BUNDLE, FORMAT, OnnxSoundPredictor
+from mindspore_dpus.deploy.sound import sound_row
+from mindspore_dpus.deploy.sound_scorer import SoundScorer
 from mindspore_dpus.features.simple_sound import FEATURE_SETS
-from mindspore_dpus.systems.machine_sound.clips import TEST, clips_of, collect, source_of
 from mindspore_dpus.systems.machine_sound.configuration import Configuration, check_configuration
 from mindspore_dpus.systems.machine_sound.detect_stage import CLIP
 from mindspore_dpus.systems.machine_sound.extractor_stage import load_extractor
 from mindspore_dpus.systems.machine_sound.metrics_stage import metric_of, per_machine, write_challenge
+from mindspore_dpus.systems.machine_sound.run_data import TEST, clips_of, collect, source_of
 
 logger = logging.getLogger(__name__)
 # How far an export may be from the run, and on how many clips they are compared.
@@ -31,7 +33,7 @@ TOLERANCE, CHECKED = 1e-4, 16
 
 
 class RunEmbedder:
-    """The extractors of a run (``deploy.sound.Embedder``).
+    """The extractors of a run (``deploy.sound_scorer.Embedder``).
 
     Args:
         run: a finished run.

@@ -12,14 +12,14 @@ from mindspore_dpus.data.audio.front_end import FrontEnd
 from mindspore_dpus.data.audio.names import TARGET
 from mindspore_dpus.data.source import Source
 from mindspore_dpus.detectors.systems import Vectors
-from mindspore_dpus.systems.machine_sound.clips import (
+from mindspore_dpus.systems.machine_sound.configuration import Configuration
+from mindspore_dpus.systems.machine_sound.run_data import (
     EXTRACTOR,
     HELD_OUT,
     machines,
     read_clips,
     train_normals,
 )
-from mindspore_dpus.systems.machine_sound.configuration import Configuration
 from mindspore_dpus.systems.machine_sound.spectrograms import Spectrograms, open_spectrograms
 from mindspore_dpus.systems.machine_sound.vectors import (
     rows_of,

@@ -10,8 +10,8 @@ from mindspore_dpus.core.processes import available_cpus
 from mindspore_dpus.data.audio.clips import OUTLIER
 from mindspore_dpus.data.audio.front_end import FrontEnd
 from mindspore_dpus.data.audio.names import NORMAL, TARGET
-from mindspore_dpus.systems.machine_sound.clips import TRAIN, collect
 from mindspore_dpus.systems.machine_sound.configuration import Configuration
+from mindspore_dpus.systems.machine_sound.run_data import TRAIN, collect
 
 # Samples of the batch that is timed, and steps: the first ones compile and are not.
 BATCH, STEPS, WARM = 8, 3, 2

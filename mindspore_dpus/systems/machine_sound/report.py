@@ -15,9 +15,9 @@ from mindspore_dpus.features.simple_sound import FEATURE_SETS
 from mindspore_dpus.report.numbers import value_and_interval
 from mindspore_dpus.report.page import Card, Page, Section, write_page
 from mindspore_dpus.report.sections import sound
-from mindspore_dpus.systems.machine_sound.clips import TEST, read_clips
 from mindspore_dpus.systems.machine_sound.configuration import Configuration
 from mindspore_dpus.systems.machine_sound.metrics_stage import FUSED
+from mindspore_dpus.systems.machine_sound.run_data import TEST, read_clips
 from mindspore_dpus.systems.machine_sound.vectors import read_vectors, used
 
 # Clips that are shown.

@@ -23,7 +23,6 @@ from mindspore_dpus.systems.machine_sound.baseline_stage import (
     check_baseline,
     make_baseline,
 )
-from mindspore_dpus.systems.machine_sound.clips import Found, source_of
 from mindspore_dpus.systems.machine_sound.configuration import Configuration, check_configuration
 from mindspore_dpus.systems.machine_sound.detect_stage import make_scores
 from mindspore_dpus.systems.machine_sound.ensemble_stage import make_ensemble
@@ -41,6 +40,7 @@ from mindspore_dpus.systems.machine_sound.metrics_stage import (
 )
 from mindspore_dpus.systems.machine_sound.planning import planned_seconds
 from mindspore_dpus.systems.machine_sound.report import write_report
+from mindspore_dpus.systems.machine_sound.run_data import Found, source_of
 from mindspore_dpus.systems.machine_sound.summary import summary
 from mindspore_dpus.systems.machine_sound.vectors import feature_sets, make_simple, vector_artefacts
 

@@ -15,7 +15,7 @@ from mindspore_dpus.data.audio.waveforms import open_waveforms
 from mindspore_dpus.data.source import Source
 from mindspore_dpus.detectors.systems import Vectors
 from mindspore_dpus.features.simple_sound import SIMPLE, SoundFeatures
-from mindspore_dpus.systems.machine_sound.clips import UNUSED, machines, read_clips, train_normals
+from mindspore_dpus.systems.machine_sound.run_data import UNUSED, machines, read_clips, train_normals
 from mindspore_dpus.systems.machine_sound.spectrograms import decoded
 
 # Clips of other machines that a machine is told from.

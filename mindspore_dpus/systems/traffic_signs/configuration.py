@@ -8,7 +8,7 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.settings import between, check_order, check_section, key
 from mindspore_dpus.data.images.augment import moves
 from mindspore_dpus.data.images.preparing import check_images
-from mindspore_dpus.losses.table import check_loss
+from mindspore_dpus.losses.settings import check_loss
 from mindspore_dpus.metrics.settings import EvaluationSettings
 from mindspore_dpus.sampling.settings import check_sampling
 from mindspore_dpus.systems.traffic_signs.settings import (

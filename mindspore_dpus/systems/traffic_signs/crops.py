@@ -11,7 +11,7 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.hashing import fingerprint
 from mindspore_dpus.data.images.regions import name_region
 from mindspore_dpus.data.samples import read_manifest
-from mindspore_dpus.systems.traffic_signs.frames import RunFrames
+from mindspore_dpus.systems.traffic_signs.run_data import RunFrames
 
 logger = logging.getLogger(__name__)
 

@@ -11,15 +11,15 @@ from mindspore_dpus.core.files import read_json, write_json
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.boxes import coco
-from mindspore_dpus.data.boxes.table import EDGES
-from mindspore_dpus.data.samples import class_names
+from mindspore_dpus.data.boxes.annotations import EDGES
+from mindspore_dpus.data.sample_table import class_names
 from mindspore_dpus.deploy.cascade import Detections, detect
 from mindspore_dpus.metrics import matching
 from mindspore_dpus.metrics.detection import bootstrap_detection, detection_metrics, per_class
 from mindspore_dpus.metrics.settings import EvaluationSettings
-from mindspore_dpus.systems.traffic_signs.cascade import choose_thresholds
+from mindspore_dpus.systems.traffic_signs.cascade_thresholds import choose_thresholds
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
-from mindspore_dpus.systems.traffic_signs.frames import RunFrames, read_run_frames
+from mindspore_dpus.systems.traffic_signs.run_data import RunFrames, read_run_frames
 from mindspore_dpus.systems.traffic_signs.score_stage import EVALUATED, TIMES, read_region_scores
 
 logger = logging.getLogger(__name__)

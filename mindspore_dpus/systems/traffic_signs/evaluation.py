@@ -10,7 +10,7 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import write_json
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import write_table
-from mindspore_dpus.data.boxes.table import Annotations
+from mindspore_dpus.data.boxes.annotations import Annotations
 from mindspore_dpus.deploy.detector import Detector
 from mindspore_dpus.systems import load_config
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
@@ -19,15 +19,15 @@ from mindspore_dpus.systems.traffic_signs.detect_stage import (
     errors_of,
     score_detections,
 )
-from mindspore_dpus.systems.traffic_signs.frames import (
+from mindspore_dpus.systems.traffic_signs.report import metric_lines
+from mindspore_dpus.systems.traffic_signs.run_data import (
     RunFrames,
     find_annotations,
     read_frame,
     read_run_frames,
     readable,
 )
-from mindspore_dpus.systems.traffic_signs.networks import run_detector
-from mindspore_dpus.systems.traffic_signs.report import metric_lines
+from mindspore_dpus.systems.traffic_signs.trained_detector import run_detector
 
 
 @dataclass(frozen=True)

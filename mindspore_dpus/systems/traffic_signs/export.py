@@ -11,8 +11,8 @@ from mindspore_dpus.core.files import atomic, file_hash, versions, write_json
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.deploy.onnx_detector import FORMAT, OnnxDetector, graphs_of
 from mindspore_dpus.systems import load_config
-from mindspore_dpus.systems.traffic_signs.frames import data_root, read_frame, read_run_frames
-from mindspore_dpus.systems.traffic_signs.networks import run_detector
+from mindspore_dpus.systems.traffic_signs.run_data import data_root, read_frame, read_run_frames
+from mindspore_dpus.systems.traffic_signs.trained_detector import run_detector
 
 PIXELS, SCORES = 0.01, 1e-4
 CHECKED_FRAMES = 5

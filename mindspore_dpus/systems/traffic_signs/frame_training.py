@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
-from mindspore_dpus.systems.traffic_signs.frames import FrameRows, data_root, read_run_frames
+from mindspore_dpus.systems.traffic_signs.run_data import FrameRows, data_root, read_run_frames
 from mindspore_dpus.training.settings import TrainingSettings
 
 

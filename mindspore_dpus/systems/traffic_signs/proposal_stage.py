@@ -14,26 +14,26 @@ from mindspore_dpus.core.files import file_hash, write_json
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.settings import results
 from mindspore_dpus.core.tables import write_table
-from mindspore_dpus.data.boxes.table import EDGES
+from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.deploy.anchors import anchor_grid, anchor_shapes, grid_size
 from mindspore_dpus.deploy.proposals import Maps, propose
-from mindspore_dpus.metrics.proposals import proposal_recall
+from mindspore_dpus.metrics.proposal_recall import proposal_recall
 from mindspore_dpus.models.pretrained import weights_file
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
 from mindspore_dpus.systems.traffic_signs.frame_training import train_on_frames
-from mindspore_dpus.systems.traffic_signs.frames import (
-    FrameRows,
-    RunFrames,
-    data_root,
-    read_frame,
-    read_run_frames,
-)
-from mindspore_dpus.systems.traffic_signs.proposals import (
+from mindspore_dpus.systems.traffic_signs.proposal_sweep import (
     best_overlaps,
     read_maps,
     sweep,
     sweep_rows,
     write_maps,
+)
+from mindspore_dpus.systems.traffic_signs.run_data import (
+    FrameRows,
+    RunFrames,
+    data_root,
+    read_frame,
+    read_run_frames,
 )
 from mindspore_dpus.systems.traffic_signs.settings import ProposalSettings
 from mindspore_dpus.systems.traffic_signs.training_crops import CropTargets, draw_crop
@@ -63,7 +63,7 @@ class Proposing:
     seed: int
 
     def __call__(self, rows: FrameRows):
-        from mindspore_dpus.training.proposing import ProposalTask
+        from mindspore_dpus.training.proposal_task import ProposalTask
 
         s = self.settings
         shapes = anchor_shapes(s.sizes, s.ratios)
@@ -139,7 +139,7 @@ class ProposalTraining:
 
     def network(self, trained: bool = False):
         """The ``training.members.Network``; ``trained``: its checkpoint replaces the pretrained one."""
-        from mindspore_dpus.models.proposals import ProposalNetwork
+        from mindspore_dpus.models.proposal_network import ProposalNetwork
 
         s = self.settings
         return ProposalNetwork(
@@ -200,7 +200,7 @@ def make_proposals(run: RunFolder, config: Configuration, key: str) -> None:
         run, config: the run.
         key: what the network's checkpoint belongs to.
     """
-    from mindspore_dpus.systems.traffic_signs.networks import proposal_detector
+    from mindspore_dpus.systems.traffic_signs.trained_detector import proposal_detector
 
     frames = read_run_frames(run)
     detector = proposal_detector(run, config, key)

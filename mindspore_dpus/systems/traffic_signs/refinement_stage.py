@@ -15,7 +15,7 @@ from mindspore_dpus.deploy.refinement import WEIGHTS
 from mindspore_dpus.models.pretrained import weights_file
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
 from mindspore_dpus.systems.traffic_signs.frame_training import train_on_frames
-from mindspore_dpus.systems.traffic_signs.frames import FrameRows, read_frame
+from mindspore_dpus.systems.traffic_signs.run_data import FrameRows, read_frame
 from mindspore_dpus.systems.traffic_signs.settings import RefinementSettings
 from mindspore_dpus.systems.traffic_signs.shaken_boxes import ShakenBoxes, read_patches
 
@@ -38,7 +38,7 @@ class Refining:
     seed: int
 
     def __call__(self, rows: FrameRows):
-        from mindspore_dpus.training.regression import RegressionTask
+        from mindspore_dpus.training.regression_task import RegressionTask
 
         s = self.settings
 

@@ -9,28 +9,28 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import read_json, write_json
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import write_table
-from mindspore_dpus.data.boxes.table import EDGES
+from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.data.images.regions import name_region
-from mindspore_dpus.data.samples import SPLITS
+from mindspore_dpus.data.sample_table import SPLITS
 from mindspore_dpus.deploy.place_filter import PlaceFilter
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
 from mindspore_dpus.systems.traffic_signs.crops import Crops
-from mindspore_dpus.systems.traffic_signs.frames import (
-    RunFrames,
-    cache_of,
-    data_root,
-    read_run_frames,
-)
-from mindspore_dpus.systems.traffic_signs.networks import SIGN
-from mindspore_dpus.systems.traffic_signs.place_filter import fit_place_filter
+from mindspore_dpus.systems.traffic_signs.place_filter_fit import fit_place_filter
 from mindspore_dpus.systems.traffic_signs.proposal_stage import read_proposals
-from mindspore_dpus.systems.traffic_signs.regions import (
+from mindspore_dpus.systems.traffic_signs.region_mining import (
     BACKGROUND,
     COLUMNS,
     mine_frames,
     whole_pixels,
 )
+from mindspore_dpus.systems.traffic_signs.run_data import (
+    RunFrames,
+    cache_of,
+    data_root,
+    read_run_frames,
+)
 from mindspore_dpus.systems.traffic_signs.settings import PlaceSettings
+from mindspore_dpus.systems.traffic_signs.trained_detector import SIGN
 
 
 def make_place_filter(run: RunFolder, place: PlaceSettings) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 from mindspore_dpus.core.files import read_json
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import read_table
-from mindspore_dpus.data.boxes.table import EDGES
+from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.deploy.place_filter import PlaceFilter
 from mindspore_dpus.metrics.average_precision import precision_recall
 from mindspore_dpus.metrics.matching import as_one_class, match
@@ -17,13 +17,13 @@ from mindspore_dpus.report.page import Card, Page, write_page
 from mindspore_dpus.report.sections import detections
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
 from mindspore_dpus.systems.traffic_signs.detect_stage import as_arrays, errors_of
-from mindspore_dpus.systems.traffic_signs.frames import (
+from mindspore_dpus.systems.traffic_signs.place_filter_fit import heat_map
+from mindspore_dpus.systems.traffic_signs.run_data import (
     RunFrames,
     data_root,
     read_frame,
     read_run_frames,
 )
-from mindspore_dpus.systems.traffic_signs.place_filter import heat_map
 
 PICTURES = 12
 # Cells of the map, down and across.

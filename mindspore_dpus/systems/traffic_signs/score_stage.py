@@ -8,17 +8,17 @@ import pandas as pd
 from mindspore_dpus.core.files import write_json
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import read_table, write_table
-from mindspore_dpus.data.boxes.table import EDGES
+from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.deploy.cascade import Scored
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
-from mindspore_dpus.systems.traffic_signs.frames import (
+from mindspore_dpus.systems.traffic_signs.proposal_stage import read_proposals
+from mindspore_dpus.systems.traffic_signs.run_data import (
     RunFrames,
     data_root,
     read_frame,
     read_run_frames,
 )
-from mindspore_dpus.systems.traffic_signs.networks import run_detector
-from mindspore_dpus.systems.traffic_signs.proposal_stage import read_proposals
+from mindspore_dpus.systems.traffic_signs.trained_detector import run_detector
 
 EVALUATED = ("val", "test")
 TABLE, TIMES = "region_scores.csv", "region_scores.json"

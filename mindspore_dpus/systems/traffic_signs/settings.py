@@ -7,9 +7,9 @@ from mindspore_dpus.core.settings import INNER_SHARE, SHARE, above, at_least, be
 from mindspore_dpus.data.boxes.registry import AUTO, FORMATS
 from mindspore_dpus.data.images.decoded import MAX_PIXELS
 from mindspore_dpus.data.images.preparing import ImageSettings
-from mindspore_dpus.data.simulate.signs import SIGNS
+from mindspore_dpus.data.simulate.sign_drawings import SIGNS
 from mindspore_dpus.features.settings import FeatureSettings
-from mindspore_dpus.losses.table import LossSettings
+from mindspore_dpus.losses.settings import LossSettings
 from mindspore_dpus.models.settings import ModelSettings
 from mindspore_dpus.sampling.settings import SamplingSettings
 from mindspore_dpus.training.settings import TrainingSettings

@@ -15,18 +15,10 @@ from mindspore_dpus.core.settings import results
 from mindspore_dpus.core.stages import Stage
 from mindspore_dpus.data.simulate.streets import simulate_streets
 from mindspore_dpus.stages import describe as described
-from mindspore_dpus.stages.classifier import ClassifierStages
+from mindspore_dpus.stages.classifier_stages import ClassifierStages
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration, check_configuration
 from mindspore_dpus.systems.traffic_signs.detect_stage import make_detections, make_metrics
-from mindspore_dpus.systems.traffic_signs.frames import FoundFrames, data_root
 from mindspore_dpus.systems.traffic_signs.measures import MEASURES
-from mindspore_dpus.systems.traffic_signs.networks import (
-    CLASSIFIERS,
-    SIGN,
-    section_of,
-    source_of,
-    training_of,
-)
 from mindspore_dpus.systems.traffic_signs.proposal_stage import (
     ProposalTraining,
     check_network,
@@ -40,14 +32,22 @@ from mindspore_dpus.systems.traffic_signs.refinement_stage import (
     make_refinement,
     refinement_training,
 )
+from mindspore_dpus.systems.traffic_signs.region_mining import BACKGROUND
 from mindspore_dpus.systems.traffic_signs.region_stage import (
     crops_identity,
     make_place_filter,
     make_regions,
 )
-from mindspore_dpus.systems.traffic_signs.regions import BACKGROUND
 from mindspore_dpus.systems.traffic_signs.report import summary, write_report
+from mindspore_dpus.systems.traffic_signs.run_data import FoundFrames, data_root
 from mindspore_dpus.systems.traffic_signs.score_stage import make_region_scores
+from mindspore_dpus.systems.traffic_signs.trained_detector import (
+    CLASSIFIERS,
+    SIGN,
+    section_of,
+    source_of,
+    training_of,
+)
 
 __all__ = [
     "MEASURES",

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from mindspore_dpus.data.boxes.table import EDGES, Annotations, Found, check
+from mindspore_dpus.data.boxes.annotations import EDGES, Annotations, Found, check
 
 SIZE = (40, 30)  # width, height
 CLASSES = {"stop": 0, "give way": 1, "no trucks": 2}

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.data.boxes.coco import read_results, write_results
 from mindspore_dpus.data.boxes.registry import read_boxes, write_boxes
-from mindspore_dpus.data.boxes.table import EDGES
 from tests.data.boxes.helpers import annotations, assert_same
 
 IMAGES = [{"id": 5, "file_name": "a.png", "width": 40, "height": 30}]

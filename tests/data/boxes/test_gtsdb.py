@@ -3,8 +3,8 @@
 import pytest
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.data.boxes.registry import read_boxes, write_boxes
-from mindspore_dpus.data.boxes.table import EDGES
 from tests.data.boxes.helpers import annotations
 
 

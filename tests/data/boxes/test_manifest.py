@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.data.boxes.manifest import beside
 from mindspore_dpus.data.boxes.registry import read_boxes, write_boxes
-from mindspore_dpus.data.boxes.table import EDGES
 from tests.data.boxes.helpers import annotations, assert_same
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "gtsdb"

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.data.boxes.registry import FORMATS, read_boxes, recognise, write_boxes
-from mindspore_dpus.data.boxes.table import EDGES
 from tests.data.boxes.helpers import CLASSES, SIZE, annotations, assert_same, write_images
 
 NAMES = {

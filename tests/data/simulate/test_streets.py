@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.data.boxes.arithmetic import iou
 from mindspore_dpus.data.boxes.registry import read_boxes
-from mindspore_dpus.data.boxes.table import EDGES
 from mindspore_dpus.data.simulate import streets
-from mindspore_dpus.data.simulate.signs import DISTRACTORS, SIDE, SIGNS, drawn, seen
+from mindspore_dpus.data.simulate.sign_drawings import DISTRACTORS, SIDE, SIGNS, drawn, seen
 from mindspore_dpus.data.simulate.streets import simulate_streets, street
 
 SETTINGS = {

@@ -137,7 +137,7 @@ def test_a_value_that_is_no_number_is_seen(bad):
 
 @pytest.mark.parametrize(
     ("backbone", "norms"),
-    # The two inner ones of our MobileNetV2's 16 blocks that expand are part of models.hidden_layers.
+    # The two inner ones of our MobileNetV2's 16 blocks that expand are part of kernels.hidden_layers.
     [("mobilenet_v2", 20), ("resnet18", 20), ("lenet5", 0), ("mobilenet_v2_100", 52)],
 )
 def test_networks_train_through_it_where_the_device_says_so(backbone, norms, monkeypatch):

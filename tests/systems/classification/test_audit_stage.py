@@ -12,7 +12,7 @@ import pytest
 from mindspore_dpus.cli.audit import main as audit_command
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.images.preparing import ImageSettings
-from mindspore_dpus.data.samples import read_samples
+from mindspore_dpus.data.sample_table import read_samples
 from mindspore_dpus.data.settings import AuditSettings, DataSettings
 from mindspore_dpus.systems.classification import audit_stage as stage
 from tests.support import parse_config, train

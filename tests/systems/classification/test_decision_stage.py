@@ -10,12 +10,12 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.stages import fill
 from mindspore_dpus.core.tables import read_table, write_table
-from mindspore_dpus.data.samples import read_samples
+from mindspore_dpus.data.sample_table import read_samples
 from mindspore_dpus.decision.decision import Decision
 from mindspore_dpus.metrics.fusion import with_fused
 from mindspore_dpus.metrics.predictions import predictions_table
 from mindspore_dpus.stages.describe import describe
-from mindspore_dpus.stages.predictions import make_metrics
+from mindspore_dpus.stages.prediction_stages import make_metrics
 from mindspore_dpus.systems.classification import decision_stage as decide
 from mindspore_dpus.systems.classification.report import write_report
 from mindspore_dpus.systems.classification.system import stages

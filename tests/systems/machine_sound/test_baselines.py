@@ -21,7 +21,7 @@ from mindspore_dpus.systems.machine_sound.baselines import (
     WindowTask,
     negative_log_odds,
 )
-from mindspore_dpus.systems.machine_sound.clips import read_clips, source_of
+from mindspore_dpus.systems.machine_sound.run_data import read_clips, source_of
 from mindspore_dpus.systems.machine_sound.settings import BASELINES
 from mindspore_dpus.systems.machine_sound.spectrograms import decoded
 from mindspore_dpus.systems.machine_sound.vectors import used

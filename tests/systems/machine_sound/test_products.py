@@ -18,7 +18,8 @@ from mindspore_dpus.core.files import read_json
 from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.data.audio.stream import microphone_blocks, windows
 from mindspore_dpus.deploy import sound_watch
-from mindspore_dpus.deploy.sound import OnnxSoundPredictor, sound_row, stream_rows
+from mindspore_dpus.deploy.onnx_sound import OnnxSoundPredictor
+from mindspore_dpus.deploy.sound import sound_row, stream_rows
 from mindspore_dpus.systems.machine_sound import evaluation
 from tests.systems.machine_sound.conftest import tiny
 

@@ -14,8 +14,8 @@ from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.metrics.anomaly import harmonic_means, section_results
 from mindspore_dpus.systems.machine_sound import system
 from mindspore_dpus.systems.machine_sound.challenge import read_challenge_file
-from mindspore_dpus.systems.machine_sound.clips import draw_normals
 from mindspore_dpus.systems.machine_sound.evaluation import evaluate as system_evaluate
+from mindspore_dpus.systems.machine_sound.run_data import draw_normals
 from tests.support import logged
 from tests.systems.machine_sound.conftest import tiny
 

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.data.boxes.table import COLUMNS, PROBLEM_COLUMNS, Annotations
+from mindspore_dpus.data.boxes.annotations import COLUMNS, PROBLEM_COLUMNS, Annotations
 from mindspore_dpus.data.images.preparing import ImageSettings
 from mindspore_dpus.data.images.regions import Regions
 from mindspore_dpus.systems.traffic_signs.crops import Crops
-from mindspore_dpus.systems.traffic_signs.frames import RunFrames
+from mindspore_dpus.systems.traffic_signs.run_data import RunFrames
 
 FLAG = ("seen",)
 

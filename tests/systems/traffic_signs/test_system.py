@@ -13,10 +13,10 @@ from mindspore_dpus import systems
 from mindspore_dpus.cli import predict, simulate
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.run_folder import RunFolder
-from mindspore_dpus.data.boxes.table import EDGES
+from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.deploy.detector import Detector
 from mindspore_dpus.deploy.signs import detect_files
-from mindspore_dpus.systems.traffic_signs import evaluation, frames, system
+from mindspore_dpus.systems.traffic_signs import evaluation, run_data, system
 from mindspore_dpus.systems.traffic_signs.settings import FrameSettings
 from tests.support import train
 
@@ -220,7 +220,7 @@ def test_simulated_frames_can_be_written_and_read(tmp_path):
     options = ["--system=traffic_signs", f"--output={tmp_path / 'streets'}", "--train=2", "--val=1"]
     size = ["--test=1", "--width=160", "--height=112", "--sign_size=[14,30]"]
     assert not simulate.main([*options, *size])
-    found = frames.find_annotations(tmp_path / "streets", FrameSettings())
+    found = run_data.find_annotations(tmp_path / "streets", FrameSettings())
     assert found.frames["split"].tolist() == ["train", "train", "val", "test"]
     assert simulate.main([*options, "--sign_size=[30,14]"]) == 2
 
@@ -238,8 +238,8 @@ def data(tmp_path):
 
 
 def read(data, **more):
-    found = frames.find_annotations(data, FrameSettings(root=str(data), **more))
-    return frames.readable(found, data, 10**8)
+    found = run_data.find_annotations(data, FrameSettings(root=str(data), **more))
+    return run_data.readable(found, data, 10**8)
 
 
 def test_bad_frames_and_boxes_are_rows(data):
@@ -265,7 +265,7 @@ def test_annotations_of_no_known_format_are_one_line(data, text):
 def test_without_a_sound_box_there_is_nothing_to_learn(data):
     (data / "gt.txt").write_text("0.png;70;10;95;20;0\n")
     more = ["--simulate.enabled=false", f"--data.root={data}"]
-    found = frames.FoundFrames(RunFolder(data.parent / "r"), config(data.parent / "r", *more))
+    found = run_data.FoundFrames(RunFolder(data.parent / "r"), config(data.parent / "r", *more))
     found.settings()
     with pytest.raises(UserError, match="no sound box"):
         found.make("")
@@ -273,12 +273,12 @@ def test_without_a_sound_box_there_is_nothing_to_learn(data):
 
 def test_frames_are_split_as_the_data_say_and_else_by_the_seed():
     named = pd.DataFrame({"path": list("abcdefghij"), "split": ["train"] * 8 + ["test"] * 2})
-    split = frames.assign(named, FrameSettings(val_size=0.25), 0)
+    split = run_data.assign(named, FrameSettings(val_size=0.25), 0)
     assert split.value_counts().to_dict() == {"train": 6, "val": 2, "test": 2}
     assert split.iloc[8:].tolist() == ["test", "test"]
-    free = frames.assign(named[["path"]], FrameSettings(), 1)
+    free = run_data.assign(named[["path"]], FrameSettings(), 1)
     assert set(free) == {"train", "val", "test"}
-    assert free.equals(frames.assign(named[["path"]], FrameSettings(), 1))
+    assert free.equals(run_data.assign(named[["path"]], FrameSettings(), 1))
 
 
 @pytest.mark.parametrize(
