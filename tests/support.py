@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mindspore_dpus import systems
+from mindspore_dpus.core.nursery import Forked
 from mindspore_dpus.losses.settings import LossSettings
 from mindspore_dpus.systems.classification.configuration import Configuration
 from mindspore_dpus.training.settings import TrainingSettings
@@ -47,6 +48,18 @@ def logged(told: Callable[[str], None]) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
+
+
+def started(monkeypatch) -> dict[str, int]:
+    """name -> number of every process that is forked from now on."""
+    numbers, start = {}, Forked.start
+
+    def note(self) -> None:
+        start(self)
+        numbers[self.name] = self.pid
+
+    monkeypatch.setattr(Forked, "start", note)
+    return numbers
 
 
 @dataclass

@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.nursery import CAN_FORK, Forked, Nursery, NurseryDied
 
 CONTEXT = multiprocessing.get_context("spawn")
 # Calls that wait for threads at a time.
@@ -32,11 +33,13 @@ class Work:
         function: importable by its name; called with the arguments and, last, a function that sends a
             value back while it runs.
         arguments: what pickle can carry.
+        imports: further modules that it will need, besides that of the function.
     """
 
     name: str
     function: Callable[..., None]
     arguments: tuple
+    imports: tuple[str, ...] = ()
 
     def call(self) -> bytes:
         """Function and arguments for another process: whoever passes them on need not import them."""
@@ -86,10 +89,12 @@ def side_by_side(
 ) -> Iterator[tuple[int, Exception | None]]:
     """Run every task in a process of its own, ``n_processes`` at a time.
 
-    A process is bound to its cores before it starts, so that the libraries in it count only those.
-    Ctrl-C and SIGTERM do not reach it. Leaving the loop, also by an error or by these, kills the tasks
-    that still run; and they die with this process. As always with new Python processes, each imports the
-    main script, which must start nothing unless ``__name__ == "__main__"``.
+    A process is bound to its cores before it computes anything, so that the libraries in it count only
+    those. Several are forked from one that has imported what they need, where that is safe
+    (``core.nursery``). Ctrl-C and SIGTERM do not reach them. Leaving the loop, also by an error or by
+    these, kills the tasks that still run; and they die with this process. As always with new Python
+    processes, each imports the main script, which must start nothing unless
+    ``__name__ == "__main__"``.
 
     Args:
         tasks: in the order in which they start.
@@ -108,11 +113,15 @@ def side_by_side(
     waiting = deque(enumerate(tasks))
     shares = cpu_shares(n_processes)
     running: dict[Connection, _Running] = {}
+    nursery = None
     try:
+        if CAN_FORK and len(tasks) > 1:
+            imports = {name for task in tasks for name in (task.function.__module__, *task.imports)}
+            nursery = Nursery(CONTEXT, sorted(imports), _run)
         while waiting or running:
             while waiting and shares:
                 index, task = waiting.popleft()
-                one = _Running(index, task.name, task.call(), shares.pop(0))
+                one = _Running(index, task.name, task.call(), shares.pop(0), nursery)
                 # From here on it will be ended, even if Ctrl-C comes while it starts.
                 running[one.connection] = one
                 one.start()
@@ -131,6 +140,8 @@ def side_by_side(
                     yield one.index, value
     finally:
         _stop(list(running.values()))
+        if nursery is not None:
+            nursery.close()
 
 
 def apart(name: str, call: bytes, cpus: list[int]) -> Iterator[tuple[bool, object]]:
@@ -170,23 +181,36 @@ class _Running:
         name: what an error message calls it.
         call: what to do.
         cpus: where.
+        nursery: forks it; None: it is a new Python.
 
     Attributes:
         may_grow: whether further cores would change nothing but the time.
         connection: ready to be read when the task has sent something or has ended, however it ended.
     """
 
-    def __init__(self, index: int, name: str, call: bytes, cpus: list[int]) -> None:
+    def __init__(
+        self, index: int, name: str, call: bytes, cpus: list[int], nursery: Nursery | None = None
+    ) -> None:
         self.index = index
         self.call = call
         self.cpus = cpus
         self.may_grow = False
         self.connection, self._theirs = CONTEXT.Pipe()
-        self.process = CONTEXT.Process(target=_run, args=(self._theirs,), name=name)
+        if nursery is None:
+            self.process = CONTEXT.Process(target=_run, args=(self._theirs, cpus), name=name)
+        else:
+            self.process = Forked(nursery, self._theirs, cpus, name)
 
     def start(self) -> None:
-        with _inherited(self.cpus):
-            self.process.start()
+        try:
+            with _inherited(self.cpus):
+                self.process.start()
+        except NurseryDied:
+            raise ProcessDied(
+                f"{self.process.name}: the process that starts it was killed; if memory ran out, run "
+                "fewer side by side (device.processes; of a grid, its jobs). Start the same command "
+                "again to go on"
+            ) from None
         self._theirs.close()  # Else the end of the process would not end the connection.
         # The task follows instead of being an argument: start() would wait for ever for a process that
         # died before it had read large arguments.
@@ -265,8 +289,9 @@ def _inherited(cpus: list[int]) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _run(connection: Connection) -> None:
+def _run(connection: Connection, cpus: list[int]) -> None:
     """In the other process."""
+    _bind(cpus)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     error = None
     try:

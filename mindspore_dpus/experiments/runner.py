@@ -18,6 +18,13 @@ from mindspore_dpus.systems import train
 
 logger = logging.getLogger(__name__)
 
+# What a run's process needs besides this module; systems import it when they come to it.
+NEEDED = (
+    "mindspore_dpus.features.extract",
+    "mindspore_dpus.models.kernels.install",
+    "mindspore_dpus.training.members",
+)
+
 
 def check_jobs(jobs: int) -> None:
     """Refuse a number of runs side by side that makes no sense.
@@ -69,7 +76,9 @@ def run_grid(
     logs.mkdir(exist_ok=True)
     # A process for each run: its memory is given back, and its crash is not ours.
     own = [case for case in chosen if not case.reused]
-    tasks = [Work(case.name, _run_apart, (case.config, logs / f"{case.name}.log")) for case in own]
+    tasks = [
+        Work(case.name, _run_apart, (case.config, logs / f"{case.name}.log"), NEEDED) for case in own
+    ]
     if len(own) < len(chosen):
         logger.info(
             "%s", f"{len(chosen) - len(own)} of {len(chosen)} runs are finished in other experiments"

@@ -28,6 +28,8 @@ from mindspore_dpus.training.task import Task
 from mindspore_dpus.training.trainer import Trainer
 
 PACKAGE = "mindspore_dpus"
+# What a member's process needs besides this module.
+NEEDED = ("mindspore_dpus.models.kernels.install", "mindspore_dpus.models.factory")
 # What a member's process sends beside its epochs (dict) and its lines (str).
 FIRST_STEP_DONE = None
 
@@ -204,7 +206,7 @@ def train_side_by_side(
     training = recipe.training
     # All on one kind of device, whatever another machine would find.
     recipe = dataclasses.replace(recipe, device=dataclasses.replace(recipe.device, target=device.target))
-    works = [Work(f"member {job.name}", _train_apart, (job, recipe)) for job in jobs]
+    works = [Work(f"member {job.name}", _train_apart, (job, recipe), NEEDED) for job in jobs]
     give_back_memory()
     logger = logging.getLogger(__name__)
 

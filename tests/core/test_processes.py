@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from mindspore_dpus.core import processes
+from mindspore_dpus.core import nursery, processes
 from mindspore_dpus.core.errors import Terminated, UserError
+from mindspore_dpus.core.nursery import CAN_FORK
 from mindspore_dpus.core.processes import Work, available_cpus, cpu_shares, in_threads, side_by_side
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +107,14 @@ def say_hello(name, send):
     send(f"hello {name}")
 
 
+def look_at_modules(send):
+    send((__name__ in sys.modules, "colorsys" in sys.modules))
+
+
+def kill_the_nursery(send):
+    os.kill(os.getppid(), signal.SIGKILL)
+
+
 def sleep(folder, send):
     send(os.getpid())
     (folder / "started").touch()
@@ -128,7 +137,7 @@ def wait_for_cores(number, folder, send):
     send(len(available_cpus()))
 
 
-def never_read(connection):
+def never_read(connection, cpus):
     """In place of the function that starts a task."""
     os._exit(7)
 
@@ -400,13 +409,42 @@ def test_sigterm_for_the_group_ends_everything_without_a_word(other):
     wait_for(lambda: not children(other.pid))
 
 
-def test_ctrl_c_while_processes_start(other):
-    # Two tasks and Python's resource tracker: the tasks have not come to the first line of theirs.
-    wait_for(lambda: len(children(other.pid)) == 3)
+@pytest.mark.parametrize("number", [2, 3, 4])
+def test_ctrl_c_while_processes_start(other, number):
+    # Python's resource tracker, the nursery, and two tasks.
+    wait_for(lambda: len(children(other.pid)) >= number)
     os.killpg(other.pid, signal.SIGINT)
-    out, errors = other.communicate(timeout=PATIENCE)
-    assert (other.returncode, out, errors) == (130, "", "")
+    _, errors = other.communicate(timeout=PATIENCE)
+    assert (other.returncode, errors) == (130, "")
     wait_for(lambda: not children(other.pid))
+
+
+def test_several_tasks_have_what_they_need_imported(tmp_path):
+    """Their own module, too: only the first of them imports anything."""
+    tasks = [Work(f"task {i}", look_at_modules, (), ("colorsys", "no.such.module")) for i in range(3)]
+    messages, errors = run(tasks)
+    assert errors == [None] * 3
+    assert messages == [[(True, CAN_FORK)]] * 3
+    ((alone,),), _ = run(tasks[:1])
+    assert alone == (True, False)
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="processes are not forked on this system")
+def test_what_forks_tasks_is_started_again_when_it_was_killed():
+    kill = [Work(f"task {i}", kill_the_nursery, ()) for i in range(3)]
+    assert run(kill, n_processes=1) == ([[], [], []], [None] * 3)
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="processes are not forked on this system")
+def test_a_task_is_named_when_what_forks_it_is_killed_each_time(monkeypatch):
+    def die(*_):
+        raise nursery.NurseryDied
+
+    monkeypatch.setattr(nursery.Nursery, "_ask", die)
+    tasks = [Work(f"task {i}", say_hello, ("you",)) for i in range(2)]
+    with pytest.raises(UserError, match="^task 0: the process that starts it was killed; if memory"):
+        run(tasks)
+    assert multiprocessing.active_children() == []
 
 
 def test_threads_keep_the_order_and_queue_little(monkeypatch):

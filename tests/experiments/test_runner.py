@@ -1,7 +1,6 @@
 """Grids that run: interrupted, killed, side by side, with failures; and their live table."""
 
 import dataclasses
-import multiprocessing
 import os
 import shutil
 import signal
@@ -31,7 +30,7 @@ from tests.experiments.grids import (
     wait_until,
     write_experiment,
 )
-from tests.support import logged
+from tests.support import logged, started
 from tests.tools.test_tools import assert_one_line, tool
 
 COLUMNS = ["run", "status", "minutes", "test_auc", "message"]
@@ -159,11 +158,13 @@ def test_ctrl_c_ends_all_runs_and_is_one_line(castings, tmp_path):
     assert read_status(output)["status"].tolist() == ["to do"] * 4
 
 
-def test_a_run_that_is_killed_is_a_failed_run(finished, tmp_path):
+def test_a_run_that_is_killed_is_a_failed_run(finished, tmp_path, monkeypatch):
+    pids = started(monkeypatch)
+
     def kill_the_first():
-        while not (runs := multiprocessing.active_children()):
+        while not pids:
             time.sleep(0.01)
-        os.kill(runs[0].pid, signal.SIGKILL)
+        os.kill(next(iter(pids.values())), signal.SIGKILL)
 
     threading.Thread(target=kill_the_first).start()
     lines = []

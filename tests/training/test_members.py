@@ -26,7 +26,7 @@ from mindspore_dpus.training.checkpoint import load_checkpoint
 from mindspore_dpus.training.classification_task import Classification, LabelledRows
 from mindspore_dpus.training.members import Job, Recipe, train_members
 from mindspore_dpus.training.settings import TrainingSettings
-from tests.support import logged
+from tests.support import logged, started
 
 MEMBERS = ("00", "01")
 EPOCHS = 2
@@ -170,14 +170,12 @@ def test_the_last_of_an_odd_number_gets_both_cores_and_equal_bits(
 
 
 @pytest.mark.parametrize("kernels", ["onednn"], indirect=True)
-def test_a_killed_member_is_named_and_goes_on_next_time(images, in_turn, kernels, tmp_path):
-    lines = []
+def test_a_killed_member_is_named_and_goes_on_next_time(images, in_turn, kernels, tmp_path, monkeypatch):
+    lines, pids = [], started(monkeypatch)
 
     def kill(line):
         lines.append(line)
-        name = f"member {line.split()[0]}"
-        (process,) = [p for p in multiprocessing.active_children() if p.name == name]
-        os.kill(process.pid, signal.SIGKILL)
+        os.kill(pids[f"member {line.split()[0]}"], signal.SIGKILL)
 
     with limited_to(2):
         with pytest.raises(UserError, match=r"^member 0\d: its process was killed .*same command again"):

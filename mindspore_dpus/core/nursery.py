@@ -1,0 +1,186 @@
+"""Processes that begin with everything imported: forked from one that has imported it once.
+
+Importing MindSpore takes a process two seconds and some 200 MB; forked ones take neither. Nothing is
+computed before the fork: libraries start their threads, and count the cores, when they first compute.
+"""
+
+import importlib
+import os
+import pickle
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
+
+# Forking is safe where libraries expect it.
+CAN_FORK = sys.platform == "linux"
+_LARGEST_MESSAGE = 2**16
+# A request: fork (with the file number of a connection), or wait for a process to end.
+_FORK, _WAIT = "fork", "wait"
+# The exit code of a process whose nursery was killed: most likely it was, too.
+UNKNOWN = -signal.SIGKILL
+
+
+class NurseryDied(Exception):
+    """The process that forks others is gone."""
+
+
+class Nursery:
+    """A process that forks others; started with the first of them, and again when it was killed.
+
+    Args:
+        context: how it is started itself.
+        modules: what it imports first; one that cannot be imported fails in those that need it.
+        run: what a forked process does: called with its end of a connection and its cores. Importable
+            by its name.
+    """
+
+    def __init__(
+        self,
+        context: BaseContext,
+        modules: Sequence[str],
+        run: Callable[[Connection, list[int]], None],
+    ) -> None:
+        self._context, self._modules, self._run = context, modules, run
+        self._process = self._socket = None
+
+    def fork(self, connection: Connection, cpus: list[int]) -> int:
+        """A new process.
+
+        Args:
+            connection: its end, which stays open here.
+            cpus: its cores.
+
+        Returns:
+            Its number.
+
+        Raises:
+            NurseryDied: whoever should have forked it was killed twice.
+        """
+        for last in (False, True):
+            if self._process is None:
+                self._start()
+            try:
+                return self._ask((_FORK, cpus), [connection.fileno()])
+            except NurseryDied:
+                self.close()
+                if last:
+                    raise
+
+    def wait(self, pid: int) -> int:
+        """The exit code of a process, as ``multiprocessing`` gives it, when it has ended."""
+        try:
+            return self._ask((_WAIT, pid), [])
+        except NurseryDied:
+            return UNKNOWN
+
+    def close(self) -> None:
+        """End it; those that it has forked have ended before, by whoever has started them."""
+        if self._process is None:
+            return
+        self._socket.close()
+        if self._process.pid is not None:
+            self._process.kill()  # It may still be importing.
+            self._process.join()
+        self._process = None
+
+    def _start(self) -> None:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        arguments = theirs, self._modules, self._run
+        self._process = self._context.Process(target=_serve, args=arguments, name="nursery")
+        self._process.start()
+        theirs.close()
+
+    def _ask(self, request: tuple, files: list[int]) -> int:
+        try:
+            socket.send_fds(self._socket, [pickle.dumps(request)], files)
+            answer = self._socket.recv(_LARGEST_MESSAGE)
+        except OSError as error:
+            raise NurseryDied from error
+        if not answer:
+            raise NurseryDied
+        return pickle.loads(answer)
+
+
+class Forked:
+    """A process that a nursery has forked, with what is used of ``multiprocessing.Process``.
+
+    Args:
+        nursery: which one.
+        connection: its end.
+        cpus: its cores.
+        name: what an error message calls it.
+    """
+
+    def __init__(self, nursery: Nursery, connection: Connection, cpus: list[int], name: str) -> None:
+        self._nursery, self._connection, self._cpus = nursery, connection, cpus
+        self.name = name
+        self.pid: int | None = None
+        self.exitcode: int | None = None
+
+    def start(self) -> None:
+        """Begin.
+
+        Raises:
+            NurseryDied: there is nobody to fork it.
+        """
+        self.pid = self._nursery.fork(self._connection, self._cpus)
+
+    def kill(self) -> None:
+        if self.exitcode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    def join(self) -> None:
+        """Wait until it has ended."""
+        if self.exitcode is None:
+            self.exitcode = self._nursery.wait(self.pid)
+
+
+def _serve(
+    requests: socket.socket, modules: Sequence[str], run: Callable[[Connection, list[int]], None]
+) -> None:
+    """In the nursery: answer requests until there is nobody to ask any more."""
+    for name in modules:
+        with suppress(Exception):
+            importlib.import_module(name)
+    while True:
+        message, files, _, _ = socket.recv_fds(requests, _LARGEST_MESSAGE, 1)
+        if not message:
+            return
+        kind, argument = pickle.loads(message)
+        if kind == _WAIT:
+            answer = _exit_code(argument)
+        else:
+            answer = os.fork()
+            if answer == 0:
+                requests.close()
+                _begin(run, files[0], argument)
+            os.close(files[0])
+        requests.send(pickle.dumps(answer))
+
+
+def _exit_code(pid: int) -> int:
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except ChildProcessError:  # Of a nursery before this one.
+        return UNKNOWN
+
+
+def _begin(run: Callable[[Connection, list[int]], None], file: int, cpus: list[int]) -> None:
+    """In a forked process: do its work, and end without what an interpreter does at its end, which is
+    the nursery's."""
+    code = 1
+    try:
+        run(Connection(file), cpus)
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    finally:
+        with suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
