@@ -4,6 +4,7 @@ Importing MindSpore takes a process two seconds and some 200 MB; forked ones tak
 computed before the fork: libraries start their threads, and count the cores, when they first compute.
 """
 
+import gc
 import importlib
 import os
 import pickle
@@ -147,6 +148,8 @@ def _serve(
     for name in modules:
         with suppress(Exception):
             importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # Else the first collection in each child would write to, and so copy, every page.
     while True:
         message, files, _, _ = socket.recv_fds(requests, _LARGEST_MESSAGE, 1)
         if not message:
