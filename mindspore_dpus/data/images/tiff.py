@@ -4,8 +4,11 @@ What a page's header says (depth, samples, size, number of strips) is held again
 kind whose meaning is not plain is refused by its name.
 """
 
+import bisect
 import dataclasses
+import math
 import os
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +32,9 @@ _DEPTHS = {"u": (*range(1, 33), 64), "i": (8, 16, 32, 64), "f": (16, 32, 64)}
 # Deflate, the densest of the compressions, packs at most 1032 bytes into one; CCITT's lines and JPEG's
 # blocks can be as dense.
 _DENSEST = 1032 * 8
+# How many images a directory stands for, in the descriptions of ImageJ and of tifffile.
+_IMAGEJ = re.compile(r"^(images|channels|slices|frames)=(\d{1,9})\s*$", re.MULTILINE)
+_SHAPED = re.compile(r'(?:shape=\(|\{.*"shape": ?\[)([\d, ]{1,200})[\])]', re.DOTALL)
 _COMPLEX = "has complex numbers or samples of an unknown kind, which are not read"
 # What tifffile unpacks by imagecodecs, of what is not unpacked here.
 _BY_IMAGECODECS = {
@@ -138,16 +144,64 @@ def _frames(file: BinaryIO, tiff: TiffFile) -> tuple[_Frame, ...]:
     return known[1]
 
 
+@dataclass(frozen=True)
+class _Directory:
+    """What the images of a directory are counted by.
+
+    Args:
+        place: where it stands.
+        first: where its pixels begin; 0 where they lie nowhere.
+        size: bytes of an image.
+        named: images that the program that wrote it names.
+        alone: they surely have no directories of their own.
+    """
+
+    place: int
+    first: int
+    size: int
+    named: int
+    alone: bool
+
+    @classmethod
+    def of(cls, page: TiffPage) -> "_Directory":
+        first = page.dataoffsets[0] if page.dataoffsets else 0
+        named = _named(page)
+        if named > 1 and not (page.is_contiguous and page.nbytes):
+            named = 1  # compressed: then each has a directory
+        alone = page.is_stk or '"truncated": true' in (page.shaped_description or "")
+        return cls(page.offset, first, page.nbytes if named > 1 else 0, named, alone)
+
+
 def _find_frames(file: BinaryIO, tiff: TiffFile) -> tuple[_Frame, ...]:
-    frames, others = [], []
-    page = None
+    pages, reduced, inside = [], [], []
     for page in _walk(file, tiff):
-        kind = page.subfiletype if isinstance(page.subfiletype, int) else 0
-        (others if kind & (_REDUCED | _MASK) else frames).append(_Frame(page.offset))
-    frames = frames or others
-    if len(frames) + len(others) == 1 and (page.is_imagej or page.is_shaped or page.is_stk):
-        frames = [_Frame(page.offset, i) for i in range(_images(tiff, page))]
-    return tuple(frames)
+        found = _Directory.of(page)
+        if _is_reduced(page):
+            reduced.append(found)
+            inside += page.subifds or ()
+        else:
+            pages.append(found)
+    if not pages:
+        places = _whole_among(file, tiff, inside) if inside else [page.place for page in reduced]
+        return tuple(map(_Frame, places))
+    # What ends the images of a directory: other directories and their pixels, and the end of the file.
+    ends = {place for page in (*pages, *reduced) for place in (page.place, page.first)}
+    ends = sorted({*ends, file.seek(0, os.SEEK_END)})
+    return tuple(_Frame(page.place, i) for page in pages for i in range(_images(page, ends, len(pages))))
+
+
+def _is_reduced(page: TiffPage) -> bool:
+    """Whether it is a thumbnail or a mask."""
+    kind = page.subfiletype
+    return isinstance(kind, int) and bool(kind & (_REDUCED | _MASK))
+
+
+def _whole_among(file: BinaryIO, tiff: TiffFile, places: list[int]) -> list[int]:
+    """The sub-directories that are no thumbnails (DNG has them below one)."""
+    found = [place for place in places if not _is_reduced(_page(file, tiff, place, 1))]
+    if not found:
+        raise ImageError("holds reduced copies only, in its directories and below them")
+    return found
 
 
 def _walk(file: BinaryIO, tiff: TiffFile) -> Iterator[TiffPage]:
@@ -182,12 +236,45 @@ def _page(file: BinaryIO, tiff: TiffFile, place: int, number: int) -> TiffPage:
         raise _unknown_type(error) from None
 
 
-def _images(tiff: TiffFile, page: TiffPage) -> int:
-    """How many images one directory stands for, by the description of the program that wrote it."""
-    series = tiff.series[0]
-    if series.dataoffset is None or series.dataoffset != page.dataoffsets[0] or not page.size:
+def _images(page: _Directory, ends: list[int], pages: int) -> int:
+    """How many images a directory stands for, which follow one another behind it.
+
+    Args:
+        page: the directory; not a thumbnail.
+        ends: where something else begins or the file ends, in order.
+        pages: how many directories there are, without thumbnails.
+
+    Raises:
+        ImageError: more are named than there are.
+    """
+    if page.named < 2:
         return 1
-    return max(1, series.size // page.size)
+    end = ends[min(bisect.bisect_left(ends, page.first + page.size), len(ends) - 1)]
+    held = max(0, end - page.first) // page.size
+    if held >= page.named:
+        return page.named
+    # They have directories of their own, or whoever saved this one alone has kept its description.
+    if (pages >= page.named and not page.alone) or (held == 1 and end < ends[-1]):
+        return 1
+    raise ImageError(f"is truncated: it names {page.named} images and holds {held}")
+
+
+def _named(page: TiffPage) -> int:
+    """How many images a directory stands for, by the program that wrote it: ImageJ, tifffile, MetaMorph."""
+    if page.is_stk:
+        return page.tags[33629].count if 33629 in page.tags else 1
+    if page.is_imagej:
+        found = {key: int(value) for key, value in _IMAGEJ.findall(page.imagej_description)}
+        channels = found.get("channels", 1)
+        product = channels * found.get("slices", 1) * found.get("frames", 1)
+        images = max(product, found.get("images", 1))
+        # Some count the colours of an image as channels.
+        together = page.samplesperpixel == channels > 1 and images == product
+        return images // channels if together else images
+    shape = _SHAPED.match(page.shaped_description or "")
+    if shape is None or not page.size:
+        return 1
+    return max(1, math.prod(int(side) for side in shape[1].split(",") if side.strip()) // page.size)
 
 
 @dataclass(frozen=True)

@@ -295,7 +295,7 @@ def test_every_frame_of_a_stack(tmp_path, how, dtype):
         assert np.array_equal(read_image(f"{path}#{i + 1}").values, stack[i])
     if how == "truncated":
         path.write_bytes(path.read_bytes()[:-10])
-        assert "is truncated: its strip 1 of 1 ends behind the end" in read(f"{path}#5")
+        assert "is truncated: it names 5 images and holds 4" in read(f"{path}#5")
 
 
 @pytest.mark.parametrize("how", [{"truncate": True}, {"metadata": None}, {}])
