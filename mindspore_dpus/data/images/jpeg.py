@@ -1,13 +1,14 @@
 """JPEG files: decoded by OpenCV's libjpeg, to their end."""
 
 import re
+import struct
 from collections.abc import Callable
 from functools import partial
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, NamedTuple, TypeVar
 
 from mindspore_dpus.core.printed import can_listen
 from mindspore_dpus.data.images.decoded import Decoded, ImageError
-from mindspore_dpus.data.images.headers import jpeg_size
+from mindspore_dpus.data.images.headers import FRAME_MARKERS, jpeg_size
 from mindspore_dpus.data.images.opencv import check_by_opencv, decode_by_opencv
 from mindspore_dpus.data.images.opened import Opened, Size, read_whole
 from mindspore_dpus.data.images.orientation import jpeg_orientation, upright
@@ -34,19 +35,38 @@ def read_jpeg(opened: Opened) -> Decoded:
     return read_whole(opened, _size, _decode)
 
 
-def check_jpeg(data: bytes) -> None:
+class JpegFrame(NamedTuple):
+    """What a JPEG says of itself: its size, its components, and whether they are RGB, untransformed."""
+
+    height: int
+    width: int
+    components: int
+    is_rgb: bool
+
+
+def check_jpeg(data: bytes) -> JpegFrame | None:
     """Refuse a JPEG inside another file (a strip of a TIFF with its tables, a frame of a DICOM file) as a
     JPEG file is refused: its pixels are missing or invented. Of lossless JPEG, JPEG-LS and others that
     OpenCV does not decode, only the end marker is looked for.
 
+    Returns:
+        Its frame; None where it has no header of one.
+
     Raises:
         ImageError: truncated or damaged; the message lacks the file's name.
     """
-    frames = [segment for marker, segment in _segments(data)[0] if marker in _DECODED]
-    if any(len(frame) > 5 and frame[0] == 8 and frame[5] in (1, 3, 4) for frame in frames):
+    segments = _segments(data)[0]
+    frames = [(m, segment) for m, segment in segments if m in FRAME_MARKERS and len(segment) > 5]
+    if any(m in _DECODED and frame[0] == 8 and frame[5] in (1, 3, 4) for m, frame in frames):
         _to_its_end(data, check_by_opencv)
     elif not _has_end(data):
         raise ImageError(_MISSING)
+    if not frames:
+        return None
+    frame = frames[0][1]
+    adobe = [segment[11:12] for m, segment in segments if m == 0xEE and segment[:5] == b"Adobe"]
+    is_rgb = frame[5] == 3 and (adobe[:1] == [b"\0"] or frame[6::3] == b"RGB")
+    return JpegFrame(*struct.unpack(">HHB", frame[1:6]), is_rgb)
 
 
 def _size(file: BinaryIO) -> Size | None:

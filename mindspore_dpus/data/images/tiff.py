@@ -331,6 +331,8 @@ def _layout(page: TiffPage) -> _Layout:
         raise ImageError(f"has CMYK pixels of {bits} bits; 8 and 16 are read")
     if page.photometric == _YCBCR and page.compression not in (codecs.JPEG, 34892, 33003, 33004, 34712):
         raise ImageError("has YCbCr pixels without JPEG compression, which are not read")
+    if page.photometric == _YCBCR and page.planarconfig == 2:
+        raise ImageError("has YCbCr pixels in separate planes, which are not read")
     if page.imagedepth != 1 or page.tiledepth != 1:
         raise ImageError(f"is a volume of {page.imagedepth} layers in one page, which is not read")
     if page.is_tiled:
@@ -378,7 +380,9 @@ def _samples(file: BinaryIO, page: TiffPage, layout: _Layout, image: int, length
             raise ImageError(f"is truncated: its {kind} {i} of {number} ends behind the end of the file")
     segments = _read_segments(file, places)
     if page.compression == codecs.JPEG:
-        codecs.check_jpegs(segments, bytes(page.jpegtables or b""), kind)
+        sizes = _jpeg_sizes(page, layout, down, across) * layout.planes
+        tables, is_ycbcr = bytes(page.jpegtables or b""), page.photometric == _YCBCR
+        codecs.check_jpegs(segments, tables, sizes, layout.together, is_ycbcr, kind)
     if page.compression not in (*codecs.UNPACKERS, *codecs.BY_LIBTIFF, codecs.JPEG):
         return _by_tifffile(page, layout, segments)
     if page.compression == codecs.JPEG and (layout.bits != 8 or layout.together > 4):
@@ -398,6 +402,21 @@ def _samples(file: BinaryIO, page: TiffPage, layout: _Layout, image: int, length
             for plane in planes
         ]
     return planes[0] if layout.planes == 1 else np.concatenate(planes, axis=2)
+
+
+def _jpeg_sizes(
+    page: TiffPage, layout: _Layout, down: int, across: int
+) -> list[tuple[tuple[int, int], tuple[float, float]]]:
+    """The least and the largest height and width of each strip or tile of a plane, if it is a JPEG: some
+    are cut to the image at its right and lower edge, and the last strip may be as high as it likes."""
+    sizes = []
+    for row in range(down):
+        height = min(layout.rows, page.imagelength - row * layout.rows)
+        most = math.inf if row == down - 1 and not layout.tiled else layout.rows
+        for column in range(across):
+            width = min(layout.columns, page.imagewidth - column * layout.columns)
+            sizes.append(((height, width), (most, layout.columns)))
+    return sizes
 
 
 def _read_segments(file: BinaryIO, places: list[tuple[int, int]]) -> list[bytes | memoryview]:
@@ -434,7 +453,8 @@ def _unpack_plane(
     if page.compression == codecs.JPEG:
         extra = {347: bytes(page.jpegtables)} if page.jpegtables else {}
         if page.photometric == _YCBCR and samples == 3:
-            extra |= {262: _YCBCR, 530: list(page.subsampling or (2, 2))}
+            # Without their tag, libtiff takes the factors of the JPEG itself.
+            extra |= {262: _YCBCR} | ({530: list(page.subsampling)} if page.subsampling else {})
         elif page.photometric == _CMYK and samples == 4:
             extra |= {262: _CMYK}
         found = codecs.unpack_by_libtiff(
