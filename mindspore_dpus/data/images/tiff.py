@@ -27,6 +27,7 @@ from mindspore_dpus.data.images.quiet import quiet
 _REDUCED, _MASK = 1, 4
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _SAMPLES = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}
+_ALPHA = ((1,), (2,))  # associated, unassociated
 _KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}  # 4: "undefined", which readers take for unsigned
 _DEPTHS = {"u": (*range(1, 33), 64), "i": (8, 16, 32, 64), "f": (16, 32, 64)}
 # Deflate, the densest of the compressions, packs at most 1032 bytes into one; CCITT's lines and JPEG's
@@ -288,6 +289,7 @@ class _Layout:
         planes: 1, or, where the samples are stored apart, as many as these.
         tiled: tiles, else strips.
         rows, columns: of a tile or strip.
+        predictor: 1 (none), 2 (differences) or 3 (of floating point).
     """
 
     bits: int
@@ -297,6 +299,7 @@ class _Layout:
     tiled: bool
     rows: int
     columns: int
+    predictor: int
 
     @property
     def together(self) -> int:
@@ -327,6 +330,8 @@ def _layout(page: TiffPage) -> _Layout:
             f"has {samples} channels and does not say that they are colours; 1 (grey), 2 (grey and "
             "alpha), 3 (RGB) and 4 (RGB and alpha) are read"
         )
+    if wanted == 1 and samples == 2 and page.extrasamples not in _ALPHA:
+        raise ImageError("has 2 channels and does not say that the second is alpha: save each by itself")
     if page.photometric == _CMYK and (kind != "u" or bits not in (8, 16)):
         raise ImageError(f"has CMYK pixels of {bits} bits; 8 and 16 are read")
     if page.photometric == _YCBCR and page.compression not in (codecs.JPEG, 34892, 33003, 33004, 34712):
@@ -342,7 +347,9 @@ def _layout(page: TiffPage) -> _Layout:
     if rows < 1 or columns < 1:
         raise ImageError("is broken: its strips or tiles have no pixels")
     planes = samples if page.planarconfig == 2 else 1
-    return _Layout(bits, kind, samples, planes, page.is_tiled, rows, columns)
+    # Elsewhere the tag has no meaning, and libtiff passes over it.
+    predictor = page.predictor if page.compression in codecs.PREDICTED else 1
+    return _Layout(bits, kind, samples, planes, page.is_tiled, rows, columns, predictor)
 
 
 def _name(names: type, value: object) -> str:
@@ -478,20 +485,20 @@ def _unpack_plane(
         sizes = [height * row_bytes for height in heights]
         found = codecs.unpack(segments, page.compression, sizes, kind).reshape(rows, row_bytes)
     order = page.parent.byteorder
-    if page.predictor == 3 and layout.kind == "f":
+    if layout.predictor == 3 and layout.kind == "f":
         numbers = codecs.undo_float_differences(found, layout.bits, samples)
     else:
         numbers = codecs.to_numbers(found, layout.bits, layout.kind, order, per_row)
-        if page.predictor == 2 and layout.bits in (8, 16, 32, 64):
+        if layout.predictor == 2 and layout.bits in (8, 16, 32, 64):
             numbers = codecs.undo_differences(numbers, samples)
-        elif page.predictor != 1:
-            raise ImageError(f"has the predictor {page.predictor} at {layout.bits} bits; not read")
+        elif layout.predictor != 1:
+            raise ImageError(f"has the predictor {layout.predictor} at {layout.bits} bits; not read")
     return numbers.reshape(rows, layout.columns, samples)
 
 
 def _undoes_differences(page: TiffPage, layout: _Layout) -> bool:
     """Whether libtiff, by way of Pillow, can also undo the predictor: faster than NumPy."""
-    if page.predictor != 2 or layout.kind != "u":
+    if layout.predictor != 2 or layout.kind != "u":
         return False
     deep = layout.bits == 16 and layout.together == 1 and page.parent.byteorder == "<"
     return deep or (layout.bits == 8 and layout.together in (1, 3))

@@ -28,6 +28,8 @@ NONE, JPEG, OLD_JPEG = 1, 7, 6
 # CCITT's three, LZW, PackBits, Zstandard: whole images of strips, by libtiff.
 BY_LIBTIFF = frozenset({2, 3, 4, 5, 32773, 50000})
 CCITT = frozenset({2, 3, 4})
+# Those before which a predictor may stand.
+PREDICTED = frozenset({5, 8, 32946, 34925, 50000})
 
 
 # libtiff prints what it does not like; here it is an error, which names the file. Where Pillow has it
