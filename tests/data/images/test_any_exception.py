@@ -47,8 +47,8 @@ READING = [
     ("png", "_check_chunks", ".png"),
     ("jpeg", "jpeg_orientation", ".jpg"),
     ("jpeg", "_decode", ".jpg"),
-    ("bmp", "decode_by_opencv", ".bmp"),
-    ("bmp", "_as_windows", ".bmp"),
+    ("bmp", "_read_header", ".bmp"),
+    ("bmp", "_pixels", ".bmp"),
     ("opencv", "cv2.imdecode", ".jpg"),
     ("pnm", "_decode", ".pgm"),
     ("tiff", "TiffFile", ".tif"),
@@ -155,7 +155,7 @@ def test_audit_and_training_name_the_file_and_go_on(tmp_path, monkeypatch):
     names = ["good.png", "bad.bmp", "fine.png"]
     for name in names:
         write(tmp_path / name)
-    spoil(monkeypatch, "bmp", "_as_windows", Odd("surprise"))
+    spoil(monkeypatch, "bmp", "_read_header", Odd("surprise"))
     errors = measure_images(names, tmp_path, ImageSettings()).table["error"].tolist()
     assert errors == ["", f"{tmp_path}/bad.bmp cannot be read: Odd (surprise)", ""]
     table = pd.DataFrame({"path": names})
