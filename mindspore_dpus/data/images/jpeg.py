@@ -88,6 +88,8 @@ def _to_its_end(data: bytes, decode: Callable[..., T]) -> T:
     """What ``decode`` makes of a JPEG that has its end marker, or lacks no more than that."""
     if not _has_end(data):
         return _decode_without_end(data, decode)
+    if _is_progressive(data) and not _has_all_scans(data):
+        raise ImageError(_MISSING)
     try:
         return decode(data)
     except ImageError:
@@ -97,7 +99,10 @@ def _to_its_end(data: bytes, decode: Callable[..., T]) -> T:
 
 
 def _has_end(data: bytes) -> bool:
-    return data.rfind(_END) > data.rfind(_SCAN)
+    """Whether its end marker is there: where its segments lead to, whatever follows it (a video, another
+    picture); or, where damage leads astray, behind its last scan."""
+    place = _segments(data)[1]
+    return data[place : place + 2] == _END or data.rfind(_END) > data.rfind(_SCAN)
 
 
 def _decode_without_end(data: bytes, decode: Callable[..., T]) -> T:
@@ -113,18 +118,25 @@ def _decode_without_end(data: bytes, decode: Callable[..., T]) -> T:
         raise ImageError(_MISSING) from None
 
 
+def _is_progressive(data: bytes) -> bool:
+    """Whether scans add to one another. (What those of other files say of their frequencies, decoders
+    pass over.)"""
+    return any(marker == 0xC2 for marker, _ in _segments(data)[0])
+
+
 def _has_all_scans(data: bytes) -> bool:
     """Whether the last scan of a file has begun: all frequencies of every component are there, to their
     last bit (ITU-T T.81, B.2.3 and G.1.1)."""
-    components, there = 0, set()
-    for marker, segment in _segments(data)[0]:
-        if 0xC0 <= marker <= 0xC2 and len(segment) > 5:
-            components = segment[5]
+    segments = _segments(data)[0]
+    frames = [segment for marker, segment in segments if marker in _DECODED]
+    wanted = {(name, i) for frame in frames for name in frame[6::3] for i in range(64)}
+    there = set()
+    for marker, segment in segments:
         if marker == 0xDA and len(segment) >= 4 and len(segment) == 4 + 2 * segment[0]:
             first, last, bits = segment[-3:]
             if bits & 15 == 0:
                 there |= {(name, i) for name in segment[1:-3:2] for i in range(first, last + 1)}
-    return components > 0 and len(there) == 64 * components
+    return bool(wanted) and wanted <= there
 
 
 def _is_cut(data: bytes) -> bool:

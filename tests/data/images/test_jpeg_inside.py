@@ -1,7 +1,6 @@
 """JPEG inside TIFF and DICOM is held to what a JPEG file is held to: no invented pixels."""
 
 import io
-import re
 import struct
 
 import cv2
@@ -212,7 +211,5 @@ def test_wherever_a_jpeg_file_is_cut_it_is_said_to_be_cut(tmp_path, progressive,
     data = cv2.imencode(".jpg", smooth((40, 56, 3)), [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive])[1]
     data = data.tobytes()
     for length in range(4, len(data) - 60):  # that the last codes are missing may not be noticed
-        if progressive and end and re.search(rb"\xff[\xc4\xda]", data[length - 1 : length + 2]):
-            continue  # whole scans and an end marker: a JPEG of fewer scans
         path.write_bytes(data[:length] + end)
         assert read(path) in MARKERS, length
