@@ -51,8 +51,8 @@ READING = [
     ("bmp", "_pixels", ".bmp"),
     ("opencv", "cv2.imdecode", ".jpg"),
     ("pnm", "_decode", ".pgm"),
-    ("tiff", "TiffFile", ".tif"),
-    ("tiff", "_walk", ".tif"),
+    ("tiff_directories", "TiffFile", ".tif"),
+    ("tiff_directories", "_walk", ".tif"),
     ("tiff", "_layout", ".tif"),
     ("tiff", "_read_segments", ".tif"),
     ("tiff", "upright", ".tif"),
@@ -124,7 +124,7 @@ def test_whatever_a_reader_raises_is_one_unreadable_row(
     path = write(tmp_path / f"a{ending}")
     spec = ImageSettings(size=8)
     load_prepared(path, spec)
-    importlib.import_module(f"{IMAGES}.tiff")._last[0] = (None, ())
+    importlib.import_module(f"{IMAGES}.tiff_directories")._last[0] = (None, ())
     calls = spoil(monkeypatch, module, name, error)
     refused(path, lambda: load_prepared(path, spec))
     refused(path, lambda: load_tiles(path, spec, Tiles(size=16)))

@@ -64,6 +64,22 @@ def test_images_behind_one_directory_are_all_there_or_the_file_is_refused(tmp_pa
         assert read(path) == f"is truncated: it names 5 images and holds {held}"
 
 
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("images", [2, 6])
+def test_the_colours_of_an_image_may_be_counted_as_channels(tmp_path, planar, images):
+    """As Bio-Formats does; the channels of a stack of colour images, stored together, are further images."""
+    path, stack = tmp_path / "a.tif", noise("u1", (6, HEIGHT, WIDTH, 3))
+    number = 6 if planar == "contig" and images == 6 else 2
+    data = stack if planar == "contig" else np.moveaxis(stack, 3, 1)
+    with tifffile.TiffWriter(path) as file:  # the others follow without directories
+        words = f"ImageJ=1.53t\nimages={images}\nchannels=3\nslices=2\n"
+        kind = {"photometric": "rgb", "planarconfig": planar, "description": words}
+        file.write(data[0], metadata=None, **kind)
+    with path.open("ab") as file:
+        file.write(data[1:number].tobytes())
+    equal(frames(path), stack[:number])
+
+
 def test_a_description_that_a_single_image_has_kept_does_not_count(tmp_path):
     """As other programs leave it when they save one image of a stack: compressed, or with its directory
     behind it, and no end of the file in between."""
