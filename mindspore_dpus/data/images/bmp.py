@@ -88,7 +88,7 @@ def _decode(data: bytes, size: Size) -> Decoded:
     except struct.error:
         raise ImageError("is truncated: its header is not whole") from None
     image = _pixels(data, size, header)
-    return Decoded.of(np.ascontiguousarray(image[::-1]) if header.down else image)
+    return Decoded.of(cv2.flip(image, 0) if header.down else image)
 
 
 def _read_header(data: bytes) -> _Header:
@@ -135,7 +135,7 @@ def _pixels(data: bytes, size: Size, header: _Header) -> np.ndarray:
         return _look_up(data, header, np.unpackbits(rows, axis=1, count=width))
     if header.bits == 4:
         rows = np.dstack([rows >> 4, rows & 15]).reshape(height, -1)
-    return _look_up(data, header, rows[:, :width])
+    return _look_up(data, header, np.ascontiguousarray(rows[:, :width]))
 
 
 def _unpack(data: bytes, size: Size, header: _Header) -> np.ndarray:
@@ -183,9 +183,11 @@ def _look_up(data: bytes, header: _Header, indices: np.ndarray) -> np.ndarray:
     if (top := indices.max()) >= number:
         raise ImageError(f"is broken: its pixels name the colour {top + 1} of a palette of {number}")
     palette = np.frombuffer(data, np.uint8, each * number, header.end).reshape(number, each)[:, 2::-1]
+    table = np.zeros((256, 3), np.uint8)
+    table[:number] = palette
     if (palette == palette[:, :1]).all():
-        palette = palette[:, 0]
-    return np.take(palette, indices, axis=0)
+        return cv2.LUT(indices, table[:, 0])
+    return cv2.applyColorMap(indices, table[:, None])
 
 
 def _masks(data: bytes, header: _Header) -> tuple[int, int, int]:
