@@ -177,7 +177,13 @@ def _tiff_strip_seeds(folder: Path) -> list[bytes]:
         data = np.moveaxis(colour, 2, 0) if "planarconfig" in options else colour
         tifffile.imwrite(path, data, photometric="rgb", **options)
         seeds.append(path.read_bytes())
-    tifffile.imwrite(path, _grey(np.uint16, (3, 9, 8)), imagej=True)
+    stack = _grey(np.uint16, (3, 9, 8))
+    for options in ({"imagej": True}, {"truncate": True}, {"truncate": True, "append": True}):
+        tifffile.imwrite(path, stack, photometric="minisblack", **options)
+        seeds.append(path.read_bytes())
+    with tifffile.TiffWriter(path) as file:
+        file.write(stack[0, ::2], subfiletype=1, subifds=1)
+        file.write(stack[0], subfiletype=0)
     seeds.append(path.read_bytes())
     picture = Image.fromarray(colour)
     for name in ("tiff_lzw", "packbits", "jpeg", "zstd"):
@@ -196,7 +202,15 @@ def _bmp_seeds(folder: Path) -> list[bytes]:
     pixels = np.arange(40, dtype=np.uint8).reshape(5, 8) % 4
     head = struct.pack("<2sIHHI", b"BM", 26 + 12 + 40, 0, 0, 26 + 12)
     os2 = head + struct.pack("<IHHHH", 12, 8, 5, 1, 8) + bytes(range(12)) + pixels.tobytes()
-    return [*_encoded(".bmp", _grey(), _grey(shape=(9, 7, 3))), os2]
+    seeds = [*_encoded(".bmp", _grey(), _grey(shape=(9, 7, 3))), os2]
+    for bits in (4, 8):  # run lengths
+        line = b"\x05\x21" + b"\0\x03\0\x01\x02\0"[: 6 if bits == 8 else 4] + b"\0\0"
+        info = struct.pack("<IiiHHIIiiII", 40, 8, 5, 1, bits, 3 - bits // 4, 0, 0, 0, 64 >> 8 - bits, 0)
+        palette = bytes(range(4 * (64 >> 8 - bits)))
+        start = 54 + len(palette)
+        head = struct.pack("<2sIHHI", b"BM", start + 5 * len(line) + 2, 0, 0, start)
+        seeds.append(head + info + palette + 5 * line + b"\0\1")
+    return seeds
 
 
 def _pnm_seeds(folder: Path) -> list[bytes]:

@@ -78,6 +78,17 @@ FORMATS = {
         (".pbm", ".pgm", ".ppm", ".pnm"), begins_pnm, f"{HERE}.pnm:read_pnm", size=f"{HERE}.pnm:pnm_size"
     ),
 }
+# What people have under an ending of those, and is named where it is refused.
+_OTHERS: dict[str, Callable[[bytes], bool]] = {
+    "WebP": lambda head: head[:4] == b"RIFF" and head[8:12] == b"WEBP",
+    "GIF": starts(b"GIF87a", b"GIF89a"),
+    "JPEG 2000": starts(b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
+    "JPEG XL": starts(b"\0\0\0\x0cJXL ", b"\xff\x0a"),
+    "HEIF or AVIF": lambda head: head[4:8] == b"ftyp" and head[8:12] in _HEIF,
+    "PDF": starts(b"%PDF-"),
+    "HTML": lambda head: head.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")),
+}
+_HEIF = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
 EXTENSIONS = tuple(ending for row in FORMATS.values() for ending in row.endings)
 # Looking into a file takes time; files that are called so hold one image each.
 SINGLE = {ending for row in FORMATS.values() if row.count is None for ending in row.endings}
@@ -100,8 +111,17 @@ def read_opened(opened: Opened) -> Decoded:
     row = find_format(opened.file)
     if row is None:
         *names, last = FORMATS
-        raise ImageError(f"is broken or not an image: {', '.join(names)} and {last} are read")
+        what = name_other(opened.file)
+        what = "broken or not an image" if what is None else f"a {what} file"
+        raise ImageError(f"is {what}: {', '.join(names)} and {last} are read")
     return load(row.read)(opened)
+
+
+def name_other(file: BinaryIO) -> str | None:
+    """What a file of none of these formats is, by its first bytes; None: nobody knows."""
+    file.seek(0)
+    head = file.read(HEAD)
+    return next((name for name, begins in _OTHERS.items() if begins(head)), None)
 
 
 def count_opened(opened: Opened) -> int:

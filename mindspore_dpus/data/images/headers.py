@@ -11,7 +11,7 @@ from typing import BinaryIO
 # More than any JPEG has, and soon walked through.
 _MOST_SEGMENTS = 100_000
 # Start-of-frame markers: those of JPEG, lossless ones included, and that of JPEG-LS.
-_FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 # A DICOM file without its preamble begins with an element of group 2 or 8: two bytes each for group and
 # element, then what kind of value it is, or its length.
 _NO_PREAMBLE = re.compile(
@@ -67,7 +67,7 @@ def _first_frame(file: BinaryIO) -> tuple[int, int] | None:
             byte = file.read(1)
         if not byte or byte[0] in (0xD9, 0xDA):
             return None
-        if byte[0] in _FRAME_MARKERS:
+        if byte[0] in FRAME_MARKERS:
             length, height, width = struct.unpack(">HxHH", file.read(7))
             rest = max(0, length - 7)
             return (width, height) if len(file.read(rest)) == rest else None

@@ -1,13 +1,14 @@
 """JPEG files: decoded by OpenCV's libjpeg, to their end."""
 
 import re
+import struct
 from collections.abc import Callable
 from functools import partial
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, NamedTuple, TypeVar
 
 from mindspore_dpus.core.printed import can_listen
 from mindspore_dpus.data.images.decoded import Decoded, ImageError
-from mindspore_dpus.data.images.headers import jpeg_size
+from mindspore_dpus.data.images.headers import FRAME_MARKERS, jpeg_size
 from mindspore_dpus.data.images.opencv import check_by_opencv, decode_by_opencv
 from mindspore_dpus.data.images.opened import Opened, Size, read_whole
 from mindspore_dpus.data.images.orientation import jpeg_orientation, upright
@@ -34,19 +35,38 @@ def read_jpeg(opened: Opened) -> Decoded:
     return read_whole(opened, _size, _decode)
 
 
-def check_jpeg(data: bytes) -> None:
+class JpegFrame(NamedTuple):
+    """What a JPEG says of itself: its size, its components, and whether they are RGB, untransformed."""
+
+    height: int
+    width: int
+    components: int
+    is_rgb: bool
+
+
+def check_jpeg(data: bytes) -> JpegFrame | None:
     """Refuse a JPEG inside another file (a strip of a TIFF with its tables, a frame of a DICOM file) as a
     JPEG file is refused: its pixels are missing or invented. Of lossless JPEG, JPEG-LS and others that
     OpenCV does not decode, only the end marker is looked for.
 
+    Returns:
+        Its frame; None where it has no header of one.
+
     Raises:
         ImageError: truncated or damaged; the message lacks the file's name.
     """
-    frames = [segment for marker, segment in _segments(data)[0] if marker in _DECODED]
-    if any(len(frame) > 5 and frame[0] == 8 and frame[5] in (1, 3, 4) for frame in frames):
+    segments = _segments(data)[0]
+    frames = [(m, segment) for m, segment in segments if m in FRAME_MARKERS and len(segment) > 5]
+    if any(m in _DECODED and frame[0] == 8 and frame[5] in (1, 3, 4) for m, frame in frames):
         _to_its_end(data, check_by_opencv)
     elif not _has_end(data):
         raise ImageError(_MISSING)
+    if not frames:
+        return None
+    frame = frames[0][1]
+    adobe = [segment[11:12] for m, segment in segments if m == 0xEE and segment[:5] == b"Adobe"]
+    is_rgb = frame[5] == 3 and (adobe[:1] == [b"\0"] or frame[6::3] == b"RGB")
+    return JpegFrame(*struct.unpack(">HHB", frame[1:6]), is_rgb)
 
 
 def _size(file: BinaryIO) -> Size | None:
@@ -68,6 +88,8 @@ def _to_its_end(data: bytes, decode: Callable[..., T]) -> T:
     """What ``decode`` makes of a JPEG that has its end marker, or lacks no more than that."""
     if not _has_end(data):
         return _decode_without_end(data, decode)
+    if _is_progressive(data) and not _has_all_scans(data):
+        raise ImageError(_MISSING)
     try:
         return decode(data)
     except ImageError:
@@ -77,7 +99,10 @@ def _to_its_end(data: bytes, decode: Callable[..., T]) -> T:
 
 
 def _has_end(data: bytes) -> bool:
-    return data.rfind(_END) > data.rfind(_SCAN)
+    """Whether its end marker is there: where its segments lead to, whatever follows it (a video, another
+    picture); or, where damage leads astray, behind its last scan."""
+    place = _segments(data)[1]
+    return data[place : place + 2] == _END or data.rfind(_END) > data.rfind(_SCAN)
 
 
 def _decode_without_end(data: bytes, decode: Callable[..., T]) -> T:
@@ -93,18 +118,25 @@ def _decode_without_end(data: bytes, decode: Callable[..., T]) -> T:
         raise ImageError(_MISSING) from None
 
 
+def _is_progressive(data: bytes) -> bool:
+    """Whether scans add to one another. (What those of other files say of their frequencies, decoders
+    pass over.)"""
+    return any(marker == 0xC2 for marker, _ in _segments(data)[0])
+
+
 def _has_all_scans(data: bytes) -> bool:
     """Whether the last scan of a file has begun: all frequencies of every component are there, to their
     last bit (ITU-T T.81, B.2.3 and G.1.1)."""
-    components, there = 0, set()
-    for marker, segment in _segments(data)[0]:
-        if 0xC0 <= marker <= 0xC2 and len(segment) > 5:
-            components = segment[5]
+    segments = _segments(data)[0]
+    frames = [segment for marker, segment in segments if marker in _DECODED]
+    wanted = {(name, i) for frame in frames for name in frame[6::3] for i in range(64)}
+    there = set()
+    for marker, segment in segments:
         if marker == 0xDA and len(segment) >= 4 and len(segment) == 4 + 2 * segment[0]:
             first, last, bits = segment[-3:]
             if bits & 15 == 0:
                 there |= {(name, i) for name in segment[1:-3:2] for i in range(first, last + 1)}
-    return components > 0 and len(there) == 64 * components
+    return bool(wanted) and wanted <= there
 
 
 def _is_cut(data: bytes) -> bool:

@@ -20,6 +20,7 @@ _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     8: lambda image: image[:, ::-1].swapaxes(0, 1),
 }
 _TAG = 274
+_NUMBERS = {1: "B", 3: "H", 4: "I"}  # a SHORT by the standard; some write others
 _MOST_TAGS = 1000
 
 
@@ -46,9 +47,10 @@ def exif_orientation(exif: bytes) -> int:
         (place,) = struct.unpack_from(f"{order}I", exif, 4)
         (number,) = struct.unpack_from(f"{order}H", exif, place)
         for i in range(min(number, _MOST_TAGS)):
-            tag, kind, _, short = struct.unpack_from(f"{order}HHIH", exif, place + 2 + 12 * i)
-            if tag == _TAG and kind == 3:
-                return short
+            entry = place + 2 + 12 * i
+            tag, kind = struct.unpack_from(f"{order}HH", exif, entry)
+            if tag == _TAG and kind in _NUMBERS:
+                return struct.unpack_from(order + _NUMBERS[kind], exif, entry + 8)[0]
     except struct.error:
         pass
     return 1

@@ -5,31 +5,28 @@ kind whose meaning is not plain is refused by its name.
 """
 
 import dataclasses
+import math
 import os
-import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
-from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
+from tifffile import COMPRESSION, PHOTOMETRIC, TiffPage
 
 from mindspore_dpus.data.images import tiff_codecs as codecs
 from mindspore_dpus.data.images.decoded import Decoded, ImageError, check_frame, check_size
 from mindspore_dpus.data.images.opened import Opened
 from mindspore_dpus.data.images.orientation import upright
-from mindspore_dpus.data.images.quiet import quiet
+from mindspore_dpus.data.images.tiff_directories import COMPLEX, find_frames, open_tiff, read_page
 
-_REDUCED, _MASK = 1, 4
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _SAMPLES = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}
+_ALPHA = ((1,), (2,))  # associated, unassociated
 _KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}  # 4: "undefined", which readers take for unsigned
 _DEPTHS = {"u": (*range(1, 33), 64), "i": (8, 16, 32, 64), "f": (16, 32, 64)}
 # Deflate, the densest of the compressions, packs at most 1032 bytes into one; CCITT's lines and JPEG's
 # blocks can be as dense.
 _DENSEST = 1032 * 8
-_COMPLEX = "has complex numbers or samples of an unknown kind, which are not read"
 # What tifffile unpacks by imagecodecs, of what is not unpacked here.
 _BY_IMAGECODECS = {
     *(
@@ -50,28 +47,15 @@ _BY_IMAGECODECS = {
 }
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """Where a frame's directory stands, and which of the images in it it is, from 0."""
-
-    directory: int
-    image: int = 0
-
-
-# Of the file that was asked for last; one tuple, as threads share it. Each frame of a stack asks anew,
-# and thousands of them would each walk thousands of pages.
-_last: list[tuple[tuple | None, tuple[_Frame, ...]]] = [(None, ())]
-
-
 def count_tiff_frames(opened: Opened) -> int:
-    """How many frames a file holds: its pages, but for reduced copies (thumbnails) and masks; of a stack
-    with a single directory (ImageJ, tifffile), the images that follow one another behind it.
+    """How many frames a file holds: its pages, but for reduced copies (thumbnails) and masks; where a
+    program (ImageJ, tifffile, MetaMorph) has put several images behind a directory, each of them.
 
     Raises:
-        ImageError: the chain of pages is broken; the message lacks the file's name.
+        ImageError: the chain of pages is broken, or images are missing; the message lacks the file's name.
     """
-    with _open(opened.file) as tiff:
-        return len(_frames(opened.file, tiff))
+    with open_tiff(opened.file) as tiff:
+        return len(find_frames(opened.file, tiff))
 
 
 def read_tiff(opened: Opened) -> Decoded:
@@ -86,13 +70,13 @@ def read_tiff(opened: Opened) -> Decoded:
             file's name.
     """
     file = opened.file
-    with _open(file) as tiff:
-        frames = _frames(file, tiff)
+    with open_tiff(file) as tiff:
+        frames = find_frames(file, tiff)
         wanted = frames[check_frame(opened.frame, len(frames))]
         if tiff.pages.first.offset == wanted.directory:
             page = tiff.pages.first
         else:
-            page = _page(file, tiff, wanted.directory, 1)
+            page = read_page(file, tiff, wanted.directory, 1)
         check_size(page.imagewidth, page.imagelength, opened.max_pixels)
         layout = _layout(page)
         length = file.seek(0, os.SEEK_END)
@@ -107,89 +91,6 @@ def read_tiff(opened: Opened) -> Decoded:
         return dataclasses.replace(decoded, values=values)
 
 
-@contextmanager
-def _open(file: BinaryIO) -> Iterator[TiffFile]:
-    """The file for tifffile, without its own special cases for certain microscopes and scanners."""
-    try:
-        with quiet("tifffile"):
-            file.seek(0)
-            tiff = TiffFile(file, is_ndpi=False, is_lsm=False, is_scanimage=False)
-            if not tiff.pages:
-                raise ImageError("is truncated or broken: its page 1 cannot be found")
-            yield tiff
-    except (ValueError, struct.error, OverflowError) as error:  # tifffile's own is a ValueError
-        reason = " ".join(str(error).split())
-        raise ImageError(f"is truncated or broken, or no TIFF that is read ({reason})") from None
-    except TypeError as error:
-        raise _unknown_type(error) from None
-
-
-def _unknown_type(error: TypeError) -> Exception:
-    """tifffile asks NumPy for complex numbers of 16 bits, for one, which it does not have."""
-    return ImageError(_COMPLEX) if "not understood" in str(error) else error
-
-
-def _frames(file: BinaryIO, tiff: TiffFile) -> tuple[_Frame, ...]:
-    status = os.fstat(file.fileno())
-    key = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-    known = _last[0]
-    if known[0] != key:
-        known = _last[0] = key, _find_frames(file, tiff)
-    return known[1]
-
-
-def _find_frames(file: BinaryIO, tiff: TiffFile) -> tuple[_Frame, ...]:
-    frames, others = [], []
-    page = None
-    for page in _walk(file, tiff):
-        kind = page.subfiletype if isinstance(page.subfiletype, int) else 0
-        (others if kind & (_REDUCED | _MASK) else frames).append(_Frame(page.offset))
-    frames = frames or others
-    if len(frames) + len(others) == 1 and (page.is_imagej or page.is_shaped or page.is_stk):
-        frames = [_Frame(page.offset, i) for i in range(_images(tiff, page))]
-    return tuple(frames)
-
-
-def _walk(file: BinaryIO, tiff: TiffFile) -> Iterator[TiffPage]:
-    """Every page of the chain. tifffile stops in silence where the chain is broken."""
-    form = tiff.tiff
-    page, seen, number = tiff.pages.first, set(), 1
-    while True:
-        yield page
-        seen.add(page.offset)
-        try:
-            file.seek(page.offset)
-            (tags,) = struct.unpack(form.tagnoformat, file.read(form.tagnosize))
-            file.seek(tags * form.tagsize, os.SEEK_CUR)
-            (place,) = struct.unpack(form.offsetformat, file.read(form.offsetsize))
-        except struct.error:
-            raise ImageError(f"is truncated or broken: its page {number} has no end") from None
-        if place == 0:
-            return
-        number += 1
-        if place in seen:
-            raise ImageError("is broken: its pages form a ring")
-        page = _page(file, tiff, place, number)
-
-
-def _page(file: BinaryIO, tiff: TiffFile, place: int, number: int) -> TiffPage:
-    try:
-        file.seek(place)
-        return TiffPage(tiff, index=number - 1)
-    except (ValueError, OverflowError, struct.error):
-        raise ImageError(f"is truncated or broken: its page {number} cannot be found") from None
-    except TypeError as error:
-        raise _unknown_type(error) from None
-
-
-def _images(tiff: TiffFile, page: TiffPage) -> int:
-    """How many images one directory stands for, by the description of the program that wrote it."""
-    series = tiff.series[0]
-    if series.dataoffset is None or series.dataoffset != page.dataoffsets[0] or not page.size:
-        return 1
-    return max(1, series.size // page.size)
-
-
 @dataclass(frozen=True)
 class _Layout:
     """How the samples of a page are stored.
@@ -201,6 +102,7 @@ class _Layout:
         planes: 1, or, where the samples are stored apart, as many as these.
         tiled: tiles, else strips.
         rows, columns: of a tile or strip.
+        predictor: 1 (none), 2 (differences) or 3 (of floating point).
     """
 
     bits: int
@@ -210,6 +112,7 @@ class _Layout:
     tiled: bool
     rows: int
     columns: int
+    predictor: int
 
     @property
     def together(self) -> int:
@@ -222,7 +125,7 @@ def _layout(page: TiffPage) -> _Layout:
     if not isinstance(bits, int) or not isinstance(form, int):
         raise ImageError(f"has channels of different kinds ({bits} bits), which are not read")
     if form not in _KINDS:
-        raise ImageError(_COMPLEX)
+        raise ImageError(COMPLEX)
     kind = _KINDS[form]
     if bits not in _DEPTHS[kind]:
         name = {"u": "unsigned", "i": "signed", "f": "floating-point"}[kind]
@@ -240,10 +143,14 @@ def _layout(page: TiffPage) -> _Layout:
             f"has {samples} channels and does not say that they are colours; 1 (grey), 2 (grey and "
             "alpha), 3 (RGB) and 4 (RGB and alpha) are read"
         )
+    if wanted == 1 and samples == 2 and page.extrasamples not in _ALPHA:
+        raise ImageError("has 2 channels and does not say that the second is alpha: save each by itself")
     if page.photometric == _CMYK and (kind != "u" or bits not in (8, 16)):
         raise ImageError(f"has CMYK pixels of {bits} bits; 8 and 16 are read")
     if page.photometric == _YCBCR and page.compression not in (codecs.JPEG, 34892, 33003, 33004, 34712):
         raise ImageError("has YCbCr pixels without JPEG compression, which are not read")
+    if page.photometric == _YCBCR and page.planarconfig == 2:
+        raise ImageError("has YCbCr pixels in separate planes, which are not read")
     if page.imagedepth != 1 or page.tiledepth != 1:
         raise ImageError(f"is a volume of {page.imagedepth} layers in one page, which is not read")
     if page.is_tiled:
@@ -253,7 +160,9 @@ def _layout(page: TiffPage) -> _Layout:
     if rows < 1 or columns < 1:
         raise ImageError("is broken: its strips or tiles have no pixels")
     planes = samples if page.planarconfig == 2 else 1
-    return _Layout(bits, kind, samples, planes, page.is_tiled, rows, columns)
+    # Elsewhere the tag has no meaning, and libtiff passes over it.
+    predictor = page.predictor if page.compression in codecs.PREDICTED else 1
+    return _Layout(bits, kind, samples, planes, page.is_tiled, rows, columns, predictor)
 
 
 def _name(names: type, value: object) -> str:
@@ -291,7 +200,9 @@ def _samples(file: BinaryIO, page: TiffPage, layout: _Layout, image: int, length
             raise ImageError(f"is truncated: its {kind} {i} of {number} ends behind the end of the file")
     segments = _read_segments(file, places)
     if page.compression == codecs.JPEG:
-        codecs.check_jpegs(segments, bytes(page.jpegtables or b""), kind)
+        sizes = _jpeg_sizes(page, layout, down, across) * layout.planes
+        tables, is_ycbcr = bytes(page.jpegtables or b""), page.photometric == _YCBCR
+        codecs.check_jpegs(segments, tables, sizes, layout.together, is_ycbcr, kind)
     if page.compression not in (*codecs.UNPACKERS, *codecs.BY_LIBTIFF, codecs.JPEG):
         return _by_tifffile(page, layout, segments)
     if page.compression == codecs.JPEG and (layout.bits != 8 or layout.together > 4):
@@ -311,6 +222,21 @@ def _samples(file: BinaryIO, page: TiffPage, layout: _Layout, image: int, length
             for plane in planes
         ]
     return planes[0] if layout.planes == 1 else np.concatenate(planes, axis=2)
+
+
+def _jpeg_sizes(
+    page: TiffPage, layout: _Layout, down: int, across: int
+) -> list[tuple[tuple[int, int], tuple[float, float]]]:
+    """The least and the largest height and width of each strip or tile of a plane, if it is a JPEG: some
+    are cut to the image at its right and lower edge, and the last strip may be as high as it likes."""
+    sizes = []
+    for row in range(down):
+        height = min(layout.rows, page.imagelength - row * layout.rows)
+        most = math.inf if row == down - 1 and not layout.tiled else layout.rows
+        for column in range(across):
+            width = min(layout.columns, page.imagewidth - column * layout.columns)
+            sizes.append(((height, width), (most, layout.columns)))
+    return sizes
 
 
 def _read_segments(file: BinaryIO, places: list[tuple[int, int]]) -> list[bytes | memoryview]:
@@ -347,7 +273,8 @@ def _unpack_plane(
     if page.compression == codecs.JPEG:
         extra = {347: bytes(page.jpegtables)} if page.jpegtables else {}
         if page.photometric == _YCBCR and samples == 3:
-            extra |= {262: _YCBCR, 530: list(page.subsampling or (2, 2))}
+            # Without their tag, libtiff takes the factors of the JPEG itself.
+            extra |= {262: _YCBCR} | ({530: list(page.subsampling)} if page.subsampling else {})
         elif page.photometric == _CMYK and samples == 4:
             extra |= {262: _CMYK}
         found = codecs.unpack_by_libtiff(
@@ -371,20 +298,20 @@ def _unpack_plane(
         sizes = [height * row_bytes for height in heights]
         found = codecs.unpack(segments, page.compression, sizes, kind).reshape(rows, row_bytes)
     order = page.parent.byteorder
-    if page.predictor == 3 and layout.kind == "f":
+    if layout.predictor == 3 and layout.kind == "f":
         numbers = codecs.undo_float_differences(found, layout.bits, samples)
     else:
         numbers = codecs.to_numbers(found, layout.bits, layout.kind, order, per_row)
-        if page.predictor == 2 and layout.bits in (8, 16, 32, 64):
+        if layout.predictor == 2 and layout.bits in (8, 16, 32, 64):
             numbers = codecs.undo_differences(numbers, samples)
-        elif page.predictor != 1:
-            raise ImageError(f"has the predictor {page.predictor} at {layout.bits} bits; not read")
+        elif layout.predictor != 1:
+            raise ImageError(f"has the predictor {layout.predictor} at {layout.bits} bits; not read")
     return numbers.reshape(rows, layout.columns, samples)
 
 
 def _undoes_differences(page: TiffPage, layout: _Layout) -> bool:
     """Whether libtiff, by way of Pillow, can also undo the predictor: faster than NumPy."""
-    if page.predictor != 2 or layout.kind != "u":
+    if layout.predictor != 2 or layout.kind != "u":
         return False
     deep = layout.bits == 16 and layout.together == 1 and page.parent.byteorder == "<"
     return deep or (layout.bits == 8 and layout.together in (1, 3))

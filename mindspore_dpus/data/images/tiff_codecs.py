@@ -28,6 +28,8 @@ NONE, JPEG, OLD_JPEG = 1, 7, 6
 # CCITT's three, LZW, PackBits, Zstandard: whole images of strips, by libtiff.
 BY_LIBTIFF = frozenset({2, 3, 4, 5, 32773, 50000})
 CCITT = frozenset({2, 3, 4})
+# Those before which a predictor may stand.
+PREDICTED = frozenset({5, 8, 32946, 34925, 50000})
 
 
 # libtiff prints what it does not like; here it is an error, which names the file. Where Pillow has it
@@ -115,25 +117,45 @@ def _joined(segments: Sequence[bytes | memoryview]) -> bytes:
     return b"".join(segments)
 
 
-def check_jpegs(segments: Sequence[bytes | memoryview], tables: bytes, kind: str) -> None:
-    """Refuse what libtiff would fill up with grey.
+def check_jpegs(
+    segments: Sequence[bytes | memoryview],
+    tables: bytes,
+    sizes: Sequence[tuple[tuple[int, int], tuple[float, float]]],
+    components: int,
+    is_ycbcr: bool,
+    kind: str,
+) -> None:
+    """Refuse what libtiff would fill up with grey or black.
 
     Args:
         segments: strips or tiles, as they are in the file.
         tables: what they share (JPEGTables), or nothing.
+        sizes: the least and the largest (height, width) that each may have.
+        components: that each must have.
+        is_ycbcr: they are YCbCr by the header of the file.
         kind: ``strip`` or ``tile``, for the message.
 
     Raises:
-        ImageError: one is truncated or damaged.
+        ImageError: one is truncated, damaged or of another size.
     """
-    for number, segment in enumerate(segments, 1):
+    for number, (segment, (least, most)) in enumerate(zip(segments, sizes, strict=True), 1):
         data = bytes(segment)
         if tables:
             data = tables.removesuffix(b"\xff\xd9") + data.removeprefix(b"\xff\xd8")
         try:
-            check_jpeg(data)
+            found = check_jpeg(data)
         except ImageError as error:
             raise ImageError(f"is damaged: {kind} {number} cannot be unpacked (it {error})") from None
+        if found is None:
+            continue
+        fits = least[0] <= found.height <= most[0] and least[1] <= found.width <= most[1]
+        if not fits or found.components != components:
+            raise ImageError(
+                f"is broken: {kind} {number} is a JPEG of {found.width} x {found.height} x "
+                f"{found.components}, its header says {least[1]} x {least[0]} x {components}"
+            )
+        if is_ycbcr and found.is_rgb:
+            raise ImageError(f"is broken: {kind} {number} is a JPEG of RGB, its header says YCbCr")
 
 
 def unpack_by_libtiff(

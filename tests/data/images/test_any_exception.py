@@ -47,12 +47,12 @@ READING = [
     ("png", "_check_chunks", ".png"),
     ("jpeg", "jpeg_orientation", ".jpg"),
     ("jpeg", "_decode", ".jpg"),
-    ("bmp", "decode_by_opencv", ".bmp"),
-    ("bmp", "_as_windows", ".bmp"),
+    ("bmp", "_read_header", ".bmp"),
+    ("bmp", "_pixels", ".bmp"),
     ("opencv", "cv2.imdecode", ".jpg"),
     ("pnm", "_decode", ".pgm"),
-    ("tiff", "TiffFile", ".tif"),
-    ("tiff", "_walk", ".tif"),
+    ("tiff_directories", "TiffFile", ".tif"),
+    ("tiff_directories", "_walk", ".tif"),
     ("tiff", "_layout", ".tif"),
     ("tiff", "_read_segments", ".tif"),
     ("tiff", "upright", ".tif"),
@@ -124,7 +124,7 @@ def test_whatever_a_reader_raises_is_one_unreadable_row(
     path = write(tmp_path / f"a{ending}")
     spec = ImageSettings(size=8)
     load_prepared(path, spec)
-    importlib.import_module(f"{IMAGES}.tiff")._last[0] = (None, ())
+    importlib.import_module(f"{IMAGES}.tiff_directories")._last[0] = (None, ())
     calls = spoil(monkeypatch, module, name, error)
     refused(path, lambda: load_prepared(path, spec))
     refused(path, lambda: load_tiles(path, spec, Tiles(size=16)))
@@ -155,7 +155,7 @@ def test_audit_and_training_name_the_file_and_go_on(tmp_path, monkeypatch):
     names = ["good.png", "bad.bmp", "fine.png"]
     for name in names:
         write(tmp_path / name)
-    spoil(monkeypatch, "bmp", "_as_windows", Odd("surprise"))
+    spoil(monkeypatch, "bmp", "_read_header", Odd("surprise"))
     errors = measure_images(names, tmp_path, ImageSettings()).table["error"].tolist()
     assert errors == ["", f"{tmp_path}/bad.bmp cannot be read: Odd (surprise)", ""]
     table = pd.DataFrame({"path": names})

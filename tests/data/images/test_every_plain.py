@@ -101,6 +101,49 @@ def test_of_several_pictures_in_a_jpeg_the_first_is_read(tmp_path):
         check(read(tmp_path / "a.jpg"), np.asarray(file), "MPO", tolerance=1)
 
 
+def test_what_follows_the_end_of_a_jpeg_does_not_matter(tmp_path):
+    """As phones append a video, and cameras another picture, which may be damaged."""
+    path, file = tmp_path / "a.jpg", io.BytesIO()
+    image = Image.fromarray(smooth((40, 56, 3)))
+    image.save(file, "JPEG", quality=95)
+    data = file.getvalue()
+    for tail in (b"\0\0\0\x18ftypmp42\xff\xda\0\0", b"\xff\xda\1\2", data[: len(data) // 2], bytes(99)):
+        path.write_bytes(data + tail)
+        check(read(path), np.asarray(Image.open(file)), tail[:8], tolerance=1)
+        path.write_bytes(data[:-40] + tail)
+        assert isinstance(read(path), str)
+
+
+def test_a_progressive_jpeg_that_was_closed_behind_one_of_its_scans(tmp_path):
+    path = tmp_path / "a.jpg"
+    for mode in ("L", "RGB", "CMYK"):
+        file = io.BytesIO()
+        Image.fromarray(smooth((40, 56, 3))).convert(mode).save(file, "JPEG", progressive=True)
+        data = file.getvalue()
+        path.write_bytes(data)
+        assert not isinstance(read(path), str)
+        scans = [i for i in range(len(data)) if data[i : i + 2] == b"\xff\xda"]
+        assert len(scans) > 5
+        for place in scans[1:]:
+            tables = data.rfind(b"\xff\xc4", 0, place)
+            for end in (place, tables):
+                path.write_bytes(data[:end] + b"\xff\xd9")
+                assert read(path) == "is truncated: the end of the image is missing"
+
+
+@pytest.mark.parametrize("kind", [1, 3, 4])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_the_orientation_may_be_a_number_of_another_kind(tmp_path, kind, order):
+    value = struct.pack(order + {1: "B", 3: "H", 4: "I"}[kind], 6).ljust(4, b"\0")
+    block = struct.pack(f"{order}2sHIHHHI", b"II" if order == "<" else b"MM", 42, 8, 1, 274, kind, 1)
+    image = Image.fromarray(smooth((40, 56, 3)))
+    for ending in (".jpg", ".png"):
+        path = tmp_path / f"a{ending}"
+        image.save(path, exif=b"Exif\0\0" + block + value + bytes(4))
+        with Image.open(path) as file:
+            check(read(path), shown(np.asarray(file), 6), ending, tolerance=1)
+
+
 def test_bmp(tmp_path):
     path = tmp_path / "a.bmp"
     for mode in ("1", "L", "P", "RGB", "RGBA"):
@@ -262,6 +305,7 @@ def test_a_comment_may_follow_the_last_number_at_once(tmp_path, head):
 
 # What they are called when they are read.
 READ = {"PNG", "JPEG", "MPO", "TIFF", "BMP", "PPM"}
+NAMED = {"WEBP": "WebP", "GIF": "GIF", "JPEG2000": "JPEG 2000", "AVIF": "HEIF or AVIF", "PDF": "PDF"}
 
 
 def test_every_other_format_that_pillow_writes_is_refused_by_name_of_those_that_are_read(tmp_path):
@@ -276,7 +320,9 @@ def test_every_other_format_that_pillow_writes_is_refused_by_name_of_those_that_
                 continue
             outcome = read(path)
             assert isinstance(outcome, str), name
-            assert "is broken or not an image: PNG, JPEG, DICOM, TIFF, BMP and PNM are read" in outcome
+            what = NAMED.get(name)
+            what = f"a {what} file" if what else "broken or not an image"
+            assert outcome == f"is {what}: PNG, JPEG, DICOM, TIFF, BMP and PNM are read", name
             number += 1
             break
     assert number >= 10

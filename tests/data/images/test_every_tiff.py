@@ -4,6 +4,8 @@ What was written is the reference for tifffile and OpenCV, what Pillow reads bac
 our reader. A few thousand combinations are tried each time, all of them with ``-m slow``.
 """
 
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -94,6 +96,8 @@ def compare(path, cases):
             expected = "has complex numbers"
         elif case["kind"] == "three that are no colours":
             expected = "has 3 channels and does not say that they are colours"
+        elif case["kind"] == "grey, unspecified":
+            expected = "has 2 channels and does not say that the second is alpha"
         else:
             values = stored[..., :3] if case["kind"].startswith("colour") else stored[..., 0]
             expected = shown(values, case["orientation"])
@@ -197,6 +201,47 @@ def test_a_compression_that_nothing_reads_is_not_blamed_on_a_missing_package(tmp
     assert read(path).endswith(", which is not read: save it with another compression")
 
 
+@pytest.mark.parametrize("bits", [8, 16, 32])
+def test_a_predictor_that_its_compression_does_not_have_is_passed_over(tmp_path, bits):
+    """As libtiff, and so Pillow, passes over it."""
+    path, dtype = tmp_path / "a.tif", f">u{bits // 8}"
+    stored = noise("u4").astype(dtype)
+    plain = stored.tobytes()
+    runs = [plain[i : i + 64] for i in range(0, len(plain), 64)]
+    packbits = b"".join(bytes([len(run) - 1]) + run for run in runs)
+    differences = stored.copy()
+    differences[:, 1:] -= stored[:, :-1]
+    for compression, data, expected in (
+        (1, plain, stored),
+        (32773, packbits, stored),
+        (8, zlib.compress(differences.tobytes()), stored),
+    ):
+        path.write_bytes(by_hand(data, bits, 1, {259: compression, 317: 2}))
+        check(read(path), expected, compression)
+        if bits < 32:
+            with Image.open(path) as file:
+                assert np.array_equal(np.asarray(file), expected), compression
+
+
+@pytest.mark.parametrize("planar", [1, 2])
+@pytest.mark.parametrize("white", [0, 1])
+def test_a_second_channel_that_is_not_alpha_is_not_lost(tmp_path, planar, white):
+    path, reason = tmp_path / "a.tif", "has 2 channels and does not say that the second is alpha"
+    stored = noise("u1", (HEIGHT, WIDTH, 2))
+    data = stored if planar == 1 else np.moveaxis(stored, 2, 0)
+    for extra in (None, 0, 1, 2):
+        tifffile.imwrite(
+            path,
+            data,
+            photometric=("miniswhite", "minisblack")[white],
+            planarconfig=("contig", "separate")[planar - 1],
+            extrasamples=None if extra is None else (extra,),
+            metadata=None,
+        )
+        assert tifffile.TiffFile(path).pages[0].samplesperpixel == 2
+        check(read(path), stored[..., 0] if extra else reason, extra)
+
+
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "I;16", "I;16B", "I", "F")
 COMPRESSIONS = (
     *(None, "tiff_lzw", "packbits", "tiff_deflate", "tiff_adobe_deflate", "zstd", "lzma"),
@@ -295,7 +340,7 @@ def test_every_frame_of_a_stack(tmp_path, how, dtype):
         assert np.array_equal(read_image(f"{path}#{i + 1}").values, stack[i])
     if how == "truncated":
         path.write_bytes(path.read_bytes()[:-10])
-        assert "is truncated: its strip 1 of 1 ends behind the end" in read(f"{path}#5")
+        assert "is truncated: it names 5 images and holds 4" in read(f"{path}#5")
 
 
 @pytest.mark.parametrize("how", [{"truncate": True}, {"metadata": None}, {}])
