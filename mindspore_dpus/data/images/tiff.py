@@ -21,7 +21,8 @@ from mindspore_dpus.data.images.tiff_directories import COMPLEX, find_frames, op
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _SAMPLES = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}
-_ALPHA = ((1,), (2,))  # associated, unassociated
+# Unspecified, associated, unassociated: programs write the first for alpha, too.
+_ALPHA = ((0,), (1,), (2,))
 _KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}  # 4: "undefined", which readers take for unsigned
 _DEPTHS = {"u": (*range(1, 33), 64), "i": (8, 16, 32, 64), "f": (16, 32, 64)}
 # Deflate, the densest of the compressions, packs at most 1032 bytes into one; CCITT's lines and JPEG's
