@@ -16,6 +16,7 @@ from benchmarking.measuring import Prepared
 
 # Prepared by name, as everything here.
 from benchmarking.sound import librosa_log_mel, log_mel, sound_step  # noqa: F401
+from benchmarking.starting import starting
 from benchmarking.workloads import (
     LEARNING_RATE,
     NUM_CLASSES,
@@ -69,6 +70,11 @@ def step(
         device.yield_to_workers()
 
     return Prepared(call, batch_size)
+
+
+def start(folder: Path, installed_anew: bool, **options) -> Prepared:
+    """A new process until its first step is done."""
+    return starting(folder, "ours", options, installed_anew)
 
 
 def layers(

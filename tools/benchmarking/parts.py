@@ -121,6 +121,19 @@ def _step(s: Settings) -> tuple[list[Row], list[Comparison]]:
     return rows, comparisons
 
 
+def _start(s: Settings) -> tuple[list[Row], list[Comparison]]:
+    rows = []
+    for name in BACKBONES:
+        options = {"backbone": name, "batch_size": s.batch_size, "image_size": s.image_size}
+        torch = Work("torch", "start", tuple(options.items())) if s.with_torch else None
+        for anew, title in ((True, "first start after an installation"), (False, "later start")):
+            own = options | s.device | {"installed_anew": anew}
+            # The first one compiles for half a minute.
+            ours = Work("ours", "start", tuple(own.items()), calls=1 if anew else None)
+            rows.append(Row("start", f"{title}, {name}", SECONDS, ours, None if anew else torch))
+    return rows, []
+
+
 def _layers(s: Settings) -> tuple[list[Row], list[Comparison]]:
     rows = []
     for backbone, kinds in KINDS.items():
@@ -233,6 +246,7 @@ def _quickstart(s: Settings) -> tuple[list[Row], list[Comparison]]:
 
 PARTS: dict[str, Callable[[Settings], tuple[list[Row], list[Comparison]]]] = {
     "step": _step,
+    "start": _start,
     "layers": _layers,
     "extract": _extract,
     "fuse": _fuse,

@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 
 from benchmarking.measuring import Prepared
+from benchmarking.starting import starting
 from benchmarking.torch_nets import create_net
 from benchmarking.torch_sound import log_mel, sound_step  # noqa: F401
 from benchmarking.torch_training import Images, normalise, train_ensemble
@@ -42,6 +43,11 @@ def step(folder: Path, backbone: str, batch_size: int, image_size: int) -> Prepa
         optimizer.step()
 
     return Prepared(call, batch_size)
+
+
+def start(folder: Path, **options) -> Prepared:
+    """A new process until its first step is done."""
+    return starting(folder, "torch_peer", options, installed_anew=False)
 
 
 def layers(folder: Path, backbone: str, kind: str, batch_size: int, image_size: int) -> Prepared:
