@@ -26,7 +26,7 @@ from mindspore_dpus.data.images.folders import (
 )
 from mindspore_dpus.data.images.formats import EXTENSIONS
 from mindspore_dpus.data.images.frames import expand_frames
-from mindspore_dpus.data.labels import find_alike, refuse_alike, trim
+from mindspore_dpus.data.labels import find_alike, refuse_alike, trim, trim_all
 from mindspore_dpus.data.paths import native_all, refuse_outside
 from mindspore_dpus.data.settings import DataSettings
 
@@ -244,7 +244,7 @@ def read_manifest(manifest: Path, key: str = "data.manifest") -> pd.DataFrame:
 
     Raises:
         UserError: the file is missing, empty, not CSV, lacks a column, repeats a path, leaves a path
-            or label empty, or names an unknown split.
+            or label empty, names an unknown split, or has two groups that look alike.
     """
     found = read_rows(manifest, ("path", "label"), filled=("path", "label"))
     table = pd.DataFrame({name: found.column(name) for name in found.names}, dtype=str)
@@ -256,14 +256,13 @@ def read_manifest(manifest: Path, key: str = "data.manifest") -> pd.DataFrame:
     for name in ("split", "group"):
         if name not in table:
             table[name] = ""
-    trimmed = table["label"].map(trim)
-    changed = table["label"] != trimmed
-    if changed.any():
-        number, example = int(changed.sum()), table["label"][changed].iloc[0]
-        logger.warning(f"{manifest}: spaces around {number} labels were taken away, such as {example!r}")
-        if (trimmed == "").any():
-            raise UserError(f"{key}: {manifest} has a label that shows nothing: {example!r}")
-        table["label"] = trimmed
+    written = table["label"]
+    for name in ("label", "group"):
+        table[name] = trim_all(table[name], f"{name}s", manifest)
+    if (table["label"] == "").any():
+        example = written[table["label"] == ""].iloc[0]
+        raise UserError(f"{key}: {manifest} has a label that shows nothing: {example!r}")
+    refuse_alike(table["group"], manifest, "groups")
     table["split"] = table["split"].str.strip().str.lower()
     unknown = set(table["split"]) - {*SPLITS, UNUSED, ""}
     if unknown:

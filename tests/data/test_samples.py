@@ -6,7 +6,8 @@ import pytest
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.samples import COLUMNS, class_names, find_samples, read_manifest, scan_folders
-from mindspore_dpus.data.settings import DataSettings
+from mindspore_dpus.data.settings import DataSettings, SplitSettings
+from mindspore_dpus.data.splits import assign_splits
 from tests.support import logged
 
 
@@ -427,3 +428,24 @@ def test_a_class_that_was_chosen_must_be_there_however_many_there_are(tmp_path, 
     assert str(caught.value) == (
         f"data.{key} is 'zz', but {tmp_path} holds the classes 'can', 'glass' and 'paper'; set data.{key}"
     )
+
+
+def test_spaces_around_groups_are_taken_away_and_said(tmp_path):
+    text = "path,label,split,group\na.png,normal,train,part1\nb.png,normal,test,part1 \nc.png,defect,,\n"
+    make_manifest(tmp_path, text)
+    lines = []
+    with logged(lines.append):
+        table = find_samples(DataSettings(root=str(tmp_path)))
+    assert table["group"].tolist() == ["part1", "part1", ""]
+    assert lines == [
+        f"{tmp_path}/manifest.csv: spaces around 1 groups were taken away, such as 'part1 '"
+    ]
+    with pytest.raises(UserError, match="the group 'part1' is in test and train"):
+        assign_splits(table, SplitSettings(), 0)
+
+
+@pytest.mark.parametrize("other", ["Part 1", "part  1", "part\u00ad 1"])
+def test_groups_that_look_alike_are_refused(tmp_path, other):
+    make_manifest(tmp_path, f"path,label,group\na.png,normal,part 1\nb.png,defect,{other}\n")
+    with pytest.raises(UserError, match="the groups 'part 1' and .* give them one name"):
+        find_samples(DataSettings(root=str(tmp_path)))
