@@ -82,8 +82,9 @@ def watch_sound(
 def _look(scorer: SoundScorer, file: Path) -> tuple[np.ndarray, str] | str:
     try:
         return scorer.front.look(file)
-    except UserError as error:
-        return str(error)
+    except Exception as error:
+        # As ``waveform_row`` has it: whatever is raised, the next file has its turn.
+        return " ".join(str(error).split()) or type(error).__name__
 
 
 def _given(found: tuple[np.ndarray, str] | str) -> Callable[[Path], tuple[np.ndarray, str]]:

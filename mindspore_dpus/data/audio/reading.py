@@ -10,8 +10,9 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
+from mindspore_dpus.core.errors import UserError, explain
 from mindspore_dpus.core.printed import listening
-from mindspore_dpus.data.audio.decoded import AudioError, Clip, mix
+from mindspore_dpus.data.audio.decoded import AudioError, Clip, check_channel, mix
 from mindspore_dpus.data.audio.resampling import resample
 
 EXTENSIONS = (".wav", ".flac")
@@ -46,13 +47,14 @@ def read_clip(
             values that are not numbers, or lacks the channel.
         UserError: the rate differs and soxr is not installed.
     """
+    check_channel(channel)
     path = Path(path)
     with _named(path), _opened(path) as file:
         clip = _read(file, channel, max_seconds)
-    if rate is None or rate == clip.rate:
-        return clip
-    samples = resample(clip.samples, clip.rate, rate, name=str(path))
-    return Clip(samples, rate, clip.channels, clip.subtype, clip.kind)
+        if rate is None or rate == clip.rate:
+            return clip
+        samples = resample(clip.samples, clip.rate, rate, name=str(path))
+        return Clip(samples, rate, clip.channels, clip.subtype, clip.kind)
 
 
 def clip_length(path: str | Path) -> tuple[int, int, int, str]:
@@ -73,12 +75,10 @@ def _named(path: Path) -> Iterator[None]:
         yield
     except AudioError as error:
         raise AudioError(f"{path} {error}") from None
-    except FileNotFoundError:
-        raise AudioError(f"{path} does not exist") from None
-    except OSError as error:
-        raise AudioError(f"{path} cannot be read: {error.strerror}") from None
-    except MemoryError:
-        raise AudioError(f"{path} needs more memory than there is") from None
+    except UserError:
+        raise  # soxr is missing: no fault of the file
+    except Exception as error:
+        raise AudioError(f"{path} {explain(error, path)}") from None
 
 
 def is_clip(file: Path) -> bool:
@@ -121,7 +121,8 @@ def _read(file: BinaryIO, channel: int | str, max_seconds: float) -> Clip:
                 "into clips"
             )
         try:
-            frames = sound.read(dtype="float32", always_2d=True)
+            # Where libsndfile cannot go to a place in a file (GSM 6.10, G.721), the number is needed.
+            frames = sound.read(wanted, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError:
             raise AudioError("is cut or damaged: it cannot be decoded to its end") from None
         if len(frames) < wanted:

@@ -12,7 +12,7 @@ import numpy as np
 from mindspore_dpus.core.settings import at_least, between, check_order, key
 from mindspore_dpus.data.images.decoded import MAX_PIXELS, Decoded, ImageError
 from mindspore_dpus.data.images.preprocess import PREPROCESSING, preprocess
-from mindspore_dpus.data.images.reading import explain, read_image
+from mindspore_dpus.data.images.reading import explain_decoder, read_image
 
 _NO_RANGE = (
     "floating-point pixels have no fixed range: set images.value_range to minmax, percentiles or window"
@@ -215,4 +215,4 @@ def naming(path: str | Path) -> Iterator[None]:
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from None
     except Exception as error:
-        raise ImageError(f"{path} {explain(error)}") from None
+        raise ImageError(f"{path} {explain_decoder(error)}") from None

@@ -208,6 +208,18 @@ def test_a_watched_folder_is_scored_once(finished, exported, inbox, tmp_path, mo
         watch(exported, inbox / "notes.pdf", output)
 
 
+def test_whatever_is_raised_by_a_recording_the_watch_goes_on(exported, inbox, tmp_path, monkeypatch):
+    def fail(path):
+        raise RuntimeError("one\ntwo")
+
+    monkeypatch.setattr(exported.front, "look", fail)
+    looks(monkeypatch, 20)
+    output = tmp_path / "rows.csv"
+    watched = sound_watch.watch_sound(exported, inbox, output, settle=1.0, report=lambda line: None)
+    assert watched == (2, 2)
+    assert read_table(output)["error"].tolist() == ["one two", "one two"]
+
+
 class Microphone:
     """What sounddevice is asked for, with sound of our own."""
 
