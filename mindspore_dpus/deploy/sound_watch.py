@@ -11,7 +11,7 @@ from mindspore_dpus.data.audio.reading import is_clip
 from mindspore_dpus.deploy.results import ResultFile, format_of
 from mindspore_dpus.deploy.scoring import row_name
 from mindspore_dpus.deploy.sound import COLUMNS, SoundScorer, waveform_row
-from mindspore_dpus.deploy.watch import SHORTEST_PAUSE, FolderWatch
+from mindspore_dpus.deploy.watch import SHORTEST_PAUSE, FolderWatch, line_of
 
 OWN_COLUMNS = ("modified", "rule")
 
@@ -68,7 +68,7 @@ def watch_sound(
                             look += 1
                             what = row["error"] or f"anomalous {row['score']:.3f}"
                             what += f" ({row['note']})" if row["note"] else ""
-                            report(f"{row['path']}: {what}")
+                            report(line_of(row, what))
                     for ending, number in looker.news.items():
                         report(f"{number} files {ending or 'without an ending'} are passed over")
                     looker.news.clear()
