@@ -135,7 +135,7 @@ def scan_folders(root: Path) -> pd.DataFrame:
             if folder in splits.values():
                 continue
             found = find_images(folder)
-            if found.images:
+            if found.files:
                 raise UserError(
                     f"data.root: {folder} holds images, but {folder.name!r} is not a split; "
                     "call it train, val or test, or move it elsewhere"
@@ -150,11 +150,11 @@ def scan_folders(root: Path) -> pd.DataFrame:
             found = find_images(folder)
             passed_over += found.passed_over
             label = trim(folder.name)
-            if found.images and label != folder.name:
+            if found.files and label != folder.name:
                 trimmed.append(folder)
-            elif not found.images:
+            elif not found.files:
                 empty.append(folder)
-            for file in found.images:
+            for file in found.files:
                 rows.append((file.relative_to(root).as_posix(), label, split, ""))
     if trimmed:
         names = ", ".join(repr(folder.relative_to(root).as_posix()) for folder in trimmed)

@@ -8,6 +8,7 @@ import numpy as np
 
 from mindspore_dpus.core.errors import UserError, terminated_by_signal
 from mindspore_dpus.data.audio.reading import is_clip
+from mindspore_dpus.data.images.folders import passed_over_line
 from mindspore_dpus.deploy.results import ResultFile, format_of
 from mindspore_dpus.deploy.scoring import row_name
 from mindspore_dpus.deploy.sound import COLUMNS, SoundScorer, waveform_row
@@ -69,9 +70,9 @@ def watch_sound(
                             what = row["error"] or f"anomalous {row['score']:.3f}"
                             what += f" ({row['note']})" if row["note"] else ""
                             report(line_of(row, what))
-                    for ending, number in looker.news.items():
-                        report(f"{number} files {ending or 'without an ending'} are passed over")
-                    looker.news.clear()
+                    if looker.news:
+                        report(passed_over_line(looker.news, folder))
+                        looker.news.clear()
                     # A large folder on a slow disk is not looked at all the time.
                     took = time.monotonic() - start
                     time.sleep(max(SHORTEST_PAUSE, settle / 4, took))

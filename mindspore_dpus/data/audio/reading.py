@@ -14,8 +14,11 @@ from mindspore_dpus.core.errors import UserError, explain
 from mindspore_dpus.core.printed import listening
 from mindspore_dpus.data.audio.decoded import AudioError, Clip, check_channel, mix
 from mindspore_dpus.data.audio.resampling import resample
+from mindspore_dpus.data.images.folders import leads_nowhere
 
-EXTENSIONS = (".wav", ".flac")
+# Libsndfile reads other formats, too, but says nothing where a file of them is cut.
+ENDINGS = {"WAV": (".wav", ".wave"), "FLAC": (".flac",)}
+EXTENSIONS = tuple(ending for endings in ENDINGS.values() for ending in endings)
 # What libsndfile calls the containers that these endings stand for.
 KINDS = {"WAV": "WAV", "WAVEX": "WAV", "RF64": "WAV", "FLAC": "FLAC"}
 MAX_SECONDS = 3600.0
@@ -82,24 +85,19 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def is_clip(file: Path) -> bool:
-    """Whether a file's name is that of a sound file, and it is neither hidden nor a folder or device."""
-    return file.suffix.lower() in EXTENSIONS and not file.name.startswith(".") and file.is_file()
-
-
-def clip_files(folder: Path) -> list[Path]:
-    """All sound files below a folder, sorted; hidden files and folders are passed over."""
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if is_clip(file) and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-    )
+    """Whether a file's name is that of a sound file, and it is neither hidden nor a folder. Whoever reads
+    it says where a link leads nowhere, which may have been one to a folder, and what is no regular
+    file."""
+    if file.name.startswith(".") or file.is_dir():
+        return False
+    return file.suffix.lower() in EXTENSIONS or (not file.suffix and leads_nowhere(file))
 
 
 def _opened(path: Path) -> BinaryIO:
     """The file, opened; refused where its name, kind or size says that there is no sound in it."""
-    if path.suffix.lower() not in EXTENSIONS:
+    if path.suffix.lower() not in EXTENSIONS and not leads_nowhere(path):
         ending = f"ends in {path.suffix!r}" if path.suffix else "has no ending"
-        raise AudioError(f"{ending}: {' and '.join(EXTENSIONS)} are read")
+        raise AudioError(f"{ending}: {', '.join(EXTENSIONS)} are read")
     try:
         status = path.stat()
     except ValueError:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.boxes.table import Found
-from mindspore_dpus.data.images.folders import find_images
+from mindspore_dpus.data.images.folders import is_image, list_files
 from mindspore_dpus.data.images.formats import size_by_header
 
 
@@ -21,7 +21,7 @@ def list_images(folder: Path) -> list[dict]:
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; give the folder of the frames")
-    files = find_images(folder).images
+    files = list_files(folder, is_image)
     if not files:
         raise UserError(f"{folder}: no images there")
     frames = []

@@ -12,9 +12,10 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.printed import can_listen
 from mindspore_dpus.data.audio.decoded import AudioError
 from mindspore_dpus.data.audio.measures import measure_clips
-from mindspore_dpus.data.audio.reading import clip_files, clip_length, read_clip
+from mindspore_dpus.data.audio.reading import clip_length, is_clip, read_clip
 from mindspore_dpus.data.audio.resampling import resample, resampled_length
 from mindspore_dpus.data.audio.waveforms import build_waveforms
+from mindspore_dpus.data.images.folders import list_files
 
 RATE = 16000
 # Values that every depth from 8 bits on holds exactly.
@@ -40,6 +41,7 @@ def read(path, channel="mean", rate=None, **options):
         *(("x.wav", s) for s in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")),
         *(("x.flac", s) for s in ("PCM_S8", "PCM_16", "PCM_24")),
         *(("x.WAV", s) for s in ("PCM_16",)),
+        *(("x.wave", s) for s in ("PCM_24",)),
     ],
 )
 def test_every_depth_gives_the_same_values(tmp_path, name, subtype):
@@ -150,7 +152,7 @@ def test_what_is_no_sound(tmp_path):
     for name, message in {
         "empty.wav": r"is empty \(0 bytes\)",
         "text.wav": "is broken or not a sound file",
-        "song.mp3": r"ends in '.mp3': .wav and .flac are read",
+        "song.mp3": r"ends in '.mp3': .wav, .wave, .flac are read",
         "README": "has no ending",
         "folder.wav": "cannot be read: Is a directory",
         "pipe.wav": "is not a regular file",
@@ -223,7 +225,7 @@ def test_files_below_a_folder(tmp_path):
     for name in ("b/x.wav", "a.flac", ".hidden/x.wav", "b/.x.wav", "b/x.txt", "b/y.WAV"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    found = [file.relative_to(tmp_path).as_posix() for file in clip_files(tmp_path)]
+    found = [file.relative_to(tmp_path).as_posix() for file in list_files(tmp_path, is_clip)]
     assert found == ["a.flac", "b/x.wav", "b/y.WAV"]
 
 

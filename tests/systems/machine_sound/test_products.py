@@ -197,7 +197,7 @@ def test_a_watched_folder_is_scored_once(finished, exported, inbox, tmp_path, mo
     direct = sound_row(exported, next(inbox.glob("*0000*.wav")), None, None)
     assert float(good["score"]) == direct["score"]
     assert any("is cut" in line for line in lines)
-    assert any("1 files .pdf are passed over" in line for line in lines)
+    assert any("passed over: 1 .pdf" in line for line in lines)
     looks(monkeypatch, 20)
     assert watch(exported, inbox, output, settle=1.0, report=lines.append) == (0, 0)
     assert len(read_table(output)) == 2
