@@ -41,6 +41,16 @@ def explain(error: Exception, path: Path | None = None) -> str:
     return f"cannot be read: {type(error).__name__}" + (f" ({reason})" if reason else "")
 
 
+def one_line(text: object) -> str:
+    """Text, such as a file's name, of one line that any encoding of Unicode can hold: control characters
+    and bytes that are no UTF-8 are written as escapes."""
+    text = str(text).encode("utf-8", "backslashreplace").decode()
+    return "".join(
+        c.encode("unicode_escape").decode() if c < " " or c in "\x7f\x85\u2028\u2029" else c
+        for c in text
+    )
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM, which whoever shuts a machine or a job down sends: it ends a command as Ctrl-C does."""
 

@@ -111,8 +111,19 @@ def find_manifest(config: DataSettings) -> Path | None:
     """The manifest that is named, else the one in ``root``; None where folders say the classes."""
     if config.manifest:
         return Path(config.manifest)
-    manifest = Path(config.root) / "manifest.csv"
-    return manifest if manifest.is_file() else None
+    return manifest_in(Path(config.root))
+
+
+def manifest_in(root: Path) -> Path | None:
+    """The ``manifest.csv`` of a folder, in whatever capitals.
+
+    Raises:
+        UserError: there are several.
+    """
+    found = sorted(f for f in root.glob("*") if f.name.lower() == "manifest.csv" and f.is_file())
+    if len(found) > 1:
+        raise UserError(f"data.root: {found[0]} and {found[1]} are both the manifest; keep one")
+    return found[0] if found else None
 
 
 def scan_folders(root: Path) -> pd.DataFrame:

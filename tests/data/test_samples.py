@@ -449,3 +449,21 @@ def test_groups_that_look_alike_are_refused(tmp_path, other):
     make_manifest(tmp_path, f"path,label,group\na.png,normal,part 1\nb.png,defect,{other}\n")
     with pytest.raises(UserError, match="the groups 'part 1' and .* give them one name"):
         find_samples(DataSettings(root=str(tmp_path)))
+
+
+def test_the_manifest_may_have_capitals_but_there_is_one(tmp_path):
+    make_manifest(tmp_path, "path,label\na.png,normal\nb.png,defect\n").rename(tmp_path / "Manifest.CSV")
+    put_images(tmp_path, "other/c.png")
+    assert find_samples(DataSettings(root=str(tmp_path)))["path"].tolist() == ["a.png", "b.png"]
+    make_manifest(tmp_path, "path,label\na.png,normal\n")
+    with pytest.raises(UserError, match=r"Manifest\.CSV and .*manifest\.csv are both the manifest"):
+        find_samples(DataSettings(root=str(tmp_path)))
+
+
+def test_a_name_that_is_not_utf8_is_refused_in_one_line(tmp_path):
+    put_images(tmp_path, "normal/a\udcff\n.png", "defect/b.png")
+    with pytest.raises(UserError) as caught:
+        find_samples(DataSettings(root=str(tmp_path)))
+    assert str(caught.value) == (
+        f"{tmp_path}/normal/a\\udcff\\n.png has a name that is not UTF-8, as tables need it: rename it"
+    )

@@ -16,7 +16,7 @@ from mindspore_dpus.data.audio.reading import EXTENSIONS, is_clip
 from mindspore_dpus.data.images.folders import list_files
 from mindspore_dpus.data.labels import refuse_alike, trim_all
 from mindspore_dpus.data.paths import native_all, refuse_outside
-from mindspore_dpus.data.samples import read_manifest
+from mindspore_dpus.data.samples import manifest_in, read_manifest
 
 COLUMNS = ["path", "machine", "section", "domain", "split", "label", "attributes", "group"]
 OUTLIER = "outlier"
@@ -43,8 +43,7 @@ def find_clips(
     """
     if not root.is_dir():
         raise UserError(f"data.root: {root} is not a folder; give the folder of your recordings")
-    if manifest is None and (root / "manifest.csv").is_file():
-        manifest = root / "manifest.csv"
+    manifest = manifest or manifest_in(root)
     if manifest is None:
         return scan_dcase(root)
     table = read_clip_manifest(manifest)

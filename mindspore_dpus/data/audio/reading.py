@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from mindspore_dpus.core.errors import UserError, explain
+from mindspore_dpus.core.errors import UserError, explain, one_line
 from mindspore_dpus.core.printed import listening
 from mindspore_dpus.data.audio.decoded import AudioError, Clip, check_channel, mix
 from mindspore_dpus.data.audio.resampling import resample
@@ -77,11 +77,11 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except AudioError as error:
-        raise AudioError(f"{path} {error}") from None
+        raise AudioError(f"{one_line(path)} {error}") from None
     except UserError:
         raise  # soxr is missing: no fault of the file
     except Exception as error:
-        raise AudioError(f"{path} {explain(error, path)}") from None
+        raise AudioError(f"{one_line(path)} {explain(error, path)}") from None
 
 
 def is_clip(file: Path) -> bool:

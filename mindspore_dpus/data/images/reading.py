@@ -5,7 +5,7 @@ from pathlib import Path
 
 import cv2
 
-from mindspore_dpus.core.errors import explain
+from mindspore_dpus.core.errors import explain, one_line
 from mindspore_dpus.data.images.decoded import MAX_PIXELS, Decoded, ImageError
 from mindspore_dpus.data.images.formats import read_opened
 from mindspore_dpus.data.images.frames import split_frame, without_region
@@ -36,11 +36,11 @@ def read_image(path: str | Path, use_voi: bool = True, max_pixels: int = MAX_PIX
         with file.open("rb") as opened:
             return read_opened(Opened(file, opened, frame, use_voi, max_pixels))
     except ImageError as error:
-        raise ImageError(f"{path} {error}") from None
+        raise ImageError(f"{one_line(path)} {error}") from None
     except FileNotFoundError as error:
-        raise ImageError(f"{path} {explain(error, file)}") from None
+        raise ImageError(f"{one_line(path)} {explain(error, file)}") from None
     except Exception as error:
-        raise ImageError(f"{path} {explain_decoder(error)}") from None
+        raise ImageError(f"{one_line(path)} {explain_decoder(error)}") from None
 
 
 def explain_decoder(error: Exception) -> str:

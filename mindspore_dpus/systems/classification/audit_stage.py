@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.errors import UserError, one_line
 from mindspore_dpus.core.files import digest, file_hash
 from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.cache import unusable
@@ -124,6 +124,7 @@ def audit_lines(findings: pd.DataFrame) -> list[str]:
         f"{row.severity:8}{row.number:6} {row.kind}, such as {row.example}"
         for row in summary.itertuples()
     ]
+    lines = [one_line(line) for line in lines]
     return lines if len(summary) else [*lines, "nothing found"]
 
 

@@ -163,7 +163,8 @@ def test_what_is_no_sound(tmp_path):
         "gone.wav": "does not exist",
         "nul\0.wav": "has a name that cannot be",
     }.items():
-        with pytest.raises(AudioError, match=f"{name} {message}") as caught:
+        shown = name.replace("\0", r"\\x00")
+        with pytest.raises(AudioError, match=f"{shown} {message}") as caught:
             read(tmp_path / name)
         assert "\n" not in str(caught.value)
 

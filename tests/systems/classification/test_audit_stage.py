@@ -276,6 +276,13 @@ def test_a_name_that_is_not_utf8_is_one_row(pictures, tmp_path, capsys):
     assert table["path"][table["kind"] == "unreadable"].tolist() == ["normal/b\\udcff.png"]
 
 
+def test_a_name_of_two_lines_is_one_line(pictures, capsys):
+    root = pictures(normal=12, defect=12)
+    (root / "normal" / "a\nb.png").write_bytes(b"no image")
+    assert audit_command([f"--data.root={root}"]) == 1
+    assert f"{root}/normal/a\\nb.png is broken or not an image" in capsys.readouterr().out
+
+
 def test_a_link_that_leads_nowhere_is_one_row(pictures, capsys):
     root = pictures(normal=12, defect=12)
     (root / "normal" / "away").symlink_to("/not/mounted")
