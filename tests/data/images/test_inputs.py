@@ -50,20 +50,13 @@ def test_of_folders_that_match_a_pattern_every_file_is_counted_once(folder):
         (folder / name).write_bytes(b"x")
     (folder / "deep/ring").symlink_to(folder)
     (folder / "linked").symlink_to("deep/er")
-    for pattern in ("**", "./**"):
+    found = ["[1].png", "a.JPG", "b.png", "deep/c.tif", "deep/er/d.png", "linked/d.png"]
+    for pattern in ("*", "./*"):
         lines = []
         with logged(lines.append):
-            found = expand_paths([pattern])
-        # The folder that matched, and what a link in it leads to.
-        assert {Path("b.png"), Path("deep/c.tif"), Path("linked/d.png")} < set(found)
-        assert len(found) == len(set(found))
-        assert len(lines) == 1
-        assert lines[0].startswith(f"{pattern}: passed over: ")
-    lines = []
-    (folder / "deep/ring").unlink()
-    with logged(lines.append):
-        expand_paths(["**"])
-    assert lines == ["**: passed over: 4 .docx"]  # one of them in two places
+            assert expand_paths([pattern]) == [Path(name) for name in found]
+        assert lines == [f"{pattern}: passed over: 4 .docx"]  # one of them in two places
+    assert expand_paths(["deep/*"]) == [Path("deep/c.tif"), Path("deep/er/d.png")]
 
 
 @pytest.mark.parametrize("text", ["empty", "*.bmp", "nothing.csv"])
