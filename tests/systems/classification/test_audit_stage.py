@@ -283,9 +283,11 @@ def test_a_name_of_two_lines_is_one_line(pictures, capsys):
     assert f"{root}/normal/a\\nb.png is broken or not an image" in capsys.readouterr().out
 
 
-def test_a_link_that_leads_nowhere_is_one_row(pictures, capsys):
+def test_a_link_that_leads_nowhere_is_one_row(pictures, capsys, tmp_path):
     root = pictures(normal=12, defect=12)
     (root / "normal" / "away").symlink_to("/not/mounted")
     assert audit_command([f"--data.root={root}"]) == 1
     assert "1 unreadable, such as" in (said := capsys.readouterr().out)
     assert "away is a link to /not/mounted, which does not exist" in said
+    with pytest.raises(UserError, match=r"away is a link to /not/mounted, .*\(1 of 25 images cannot be"):
+        train(parse_config([f"--data.root={root}", f"--output={tmp_path / 'run'}"]), print, ["audit"])
