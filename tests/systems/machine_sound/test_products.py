@@ -13,6 +13,7 @@ import soundfile
 
 from mindspore_dpus import systems
 from mindspore_dpus.cli import evaluate, export, predict
+from mindspore_dpus.cli.systems import machine_sound_predict
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import read_json
 from mindspore_dpus.core.tables import read_table
@@ -20,6 +21,7 @@ from mindspore_dpus.data.audio.stream import microphone_blocks, windows
 from mindspore_dpus.deploy import sound_watch
 from mindspore_dpus.deploy.sound import OnnxSoundPredictor, sound_row, stream_rows
 from mindspore_dpus.systems.machine_sound import evaluation
+from tests.support import logged
 from tests.systems.machine_sound.conftest import tiny
 
 pytest.importorskip("onnxruntime", reason="exports need it")
@@ -171,6 +173,26 @@ def inbox(finished, tmp_path):
     (folder / "section_00_source_test_normal_0007.wav").write_bytes(good.read_bytes()[:3000])
     (folder / "notes.pdf").write_text("")
     return folder
+
+
+def test_recordings_are_named_as_images_are(inbox, tmp_path):
+    (good,) = inbox.glob("*0000*.wav")
+    (tmp_path / "linked").symlink_to(inbox)
+    (tmp_path / "lost.wav").symlink_to("/not/mounted.wav")
+    (tmp_path / "list.csv").write_text(f"path\nlinked\\{good.name}\n")
+    cut = inbox / "section_00_source_test_normal_0007.wav"
+    linked = [tmp_path / "linked" / file.name for file in sorted((good, cut))]
+    lines = []
+    with logged(lines.append):
+        assert machine_sound_predict._files([str(tmp_path / "linked")]) == linked
+        assert machine_sound_predict._files([f"{tmp_path}/l*"]) == [*linked, tmp_path / "lost.wav"]
+    assert lines == [
+        f"{tmp_path}/linked: passed over: 1 .pdf",
+        f"{tmp_path}/l*: passed over: 1 .pdf",
+    ]
+    assert machine_sound_predict._files([str(tmp_path / "list.csv")]) == [
+        tmp_path / "linked" / good.name
+    ]
 
 
 def looks(monkeypatch, number):
