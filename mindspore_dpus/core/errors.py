@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -18,6 +19,36 @@ EXIT_TERMINATED = 143
 
 class UserError(Exception):
     """Bad input: the message is one line that names the file or key and says what to do."""
+
+
+def explain(error: Exception, path: Path | None = None) -> str:
+    """What was raised while a file was read, whatever it was, as the end of a sentence that begins with
+    the file.
+
+    Args:
+        error: of any type.
+        path: the file, where it may be missing.
+    """
+    if isinstance(error, FileNotFoundError) and path is not None:
+        if path.is_symlink():
+            return f"is a link to {path.readlink()}, which does not exist"
+        return "does not exist"
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is"
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read: {error.strerror}"
+    reason = " ".join(str(error).split())
+    return f"cannot be read: {type(error).__name__}" + (f" ({reason})" if reason else "")
+
+
+def one_line(text: object) -> str:
+    """Text, such as a file's name, of one line that any encoding of Unicode can hold: control characters
+    and bytes that are no UTF-8 are written as escapes."""
+    text = str(text).encode("utf-8", "backslashreplace").decode()
+    return "".join(
+        c.encode("unicode_escape").decode() if c < " " or c in "\x7f\x85\u2028\u2029" else c
+        for c in text
+    )
 
 
 class Terminated(KeyboardInterrupt):

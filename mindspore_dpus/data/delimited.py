@@ -57,7 +57,8 @@ def read_rows(file: Path, needed: tuple[str, ...], filled: tuple[str, ...] = ())
             empty cell that must be filled.
     """
     text = _read_text(file)
-    lines = _cells(text, _find_delimiter(text, file, needed))
+    delimiter = _find_delimiter(text, file, needed)
+    lines = _cells(text, delimiter)
     rows = []
     try:
         header = [name.strip() for name in next(lines)[1]]
@@ -67,6 +68,7 @@ def read_rows(file: Path, needed: tuple[str, ...], filled: tuple[str, ...] = ())
                 raise UserError(f"{file} has more than one column {name!r}")
         for line, cells in lines:
             if len(cells) != len(header):
+                _refuse_other_delimiter(cells, header, delimiter, f"{file} line {line}")
                 cells_there = f"{len(cells)} cell{'s' if len(cells) > 1 else ''}"
                 raise UserError(f"{file} line {line} has {cells_there}; the header has {len(header)}")
             row = {name: cell for name, cell in zip(header, cells, strict=True) if name}
@@ -130,6 +132,16 @@ def _find_delimiter(text: str, file: Path, needed: tuple[str, ...]) -> str:
         f"{file} has no column {missing!r}; it needs {', '.join(needed)}; it has the column"
         f"{'s' if len(names) > 1 else ''} {shown}{more}{between}"
     )
+
+
+def _refuse_other_delimiter(cells: list[str], header: list[str], delimiter: str, place: str) -> None:
+    """Say so where a row has other marks between its cells than the header."""
+    for mark in DELIMITERS if len(header) > 1 else ():
+        if mark != delimiter and len(_names(delimiter.join(cells), mark)) == len(header):
+            raise UserError(
+                f"{place} has {DELIMITERS[mark]} between its cells, the header {DELIMITERS[delimiter]}: "
+                "write the same everywhere"
+            )
 
 
 def _cells(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:

@@ -10,6 +10,7 @@ from mindspore_dpus.core.bars import bar
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import atomic, file_hash
 from mindspore_dpus.core.processes import in_threads
+from mindspore_dpus.data.images.folders import leads_nowhere
 from mindspore_dpus.data.images.frames import split_frame
 
 COLUMNS = ["path", "size", "mtime_ns", "sha256"]
@@ -60,7 +61,8 @@ def combined_hash(paths: Sequence[str], contents: Sequence[str]) -> str:
 
 def _state(path: Path) -> tuple[str, int, int]:
     try:
-        stat = path.stat()
+        # A link that leads nowhere is there, and cannot be read.
+        stat = path.lstat() if leads_nowhere(path) else path.stat()
     except OSError:
         raise UserError(f"{path} does not exist, but the sample table names it") from None
     return str(path), stat.st_size, stat.st_mtime_ns

@@ -1,8 +1,12 @@
-"""Names of classes as people write them: with spaces, capitals, and characters that show nothing."""
+"""Names of classes and groups as people write them: with spaces, capitals, and what shows nothing."""
 
+import logging
 import unicodedata
+from collections.abc import Iterable
 
 from mindspore_dpus.core.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 
 def trim(label: str) -> str:
@@ -11,25 +15,48 @@ def trim(label: str) -> str:
     return label[shown[0] : shown[-1] + 1] if shown else ""
 
 
+def trim_all(names: Iterable[str], what: str, source: object) -> list[str]:
+    """Every name as :func:`trim` gives it; where that changes any, it is said.
+
+    Args:
+        names: as they are written.
+        what: they are, such as ``labels``.
+        source: where they are written.
+    """
+    names = list(names)
+    trimmed = [trim(name) for name in names]
+    changed = [name for name, new in zip(names, trimmed, strict=True) if name != new]
+    if changed:
+        logger.warning(
+            f"{source}: spaces around {len(changed)} {what} were taken away, such as {changed[0]!r}"
+        )
+    return trimmed
+
+
 def _shows_nothing(character: str) -> bool:
     return unicodedata.category(character) in ("Cf", "Cc") and not character.isspace()
 
 
-def refuse_alike(classes: list[str], source: object) -> None:
-    """Refuse classes whose names differ only in capitals, spaces or what shows nothing: nobody means both.
+def refuse_alike(names: Iterable[str], source: object, what: str = "classes") -> None:
+    """Refuse names that differ only in capitals, spaces or what shows nothing: nobody means both.
+
+    Args:
+        names: of classes or groups.
+        source: where they are written.
+        what: they are.
 
     Raises:
         UserError: names the two.
     """
-    alike = find_alike(classes)
+    alike = find_alike(names)
     if alike is not None:
         raise UserError(
-            f"{source}: the classes {alike[0]!r} and {alike[1]!r} differ in capitals or spaces only; "
+            f"{source}: the {what} {alike[0]!r} and {alike[1]!r} differ in capitals or spaces only; "
             "give them one name"
         )
 
 
-def find_alike(names: list[str]) -> tuple[str, str] | None:
+def find_alike(names: Iterable[str]) -> tuple[str, str] | None:
     """Two names that differ only in capitals, spaces or what shows nothing; None where there are none."""
     seen: dict[str, str] = {}
     for name in names:

@@ -17,7 +17,7 @@ from mindspore_dpus.data.images.folders import (
 )
 from mindspore_dpus.data.images.formats import EXTENSIONS
 from mindspore_dpus.data.images.frames import expand_frames
-from mindspore_dpus.data.labels import refuse_alike, trim
+from mindspore_dpus.data.labels import refuse_alike, trim, trim_all
 from mindspore_dpus.data.paths import native_all, refuse_outside
 from mindspore_dpus.data.sample_table import COLUMNS, SPLITS, UNUSED, check_classes, class_names
 from mindspore_dpus.data.settings import DataSettings
@@ -100,8 +100,19 @@ def find_manifest(config: DataSettings) -> Path | None:
     """The manifest that is named, else the one in ``root``; None where folders say the classes."""
     if config.manifest:
         return Path(config.manifest)
-    manifest = Path(config.root) / "manifest.csv"
-    return manifest if manifest.is_file() else None
+    return manifest_in(Path(config.root))
+
+
+def manifest_in(root: Path) -> Path | None:
+    """The ``manifest.csv`` of a folder, in whatever capitals.
+
+    Raises:
+        UserError: there are several.
+    """
+    found = sorted(f for f in root.glob("*") if f.name.lower() == "manifest.csv" and f.is_file())
+    if len(found) > 1:
+        raise UserError(f"data.root: {found[0]} and {found[1]} are both the manifest; keep one")
+    return found[0] if found else None
 
 
 def scan_folders(root: Path) -> pd.DataFrame:
@@ -124,7 +135,7 @@ def scan_folders(root: Path) -> pd.DataFrame:
             if folder in splits.values():
                 continue
             found = find_images(folder)
-            if found.images:
+            if found.files:
                 raise UserError(
                     f"data.root: {folder} holds images, but {folder.name!r} is not a split; "
                     "call it train, val or test, or move it elsewhere"
@@ -139,11 +150,11 @@ def scan_folders(root: Path) -> pd.DataFrame:
             found = find_images(folder)
             passed_over += found.passed_over
             label = trim(folder.name)
-            if found.images and label != folder.name:
+            if found.files and label != folder.name:
                 trimmed.append(folder)
-            elif not found.images:
+            elif not found.files:
                 empty.append(folder)
-            for file in found.images:
+            for file in found.files:
                 rows.append((file.relative_to(root).as_posix(), label, split, ""))
     if trimmed:
         names = ", ".join(repr(folder.relative_to(root).as_posix()) for folder in trimmed)
@@ -233,7 +244,7 @@ def read_manifest(manifest: Path, key: str = "data.manifest") -> pd.DataFrame:
 
     Raises:
         UserError: the file is missing, empty, not CSV, lacks a column, repeats a path, leaves a path
-            or label empty, or names an unknown split.
+            or label empty, names an unknown split, or has two groups that look alike.
     """
     found = read_rows(manifest, ("path", "label"), filled=("path", "label"))
     table = pd.DataFrame({name: found.column(name) for name in found.names}, dtype=str)
@@ -245,14 +256,13 @@ def read_manifest(manifest: Path, key: str = "data.manifest") -> pd.DataFrame:
     for name in ("split", "group"):
         if name not in table:
             table[name] = ""
-    trimmed = table["label"].map(trim)
-    changed = table["label"] != trimmed
-    if changed.any():
-        number, example = int(changed.sum()), table["label"][changed].iloc[0]
-        logger.warning(f"{manifest}: spaces around {number} labels were taken away, such as {example!r}")
-        if (trimmed == "").any():
-            raise UserError(f"{key}: {manifest} has a label that shows nothing: {example!r}")
-        table["label"] = trimmed
+    written = table["label"]
+    for name in ("label", "group"):
+        table[name] = trim_all(table[name], f"{name}s", manifest)
+    if (table["label"] == "").any():
+        example = written[table["label"] == ""].iloc[0]
+        raise UserError(f"{key}: {manifest} has a label that shows nothing: {example!r}")
+    refuse_alike(table["group"], manifest, "groups")
     table["split"] = table["split"].str.strip().str.lower()
     unknown = set(table["split"]) - {*SPLITS, UNUSED, ""}
     if unknown:

@@ -17,6 +17,9 @@ from mindspore_dpus.data.group_splits import (
 from mindspore_dpus.data.sample_table import UNUSED
 from mindspore_dpus.data.settings import SplitSettings
 
+# Of equal shares, and of groups, chance decides which class gets one sample more: where the seed's own way
+# leaves a class out, these are tried, so that every seed can split what any of them can.
+OTHER_SEEDS = range(20)
 # Up to so many samples of a class are tried where the error says how many are needed.
 MOST_TRIED = 1000
 
@@ -105,8 +108,33 @@ def _deal(
     """The splits of samples: those that nobody named are taken out of ``train`` and the unnamed ones.
 
     Raises:
-        UserError: there are too few samples or groups for that.
+        UserError: there are too few samples or groups for that, whatever the seed.
     """
+    try:
+        return _deal_once(labels, groups, split, config, random_state)
+    except (TooFewOfAClass, TooFewGroups) as error:
+        failed = error
+    # A class that is in fewer groups than it must be in splits is helped by no seed.
+    free = np.isin(split, ("", "train"))
+    alone = np.arange(len(labels)) if groups is None else groups
+    found_in = pd.Series(alone[free]).groupby(labels[free]).nunique()
+    if not config.every_class or found_in.min() > len(_unnamed(split)):
+        for seed in OTHER_SEEDS:
+            try:
+                return _deal_once(labels, groups, split, config, seed)
+            except (TooFewOfAClass, TooFewGroups):
+                continue
+    raise failed
+
+
+def _deal_once(
+    labels: np.ndarray,
+    groups: np.ndarray | None,
+    split: np.ndarray,
+    config: SplitSettings,
+    random_state: int,
+) -> np.ndarray:
+    """``_deal`` by one seed."""
     split = split.copy()
     free = labels[np.isin(split, ("", "train"))]
     # Numbers, before anything is taken: both shares are of the same whole.

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from mindspore_dpus.core.errors import one_line
 from mindspore_dpus.data.images.frames import name_frames
 from mindspore_dpus.data.images.preparing import ImageSettings, load_prepared
 from mindspore_dpus.data.images.tiles import Tiles, load_tiles, pool_scores
@@ -198,15 +199,6 @@ def _tile_cells(boxes: np.ndarray, scores: np.ndarray) -> dict:
 def row_name(file: str | Path) -> str:
     """A file's name, with control characters and bytes that are no UTF-8 written as escapes."""
     return one_line(str(file))
-
-
-def one_line(text: str) -> str:
-    """Text of one line that any encoding of Unicode can hold."""
-    text = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(
-        c.encode("unicode_escape").decode() if c < " " or c in "\x7f\x85\u2028\u2029" else c
-        for c in text
-    )
 
 
 def to_look_at(scorer: Scorer, row: dict) -> bool:

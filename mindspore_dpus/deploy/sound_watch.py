@@ -8,11 +8,12 @@ import numpy as np
 
 from mindspore_dpus.core.errors import UserError, terminated_by_signal
 from mindspore_dpus.data.audio.reading import is_clip
+from mindspore_dpus.data.images.folders import passed_over_line
 from mindspore_dpus.deploy.result_file import ResultFile, format_of
 from mindspore_dpus.deploy.scoring import row_name
 from mindspore_dpus.deploy.sound import COLUMNS, waveform_row
 from mindspore_dpus.deploy.sound_scorer import SoundScorer
-from mindspore_dpus.deploy.watch import SHORTEST_PAUSE, FolderWatch
+from mindspore_dpus.deploy.watch import SHORTEST_PAUSE, FolderWatch, line_of
 
 OWN_COLUMNS = ("modified", "rule")
 
@@ -69,10 +70,10 @@ def watch_sound(
                             look += 1
                             what = row["error"] or f"anomalous {row['score']:.3f}"
                             what += f" ({row['note']})" if row["note"] else ""
-                            report(f"{row['path']}: {what}")
-                    for ending, number in looker.news.items():
-                        report(f"{number} files {ending or 'without an ending'} are passed over")
-                    looker.news.clear()
+                            report(line_of(row, what))
+                    if looker.news:
+                        report(passed_over_line(looker.news, folder))
+                        looker.news.clear()
                     # A large folder on a slow disk is not looked at all the time.
                     took = time.monotonic() - start
                     time.sleep(max(SHORTEST_PAUSE, settle / 4, took))
@@ -83,8 +84,9 @@ def watch_sound(
 def _look(scorer: SoundScorer, file: Path) -> tuple[np.ndarray, str] | str:
     try:
         return scorer.front.look(file)
-    except UserError as error:
-        return str(error)
+    except Exception as error:
+        # As ``waveform_row`` has it: whatever is raised, the next file has its turn.
+        return " ".join(str(error).split()) or type(error).__name__
 
 
 def _given(found: tuple[np.ndarray, str] | str) -> Callable[[Path], tuple[np.ndarray, str]]:

@@ -209,7 +209,12 @@ def _finish(
     for row in scored:
         if to_look_at(scorer, row):
             score = "" if scorer.positive is None or row["error"] else f" {row['score']:.3f}"
-            report(f"{row['path']}: {row['error'] or row['predicted']}{score}")
+            report(line_of(row, row["error"] or f"{row['predicted']}{score}"))
+
+
+def line_of(row: dict, what: str) -> str:
+    """A line about a row of the table: errors mostly name the file themselves."""
+    return what if what.startswith(row["path"]) else f"{row['path']}: {what}"
 
 
 def _done(results: ResultFile) -> set[tuple[str, str]]:
@@ -242,9 +247,12 @@ def _files(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
 
 
 def _state(file: Path) -> tuple[int, int] | None:
-    """Size and time of change; None for a file that has gone."""
+    """Size and time of change; of a link that leads nowhere, its own; None for a file that has gone."""
     try:
         status = file.stat()
     except OSError:
-        return None
+        try:
+            status = file.lstat()
+        except OSError:
+            return None
     return status.st_size, status.st_mtime_ns

@@ -8,6 +8,7 @@ from mindspore_dpus.core.files import file_hash
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.settings import results
 from mindspore_dpus.core.stages import Stage
+from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.data.source import Source
 from mindspore_dpus.features.settings import FeatureSettings
 from mindspore_dpus.metrics.settings import EvaluationSettings
@@ -169,8 +170,11 @@ class ClassifierStages:
             ("subsets.csv", *(("clusters.csv",) if clustered else ())),
             ["features"] if clustered else [],
             [results(self.sampling), self.seed],
-            check=partial(check_draws, self.place, self.sampling, self.majority),
+            check=self._check_draws,
         )
+
+    def _check_draws(self) -> None:
+        check_draws(read_table(self.place / "samples.csv"), self.sampling, self.majority)
 
     def _stage(self, name: str, make, artefacts, needs: list[str], settings, **more) -> Stage:
         """A stage of this folder; each needs the samples."""

@@ -19,16 +19,20 @@ from mindspore_dpus.stages.features import read_features
 logger = logging.getLogger(__name__)
 
 
-def check_draws(folder: Path, sampling: SamplingSettings, majority: str) -> None:
+def check_draws(table: pd.DataFrame, sampling: SamplingSettings, majority: str) -> None:
     """Refuse, before anything is computed, a proportion that draws nothing, and two classes of which
     ``majority`` is not the larger one.
+
+    Args:
+        table: ``label, split``.
+        sampling: the section.
+        majority: the class that is to be drawn from.
 
     Raises:
         UserError: says which class.
     """
     if not STRATEGIES[sampling.strategy].under_samples and not sampling.baseline:
         return
-    table = read_table(folder / "samples.csv")
     train = table["label"][table["split"] == "train"]
     counts = train.value_counts().to_dict()
     drawn = drawn_classes(train.to_numpy(dtype=str))

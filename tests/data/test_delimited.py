@@ -117,3 +117,18 @@ def test_paths_of_windows_do_not_climb_out(tmp_path):
     (tmp_path / "set" / "manifest.csv").write_text("path,label\n..\\secret.png,normal\n")
     with pytest.raises(UserError, match=r"climbs with '\.\.'"):
         find_samples(DataSettings(root=str(tmp_path / "set")))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,label\na;b\n", "line 2 has semicolons between its cells, the header commas"),
+        ("path;label\na;b\nc,d\n", "line 3 has commas between its cells, the header semicolons"),
+        ("path,label\na\tb\n", "line 2 has tabs between its cells, the header commas"),
+        ("path,label\na\n", "line 2 has 1 cell; the header has 2"),
+    ],
+)
+def test_rows_with_other_marks_than_the_header(tmp_path, text, message):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_rows(tmp_path / "a.csv", ("path", "label"))

@@ -105,3 +105,13 @@ def test_a_frame_has_the_hash_of_its_file_which_is_read_once(root, memory, read)
     assert content_hashes(frames, root, memory) == [hashlib.sha256(b"first").hexdigest()] * 2
     assert read == ["a.png"]
     assert fingerprint(frames, root, memory) != fingerprint(frames[:1], root, memory)
+
+
+def test_a_link_that_leads_nowhere_cannot_be_read_and_is_there(tmp_path):
+    (tmp_path / "a.png").symlink_to("/not/mounted.png")
+    (tmp_path / "b.png").write_bytes(b"x")
+    hashes = content_hashes(["a.png", "b.png"], tmp_path, tmp_path / "hashes.csv")
+    assert hashes == ["", file_hash(tmp_path / "b.png")]
+    assert "a.png" not in (tmp_path / "hashes.csv").read_text()
+    with pytest.raises(UserError, match=r"c\.png does not exist"):
+        content_hashes(["c.png"], tmp_path, tmp_path / "hashes.csv")

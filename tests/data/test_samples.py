@@ -7,7 +7,8 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.sample_table import COLUMNS, class_names
 from mindspore_dpus.data.samples import find_samples, read_manifest, scan_folders
-from mindspore_dpus.data.settings import DataSettings
+from mindspore_dpus.data.settings import DataSettings, SplitSettings
+from mindspore_dpus.data.splits import assign_splits
 from tests.support import logged
 
 
@@ -427,4 +428,43 @@ def test_a_class_that_was_chosen_must_be_there_however_many_there_are(tmp_path, 
         find_samples(DataSettings(root=str(tmp_path), **{key: "zz"}))
     assert str(caught.value) == (
         f"data.{key} is 'zz', but {tmp_path} holds the classes 'can', 'glass' and 'paper'; set data.{key}"
+    )
+
+
+def test_spaces_around_groups_are_taken_away_and_said(tmp_path):
+    text = "path,label,split,group\na.png,normal,train,part1\nb.png,normal,test,part1 \nc.png,defect,,\n"
+    make_manifest(tmp_path, text)
+    lines = []
+    with logged(lines.append):
+        table = find_samples(DataSettings(root=str(tmp_path)))
+    assert table["group"].tolist() == ["part1", "part1", ""]
+    assert lines == [
+        f"{tmp_path}/manifest.csv: spaces around 1 groups were taken away, such as 'part1 '"
+    ]
+    with pytest.raises(UserError, match="the group 'part1' is in test and train"):
+        assign_splits(table, SplitSettings(), 0)
+
+
+@pytest.mark.parametrize("other", ["Part 1", "part  1", "part\u00ad 1"])
+def test_groups_that_look_alike_are_refused(tmp_path, other):
+    make_manifest(tmp_path, f"path,label,group\na.png,normal,part 1\nb.png,defect,{other}\n")
+    with pytest.raises(UserError, match="the groups 'part 1' and .* give them one name"):
+        find_samples(DataSettings(root=str(tmp_path)))
+
+
+def test_the_manifest_may_have_capitals_but_there_is_one(tmp_path):
+    make_manifest(tmp_path, "path,label\na.png,normal\nb.png,defect\n").rename(tmp_path / "Manifest.CSV")
+    put_images(tmp_path, "other/c.png")
+    assert find_samples(DataSettings(root=str(tmp_path)))["path"].tolist() == ["a.png", "b.png"]
+    make_manifest(tmp_path, "path,label\na.png,normal\n")
+    with pytest.raises(UserError, match=r"Manifest\.CSV and .*manifest\.csv are both the manifest"):
+        find_samples(DataSettings(root=str(tmp_path)))
+
+
+def test_a_name_that_is_not_utf8_is_refused_in_one_line(tmp_path):
+    put_images(tmp_path, "normal/a\udcff\n.png", "defect/b.png")
+    with pytest.raises(UserError) as caught:
+        find_samples(DataSettings(root=str(tmp_path)))
+    assert str(caught.value) == (
+        f"{tmp_path}/normal/a\\udcff\\n.png has a name that is not UTF-8, as tables need it: rename it"
     )

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data import splits
 from mindspore_dpus.data.settings import SplitSettings
 from mindspore_dpus.data.splits import as_number, assign_splits, hold_out, make_imbalance
 
@@ -405,3 +406,78 @@ def test_a_class_in_too_few_groups_is_named():
 def test_without_every_class_nobody_is_told_of_groups_that_are_none():
     with pytest.raises(UserError, match="the class 'normal' has 3 images, and .* need at least 5 of"):
         assign_splits(make_table(normal=3, defect=3), SplitSettings(every_class=False), 0)
+
+
+def dealt_by(table, config, seed):
+    try:
+        return assign_splits(table, config, seed)["split"].tolist()
+    except UserError:
+        return None
+
+
+def with_and_without_other_seeds(monkeypatch, table, config, seeds):
+    """By the seed alone, and as it is now; None where it cannot be done."""
+    monkeypatch.setattr(splits, "MOST_TRIED", 0)  # how many would be enough takes long to find
+    now = [dealt_by(table, config, seed) for seed in seeds]
+    with monkeypatch.context() as patch:
+        patch.setattr(splits, "OTHER_SEEDS", ())
+        return [dealt_by(table, config, seed) for seed in seeds], now
+
+
+# Of these, some depended on the seed, others never could be split, or always.
+SIZES = [
+    (2, 9),
+    (3, 7),
+    (3, 8),
+    (4, 10),
+    (4, 11),
+    (5, 5),
+    (7, 10),
+    (20, 80),
+    (3, 5, 18, 26),
+    (5, 5, 6, 40),
+]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SplitSettings(),
+        SplitSettings(val_size=2, test_size=3),
+        SplitSettings(every_class=False),
+        SplitSettings(val_size=0.2, test_size=0.25),
+    ],
+)
+def test_whether_a_set_can_be_split_is_no_matter_of_the_seed(monkeypatch, config):
+    depended = 0
+    for counts in SIZES:
+        labels = [f"c{i}" for i, n in enumerate(counts) for _ in range(n)]
+        table = pd.DataFrame({"path": map(str, range(len(labels))), "label": labels})
+        table[["split", "group"]] = ""
+        before, now = with_and_without_other_seeds(monkeypatch, table, config, range(4))
+        depended += len({result is None for result in before}) > 1
+        assert len({result is None for result in now}) == 1, counts
+        # What the seed could split, it splits as ever.
+        assert all(old in (None, new) for old, new in zip(before, now, strict=True)), counts
+    assert depended
+
+
+@pytest.mark.parametrize(
+    ("balanced", "numbers"), [(False, (0, 1, 2, 119, 139, 206)), (True, (0, 1, 2, 43, 61, 184))]
+)
+def test_whether_groups_can_be_split_is_no_matter_of_the_seed(monkeypatch, balanced, numbers):
+    depended = 0
+    for number in numbers:
+        rng = np.random.default_rng(number)
+        n = int(rng.integers(6, 16))
+        table = pd.DataFrame(
+            {"path": map(str, range(n)), "label": rng.choice(["a", "b"], n, p=[0.7, 0.3])}
+        )
+        table["group"] = [f"g{i}" for i in rng.integers(0, int(rng.integers(4, 9)), n)]
+        table["split"] = ""
+        config = SplitSettings(balanced=balanced)
+        before, now = with_and_without_other_seeds(monkeypatch, table, config, range(4))
+        depended += len({result is None for result in before}) > 1
+        assert len({result is None for result in now}) == 1
+        assert all(old in (None, new) for old, new in zip(before, now, strict=True))
+    assert depended == 3

@@ -80,6 +80,24 @@ def test_what_is_an_image_is_what_a_folder_says_and_the_rest_is_counted_once(tmp
     assert clock.at(8) == {"c": "image"}
 
 
+def test_a_link_that_leads_nowhere_has_its_row_and_another_when_it_is_mended(tmp_path):
+    clock = Clock(tmp_path / "in")
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "b", "c.docx"):
+        (tmp_path / "in" / name).symlink_to(tmp_path / "gone" / name)
+    (tmp_path / "in" / "ring.png").symlink_to("ring.png")
+    assert clock.at(0) == {}
+    assert clock.at(2) == {}
+    found = clock.at(2 * PATIENCE)
+    assert sorted(found) == ["a.png", "b", "ring.png"]
+    assert found["a.png"].endswith(f"a.png is a link to {tmp_path}/gone/a.png, which does not exist")
+    assert clock.watch.news == {".docx": 1}
+    assert clock.at(100) == {}
+    write_grey(tmp_path / "gone" / "a.png", 10)
+    assert clock.at(101) == {}
+    assert clock.at(103) == {"a.png": "image"}
+
+
 def test_a_file_that_grows_in_steps_is_not_read(tmp_path):
     clock = Clock(tmp_path)
     content = write_grey(tmp_path / "whole.bmp", 10).read_bytes()
@@ -223,6 +241,7 @@ def test_a_killed_watch_loses_and_repeats_nothing(model, tmp_path):
     stdout, stderr = second.communicate(timeout=60)
     assert (second.returncode, stderr) == (1, "")
     assert "200.png: defect 0.8" in stdout
+    assert f"\n{folder}/bad.jpg is empty (0 bytes)\n" in stdout
     assert stdout.splitlines()[-1] == "to look at: 2"
     table = pd.read_csv(output, keep_default_na=False)
     assert sorted(Path(p).name for p in table["path"]) == sorted(p.name for p in folder.iterdir())

@@ -19,18 +19,17 @@ from pathlib import Path
 from mindspore_dpus.cli.parser import OneLineParser
 from mindspore_dpus.cli.run_or_export import load_source
 from mindspore_dpus.core.errors import UserError, one_line_errors
-from mindspore_dpus.data.audio.reading import clip_files
+from mindspore_dpus.data.audio.reading import is_clip
 from mindspore_dpus.data.audio.stream import FORMATS, MICROPHONE, microphone_blocks, pcm_blocks
+from mindspore_dpus.data.images.inputs import find_input
 from mindspore_dpus.deploy.onnx_sound import OnnxSoundPredictor
 from mindspore_dpus.deploy.sound import sound_row, stream_rows, write_rows
 from mindspore_dpus.deploy.sound_watch import watch_sound
 
 
 def _files(paths: Sequence[str]) -> list[Path]:
-    files: list[Path] = []
-    for path in map(Path, paths):
-        # A file that is missing has a row of its own.
-        files += clip_files(path) if path.is_dir() else [path]
+    # A file that is missing has a row of its own.
+    files = [file for path in paths for file in find_input(path, is_clip)]
     if not files:
         raise UserError(f"there are no clips in {', '.join(map(str, paths))}")
     return list(dict.fromkeys(files))
@@ -43,7 +42,12 @@ def main(args: Sequence[str] | None = None) -> int:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--run", type=Path, help="a run folder; needs MindSpore")
     source.add_argument("--model", type=Path, help="a folder that tools/export.py has written")
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="recordings, or folders of them")
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="recordings, folders of them, patterns, or a CSV with a column path",
+    )
     parser.add_argument("--machine", help="whose the recordings are; default: their folders say it")
     parser.add_argument("--section", help="likewise; default: their names say it")
     parser.add_argument("--output", type=Path, default=Path("scores.csv"), help="table to write")

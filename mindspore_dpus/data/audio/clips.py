@@ -12,9 +12,11 @@ import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.audio.names import DOMAINS, FOLDERS, LABELS, UNKNOWN, parse_name, section_name
-from mindspore_dpus.data.audio.reading import EXTENSIONS, clip_files
-from mindspore_dpus.data.paths import refuse_outside
-from mindspore_dpus.data.samples import read_manifest
+from mindspore_dpus.data.audio.reading import EXTENSIONS, is_clip
+from mindspore_dpus.data.images.folders import list_files
+from mindspore_dpus.data.labels import refuse_alike, trim_all
+from mindspore_dpus.data.paths import native_all, refuse_outside
+from mindspore_dpus.data.samples import manifest_in, read_manifest
 
 COLUMNS = ["path", "machine", "section", "domain", "split", "label", "attributes", "group"]
 OUTLIER = "outlier"
@@ -41,11 +43,11 @@ def find_clips(
     """
     if not root.is_dir():
         raise UserError(f"data.root: {root} is not a folder; give the folder of your recordings")
-    if manifest is None and (root / "manifest.csv").is_file():
-        manifest = root / "manifest.csv"
+    manifest = manifest or manifest_in(root)
     if manifest is None:
         return scan_dcase(root)
     table = read_clip_manifest(manifest)
+    table["path"] = native_all(table["path"], root, manifest)
     if not allow_outside_root:
         refuse_outside(table["path"], root, manifest)
     return table
@@ -60,12 +62,11 @@ def scan_dcase(root: Path) -> pd.DataFrame:
     Raises:
         UserError: there are no clips, or one is not named as DCASE names them.
     """
-    root = root.resolve()
     rows = []
-    for file in clip_files(root):
+    for file in list_files(root, is_clip):
         path = file.relative_to(root)
         # The folder of one machine: its name is not in the path below it.
-        named = root.name / path if len(path.parts) == 2 and path.parts[0] in FOLDERS else path
+        named = root.resolve().name / path if len(path.parts) == 2 and path.parts[0] in FOLDERS else path
         rows.append({"path": path.as_posix(), "group": "", **parse_name(named)._asdict()})
     if not rows:
         raise UserError(
@@ -84,7 +85,8 @@ def read_clip_manifest(manifest: Path) -> pd.DataFrame:
 
     Raises:
         UserError: the file is missing, no CSV table, lacks a column, repeats a path, leaves a path,
-            label, machine or section empty, or has an unknown split, domain or label.
+            label, machine or section empty, has an unknown split, domain or label, or machines, or sections of
+            one, that look alike.
     """
     table = read_manifest(manifest)
     for name in ("machine", "section"):
@@ -93,6 +95,8 @@ def read_clip_manifest(manifest: Path) -> pd.DataFrame:
     for name in ("domain", "attributes"):
         if name not in table:
             table[name] = ""
+    for name in ("machine", "section", "domain"):
+        table[name] = trim_all(table[name], f"{name}s", manifest)
     table["domain"] = table["domain"].replace("", UNKNOWN)
     table["section"] = table["section"].map(section_name)
     of_machines = table["machine"] != OUTLIER
@@ -107,4 +111,7 @@ def read_clip_manifest(manifest: Path) -> pd.DataFrame:
             value = table[name].iloc[row]
             has = f"the {name} {value!r}; {message}" if value else message
             raise UserError(f"{manifest} line {row + 2} has {has}")
+    refuse_alike(table["machine"], manifest, "machines")
+    for machine, sections in table.groupby("machine", sort=False)["section"]:
+        refuse_alike(sections, manifest, f"sections of {machine}:")
     return table[COLUMNS + [name for name in table if name not in COLUMNS]]

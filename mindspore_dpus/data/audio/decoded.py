@@ -38,6 +38,16 @@ class Clip:
         return len(self.samples) / self.rate
 
 
+def check_channel(channel: int | str) -> None:
+    """Refuse what can be no channel of any file.
+
+    Raises:
+        ValueError: it is neither ``"mean"`` nor a number from 0.
+    """
+    if channel != MEAN and (isinstance(channel, str) or channel < 0):
+        raise ValueError(f"channel is {channel!r}; it is {MEAN!r} or a number from 0")
+
+
 def mix(frames: np.ndarray, channel: int | str) -> np.ndarray:
     """One channel of several.
 
@@ -55,8 +65,7 @@ def mix(frames: np.ndarray, channel: int | str) -> np.ndarray:
     number = frames.shape[1]
     if channel == MEAN:
         return frames.mean(axis=1, dtype=np.float64).astype(np.float32) if number > 1 else frames[:, 0]
-    if isinstance(channel, str) or channel < 0:
-        raise ValueError(f"channel is {channel!r}; it is {MEAN!r} or a number from 0")
+    check_channel(channel)
     if channel >= number:
         has = "one channel" if number == 1 else f"{number} channels"
         raise AudioError(f"has {has}: there is no channel {channel} (they are counted from 0)")

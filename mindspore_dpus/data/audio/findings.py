@@ -8,6 +8,7 @@ import pandas as pd
 
 from mindspore_dpus.data.audio.clips import OUTLIER
 from mindspore_dpus.data.audio.names import NORMAL
+from mindspore_dpus.data.audio.reading import ENDINGS
 from mindspore_dpus.data.findings import (
     ERROR,
     NOTE,
@@ -135,7 +136,7 @@ def _formats(used: pd.DataFrame, rate: int) -> Iterator[Finding]:
     yield from rare_values(used, "channels", "channels_outlier", "clips", " channels")
     yield from rare_values(used, "subtype", "depth_outlier", "clips")
     for row in used.itertuples():
-        if PurePath(row.path).suffix.lower() != f".{row.kind.lower()}":
+        if PurePath(row.path).suffix.lower() not in ENDINGS[row.kind]:
             yield "wrong_ending", row.path, "", f"its content is {row.kind}"
 
 

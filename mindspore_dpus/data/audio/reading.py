@@ -10,11 +10,15 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
+from mindspore_dpus.core.errors import UserError, explain, one_line
 from mindspore_dpus.core.printed import listening
-from mindspore_dpus.data.audio.decoded import AudioError, Clip, mix
+from mindspore_dpus.data.audio.decoded import AudioError, Clip, check_channel, mix
 from mindspore_dpus.data.audio.resampling import resample
+from mindspore_dpus.data.images.folders import leads_nowhere
 
-EXTENSIONS = (".wav", ".flac")
+# Libsndfile reads other formats, too, but says nothing where a file of them is cut.
+ENDINGS = {"WAV": (".wav", ".wave"), "FLAC": (".flac",)}
+EXTENSIONS = tuple(ending for endings in ENDINGS.values() for ending in endings)
 # What libsndfile calls the containers that these endings stand for.
 KINDS = {"WAV": "WAV", "WAVEX": "WAV", "RF64": "WAV", "FLAC": "FLAC"}
 MAX_SECONDS = 3600.0
@@ -46,13 +50,14 @@ def read_clip(
             values that are not numbers, or lacks the channel.
         UserError: the rate differs and soxr is not installed.
     """
+    check_channel(channel)
     path = Path(path)
     with _named(path), _opened(path) as file:
         clip = _read(file, channel, max_seconds)
-    if rate is None or rate == clip.rate:
-        return clip
-    samples = resample(clip.samples, clip.rate, rate, name=str(path))
-    return Clip(samples, rate, clip.channels, clip.subtype, clip.kind)
+        if rate is None or rate == clip.rate:
+            return clip
+        samples = resample(clip.samples, clip.rate, rate, name=str(path))
+        return Clip(samples, rate, clip.channels, clip.subtype, clip.kind)
 
 
 def clip_length(path: str | Path) -> tuple[int, int, int, str]:
@@ -72,34 +77,27 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except AudioError as error:
-        raise AudioError(f"{path} {error}") from None
-    except FileNotFoundError:
-        raise AudioError(f"{path} does not exist") from None
-    except OSError as error:
-        raise AudioError(f"{path} cannot be read: {error.strerror}") from None
-    except MemoryError:
-        raise AudioError(f"{path} needs more memory than there is") from None
+        raise AudioError(f"{one_line(path)} {error}") from None
+    except UserError:
+        raise  # soxr is missing: no fault of the file
+    except Exception as error:
+        raise AudioError(f"{one_line(path)} {explain(error, path)}") from None
 
 
 def is_clip(file: Path) -> bool:
-    """Whether a file's name is that of a sound file, and it is neither hidden nor a folder or device."""
-    return file.suffix.lower() in EXTENSIONS and not file.name.startswith(".") and file.is_file()
-
-
-def clip_files(folder: Path) -> list[Path]:
-    """All sound files below a folder, sorted; hidden files and folders are passed over."""
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if is_clip(file) and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-    )
+    """Whether a file's name is that of a sound file, and it is neither hidden nor a folder. Whoever reads
+    it says where a link leads nowhere, which may have been one to a folder, and what is no regular
+    file."""
+    if file.name.startswith(".") or file.is_dir():
+        return False
+    return file.suffix.lower() in EXTENSIONS or (not file.suffix and leads_nowhere(file))
 
 
 def _opened(path: Path) -> BinaryIO:
     """The file, opened; refused where its name, kind or size says that there is no sound in it."""
-    if path.suffix.lower() not in EXTENSIONS:
+    if path.suffix.lower() not in EXTENSIONS and not leads_nowhere(path):
         ending = f"ends in {path.suffix!r}" if path.suffix else "has no ending"
-        raise AudioError(f"{ending}: {' and '.join(EXTENSIONS)} are read")
+        raise AudioError(f"{ending}: {', '.join(EXTENSIONS)} are read")
     try:
         status = path.stat()
     except ValueError:
@@ -121,7 +119,8 @@ def _read(file: BinaryIO, channel: int | str, max_seconds: float) -> Clip:
                 "into clips"
             )
         try:
-            frames = sound.read(dtype="float32", always_2d=True)
+            # Where libsndfile cannot go to a place in a file (GSM 6.10, G.721), the number is needed.
+            frames = sound.read(wanted, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError:
             raise AudioError("is cut or damaged: it cannot be decoded to its end") from None
         if len(frames) < wanted:

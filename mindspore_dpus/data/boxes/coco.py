@@ -13,6 +13,7 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import write_json
 from mindspore_dpus.data.boxes.annotations import EDGES, FRAME_COLUMNS, Annotations, Found, check
 from mindspore_dpus.data.boxes.text import number, plain, read_json_text, side, whole
+from mindspore_dpus.data.labels import trim_all
 
 _HEAD = 1 << 16
 
@@ -59,14 +60,18 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
 
 def _categories(path: Path, items: list) -> dict[int, str]:
     names: dict[int, str] = {}
+    listed = []
     for i, item in enumerate(items):
         try:
-            number, name = whole(item["id"]), item["name"]
+            listed.append((whole(item["id"]), item["name"]))
         except (KeyError, TypeError, ValueError):
             raise UserError(f"{path} categories[{i}] has no whole id and name") from None
-        if not isinstance(name, str) or not name or number in names or name in names.values():
+    # What is no text is no name: as an empty one, it is refused below.
+    trimmed = trim_all((n if isinstance(n, str) else "" for _, n in listed), "classes", path)
+    for i, ((key, _), name) in enumerate(zip(listed, trimmed, strict=True)):
+        if not name or key in names or name in names.values():
             raise UserError(f"{path} categories[{i}]: the class {name!r} is empty or named twice")
-        names[number] = name
+        names[key] = name
     return names
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.boxes.annotations import Found
-from mindspore_dpus.data.images.folders import find_images
+from mindspore_dpus.data.images.folders import is_image, list_files, walk
 from mindspore_dpus.data.images.formats import size_by_header
 
 
@@ -21,7 +21,7 @@ def list_images(folder: Path) -> list[dict]:
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; give the folder of the frames")
-    files = find_images(folder).images
+    files = list_files(folder, is_image)
     if not files:
         raise UserError(f"{folder}: no images there")
     frames = []
@@ -29,6 +29,12 @@ def list_images(folder: Path) -> list[dict]:
         width, height = _size(file) or (None, None)
         frames.append({"path": file.relative_to(folder).as_posix(), "width": width, "height": height})
     return frames
+
+
+def annotation_files(folder: Path, ending: str) -> list[Path]:
+    """The files of an ending, in small or capital letters, below a folder, sorted; folders are walked as
+    those of images: links that lead nowhere are among them, for whoever reads them to say so."""
+    return sorted(file for file in walk(folder) if file.suffix.lower() == ending)
 
 
 def _size(file: Path) -> tuple[int, int] | None:

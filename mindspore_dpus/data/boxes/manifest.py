@@ -17,8 +17,11 @@ from mindspore_dpus.core.files import atomic
 from mindspore_dpus.data.boxes.annotations import COLUMNS, EDGES, Annotations, Found
 from mindspore_dpus.data.boxes.text import number, plain, side, whole
 from mindspore_dpus.data.delimited import has_columns, read_rows
+from mindspore_dpus.data.labels import trim_all
 
 NEEDED = ("path", *EDGES)
+# Columns that are read below, and keys of our own, which no column of the file may take the place of.
+_OWN = ("class_id", "class_name", "score", "label", "place", "error")
 
 
 def beside(path: Path, what: str) -> Path:
@@ -44,6 +47,7 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
         UserError: one of the files is not as it should be, or two of them contradict each other.
     """
     table = read_rows(path, NEEDED).rows
+    _trim_classes(table, path)
     known = _read_classes(beside(path, "classes"))
     if known is None and classes is not None:
         known = {name: i for i, name in enumerate(classes)}
@@ -60,7 +64,7 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
                 row["score"] = number(cells["score"])
         except ValueError as error:
             row["error"] = str(error)
-        others = (name for name in cells if name not in (*NEEDED, "class_id", "class_name", "score"))
+        others = (name for name in cells if name not in (*NEEDED, *_OWN))
         rows.append(row | {name: cells[name] for name in others})
     frames = _read_frames(beside(path, "frames"))
     if frames is None:
@@ -69,6 +73,13 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
     if known is None and names:
         known = {names[i]: i for i in sorted(names)}
     return Found(rows, frames, known)
+
+
+def _trim_classes(table: list[tuple[int, dict[str, str]]], path: Path) -> None:
+    named = [cells for _, cells in table if "class_name" in cells]
+    trimmed = trim_all((cells["class_name"] for cells in named), "classes", path)
+    for cells, name in zip(named, trimmed, strict=True):
+        cells["class_name"] = name
 
 
 def _label(cells: dict[str, str], names: dict[int, str], fixed: bool) -> str:
@@ -96,7 +107,9 @@ def _read_classes(path: Path) -> dict[str, int] | None:
     if not path.exists():
         return None
     classes: dict[str, int] = {}
-    for line, cells in read_rows(path, ("class_id", "class_name")).rows:
+    table = read_rows(path, ("class_id", "class_name")).rows
+    _trim_classes(table, path)
+    for line, cells in table:
         try:
             i, name = whole(cells["class_id"]), cells["class_name"]
         except ValueError as error:

@@ -11,6 +11,7 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.boxes import coco, gtsdb, manifest, voc, yolo
 from mindspore_dpus.data.boxes.annotations import TOLERANCE, Annotations, Found, check, check_annotations
 from mindspore_dpus.data.boxes.images import list_images, with_images
+from mindspore_dpus.data.labels import refuse_alike
 
 AUTO = "auto"
 
@@ -86,7 +87,8 @@ def read_boxes(
         Boxes, frames, problems and classes.
 
     Raises:
-        UserError: an unknown format; a file that cannot be read, is damaged or of another format; with
+        UserError: an unknown format; a file that cannot be read, is damaged or of another format; two
+            classes that differ in capitals or spaces only; with
             ``strict``, the first box or frame that cannot be used.
     """
     path = Path(path)
@@ -97,6 +99,8 @@ def read_boxes(
         raise UserError(f"{path}: the names of the classes must be given once each, none empty")
     listed = None if images is None else list_images(Path(images))
     found = FORMATS[name].read(path, listed, classes)
+    written = [row["label"] for row in found.rows if row.get("label") and "error" not in row]
+    refuse_alike(dict.fromkeys([*written, *(found.classes or ()), *(classes or ())]), path)
     if listed is not None:
         found = with_images(found, listed)
     try:

@@ -14,8 +14,9 @@ import pandas as pd
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import atomic
 from mindspore_dpus.data.boxes.annotations import Annotations, Found
-from mindspore_dpus.data.boxes.images import check_files_of_frames, stem
+from mindspore_dpus.data.boxes.images import annotation_files, check_files_of_frames, stem
 from mindspore_dpus.data.boxes.text import number, plain, side, whole
+from mindspore_dpus.data.labels import trim
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 # A frame of ten thousand boxes has some megabytes.
@@ -26,14 +27,16 @@ def xml_files(path: Path) -> list[Path]:
     """The file itself, or the XML files below a folder, sorted, without hidden ones."""
     if path.is_file():
         return [path]
-    return sorted(f for f in path.rglob("*.xml") if f.is_file() and not f.name.startswith("."))
+    return annotation_files(path, ".xml")
 
 
 def recognises(path: Path) -> bool:
     """Whether this is an XML file, or a folder with one in it, whose root is ``annotation``."""
     if path.is_file() and path.suffix.lower() != ".xml":
         return False
-    for file in xml_files(path)[:1] if path.is_dir() or path.is_file() else []:
+    files = xml_files(path) if path.is_dir() or path.is_file() else []
+    # A link that leads nowhere says nothing of the format.
+    for file in [file for file in files if file.is_file()][:1]:
         with file.open("rb") as opened:
             return b"<annotation" in opened.read(4096)
     return False
@@ -88,7 +91,7 @@ def _read_file(file: Path, folder: Path) -> tuple[dict, list[dict]]:
     rows = []
     for i, item in enumerate(root.findall("object"), start=1):
         row: dict = {"path": frame["path"], "place": f"{file} object {i}"}
-        row["label"] = (item.findtext("name") or "").strip()
+        row["label"] = trim(item.findtext("name") or "")
         try:
             xmin, ymin, xmax, ymax = (number(item.findtext(f"bndbox/{key}")) for key in _CORNERS)
             row |= {"x1": xmin - 1, "y1": ymin - 1, "x2": xmax, "y2": ymax}

@@ -14,8 +14,15 @@ import pandas as pd
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import write_text
 from mindspore_dpus.data.boxes.annotations import EDGES, Annotations, Found
-from mindspore_dpus.data.boxes.images import ByName, check_files_of_frames, list_images, stem
+from mindspore_dpus.data.boxes.images import (
+    ByName,
+    annotation_files,
+    check_files_of_frames,
+    list_images,
+    stem,
+)
 from mindspore_dpus.data.boxes.text import number, read_text, whole
+from mindspore_dpus.data.labels import trim
 
 CLASSES = "classes.txt"
 # Shares are written with so many digits, and read as true to so many.
@@ -24,11 +31,7 @@ _DIGITS = 9
 
 def label_files(folder: Path) -> list[Path]:
     """The text files below a folder, sorted, without ``classes.txt`` and hidden ones."""
-    return sorted(
-        f
-        for f in folder.rglob("*.txt")
-        if f.is_file() and f.name != CLASSES and not f.name.startswith(".")
-    )
+    return [file for file in annotation_files(folder, ".txt") if file.name.lower() != CLASSES]
 
 
 def recognises(path: Path) -> bool:
@@ -36,7 +39,8 @@ def recognises(path: Path) -> bool:
     if not path.is_dir():
         return False
     empty = False
-    for file in label_files(path):
+    # A link that leads nowhere says nothing of the format.
+    for file in (file for file in label_files(path) if file.is_file()):
         with file.open("rb") as opened:
             cells = opened.readline(4096).decode("utf-8", "replace").split()
         if cells:
@@ -75,7 +79,8 @@ def find_images(folder: Path) -> list[dict]:
 
 
 def _find_classes(folder: Path) -> Path | None:
-    return next((p for p in (folder / CLASSES, folder.parent / CLASSES) if p.is_file()), None)
+    files = (file for place in (folder, folder.parent) for file in sorted(place.glob("*")))
+    return next((file for file in files if file.name.lower() == CLASSES and file.is_file()), None)
 
 
 def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -> Found:
@@ -103,6 +108,7 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
     by_name = ByName(images)
     sizes = {frame["path"]: (frame["width"], frame["height"]) for frame in images}
     rows: list[dict] = []
+    read: dict[str, Path] = {}
     for labels in label_files(path):
         name, error = by_name.find(labels.relative_to(path).as_posix())
         frame = {"path": name or stem(labels.relative_to(path).as_posix()), "place": str(labels)}
@@ -113,15 +119,18 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
             continue
         if name is None:
             rows.append(frame | {"error": error})
+        elif name in read:
+            rows.append(frame | {"error": f"{read[name]} is also the file of {name}"})
         elif None in sizes[name]:
             rows.append(frame | {"error": f"the size of {name} cannot be read"})
         else:
+            read[name] = labels
             rows += _rows(text, labels, name, sizes[name], names)
     return Found(rows, images, {name: i for i, name in enumerate(names)})
 
 
 def _read_classes(file: Path) -> list[str]:
-    names = [line.strip() for line in read_text(file).splitlines()]
+    names = [trim(line) for line in read_text(file).splitlines()]
     while names and not names[-1]:
         names.pop()
     if not names or not all(names) or len(set(names)) < len(names):

@@ -1,6 +1,8 @@
 """DICOM and DICONDE files, by pydicom: one frame, and only what says how it is to be read."""
 
 import io
+import re
+import struct
 import warnings
 import zlib
 from collections.abc import Callable
@@ -12,7 +14,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from mindspore_dpus.data.images.decoded import Decoded, ImageError, check_frame, check_size
-from mindspore_dpus.data.images.dicom_values import give_meaning, stored_range
+from mindspore_dpus.data.images.dicom_palette import look_up_colours
+from mindspore_dpus.data.images.dicom_values import give_meaning, stored_range, value_of
 from mindspore_dpus.data.images.headers import codestream_size
 from mindspore_dpus.data.images.jpeg import check_jpeg
 from mindspore_dpus.data.images.opened import Opened
@@ -43,8 +46,11 @@ _TAGS = [
     "PerFrameFunctionalGroupsSequence",
     "ExtendedOffsetTable",
     "ExtendedOffsetTableLengths",
-    "PixelPaddingValue",
-    "PixelPaddingRangeLimit",
+    *(
+        f"{k}PixelPadding{what}"
+        for k in ("", "Float", "DoubleFloat")
+        for what in ("Value", "RangeLimit")
+    ),
     *(f"{c}PaletteColorLookupTableDescriptor" for c in ("Red", "Green", "Blue")),
     *(f"{c}PaletteColorLookupTableData" for c in ("Red", "Green", "Blue")),
     *(f"Segmented{c}PaletteColorLookupTableData" for c in ("Red", "Green", "Blue")),
@@ -58,6 +64,10 @@ _MODULES = {
     "pylibjpeg-libjpeg": "libjpeg",
     "pylibjpeg-openjpeg": "openjpeg",
 }
+# PS3.5, 7.1.1: an element whose length its header does not say.
+_NO_LENGTH = 0xFFFFFFFF
+# What the compressed data of a frame begin with: JPEG, JPEG-LS; JPEG 2000, without and with a file around it.
+_CODESTREAMS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")
 # Of a file that is deflated as a whole: its header, and what may stand beside its pixels.
 _BESIDE_PIXELS = 1 << 26
 
@@ -110,6 +120,21 @@ def _in_our_words(work: Callable[[], object]) -> object:
 
 
 @dataclass(frozen=True)
+class _Pixels:
+    """The element that holds the pixels.
+
+    Args:
+        start: where in the file its value begins.
+        length: of its value in bytes, as its header says; ``_NO_LENGTH``: it does not say.
+        words: whether it is written as words of two bytes (OW), as far as that is said.
+    """
+
+    start: int
+    length: int
+    words: bool
+
+
+@dataclass(frozen=True)
 class _Source:
     """A file to read pixels from, and how it is encoded.
 
@@ -118,12 +143,14 @@ class _Source:
         syntax: transfer syntax.
         place: the file, or, of one that is deflated as a whole, what is in it.
         size: its bytes.
+        pixels: None where it ends before them.
     """
 
     header: "Dataset"
     syntax: "UID"
     place: Path | bytes
     size: int
+    pixels: _Pixels | None
 
     def open(self) -> BinaryIO:
         return self.place.open("rb") if isinstance(self.place, Path) else io.BytesIO(self.place)
@@ -141,19 +168,41 @@ def _read_header(path: Path) -> _Source:
             raise ImageError("is broken: it does not say how it is encoded (Transfer Syntax UID)")
         if syntax.is_deflated:
             return _inflate(path)
-    header = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, force=True)
-    syntax = header.file_meta.get("TransferSyntaxUID") if "file_meta" in header.__dict__ else None
-    if syntax is None:
-        # Without preamble and file meta information: as pydicom found the first element to be written.
-        implicit, little = header.original_encoding
-        syntax = (
-            uid.ImplicitVRLittleEndian
-            if implicit
-            else uid.ExplicitVRLittleEndian
-            if little
-            else uid.ExplicitVRBigEndian
-        )
-    return _Source(_checked(header), syntax, path, path.stat().st_size)
+    with path.open("rb") as file:
+        header = dcmread(file, stop_before_pixels=True, specific_tags=_TAGS, force=True)
+        syntax = header.file_meta.get("TransferSyntaxUID") if "file_meta" in header.__dict__ else None
+        plain = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian)
+        if syntax in (None, *plain):
+            syntax = _written_syntax(header)
+        pixels = _find_pixels(file, syntax)
+    return _Source(_checked(header), syntax, path, path.stat().st_size, pixels)
+
+
+def _written_syntax(header: "Dataset") -> "UID":
+    """How a file that is not compressed is written: without file meta information, and where that says
+    something else, as pydicom found its elements to be."""
+    from pydicom import uid
+
+    implicit, little = header.original_encoding
+    if "Rows" in header:
+        # As it was read, before anybody has asked for its value.
+        implicit = header.get_item("Rows").is_implicit_VR
+    if implicit and not little:
+        raise ImageError("is written as no DICOM file is: implicit VR, big endian")
+    if implicit:
+        return uid.ImplicitVRLittleEndian
+    return uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
+
+
+def _find_pixels(file: BinaryIO, syntax: "UID") -> _Pixels | None:
+    """The element of the pixels, in a file that is open at it, if it is one."""
+    order = "<" if syntax.is_little_endian else ">"
+    # Tag and length; where the kind of value stands, four bytes between them.
+    head = file.read(8 if syntax.is_implicit_VR else 12)
+    tag = struct.unpack(f"{order}HH", head[:4]) if len(head) >= 8 else None
+    if tag not in ((0x7FE0, 0x0010), (0x7FE0, 0x0008), (0x7FE0, 0x0009)):
+        return None
+    return _Pixels(file.tell(), struct.unpack(f"{order}I", head[-4:])[0], head[4:6] == b"OW")
 
 
 def _checked(header: "Dataset") -> "Dataset":
@@ -175,8 +224,9 @@ def _inflate(path: Path) -> _Source:
     with path.open("rb") as file:
         file.seek(start)
         front = unpacker.decompress(file.read(), _BESIDE_PIXELS)
-    header = dcmread(io.BytesIO(front), stop_before_pixels=True, specific_tags=_TAGS, force=True)
-    _checked(header)
+    unpacked = io.BytesIO(front)
+    header = _checked(dcmread(unpacked, stop_before_pixels=True, specific_tags=_TAGS, force=True))
+    found = _find_pixels(unpacked, ExplicitVRLittleEndian)
     bits = header.Rows * header.Columns * header.get("SamplesPerPixel", 1) * header.BitsAllocated
     pixels = -(-bits * max(1, int(header.get("NumberOfFrames") or 1)) // 16) * 2
     rest = unpacker.decompress(unpacker.unconsumed_tail, pixels + 1)
@@ -184,38 +234,68 @@ def _inflate(path: Path) -> _Source:
         raise ImageError(f"is broken: it inflates to more than its header's {pixels} bytes of pixels")
     if not unpacker.eof and not unpacker.unconsumed_tail:
         raise ImageError("is truncated: its deflated data end too soon")
-    return _Source(header, ExplicitVRLittleEndian, front + rest, len(front) + len(rest))
+    return _Source(header, ExplicitVRLittleEndian, front + rest, len(front) + len(rest), found)
 
 
 def _count(source: _Source) -> int:
-    header = source.header
-    number = int(header.get("NumberOfFrames") or 1)
-    if number <= 1:
-        return 1
-    if source.syntax.is_encapsulated:
-        from pydicom.encaps import parse_basic_offsets, parse_fragments
+    """How many frames there are, by the header.
 
-        with source.open() as file:
-            _seek_compressed(file)
-            parse_basic_offsets(file)
-            possible, _ = parse_fragments(file)
-    else:
-        bits = header.Rows * header.Columns * header.BitsAllocated
-        possible = 8 * source.size // max(bits, 1)
-    if number > possible:
+    Raises:
+        ImageError: there is no place for as many in the file, or there are further ones.
+    """
+    number = max(1, int(value_of(source.header, "NumberOfFrames") or 1))
+    find = _compressed_frames if source.syntax.is_encapsulated else _plain_frames
+    whole, possible = find(source, number)
+    if number > 1 and possible < number:
         raise ImageError(
             f"is truncated or broken: it names {number} frames and holds {possible} at most"
+        )
+    if whole > number:
+        raise ImageError(
+            f"is broken: it holds {whole} frames and names {number}: correct its Number of Frames"
         )
     return number
 
 
-def _seek_compressed(file: BinaryIO) -> None:
-    """Place an open file at the value of its compressed pixel data, past its element's 12 bytes."""
-    from pydicom import dcmread
+def _plain_frames(source: _Source, number: int) -> tuple[int, int]:
+    """How many whole frames are there, where so many are named; and how many the file has place for."""
+    header = source.header
+    samples = value_of(header, "SamplesPerPixel") or 1
+    one = header.Rows * header.Columns * header.BitsAllocated
+    possible = 8 * source.size // max(one, 1)
+    # Two pixels share their colours in YBR_FULL_422.
+    one *= 2 if samples == 3 and header.PhotometricInterpretation == "YBR_FULL_422" else samples
+    if source.pixels is None or source.pixels.length == _NO_LENGTH or one <= 0:
+        return 0, possible
+    # An element's length is even: its last byte may be no pixel's.
+    further = 8 * min(source.pixels.length, source.size) - -(-number * one // 16) * 16
+    return number + further // one, possible
 
-    dcmread(file, stop_before_pixels=True, specific_tags=["Rows"], force=True)
-    if file.read(12)[:4] != b"\xe0\x7f\x10\x00":
+
+def _compressed_frames(source: _Source, number: int) -> tuple[int, int]:
+    """As ``_plain_frames``, of compressed data, where a frame may be in several pieces."""
+    from pydicom.encaps import parse_basic_offsets, parse_fragments
+    from pydicom.uid import RLELossless
+
+    with source.open() as file:
+        _seek_compressed(file, source)
+        offsets = parse_basic_offsets(file)
+        fragments, places = parse_fragments(file)
+        begun = 0
+        for place in places:
+            file.seek(place + 8)
+            begun += file.read(12).startswith(_CODESTREAMS)
+    # Of RLE, a frame is never in several fragments (PS3.5, A.4.2).
+    alone = fragments if source.syntax == RLELossless else begun
+    extended = len(source.header.get("ExtendedOffsetTable") or b"") // 8
+    return max(len(offsets), extended, alone), fragments
+
+
+def _seek_compressed(file: BinaryIO, source: _Source) -> None:
+    """Place an open file at the value of its compressed pixel data."""
+    if source.pixels is None:
         raise ImageError("holds no pixels, or is truncated before them")
+    file.seek(source.pixels.start)
 
 
 def _read(opened: Opened) -> Decoded:
@@ -245,6 +325,11 @@ def _read(opened: Opened) -> Decoded:
             if below:
                 stored = _move_down(stored, header, below)
     except ValueError as error:
+        if source.syntax.is_encapsulated and re.search("broadcast|multiple of element", str(error)):
+            raise ImageError(
+                "is broken: its compressed image has other channels or bits than its header says: "
+                f"{kind}, {header.get('SamplesPerPixel', 1)} of {header.BitsAllocated} bits"
+            ) from None
         if source.syntax.is_encapsulated or "reshape" not in str(error):
             raise
         raise ImageError("is truncated: its pixel data end too soon") from None
@@ -254,7 +339,7 @@ def _read(opened: Opened) -> Decoded:
     if stored.shape != wanted:
         raise ImageError(f"is broken: it gives pixels {stored.shape}, its header says {wanted}")
     if kind == _PALETTE:
-        return Decoded.of(_look_up(stored, header))
+        return Decoded.of(look_up_colours(stored, header, source.syntax.is_little_endian))
     if kind in _COLOUR:
         return Decoded(stored, *stored_range(header, stored))
     return give_meaning(header, source.syntax.is_little_endian, index, stored, opened.use_voi)
@@ -284,23 +369,18 @@ def _move_down(stored: np.ndarray, header: "Dataset", below: int) -> np.ndarray:
 def _single_bits(source: _Source, index: int) -> np.ndarray:
     """A frame of one bit a pixel. Frames follow one another bit by bit (PS3.5, 8.1.1), which pydicom does
     not find where they are no whole bytes."""
-    from pydicom import dcmread
-
     header = source.header
     pixels = header.Rows * header.Columns
     if header.get("SamplesPerPixel", 1) != 1:
         raise ImageError("has colours of one bit, which are not read")
+    if source.pixels is None:
+        raise ImageError("holds no pixels, or is truncated before them")
     first = index * pixels
+    # Words of two bytes, of which the second comes first.
+    swapped = not source.syntax.is_little_endian and source.pixels.words
     with source.open() as file:
-        dcmread(file, stop_before_pixels=True, specific_tags=["Rows"], force=True)
-        # Tag and length; where the kind of value stands, four bytes between them.
-        head = file.read(8 if source.syntax.is_implicit_VR else 12)
-        if head[:4] not in (b"\xe0\x7f\x10\0", b"\x7f\xe0\0\x10"):
-            raise ImageError("holds no pixels, or is truncated before them")
-        swapped = not source.syntax.is_little_endian and head[4:6] == b"OW"
-        # Words of two bytes, of which the second comes first.
         start = first // 16 * 2
-        file.seek(start, io.SEEK_CUR)
+        file.seek(source.pixels.start + start)
         data = file.read(-(-(first + pixels) // 16) * 2 - start)
     if 8 * len(data) < first - 8 * start + pixels:
         raise ImageError("is truncated: its pixel data end too soon")
@@ -309,13 +389,6 @@ def _single_bits(source: _Source, index: int) -> np.ndarray:
         packed = np.pad(packed, (0, len(packed) % 2)).reshape(-1, 2)[:, ::-1].ravel()
     bits = np.unpackbits(packed, bitorder="little")[first - 8 * start :]
     return bits[:pixels].reshape(header.Rows, header.Columns)
-
-
-def _look_up(stored: np.ndarray, header: "Dataset") -> np.ndarray:
-    """Palette -> RGB, of 8 or 16 bits as the palette has."""
-    from pydicom.pixels import apply_color_lut
-
-    return apply_color_lut(stored, header)
 
 
 def _check_compression(source: _Source, index: int) -> None:
@@ -340,7 +413,7 @@ def _check_compression(source: _Source, index: int) -> None:
         offsets = (header.ExtendedOffsetTable, header.ExtendedOffsetTableLengths)
     number = int(header.get("NumberOfFrames") or 1)
     with source.open() as file:
-        _seek_compressed(file)
+        _seek_compressed(file, source)
         data = get_frame(file, index, number_of_frames=number, extended_offsets=offsets)
     size = codestream_size(io.BytesIO(data))
     if data.startswith(b"\xff\xd8"):

@@ -58,6 +58,28 @@ def give_meaning(
     return Decoded(values, limits, bits, inverted, windowed)
 
 
+def value_of(dataset: "Dataset", name: str, of: Callable = lambda value: value) -> object:
+    """What is made of the value of an element; None where there is none.
+
+    Raises:
+        ImageError: it is not of its kind, as the window ``1,5`` is none; names the element.
+    """
+    try:
+        value = dataset.get(name)
+        return None if value is None else of(value)
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(
+            f"has a {name} that cannot be read ({reason}): correct it in the file"
+        ) from None
+
+
+def _number(value: object) -> float | None:
+    """The first of several values; None where there is none."""
+    values = np.atleast_1d(np.array(value, dtype=float))
+    return float(values[0]) if len(values) else None
+
+
 def stored_range(header: "Dataset", stored: np.ndarray) -> tuple[tuple[float, float] | None, int | None]:
     """What ``BitsStored`` can hold, and how many they are; both None for floating point."""
     if stored.dtype.kind not in "iu":
@@ -69,10 +91,18 @@ def stored_range(header: "Dataset", stored: np.ndarray) -> tuple[tuple[float, fl
 
 def _padding(header: "Dataset", stored: np.ndarray) -> np.ndarray | None:
     """Where no picture is: pixels that only fill up the rectangle (C.7.5.1.1.2); None: nowhere."""
-    ends = [header.get("PixelPaddingValue"), header.get("PixelPaddingRangeLimit")]
-    ends = [int(end) for end in ends if end is not None and not isinstance(end, bytes)]
-    if not ends or header.get("PixelPaddingValue") is None or stored.dtype.kind not in "iu":
+    kind = {"f4": "Float", "f8": "DoubleFloat"}.get(stored.dtype.str[1:], "")
+    ends = [value_of(header, f"{kind}PixelPadding{what}") for what in ("Value", "RangeLimit")]
+    if ends[0] is None:
         return None
+    ends = [end for end in ends if end is not None and not isinstance(end, bytes)]
+    if kind:
+        ends = [stored.dtype.type(end) for end in ends]
+        found = (stored >= min(ends)) & (stored <= max(ends)) | (np.isnan(ends).all() & np.isnan(stored))
+        return found if found.any() and not found.all() else None
+    if not ends or stored.dtype.kind not in "iu":
+        return None
+    ends = [int(end) for end in ends]
     # Files write a negative one as if it were unsigned, and the other way round.
     full = np.iinfo(stored.dtype)
     ends = [(end - full.min) % (1 << full.bits) + full.min for end in ends]
@@ -105,9 +135,9 @@ def _modality(
     if section.get("ModalityLUTSequence"):
         table, bits = _table(section.ModalityLUTSequence[0], little_endian)
         return table, (0.0, float((1 << bits) - 1)), bits
-    if section.get("RescaleSlope") is None or section.get("RescaleIntercept") is None:
+    slope, intercept = (value_of(section, f"Rescale{what}", _number) for what in ("Slope", "Intercept"))
+    if slope is None or intercept is None:
         return None, limits, bits
-    slope, intercept = float(section.RescaleSlope), float(section.RescaleIntercept)
     if not math.isfinite(intercept) or not math.isfinite(slope) or slope == 0:
         raise ImageError(
             f"has the Rescale Slope {slope} and Rescale Intercept {intercept}, which leave no image: "
@@ -123,7 +153,7 @@ def _modality(
 
 def _has_voi(header: "Dataset", index: int) -> bool:
     section = _section(header, index, "FrameVOILUTSequence")
-    return any(section.get(name) is not None for name in ("VOILUTSequence", "WindowWidth"))
+    return any(value_of(section, name) is not None for name in ("VOILUTSequence", "WindowWidth"))
 
 
 def _voi(header: "Dataset", little_endian: bool, index: int) -> Change | None:
@@ -133,7 +163,7 @@ def _voi(header: "Dataset", little_endian: bool, index: int) -> Change | None:
     if tables and "LUTData" in tables[0]:
         table, bits = _table(tables[0], little_endian)
         return lambda values: table(values) / ((1 << bits) - 1)
-    centre, width = _first(section.get("WindowCenter")), _first(section.get("WindowWidth"))
+    centre, width = (value_of(section, f"Window{what}", _number) for what in ("Center", "Width"))
     if centre is None or width is None:
         return None
     function = (section.get("VOILUTFunction") or "LINEAR").upper()
@@ -166,16 +196,19 @@ def _section(header: "Dataset", index: int, name: str) -> "Dataset":
     return header
 
 
-def _first(value: object) -> float | None:
-    """The first of several values; None where there is none."""
-    values = [] if value is None else np.atleast_1d(np.array(value, dtype=float))
-    return float(values[0]) if len(values) else None
+def descriptor_of(dataset: "Dataset", name: str) -> tuple[int, int, int]:
+    """Of a look-up table: the number of its entries, the value that has the first, and their bits."""
+    parts = value_of(dataset, name, lambda value: [int(part) for part in value])
+    if parts is None or len(parts) != 3:
+        raise ImageError(f"has a look-up table without three numbers in its {name}")
+    number, first, bits = parts
+    # Zero is 65536; where pixels are signed, implicit VR makes all three signed.
+    return number % (1 << 16) or 1 << 16, first, bits
 
 
 def _table(item: "Dataset", little_endian: bool) -> tuple[Change, int]:
     """A look-up table: values beyond its ends get its first or last entry. With its entries' depth."""
-    number, first, bits = (int(value) for value in item.LUTDescriptor)
-    number = number or 1 << 16
+    number, first, bits = descriptor_of(item, "LUTDescriptor")
     data = item.LUTData
     if isinstance(data, bytes):
         order = "<" if little_endian else ">"

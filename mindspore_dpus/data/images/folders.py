@@ -1,13 +1,17 @@
-"""Which files of a folder are images. Every other file is a known companion, or is counted and named."""
+"""Which files of a folder are wanted, as images are. Every other file is a known companion, or is counted
+and named."""
 
+import logging
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mindspore_dpus.data.images.formats import EXTENSIONS, find_format
+
+logger = logging.getLogger(__name__)
 
 # What stands beside images: descriptions of them, places on the earth, lists, what systems leave behind.
 SIDECARS = frozenset(
@@ -25,16 +29,16 @@ class Found:
     """What lies below a folder.
 
     Attributes:
-        images: sorted; links that lead nowhere and what is no regular file among them, by their names:
-            whoever reads them says what is wrong.
-        passed_over: ending -> how many files, of those that are neither images nor known companions.
+        files: those that are wanted, sorted; links that lead nowhere and what is no regular file among
+            them, by their names: whoever reads them says what is wrong.
+        passed_over: ending -> how many files, of those that are neither wanted nor known companions.
     """
 
-    images: list[Path] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
 
 
-def find_images(folder: Path, also: tuple[str, ...] = ()) -> Found:
+def find_images(folder: Path) -> Found:
     """Walk a folder with all folders below it; links to folders are followed, but not in a ring.
 
     Hidden files and folders (``.DS_Store``, ``._a.png``), sidecars and system files are companions. A
@@ -43,16 +47,32 @@ def find_images(folder: Path, also: tuple[str, ...] = ()) -> Found:
 
     Args:
         folder: where to begin.
-        also: endings of files that count as images.
     """
+    return sort_files(walk(folder), is_image)
+
+
+def list_files(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
+    """The wanted files below a folder, as ``find_images`` walks it; what is passed over is said."""
+    return said(sort_files(walk(folder), wanted), folder)
+
+
+def sort_files(files: Iterable[Path], wanted: Callable[[Path], bool]) -> Found:
+    """Which of these files are wanted; of the others, those that are no companions are counted."""
     found = Found()
-    for file in walk(folder):
-        if file.suffix.lower() in also or is_image(file):
-            found.images.append(file)
+    for file in files:
+        if wanted(file):
+            found.files.append(file)
         elif not is_companion(file):
             found.passed_over[file.suffix.lower()] += 1
-    found.images.sort()
+    found.files.sort()
     return found
+
+
+def said(found: Found, place: object) -> list[Path]:
+    """The files that were found; the others are named in a line."""
+    if found.passed_over:
+        logger.warning(passed_over_line(found.passed_over, place))
+    return found.files
 
 
 def walk(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:

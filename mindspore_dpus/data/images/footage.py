@@ -3,10 +3,8 @@
 The frames of a video are named as those of a file of several images: ``drive.mp4#3`` is the third.
 """
 
-import glob
 import logging
 import math
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,12 +18,11 @@ import numpy as np
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.printed import listening
 from mindspore_dpus.data.images.decoded import MAX_PIXELS, Decoded, ImageError, check_size
-from mindspore_dpus.data.images.folders import find_images, is_companion, is_image, passed_over_line
+from mindspore_dpus.data.images.folders import is_image
 from mindspore_dpus.data.images.formats import EXTENSIONS
 from mindspore_dpus.data.images.frames import name_frames, split_frame
-from mindspore_dpus.data.images.inputs import read_paths
+from mindspore_dpus.data.images.inputs import find_input
 from mindspore_dpus.data.images.reading import read_image
-from mindspore_dpus.data.paths import native_all
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +53,10 @@ def is_video(path: str | Path) -> bool:
     return Path(path).suffix.lower() in VIDEO_EXTENSIONS
 
 
+def _is_footage(file: Path) -> bool:
+    return is_image(file) or (is_video(file) and not (file.name.startswith(".") or file.is_dir()))
+
+
 def find_footage(inputs: Sequence[str]) -> list[Path]:
     """The image and video files that are meant.
 
@@ -72,22 +73,7 @@ def find_footage(inputs: Sequence[str]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for text in inputs:
-        path = Path(text)
-        if os.path.isdir(path):  # noqa: PTH112 - a name that is too long is none, not an error
-            below = find_images(path, also=VIDEO_EXTENSIONS)
-            files = below.images
-            if below.passed_over:
-                logger.warning(passed_over_line(below.passed_over, text))
-        elif path.suffix.lower() == ".csv":
-            files = [path.parent / name for name in native_all(read_paths(path), path.parent, path)]
-        elif glob.has_magic(text) and not os.path.exists(split_frame(path)[0]):  # noqa: PTH110
-            matches = sorted(Path(name) for name in glob.glob(text, recursive=True))  # noqa: PTH207
-            files = [f for f in matches if is_image(f) or (is_video(f) and not f.is_dir())]
-            others = [f for f in matches if not (f in files or f.is_dir() or is_companion(f))]
-            if others:
-                logger.warning(passed_over_line(Counter(f.suffix.lower() for f in others), text))
-        else:
-            files = [path]
+        files = find_input(text, _is_footage)
         if not files:
             known = ", ".join((*EXTENSIONS, *VIDEO_EXTENSIONS))
             raise UserError(f"{text}: no images or videos there ({known})")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.errors import UserError, one_line
 from mindspore_dpus.data.images.formats import SINGLE, count_opened
 from mindspore_dpus.data.images.opened import Opened
 
@@ -71,7 +71,9 @@ def name_frames(path: str, root: Path) -> list[str]:
     try:
         path.encode()
     except UnicodeEncodeError:
-        raise UserError(f"{path!r}: the name is not UTF-8, which tables need; rename it") from None
+        raise UserError(
+            f"{one_line(root / path)} has a name that is not UTF-8, as tables need it: rename it"
+        ) from None
     file, frame = split_frame(root / path)
     number = 1 if frame is not None else count_frames(file)
     if number > 1 and (whole := str(without_region(path))) != path:

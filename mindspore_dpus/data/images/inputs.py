@@ -1,24 +1,16 @@
 """What a person types -> the image files that are meant. Needs Python and OpenCV only."""
 
 import glob
-import logging
 import os
-from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.delimited import read_rows
-from mindspore_dpus.data.images.folders import (
-    find_images,
-    is_companion,
-    is_image,
-    passed_over_line,
-)
+from mindspore_dpus.data.images.folders import is_image, list_files, said, sort_files, walk
 from mindspore_dpus.data.images.formats import EXTENSIONS
 from mindspore_dpus.data.images.frames import name_frames, split_frame
 from mindspore_dpus.data.paths import native_all
-
-logger = logging.getLogger(__name__)
 
 
 def expand_paths(inputs: list[str]) -> list[Path]:
@@ -26,8 +18,8 @@ def expand_paths(inputs: list[str]) -> list[Path]:
 
     Args:
         inputs: an image (also one that does not exist: its row will say so), a frame of one
-            (``scan.dcm#3``), a folder (all images below it), a glob pattern, or a CSV with a column
-            ``path``, relative to the CSV.
+            (``scan.dcm#3``), a folder (all images below it), a glob pattern (of files and folders), or a
+            CSV with a column ``path``, relative to the CSV.
 
     Returns:
         The files in the order given, each once; of a file of several frames, every frame.
@@ -37,27 +29,40 @@ def expand_paths(inputs: list[str]) -> list[Path]:
     """
     files: dict[Path, None] = {}
     for text in inputs:
-        path = Path(text)
-        if os.path.isdir(path):  # noqa: PTH112 - a name that is too long is none, not an error
-            below = find_images(path)
-            found = below.images
-            if below.passed_over:
-                logger.warning(passed_over_line(below.passed_over, text))
-        elif path.suffix.lower() == ".csv":
-            found = [path.parent / name for name in native_all(read_paths(path), path.parent, path)]
-        elif glob.has_magic(text) and not os.path.exists(split_frame(path)[0]):  # noqa: PTH110
-            matches = [Path(name) for name in glob.glob(text, recursive=True)]  # noqa: PTH207
-            found = sorted(file for file in matches if is_image(file))
-            others = [f for f in matches if not (is_image(f) or f.is_dir() or is_companion(f))]
-            if others:
-                logger.warning(passed_over_line(Counter(file.suffix.lower() for file in others), text))
-        else:
-            found = [path]
+        found = find_input(text, is_image)
         if not found:
             raise UserError(f"{text}: no images there ({', '.join(EXTENSIONS)})")
         frames = (name for file in found for name in _frames(file))
         files |= dict.fromkeys(Path(name) for name in frames)
     return list(files)
+
+
+def find_input(text: str, wanted: Callable[[Path], bool]) -> list[Path]:
+    """The files that one input means.
+
+    Args:
+        text: as of ``expand_paths``.
+        wanted: which files of a folder, or of what matches a pattern, are meant; of the others, those
+            that are no known companions are counted in a line.
+
+    Raises:
+        UserError: a CSV that is none.
+    """
+    path = Path(text)
+    if os.path.isdir(path):  # noqa: PTH112 - a name that is too long is none, not an error
+        return list_files(path, wanted)
+    if path.suffix.lower() == ".csv":
+        return [path.parent / name for name in native_all(read_paths(path), path.parent, path)]
+    if glob.has_magic(text) and not os.path.exists(split_frame(path)[0]):  # noqa: PTH110
+        matches = [Path(name) for name in glob.glob(text, recursive=True)]  # noqa: PTH207
+        below = (_below(match) if match.is_dir() else [match] for match in matches)
+        return said(sort_files({file for files in below for file in files}, wanted), text)
+    return [path]
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """A folder that matches a pattern, walked as a part of those above it: a link back to them is a ring."""
+    return walk(folder, frozenset(os.path.realpath(above) for above in folder.parents))
 
 
 def _frames(file: Path) -> list[str]:

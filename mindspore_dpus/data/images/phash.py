@@ -16,7 +16,8 @@ BITS = FREQUENCIES * FREQUENCIES
 # bits are chance, and the coefficients themselves must agree too.
 MIN_CORRELATION = 0.9
 BLOCK = 2**23
-_HUGE = 1e30
+# Squares of larger coefficients, summed in float32, would be infinite.
+_HUGE = 1e15
 
 
 def low_frequencies(image: np.ndarray) -> np.ndarray:
@@ -29,8 +30,8 @@ def low_frequencies(image: np.ndarray) -> np.ndarray:
         (256,) float32, coefficients of the discrete cosine transform; the first is the mean's.
     """
     # OpenCV turns 8 and 16 bits to grey in whole numbers, and knows no other integers.
-    if image.dtype.kind == "f" and (peak := np.abs(image).max()) > _HUGE:
-        image = image / np.float64(peak)  # the sums below would be infinite; only ratios count
+    if image.dtype.itemsize >= 4 and (peak := max(float(image.max()), -float(image.min()))) > _HUGE:
+        image = image / np.float64(peak)  # only ratios count
     known = image if image.dtype in (np.uint8, np.uint16) else image.astype(np.float32)
     grey = cv2.cvtColor(known, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else known
     small = cv2.resize(grey.astype(np.float32, copy=False), (SIDE, SIDE), interpolation=cv2.INTER_AREA)

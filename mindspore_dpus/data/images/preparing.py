@@ -9,10 +9,11 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from mindspore_dpus.core.errors import one_line
 from mindspore_dpus.core.settings import at_least, between, check_order, key
 from mindspore_dpus.data.images.decoded import MAX_PIXELS, Decoded, ImageError
 from mindspore_dpus.data.images.preprocess import PREPROCESSING, preprocess
-from mindspore_dpus.data.images.reading import explain, read_image
+from mindspore_dpus.data.images.reading import explain_decoder, read_image
 
 _NO_RANGE = (
     "floating-point pixels have no fixed range: set images.value_range to minmax, percentiles or window"
@@ -213,6 +214,6 @@ def naming(path: str | Path) -> Iterator[None]:
     try:
         yield
     except ImageError as error:
-        raise ImageError(f"{path}: {error}") from None
+        raise ImageError(f"{one_line(path)}: {error}") from None
     except Exception as error:
-        raise ImageError(f"{path} {explain(error)}") from None
+        raise ImageError(f"{one_line(path)} {explain_decoder(error)}") from None

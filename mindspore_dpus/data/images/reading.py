@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 
+from mindspore_dpus.core.errors import explain, one_line
 from mindspore_dpus.data.images.decoded import MAX_PIXELS, Decoded, ImageError
 from mindspore_dpus.data.images.formats import read_opened
 from mindspore_dpus.data.images.frames import split_frame, without_region
@@ -35,29 +36,18 @@ def read_image(path: str | Path, use_voi: bool = True, max_pixels: int = MAX_PIX
         with file.open("rb") as opened:
             return read_opened(Opened(file, opened, frame, use_voi, max_pixels))
     except ImageError as error:
-        raise ImageError(f"{path} {error}") from None
-    except FileNotFoundError:
-        raise ImageError(f"{path} {_missing(file)}") from None
+        raise ImageError(f"{one_line(path)} {error}") from None
+    except FileNotFoundError as error:
+        raise ImageError(f"{one_line(path)} {explain(error, file)}") from None
     except Exception as error:
-        raise ImageError(f"{path} {explain(error)}") from None
+        raise ImageError(f"{one_line(path)} {explain_decoder(error)}") from None
 
 
-def _missing(file: Path) -> str:
-    if file.is_symlink():
-        return f"is a link to {file.readlink()}, which does not exist"
-    return "does not exist"
-
-
-def explain(error: Exception) -> str:
-    """What a decoder raised, whatever it was, as the end of a sentence that begins with the file."""
-    if isinstance(error, MemoryError):
-        return "needs more memory than there is"
-    if isinstance(error, OSError) and error.strerror:
-        return f"cannot be read: {error.strerror}"
+def explain_decoder(error: Exception) -> str:
+    """``core.errors.explain``; of OpenCV's errors, what they say."""
     if isinstance(error, cv2.error):
         return f"cannot be decoded: {error.err}"
-    reason = " ".join(str(error).split())
-    return f"cannot be read: {type(error).__name__}" + (f" ({reason})" if reason else "")
+    return explain(error)
 
 
 def _check_regular(file: Path) -> None:

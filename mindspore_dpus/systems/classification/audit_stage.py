@@ -1,11 +1,12 @@
 """samples -> audit.csv: what is wrong with the images, before anything is computed from them."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.errors import UserError, one_line
 from mindspore_dpus.core.files import digest, file_hash
 from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.cache import unusable
@@ -24,6 +25,9 @@ from mindspore_dpus.data.samples import find_samples
 from mindspore_dpus.data.settings import AuditSettings, DataSettings, SplitSettings
 from mindspore_dpus.data.source import Source
 from mindspore_dpus.data.splits import assign_splits
+from mindspore_dpus.sampling.settings import SamplingSettings
+from mindspore_dpus.stages.subsets import check_draws
+from mindspore_dpus.systems.classification.decision_stage import flaw_sizes
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +58,8 @@ def audit_folder(
     images: ImageSettings,
     output: str | None,
     split: SplitSettings | None = None,
+    sampling: SamplingSettings | None = None,
+    size_columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Audit a data set as it lies there, without a run.
 
@@ -63,6 +69,8 @@ def audit_folder(
         images: how training would read them: what it would refuse is an error.
         output: folder for ``audit.csv``; None: nothing is written.
         split: how training would split them: what it would refuse is an error. Default: its defaults.
+        sampling: likewise, how it would draw from them.
+        size_columns: likewise, ``decision.size_columns``.
 
     Returns:
         The findings.
@@ -75,11 +83,21 @@ def audit_folder(
     measures = measure_images(samples["path"], root, images)
     if not refused:
         contents = _contents(samples["path"], root, measures)
-        try:
+
+        def split_and_draw() -> None:
             # Parted groups are a finding of their own.
-            assign_splits(samples, split or SplitSettings(), 0, contents, allow_parted_groups=True)
-        except UserError as error:
-            refused.append(str(error))
+            dealt = assign_splits(samples, split or SplitSettings(), 0, contents, True)
+            check_draws(dealt, sampling or SamplingSettings(), data.majority)
+
+        def read_sizes() -> None:
+            if samples["label"].nunique() == 2:
+                flaw_sizes(samples, size_columns, data.positive)
+
+        for step in (split_and_draw, read_sizes):
+            try:
+                step()
+            except UserError as error:
+                refused.append(str(error))
     findings = audit(samples, measures, thresholds, refused)
     # Names that are not UTF-8 cannot stand in tables.
     texts = ["path", "other", "detail"]
@@ -106,6 +124,7 @@ def audit_lines(findings: pd.DataFrame) -> list[str]:
         f"{row.severity:8}{row.number:6} {row.kind}, such as {row.example}"
         for row in summary.itertuples()
     ]
+    lines = [one_line(line) for line in lines]
     return lines if len(summary) else [*lines, "nothing found"]
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def check_decision(run: RunFolder, config: Configuration) -> None:
                 f"configuration: decision.size_columns names {column!r}, which the manifest does not "
                 f"have; it has {', '.join(table)}"
             )
-    flaw_sizes(table, config)
+    flaw_sizes(table, decision.size_columns, config.data.positive)
     if decision.rule == "assured_recall":
         in_val = (table["split"] == "val") & (table["label"] == config.data.positive)
         n_defects = int(in_val.sum())
@@ -230,20 +231,31 @@ def write_assessment(
         output: JSON file; see ``assess``.
     """
     is_defect, scores = _predictions(predictions, config)
-    write_json(output, assess(decision, is_defect, scores, flaw_sizes(table, config)))
+    write_json(output, assess(decision, is_defect, scores, _sizes(table, config)))
 
 
-def flaw_sizes(table: pd.DataFrame, config: Configuration) -> np.ndarray | None:
+def _sizes(table: pd.DataFrame, config: Configuration) -> np.ndarray | None:
+    return flaw_sizes(table, config.decision.size_columns, config.data.positive)
+
+
+def flaw_sizes(
+    table: pd.DataFrame, size_columns: Sequence[str] | None, positive: str
+) -> np.ndarray | None:
     """(N,) size of each image's flaw, nan where there is none; None: the table has no such column.
+
+    Args:
+        table: the samples.
+        size_columns: ``decision.size_columns``.
+        positive: the class of defects.
 
     Raises:
         UserError: a size of a defect that is no number above 0.
     """
-    columns = [c for c in config.decision.size_columns or [SIZE_COLUMN] if c in table]
+    columns = [c for c in size_columns or [SIZE_COLUMN] if c in table]
     if not columns:
         return None
     sizes = np.full(len(table), np.nan)
-    defects = np.flatnonzero(table["label"] == config.data.positive)
+    defects = np.flatnonzero(table["label"] == positive)
     for column in columns:
         cells = table[column].iloc[defects].astype(str).str.strip()
         numbers = pd.to_numeric(cells, errors="coerce")

@@ -6,6 +6,8 @@ import pytest
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.audio.clips import COLUMNS, find_clips
+from mindspore_dpus.data.audio.reading import read_clip
+from tests.support import logged
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "machine_sound"
 
@@ -143,3 +145,81 @@ def test_real_recordings_by_manifest_and_by_name():
         named = by_name.loc[row.path.removeprefix("dev_data/")]
         for column in ("machine", "section", "domain", "split", "label"):
             assert named[column] == getattr(row, column), row.path
+
+
+CLIP = "section_00_source_train_normal_{:04d}_x"
+
+
+def test_a_folder_is_walked_as_one_of_images(tmp_path):
+    """Links are followed, a broken one is a row, and what is passed over is counted."""
+    root = tmp_path / "data"
+    touched(root, f"fan/train/{CLIP.format(0)}.wav", f"fan/train/{CLIP.format(1)}.WAVE", "fan/notes.txt")
+    touched(
+        root, *(f"fan/train/{CLIP.format(i)}.mp3" for i in range(2)), "fan/train/a.ogg", "fan/.x.mp3"
+    )
+    touched(tmp_path / "elsewhere", f"train/{CLIP.format(2)}.flac")
+    (root / "valve").symlink_to(tmp_path / "elsewhere")
+    (root / "valve/train/ring").symlink_to(root)
+    lost = root / f"fan/train/{CLIP.format(3)}.wav"
+    lost.symlink_to("/not/mounted.wav")
+    lines = []
+    with logged(lines.append):
+        table = find_clips(root)
+    assert table["path"].tolist() == [
+        f"fan/train/{CLIP.format(0)}.wav",
+        f"fan/train/{CLIP.format(1)}.WAVE",
+        f"fan/train/{CLIP.format(3)}.wav",
+        f"valve/train/{CLIP.format(2)}.flac",
+    ]
+    assert set(table["machine"]) == {"fan", "valve"}
+    assert lines == [f"{root}: passed over: 2 .mp3, 1 .ogg"]
+    with pytest.raises(UserError, match=r"_0003_x\.wav is a link to /not/mounted\.wav, which does not"):
+        read_clip(lost, channel="mean", rate=None)
+
+
+def test_a_broken_link_that_may_be_a_folder_is_not_passed_over(tmp_path):
+    touched(tmp_path, f"fan/train/{CLIP.format(0)}.wav")
+    (tmp_path / "valve").symlink_to("/not/mounted")
+    with pytest.raises(UserError, match="valve"):
+        find_clips(tmp_path)
+    with pytest.raises(UserError, match="valve is a link to /not/mounted, which does not exist"):
+        read_clip(tmp_path / "valve", channel="mean", rate=None)
+
+
+def test_spaces_around_cells_and_paths_of_windows_are_understood(tmp_path):
+    touched(tmp_path, "fan/a.wav", "fan/b.wav")
+    manifest(
+        tmp_path,
+        "fan\\a.wav,fan,00,source,train,normal,",
+        "fan/b.wav ,fan ,00 ,source ,test,normal ,g ",
+    )
+    lines = []
+    with logged(lines.append):
+        table = find_clips(tmp_path)
+    assert table["path"].tolist() == ["fan/a.wav", "fan/b.wav"]
+    for name, value in {
+        "machine": "fan",
+        "section": "00",
+        "domain": "source",
+        "label": "normal",
+    }.items():
+        assert table[name].tolist() == [value, value]
+        assert any(f"spaces around 1 {name}s were taken away" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("b.wav,Fan,00,,test,normal,", "the machines 'fan' and 'Fan' differ in capitals"),
+        ("b.wav,fan,Door  1,,test,normal,", "the sections of fan: 'door 1' and 'Door  1' differ in"),
+    ],
+)
+def test_machines_and_sections_that_look_alike_are_refused(tmp_path, line, message):
+    manifest(tmp_path, "a.wav,fan,door 1,,train,normal,", line)
+    with pytest.raises(UserError, match=message):
+        find_clips(tmp_path)
+
+
+def test_sections_of_two_machines_may_look_alike(tmp_path):
+    manifest(tmp_path, "a.wav,fan,door,,train,normal,", "b.wav,valve,Door,,test,normal,")
+    assert find_clips(tmp_path)["section"].tolist() == ["door", "Door"]

@@ -162,6 +162,7 @@ def test_formats(data):
     data.add("y.wav", noise(21), subtype="PCM_24")
     soundfile.write(data.root / "f.flac", noise(22), RATE)
     data.add("z.wav", (data.root / "f.flac").read_bytes())
+    data.add("w.wave", noise(23), format="WAV")
     assert data.found() == {
         "channels_outlier": [("x.wav", "")],
         "depth_outlier": [("y.wav", "")],

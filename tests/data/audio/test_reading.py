@@ -11,8 +11,11 @@ import soundfile
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.printed import can_listen
 from mindspore_dpus.data.audio.decoded import AudioError
-from mindspore_dpus.data.audio.reading import clip_files, clip_length, read_clip
+from mindspore_dpus.data.audio.measures import measure_clips
+from mindspore_dpus.data.audio.reading import clip_length, is_clip, read_clip
 from mindspore_dpus.data.audio.resampling import resample, resampled_length
+from mindspore_dpus.data.audio.waveforms import build_waveforms
+from mindspore_dpus.data.images.folders import list_files
 
 RATE = 16000
 # Values that every depth from 8 bits on holds exactly.
@@ -38,6 +41,7 @@ def read(path, channel="mean", rate=None, **options):
         *(("x.wav", s) for s in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")),
         *(("x.flac", s) for s in ("PCM_S8", "PCM_16", "PCM_24")),
         *(("x.WAV", s) for s in ("PCM_16",)),
+        *(("x.wave", s) for s in ("PCM_24",)),
     ],
 )
 def test_every_depth_gives_the_same_values(tmp_path, name, subtype):
@@ -148,7 +152,7 @@ def test_what_is_no_sound(tmp_path):
     for name, message in {
         "empty.wav": r"is empty \(0 bytes\)",
         "text.wav": "is broken or not a sound file",
-        "song.mp3": r"ends in '.mp3': .wav and .flac are read",
+        "song.mp3": r"ends in '.mp3': .wav, .wave, .flac are read",
         "README": "has no ending",
         "folder.wav": "cannot be read: Is a directory",
         "pipe.wav": "is not a regular file",
@@ -159,7 +163,8 @@ def test_what_is_no_sound(tmp_path):
         "gone.wav": "does not exist",
         "nul\0.wav": "has a name that cannot be",
     }.items():
-        with pytest.raises(AudioError, match=f"{name} {message}") as caught:
+        shown = name.replace("\0", r"\\x00")
+        with pytest.raises(AudioError, match=f"{shown} {message}") as caught:
             read(tmp_path / name)
         assert "\n" not in str(caught.value)
 
@@ -221,7 +226,7 @@ def test_files_below_a_folder(tmp_path):
     for name in ("b/x.wav", "a.flac", ".hidden/x.wav", "b/.x.wav", "b/x.txt", "b/y.WAV"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    found = [file.relative_to(tmp_path).as_posix() for file in clip_files(tmp_path)]
+    found = [file.relative_to(tmp_path).as_posix() for file in list_files(tmp_path, is_clip)]
     assert found == ["a.flac", "b/x.wav", "b/y.WAV"]
 
 
@@ -234,3 +239,50 @@ def test_who_is_asked_whether_it_is_mp3_prints_nothing(tmp_path, capfd, head, en
     with pytest.raises(AudioError, match="is broken or not a sound file"):
         read_clip(tmp_path / f"a.{ending}", channel="mean", rate=None)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("subtype", "rate"),
+    [("GSM610", RATE), ("G721_32", 8000), *((f"NMS_ADPCM_{bits}", 8000) for bits in (16, 24, 32))],
+)
+def test_kinds_whose_places_libsndfile_cannot_go_to(tmp_path, subtype, rate):
+    if subtype not in soundfile.available_subtypes("WAV"):
+        pytest.skip(f"this libsndfile does not write {subtype}")
+    tone = 0.5 * np.sin(2 * np.pi * 400 * np.arange(rate) / rate)
+    path = saved(tmp_path / "x.wav", tone, rate, subtype=subtype)
+    clip = read(path)
+    assert len(clip.samples) == clip_length(path)[0] >= rate
+    assert np.corrcoef(clip.samples[:rate], tone)[0, 1] > 0.95
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(AudioError, match="is cut"):
+        read(path)
+
+
+class Odd(Exception):
+    """Of no kind that anybody expects."""
+
+
+@pytest.mark.parametrize(
+    "error", [Odd("one\ntwo"), Odd(), ValueError("v"), MemoryError(), OSError("no")]
+)
+@pytest.mark.parametrize(
+    "function",
+    ["_opened", "_check_wav_length", "_trouble", "mix", "soundfile.SoundFile.read", "resample"],
+)
+def test_whatever_a_reader_raises_is_one_row(tmp_path, monkeypatch, function, error):
+    path = saved(tmp_path / "a.wav", noise(100), 8000)
+
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(f"mindspore_dpus.data.audio.reading.{function}", fail)
+    with pytest.raises(AudioError) as caught:
+        read(path, rate=RATE)
+    assert str(caught.value).startswith(f"{path} ")
+    assert "\n" not in str(caught.value)
+    if function != "resample":
+        assert measure_clips(["a.wav"], tmp_path, channel="mean")["error"][0] == str(caught.value)
+        with pytest.raises(UserError, match=r"a\.wav .*\(1 of 1 clips"):
+            build_waveforms(
+                ["a.wav"], tmp_path, tmp_path / "w", tmp_path / "u.csv", rate=RATE, channel="mean"
+            )

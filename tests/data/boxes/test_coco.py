@@ -11,6 +11,7 @@ from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.data.boxes.coco import read_results, write_results
 from mindspore_dpus.data.boxes.registry import read_boxes, write_boxes
 from tests.data.boxes.helpers import annotations, assert_same
+from tests.support import logged
 
 IMAGES = [{"id": 5, "file_name": "a.png", "width": 40, "height": 30}]
 CATEGORIES = [{"id": 14, "name": "stop"}, {"id": 3, "name": "bend"}]
@@ -125,3 +126,19 @@ def test_results_in_the_place_of_annotations_are_named(tmp_path):
     (tmp_path / "r.json").write_text("[]")
     with pytest.raises(UserError, match="is a list, as COCO results are"):
         read_boxes(tmp_path / "r.json", "coco")
+
+
+def test_spaces_around_categories_are_taken_away_and_said(tmp_path):
+    lines = []
+    with logged(lines.append):
+        found = read_boxes(file(tmp_path, categories=[{"id": 3, "name": "bend "}]))
+    assert found.boxes["label"].tolist() == ["bend"]
+    assert lines == [f"{tmp_path}/coco.json: spaces around 1 classes were taken away, such as 'bend '"]
+
+
+@pytest.mark.parametrize(
+    ("other", "message"), [("stop ", "named twice"), ("STOP", "give them one name")]
+)
+def test_categories_that_look_alike_are_refused(tmp_path, other, message):
+    with pytest.raises(UserError, match=message):
+        read_boxes(file(tmp_path, categories=[*CATEGORIES, {"id": 4, "name": other}]))

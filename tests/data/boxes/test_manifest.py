@@ -10,6 +10,7 @@ from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.data.boxes.manifest import beside
 from mindspore_dpus.data.boxes.registry import read_boxes, write_boxes
 from tests.data.boxes.helpers import annotations, assert_same
+from tests.support import logged
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "gtsdb"
 HEADER = "path,x1,y1,x2,y2,class_id,class_name\n"
@@ -121,3 +122,36 @@ def test_the_real_frames_say_the_same_in_both_formats():
         "the frame N.ppm is not in the folder of the frames"
     }
     assert len(other.frames) == 600
+
+
+def test_spaces_around_classes_are_taken_away_and_said(tmp_path):
+    path = tmp_path / "boxes.csv"
+    path.write_text(HEADER + "a.png,1,1,5,5,3,stop\na.png,1,1,6,5,3,stop \n")
+    lines = []
+    with logged(lines.append):
+        found = read_boxes(path)
+    assert found.boxes["label"].tolist() == ["stop", "stop"]
+    assert found.classes == {"stop": 3}
+    assert lines == [f"{path}: spaces around 1 classes were taken away, such as 'stop '"]
+    (tmp_path / "classes.csv").write_text("class_id,class_name\n3, stop\u200b\n")
+    assert read_boxes(path).classes == {"stop": 3}
+
+
+@pytest.mark.parametrize("other", ["Stop", "st\u00adop", "STOP "])
+def test_classes_that_look_alike_are_refused(tmp_path, other):
+    path = tmp_path / "boxes.csv"
+    path.write_text(f"path,x1,y1,x2,y2,class_name\na.png,1,1,5,5,stop\na.png,1,1,6,5,{other}\n")
+    for strict in (True, False):
+        with pytest.raises(UserError, match=r"boxes\.csv: the classes 'stop' and .* give them one name"):
+            read_boxes(path, strict=strict)
+    # A class that nobody has a box of, too.
+    path.write_text("path,x1,y1,x2,y2,class_name\na.png,1,1,5,5,stop\n")
+    (tmp_path / "classes.csv").write_text(f"class_id,class_name\n0,stop\n1,{other}\n")
+    with pytest.raises(UserError, match="give them one name"):
+        read_boxes(path)
+
+
+def test_no_column_takes_the_place_of_the_class(tmp_path):
+    path = tmp_path / "boxes.csv"
+    path.write_text("path,x1,y1,x2,y2,class_name,label,error\na.png,1,1,5,5,stop,bend,none\n")
+    assert read_boxes(path).boxes["label"].tolist() == ["stop"]

@@ -123,3 +123,24 @@ def test_frames_that_cannot_be_written_are_named(tmp_path):
         read_boxes(tmp_path / "nowhere", "voc")
     with pytest.raises(UserError, match="no XML files there"):
         read_boxes(tmp_path, "voc")
+
+
+def test_files_of_any_capitals_and_in_linked_folders_are_read(tmp_path):
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "voc"
+    for place, name in ((folder, "1.xml"), (folder, "2.XML"), (elsewhere, "3.xml"), (folder, ".4.xml")):
+        place.mkdir(exist_ok=True)
+        text = FRAME.format(objects=OBJECT, name=f"{name[:-4]}.png", width=41)
+        (place / name).write_text(text)
+    (folder / "more").symlink_to(elsewhere)
+    (folder / "0.xml").symlink_to("/not/mounted.xml")
+    found = read_boxes(folder, strict=False)
+    assert found.boxes["path"].tolist() == ["1.png", "2.png", "more/3.png"]
+    assert found.problems["path"].tolist() == ["0"]
+    assert found.problems["error"][0] == "cannot be read: No such file or directory"
+
+
+def test_classes_are_trimmed_and_alike_ones_refused(tmp_path):
+    objects = OBJECT.replace("dog", " dog\u200b ")
+    assert read_boxes(file(tmp_path, objects + OBJECT)).boxes["label"].tolist() == ["dog", "dog"]
+    with pytest.raises(UserError, match="the classes 'dog' and 'Dog' differ in capitals or spaces only"):
+        read_boxes(file(tmp_path, OBJECT + OBJECT.replace("dog", "Dog")))

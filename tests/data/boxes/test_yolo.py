@@ -6,6 +6,7 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.data.boxes.registry import read_boxes, write_boxes
 from tests.data.boxes.helpers import annotations, assert_same, write_images
+from tests.support import logged
 
 
 @pytest.fixture
@@ -119,3 +120,39 @@ def test_what_yolo_cannot_hold_is_refused(tmp_path):
         write_boxes(annotations([], ["a.png", "a.jpg"]), tmp_path, "yolo")
     with pytest.raises(UserError, match="cannot stand in a line of classes.txt"):
         write_boxes(annotations([], classes={"a\nb": 0}), tmp_path, "yolo")
+
+
+def test_files_of_any_capitals_and_in_linked_folders_are_read(labels):
+    elsewhere = labels.parent / "elsewhere"
+    elsewhere.mkdir()
+    write_images(labels.parent / "images", ["more/c.png", "more/d.png"])
+    (labels / "train" / "b.TXT").write_text("0 0.5 0.5 0.25 0.2\n")
+    (elsewhere / "c.txt").write_text("0 0.5 0.5 0.25 0.2\n")
+    (labels / "more").symlink_to(elsewhere)
+    (elsewhere / "d.txt").symlink_to("/not/mounted.txt")
+    (labels / "classes.txt").rename(labels / "Classes.TXT")
+    found = read_boxes(labels, strict=False)
+    assert found.boxes["path"].tolist() == ["more/c.png", "train/a.png", "train/a.png", "train/b.png"]
+    assert found.problems["path"].tolist() == ["more/d.png"]
+    assert "d.txt" in found.problems["error"][0]
+
+
+def test_two_files_of_a_frame_are_a_problem(labels):
+    (labels / "train" / "a.TXT").write_text("0 0.5 0.5 0.25 0.2\n")
+    found = read_boxes(labels, strict=False)
+    assert found.problems["path"].tolist() == ["train/a.png"]
+    assert found.problems["error"][0] == f"{labels}/train/a.TXT is also the file of train/a.png"
+
+
+def test_what_is_passed_over_among_the_frames_is_said(labels):
+    (labels.parent / "images" / "train" / "c.webp").write_bytes(b"x")
+    lines = []
+    with logged(lines.append):
+        read_boxes(labels)
+    assert lines == [f"{labels.parent}/images: passed over: 1 .webp"]
+
+
+def test_classes_that_look_alike_are_refused(labels):
+    (labels / "classes.txt").write_text("stop\nStop\n")
+    with pytest.raises(UserError, match="the classes .* differ in capitals or spaces only"):
+        read_boxes(labels)

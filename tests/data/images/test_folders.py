@@ -24,7 +24,7 @@ def put(path, data=PNG):
 
 def found(folder):
     below = find_images(folder)
-    return [file.relative_to(folder).as_posix() for file in below.images], dict(below.passed_over)
+    return [file.relative_to(folder).as_posix() for file in below.files], dict(below.passed_over)
 
 
 def test_companions_are_silent_and_the_rest_is_counted(tmp_path):

@@ -182,7 +182,7 @@ def test_a_folder_is_walked_as_one_of_images(tmp_path):
     lines = []
     with logged(lines.append):
         assert find_footage([str(folder)]) == [folder / "linked" / video.name, folder / "lost.mp4"]
-        assert find_footage([f"{folder}/*"]) == [folder / "lost.mp4"]
+        assert find_footage([f"{folder}/*"]) == [folder / "linked" / video.name, folder / "lost.mp4"]
     assert lines == [f"{folder}: passed over: 1 .docx", f"{folder}/*: passed over: 1 .docx"]
     assert [f.error is None for f in read(folder)] == [True, True, False]
 

@@ -7,6 +7,7 @@ import pytest
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.images.inputs import expand_paths, read_paths
+from tests.support import logged
 
 
 @pytest.fixture
@@ -31,6 +32,9 @@ def folder(tmp_path, monkeypatch):
         (["deep"], ["deep/c.tif", "deep/er/d.png"]),
         (["*.png"], ["[1].png", "b.png"]),
         (["**/*.png"], ["[1].png", "b.png", "deep/er/d.png"]),
+        (["de*"], ["deep/c.tif", "deep/er/d.png"]),
+        (["deep/*"], ["deep/c.tif", "deep/er/d.png"]),
+        (["*"], ["[1].png", "a.JPG", "b.png", "deep/c.tif", "deep/er/d.png"]),
         (["[1].png"], ["[1].png"]),
         (["[ab].png"], ["b.png"]),
         (["deep/list.csv"], ["deep/er/d.png", "deep/../b.png"]),
@@ -39,6 +43,20 @@ def folder(tmp_path, monkeypatch):
 )
 def test_inputs_are_expanded_in_order_each_file_once(folder, inputs, expected):
     assert expand_paths(inputs) == [Path(name) for name in expected]
+
+
+def test_of_folders_that_match_a_pattern_every_file_is_counted_once(folder):
+    for name in ("deep/a.docx", "deep/er/b.docx", "c.docx"):
+        (folder / name).write_bytes(b"x")
+    (folder / "deep/ring").symlink_to(folder)
+    (folder / "linked").symlink_to("deep/er")
+    found = ["[1].png", "a.JPG", "b.png", "deep/c.tif", "deep/er/d.png", "linked/d.png"]
+    for pattern in ("*", "./*"):
+        lines = []
+        with logged(lines.append):
+            assert expand_paths([pattern]) == [Path(name) for name in found]
+        assert lines == [f"{pattern}: passed over: 4 .docx"]  # one of them in two places
+    assert expand_paths(["deep/*"]) == [Path("deep/c.tif"), Path("deep/er/d.png")]
 
 
 @pytest.mark.parametrize("text", ["empty", "*.bmp", "nothing.csv"])

@@ -117,3 +117,24 @@ def test_many_equal_images_are_a_row_each():
 
 def test_no_images():
     assert near_duplicates(np.empty((0, 256), np.float32), np.empty(0, int), 20).empty
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("dtype", "peak"), [("i8", 2**62), ("u8", 2**63), ("f4", 1e29), ("f4", 3e38), ("f8", 1e200)]
+)
+def test_values_however_large_are_hashed(dtype, peak):
+    image = picture(0)
+    large = (image.astype(np.float64) / 255 * peak).astype(dtype)
+    found = np.array([low_frequencies(image), low_frequencies(large), low_frequencies(picture(1))])
+    assert np.isfinite(found).all()
+    assert distance(image, large) <= 2
+    table = near_duplicates(found, np.zeros(3, int), 20)
+    assert table[["image", "other"]].to_numpy().tolist() == [[1, 0]]
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_lowest_of_all_integers_is_hashed():
+    image = np.full((64, 64), np.iinfo(np.int64).min)
+    image[:32] = 0
+    assert np.isfinite(low_frequencies(image)).all()

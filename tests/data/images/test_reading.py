@@ -12,6 +12,7 @@ import pytest
 
 from mindspore_dpus.data.images.decoded import ImageError
 from mindspore_dpus.data.images.formats import size_by_header
+from mindspore_dpus.data.images.preparing import ImageSettings, load_prepared
 from mindspore_dpus.data.images.reading import read_image
 
 
@@ -282,3 +283,13 @@ def test_a_long_jpeg_without_a_frame_is_soon_refused(tmp_path, filling):
     path.write_bytes(b"\xff\xd8" + filling * 10_000_000)
     with pytest.raises(ImageError, match="is broken: its header gives no size"):
         read_image(path)
+
+
+@pytest.mark.parametrize("name", ["a\nb.png", "a\rb.png", "a\u2028b.png"])
+def test_a_name_of_two_lines_is_named_in_one(tmp_path, name):
+    (tmp_path / name).write_bytes(b"no image")
+    for read in (read_image, lambda path: load_prepared(path, ImageSettings(size=8))):
+        with pytest.raises(ImageError) as caught:
+            read(tmp_path / name)
+        assert len(str(caught.value).splitlines()) == 1
+        assert name.encode("unicode_escape").decode() in str(caught.value)

@@ -163,6 +163,9 @@ def test_switched_off_nothing_is_left_of_it(root):
     assert lines == ["subsets ..."]
 
 
+CLASSES = ("normal", "defect")
+
+
 @pytest.fixture
 def pictures(tmp_path):
     """Writes different images of each class: ``make(normal=12, defect=3)``."""
@@ -220,6 +223,36 @@ def test_a_set_that_training_refuses_does_not_pass(pictures, numbers, options, w
     assert said == f"error        1 untrainable, such as {caught.value}"
 
 
+def test_a_majority_that_is_the_smaller_class_does_not_pass(pictures, capsys, tmp_path):
+    root = pictures(normal=12, defect=30)
+    assert audit_command([f"--data.root={root}"]) == 1
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("error ")]
+    assert "data.majority is 'normal', but train has" in said
+    with pytest.raises(UserError) as caught:
+        train(parse_config([f"--data.root={root}", f"--output={tmp_path / 'run'}"]), print, ["subsets"])
+    assert said == f"error        1 untrainable, such as {caught.value}"
+    # What the line says to do is understood here.
+    assert audit_command([f"--data.root={root}", "--sampling.strategy=none"]) == 0
+    swapped = ["--data.majority=defect", "--data.positive=normal"]
+    assert audit_command([f"--data.root={root}", *swapped]) == 0
+
+
+def test_a_flaw_size_that_is_no_number_does_not_pass(pictures, capsys, tmp_path):
+    root = pictures(normal=12, defect=12)
+    rows = [
+        f"{c}/{i}.png,{c},{'2 mm' if c == 'defect' else '-'},{i + 1}" for c in CLASSES for i in range(12)
+    ]
+    (root / "manifest.csv").write_text("\n".join(["path,label,flaw_size,other", *rows]))
+    assert audit_command([f"--data.root={root}"]) == 1
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("error ")]
+    keys = [f"--output={tmp_path / 'run'}", "--features.pretrained=null", "--model.pretrained=null"]
+    with pytest.raises(UserError) as caught:
+        train(parse_config([f"--data.root={root}", *keys]), print, ["decision"])
+    assert said == f"error        1 untrainable, such as {caught.value}"
+    assert "flaw_size of defect/0.png is '2 mm'" in said
+    assert audit_command([f"--data.root={root}", "--decision.size_columns=[other]"]) == 0
+
+
 def test_copies_count_for_the_audit_as_for_training(pictures, capsys):
     root = pictures(normal=12, defect=3)
     for i in range(9):
@@ -243,9 +276,18 @@ def test_a_name_that_is_not_utf8_is_one_row(pictures, tmp_path, capsys):
     assert table["path"][table["kind"] == "unreadable"].tolist() == ["normal/b\\udcff.png"]
 
 
-def test_a_link_that_leads_nowhere_is_one_row(pictures, capsys):
+def test_a_name_of_two_lines_is_one_line(pictures, capsys):
+    root = pictures(normal=12, defect=12)
+    (root / "normal" / "a\nb.png").write_bytes(b"no image")
+    assert audit_command([f"--data.root={root}"]) == 1
+    assert f"{root}/normal/a\\nb.png is broken or not an image" in capsys.readouterr().out
+
+
+def test_a_link_that_leads_nowhere_is_one_row(pictures, capsys, tmp_path):
     root = pictures(normal=12, defect=12)
     (root / "normal" / "away").symlink_to("/not/mounted")
     assert audit_command([f"--data.root={root}"]) == 1
     assert "1 unreadable, such as" in (said := capsys.readouterr().out)
     assert "away is a link to /not/mounted, which does not exist" in said
+    with pytest.raises(UserError, match=r"away is a link to /not/mounted, .*\(1 of 25 images cannot be"):
+        train(parse_config([f"--data.root={root}", f"--output={tmp_path / 'run'}"]), print, ["audit"])

@@ -169,14 +169,15 @@ def test_what_cannot_be_decided_is_refused_before_training(castings, tmp_path, o
 def test_of_several_size_columns_the_largest_counts(castings, tmp_path):
     config = configured(castings, tmp_path / "run", "--decision.size_columns=[box_w,box_h]")
     table = read_table(castings / "manifest.csv")
-    sizes = decide.flaw_sizes(table, config)
+    columns = config.decision.size_columns
+    sizes = decide.flaw_sizes(table, columns, "defect")
     is_defect = table["label"] == "defect"
     assert np.isnan(sizes[~is_defect]).all()
     # The simulator's flaw_size is the larger side of the box.
     assert (sizes[is_defect] == table["flaw_size"][is_defect].astype(float)).all()
     table.loc[table.index[is_defect][0], ["box_w", "box_h"]] = ["", "7"]
-    assert decide.flaw_sizes(table, config)[np.flatnonzero(is_defect)[0]] == 7
-    assert decide.flaw_sizes(table[["path", "label"]], config) is None
+    assert decide.flaw_sizes(table, columns, "defect")[np.flatnonzero(is_defect)[0]] == 7
+    assert decide.flaw_sizes(table[["path", "label"]], columns, "defect") is None
 
 
 def test_images_without_a_group_stand_alone(run, castings, tmp_path):

@@ -13,6 +13,7 @@ import soundfile
 
 from mindspore_dpus import systems
 from mindspore_dpus.cli import evaluate, export, predict
+from mindspore_dpus.cli.systems import machine_sound_predict
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import read_json
 from mindspore_dpus.core.tables import read_table
@@ -21,6 +22,7 @@ from mindspore_dpus.deploy import sound_watch
 from mindspore_dpus.deploy.onnx_sound import OnnxSoundPredictor
 from mindspore_dpus.deploy.sound import sound_row, stream_rows
 from mindspore_dpus.systems.machine_sound import evaluation
+from tests.support import logged
 from tests.systems.machine_sound.conftest import tiny
 
 pytest.importorskip("onnxruntime", reason="exports need it")
@@ -174,6 +176,26 @@ def inbox(finished, tmp_path):
     return folder
 
 
+def test_recordings_are_named_as_images_are(inbox, tmp_path):
+    (good,) = inbox.glob("*0000*.wav")
+    (tmp_path / "linked").symlink_to(inbox)
+    (tmp_path / "lost.wav").symlink_to("/not/mounted.wav")
+    (tmp_path / "list.csv").write_text(f"path\nlinked\\{good.name}\n")
+    cut = inbox / "section_00_source_test_normal_0007.wav"
+    linked = [tmp_path / "linked" / file.name for file in sorted((good, cut))]
+    lines = []
+    with logged(lines.append):
+        assert machine_sound_predict._files([str(tmp_path / "linked")]) == linked
+        assert machine_sound_predict._files([f"{tmp_path}/l*"]) == [*linked, tmp_path / "lost.wav"]
+    assert lines == [
+        f"{tmp_path}/linked: passed over: 1 .pdf",
+        f"{tmp_path}/l*: passed over: 1 .pdf",
+    ]
+    assert machine_sound_predict._files([str(tmp_path / "list.csv")]) == [
+        tmp_path / "linked" / good.name
+    ]
+
+
 def looks(monkeypatch, number):
     """Let a watcher look so many times, and end it as Ctrl-C does."""
     turns = iter(range(number))
@@ -198,7 +220,7 @@ def test_a_watched_folder_is_scored_once(finished, exported, inbox, tmp_path, mo
     direct = sound_row(exported, next(inbox.glob("*0000*.wav")), None, None)
     assert float(good["score"]) == direct["score"]
     assert any("is cut" in line for line in lines)
-    assert any("1 files .pdf are passed over" in line for line in lines)
+    assert any("passed over: 1 .pdf" in line for line in lines)
     looks(monkeypatch, 20)
     assert watch(exported, inbox, output, settle=1.0, report=lines.append) == (0, 0)
     assert len(read_table(output)) == 2
@@ -207,6 +229,18 @@ def test_a_watched_folder_is_scored_once(finished, exported, inbox, tmp_path, mo
         watch(exported, inbox, output)
     with pytest.raises(UserError, match="is not a folder"):
         watch(exported, inbox / "notes.pdf", output)
+
+
+def test_whatever_is_raised_by_a_recording_the_watch_goes_on(exported, inbox, tmp_path, monkeypatch):
+    def fail(path):
+        raise RuntimeError("one\ntwo")
+
+    monkeypatch.setattr(exported.front, "look", fail)
+    looks(monkeypatch, 20)
+    output = tmp_path / "rows.csv"
+    watched = sound_watch.watch_sound(exported, inbox, output, settle=1.0, report=lambda line: None)
+    assert watched == (2, 2)
+    assert read_table(output)["error"].tolist() == ["one two", "one two"]
 
 
 class Microphone:
