@@ -6,8 +6,8 @@ computed before the fork: libraries start their threads, and count the cores, wh
 
 import gc
 import importlib
+import json
 import os
-import pickle
 import signal
 import socket
 import sys
@@ -97,13 +97,13 @@ class Nursery:
 
     def _ask(self, request: tuple, files: list[int]) -> int:
         try:
-            socket.send_fds(self._socket, [pickle.dumps(request)], files)
+            socket.send_fds(self._socket, [json.dumps(request).encode()], files)
             answer = self._socket.recv(_LARGEST_MESSAGE)
         except OSError as error:
             raise NurseryDied from error
         if not answer:
             raise NurseryDied
-        return pickle.loads(answer)
+        return json.loads(answer)
 
 
 class Forked:
@@ -154,7 +154,7 @@ def _serve(
         message, files, _, _ = socket.recv_fds(requests, _LARGEST_MESSAGE, 1)
         if not message:
             return
-        kind, argument = pickle.loads(message)
+        kind, argument = json.loads(message)
         if kind == _WAIT:
             answer = _exit_code(argument)
         else:
@@ -163,7 +163,7 @@ def _serve(
                 requests.close()
                 _begin(run, files[0], argument)
             os.close(files[0])
-        requests.send(pickle.dumps(answer))
+        requests.send(json.dumps(answer).encode())
 
 
 def _exit_code(pid: int) -> int:

@@ -28,6 +28,7 @@ COMMON = {
     "evaluation.n_bootstrap": 0,
     "heatmaps.report": False,
     "device.target": "CPU",
+    "device.processes": 1,  # Starting others would take longer than the training.
 }
 AXES = {
     "method": {
