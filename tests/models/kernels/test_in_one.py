@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from mindspore import Parameter, Tensor, nn, ops
 
-from mindspore_dpus.core.device import configure
+from mindspore_dpus.core.device import configure, give_back_memory
 from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.features.extract import extract
 from mindspore_dpus.losses import create_loss
@@ -38,6 +38,7 @@ from mindspore_dpus.models.weights import get_state, set_state
 from mindspore_dpus.training.inference import predict
 from mindspore_dpus.training.step import create_step
 from tests.models.frozen import frozen
+from tests.suite_checks import current_memory_mb
 
 BUILD = {
     "basic": partial(ResNet, (1, 2, 1, 1), 3, 1),
@@ -61,6 +62,14 @@ def device():
     if one_dnn() is None:
         pytest.skip("no oneDNN that can be used here")
     return found
+
+
+@pytest.fixture(autouse=True)
+def memory_goes_back():
+    """Each test has networks of its own, of up to a gigabyte."""
+    yield
+    if current_memory_mb() > 1500:
+        give_back_memory()
 
 
 @pytest.fixture
