@@ -16,10 +16,15 @@ class Shut(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Shut())
 for name in ("fcntl", "resource"):
     sys.modules.pop(name, None)
-import os
-for name in ("sched_getaffinity", "sched_setaffinity", "sched_setscheduler", "fork"):
-    if hasattr(os, name):
-        delattr(os, name)
+import os, signal, socket
+for module, names in (
+    (os, ("sched_getaffinity", "sched_setaffinity", "sched_setscheduler", "fork")),
+    (signal, ("SIGKILL", "pthread_sigmask")),
+    (socket, ("AF_UNIX", "SOCK_SEQPACKET", "send_fds", "recv_fds")),
+):
+    for name in names:
+        if hasattr(module, name):
+            delattr(module, name)
 """
 
 

@@ -22,7 +22,7 @@ _LARGEST_MESSAGE = 2**16
 # A request: fork (with the file number of a connection), or wait for a process to end.
 _FORK, _WAIT = "fork", "wait"
 # The exit code of a process whose nursery was killed: most likely it was, too.
-UNKNOWN = -signal.SIGKILL
+UNKNOWN = -9  # SIGKILL, which not every system names
 
 
 class NurseryDied(Exception):
