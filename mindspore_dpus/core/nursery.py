@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 
 # Forking is safe where libraries expect it.
 CAN_FORK = sys.platform == "linux"
@@ -47,6 +48,8 @@ class Nursery:
     ) -> None:
         self._context, self._modules, self._run = context, modules, run
         self._process = self._socket = None
+        # What those that they forked see as alive: they end when it is dropped.
+        self._former: list[BaseProcess] = []
 
     def fork(self, connection: Connection, cpus: list[int]) -> int:
         """A new process.
@@ -67,6 +70,7 @@ class Nursery:
             try:
                 return self._ask((_FORK, cpus), [connection.fileno()])
             except NurseryDied:
+                self._former.append(self._process)
                 self.close()
                 if last:
                     raise

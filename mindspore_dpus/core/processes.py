@@ -206,11 +206,7 @@ class _Running:
             with _inherited(self.cpus):
                 self.process.start()
         except NurseryDied:
-            raise ProcessDied(
-                f"{self.process.name}: the process that starts it was killed; if memory ran out, run "
-                "fewer side by side (device.processes; of a grid, its jobs). Start the same command "
-                "again to go on"
-            ) from None
+            raise self._died("the process that starts it was killed") from None
         self._theirs.close()  # Else the end of the process would not end the connection.
         # The task follows instead of being an argument: start() would wait for ever for a process that
         # died before it had read large arguments.
@@ -239,8 +235,11 @@ class _Running:
     def _death(self) -> "ProcessDied":
         code = self.process.exitcode
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return self._died(f"its process {how}")
+
+    def _died(self, how: str) -> "ProcessDied":
         return ProcessDied(
-            f"{self.process.name}: its process {how}; if memory ran out, run fewer side by side "
+            f"{self.process.name}: {how}; if memory ran out, run fewer side by side "
             "(device.processes; of a grid, its jobs). Start the same command again to go on"
         )
 

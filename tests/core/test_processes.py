@@ -121,6 +121,12 @@ def sleep(folder, send):
     time.sleep(10 * PATIENCE)
 
 
+def start_and_wait(folder, send):
+    """Give the follower time to end when it should not."""
+    time.sleep(1)
+    (folder / "started").touch()
+
+
 def follow(folder, send):
     """End when the sleeper has started."""
     wait_for((folder / "started").exists)
@@ -433,6 +439,16 @@ def test_several_tasks_have_what_they_need_imported(tmp_path):
 def test_what_forks_tasks_is_started_again_when_it_was_killed():
     kill = [Work(f"task {i}", kill_the_nursery, ()) for i in range(3)]
     assert run(kill, n_processes=1) == ([[], [], []], [None] * 3)
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="processes are not forked on this system")
+def test_tasks_outlive_what_has_forked_them(tmp_path):
+    tasks = [
+        Work("outlives", follow, (tmp_path,)),
+        Work("kills", kill_the_nursery, ()),
+        Work("comes later", start_and_wait, (tmp_path,)),
+    ]
+    assert run(tasks) == ([[], [], []], [None] * 3)
 
 
 @pytest.mark.skipif(not CAN_FORK, reason="processes are not forked on this system")

@@ -223,7 +223,11 @@ def test_a_folder_is_filled_by_one_process_at_a_time(folder):
 
 def test_what_a_killed_process_was_writing_is_removed(folder):
     run = RunFolder(folder)
-    torn = [folder / ".metrics.123.tmp.json", folder / "members" / "00" / ".best.9.tmp.safetensors"]
+    member = folder / "background" / "members" / "00"
+    torn = [
+        *(folder / ".metrics.123.tmp.json", folder / "members" / "00" / ".best.9.tmp.safetensors"),
+        *(member / ".last.9.tmp.safetensors", member / ".tmpkTkqvw"),  # The second: safetensors' own.
+    ]
     kept = folder / "members" / "00" / "history.csv"
     for path in (*torn, kept):
         path.parent.mkdir(parents=True, exist_ok=True)
