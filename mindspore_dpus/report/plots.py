@@ -26,7 +26,7 @@ def to_svg(figure: Figure) -> str:
     buffer = io.StringIO()
     style = {"svg.hashsalt": "mindspore_dpus", "svg.fonttype": "none"}
     with matplotlib.rc_context(style):
-        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 
