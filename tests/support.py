@@ -1,6 +1,7 @@
 """Shared by tests: configurations of a classification run, what is logged, and small members."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,19 @@ class _Told(logging.Handler):
 
     def handleError(self, record: logging.LogRecord) -> None:
         raise
+
+
+@contextmanager
+def on_cpus(n: int) -> Iterator[None]:
+    """Bind this process, and those that it starts, to n cores: their number changes the rounding."""
+    before = os.sched_getaffinity(0)
+    # Not all test processes to the same one.
+    first = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    os.sched_setaffinity(0, [sorted(before)[(first + i) % len(before)] for i in range(n)])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 @contextmanager

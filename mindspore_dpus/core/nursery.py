@@ -4,6 +4,7 @@ Importing MindSpore takes a process two seconds and some 200 MB; forked ones tak
 computed before the fork: libraries start their threads, and count the cores, when they first compute.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -11,11 +12,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 # Forking is safe where libraries expect it.
 CAN_FORK = sys.platform == "linux"
@@ -31,7 +33,8 @@ class NurseryDied(Exception):
 
 
 class Nursery:
-    """A process that forks others; started with the first of them, and again when it was killed.
+    """A process that forks others; started with the first of them, and again when it was killed, or when
+    this process has other variables, another folder or another path for modules than when it started.
 
     Args:
         context: how it is started itself.
@@ -48,6 +51,7 @@ class Nursery:
     ) -> None:
         self._context, self._modules, self._run = context, modules, run
         self._process = self._socket = None
+        self._surroundings: tuple | None = None
         # What those that they forked see as alive: they end when it is dropped.
         self._former: list[BaseProcess] = []
 
@@ -65,6 +69,8 @@ class Nursery:
             NurseryDied: whoever should have forked it was killed twice.
         """
         for last in (False, True):
+            if self._process is not None and self._surroundings != _surroundings():
+                self.close()
             if self._process is None:
                 self._start()
             try:
@@ -82,6 +88,10 @@ class Nursery:
         except NurseryDied:
             return UNKNOWN
 
+    def has(self, modules: Sequence[str], run: Callable[[Connection, list[int]], None]) -> bool:
+        """Whether it does this work, and has imported these modules."""
+        return run is self._run and set(modules) <= set(self._modules)
+
     def close(self) -> None:
         """End it; those that it has forked have ended before, by whoever has started them."""
         if self._process is None:
@@ -95,6 +105,7 @@ class Nursery:
     def _start(self) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         arguments = theirs, self._modules, self._run
+        self._surroundings = _surroundings()
         self._process = self._context.Process(target=_serve, args=arguments, name="nursery")
         self._process.start()
         theirs.close()
@@ -108,6 +119,57 @@ class Nursery:
         if not answer:
             raise NurseryDied
         return json.loads(answer)
+
+
+def _surroundings() -> tuple:
+    """What a process has from the one that started it, and imports and computes by."""
+    return dict(os.environ), Path.cwd(), list(sys.path)
+
+
+class _Kept:
+    """The nursery that nobody uses at the moment; its imports took seconds."""
+
+    nursery: Nursery | None = None
+
+    @classmethod
+    def close(cls) -> None:
+        if cls.nursery is not None:
+            cls.nursery.close()
+            cls.nursery = None
+
+
+# Before Python waits for all processes that this one has started.
+atexit.register(_Kept.close)
+
+
+@contextmanager
+def lent(
+    context: BaseContext, modules: Sequence[str], run: Callable[[Connection, list[int]], None]
+) -> Iterator[Nursery]:
+    """A nursery with these modules. It is kept for the next who needs no others, unless what is done with
+    it ends by an exception, which may have come between a request and its answer.
+
+    Args:
+        context, modules, run: as for ``Nursery``.
+    """
+    mine, _Kept.nursery = _Kept.nursery, None
+    if mine is not None and not mine.has(modules, run):
+        mine.close()
+        mine = None
+    if mine is None:
+        mine = Nursery(context, modules, run)
+    try:
+        yield mine
+    except BaseException:
+        mine.close()
+        raise
+    _Kept.close()  # That of somebody who has borrowed one meanwhile.
+    _Kept.nursery = mine
+
+
+def is_kept(modules: Sequence[str], run: Callable[[Connection, list[int]], None]) -> bool:
+    """Whether a nursery with these modules is waiting."""
+    return _Kept.nursery is not None and _Kept.nursery.has(modules, run)
 
 
 class Forked:

@@ -9,7 +9,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import resource_tracker
@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.nursery import CAN_FORK, Forked, Nursery, NurseryDied
+from mindspore_dpus.core.nursery import CAN_FORK, Forked, Nursery, NurseryDied, is_kept, lent
 
 CONTEXT = multiprocessing.get_context("spawn")
 # Calls that wait for threads at a time.
@@ -113,11 +113,12 @@ def side_by_side(
     waiting = deque(enumerate(tasks))
     shares = cpu_shares(n_processes)
     running: dict[Connection, _Running] = {}
+    imports = sorted({name for task in tasks for name in (task.function.__module__, *task.imports)})
     nursery = None
-    try:
-        if CAN_FORK and len(tasks) > 1:
-            imports = {name for task in tasks for name in (task.function.__module__, *task.imports)}
-            nursery = Nursery(CONTEXT, sorted(imports), _run)
+    with ExitStack() as stack:
+        if CAN_FORK and (len(tasks) > 1 or is_kept(imports, _run)):
+            nursery = stack.enter_context(lent(CONTEXT, imports, _run))
+        stack.callback(lambda: _stop(list(running.values())))
         while waiting or running:
             while waiting and shares:
                 index, task = waiting.popleft()
@@ -138,10 +139,6 @@ def side_by_side(
                     _deal([one for one in running.values() if one.may_grow], shares)
                 if ended:
                     yield one.index, value
-    finally:
-        _stop(list(running.values()))
-        if nursery is not None:
-            nursery.close()
 
 
 def apart(name: str, call: bytes, cpus: list[int]) -> Iterator[tuple[bool, object]]:

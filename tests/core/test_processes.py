@@ -431,8 +431,51 @@ def test_several_tasks_have_what_they_need_imported(tmp_path):
     messages, errors = run(tasks)
     assert errors == [None] * 3
     assert messages == [[(True, CAN_FORK)]] * 3
+    # What has imported it is kept for the next who needs no more.
     ((alone,),), _ = run(tasks[:1])
+    assert alone == (True, CAN_FORK)
+    ((alone,),), _ = run([Work("another", look_at_modules, (), ("wave",))])
     assert alone == (True, False)
+
+
+def look_at_surroundings(send):
+    send((os.getppid(), os.environ.get("A_NEW_VARIABLE"), Path.cwd()))
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="processes are not forked on this system")
+def test_what_forks_is_kept_as_long_as_it_has_the_same_surroundings(tmp_path, monkeypatch):
+    def forked_by(n_processes=2):
+        tasks = [Work(f"task {i}", look_at_surroundings, ()) for i in range(2)]
+        messages, errors = run(tasks, n_processes)
+        assert errors == [None] * 2
+        (first,), (second,) = messages
+        assert first == second
+        return first
+
+    before = forked_by()
+    assert forked_by() == before
+    monkeypatch.setenv("A_NEW_VARIABLE", "new")
+    monkeypatch.chdir(tmp_path)
+    after = forked_by()
+    assert after[0] != before[0]
+    assert after[1:] == ("new", tmp_path)
+    # With twice as many cores for each.
+    assert forked_by(n_processes=1)[0] != after[0]
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="processes are not forked on this system")
+def test_what_forks_is_not_kept_after_an_exception():
+    tasks = [Work(f"task {i}", look_at_surroundings, ()) for i in range(2)]
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(tasks)
+    assert multiprocessing.active_children() == []
+
+
+def interrupted(tasks):
+    def interrupt(index, value):
+        raise KeyboardInterrupt
+
+    list(side_by_side(tasks, 2, interrupt))
 
 
 @pytest.mark.skipif(not CAN_FORK, reason="processes are not forked on this system")

@@ -8,8 +8,8 @@ from mindspore_dpus.experiments.grid import expand
 from mindspore_dpus.experiments.loading import load_experiment
 from mindspore_dpus.experiments.result_tables import write_results
 from mindspore_dpus.experiments.runner import run_grid
-from tests.experiments.grids import on_cpus, write_experiment
-from tests.support import logged
+from tests.experiments.grids import write_experiment
+from tests.support import logged, on_cpus
 
 
 @pytest.fixture(scope="package")

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -53,17 +52,6 @@ def write_experiment(folder, **keys):
     kept = {k: v for k, v in (values | keys).items() if v is not None}
     path.write_text(yaml.safe_dump(kept, sort_keys=False))
     return path
-
-
-@contextmanager
-def on_cpus(n):
-    """Bind this process, and those that it starts, to n CPUs: their number changes the rounding."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(before)[:n])
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def start(path, *args):

@@ -18,8 +18,8 @@ from mindspore_dpus.experiments.reuse import reuse
 from mindspore_dpus.experiments.runner import run_grid
 from mindspore_dpus.systems import train
 from mindspore_dpus.systems.classification import audit_stage
-from tests.experiments.grids import RESULTS, on_cpus, write_experiment
-from tests.support import logged
+from tests.experiments.grids import RESULTS, write_experiment
+from tests.support import logged, on_cpus
 from tests.tools.test_tools import tool
 
 

@@ -7,10 +7,8 @@ import signal
 import threading
 import time
 
-import numpy as np
 import pandas as pd
 import pytest
-from safetensors.numpy import load_file
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import claimed
@@ -25,12 +23,11 @@ from tests.experiments.grids import (
     COMMON,
     RESULTS,
     assert_gone,
-    on_cpus,
     start,
     wait_until,
     write_experiment,
 )
-from tests.support import logged, started
+from tests.support import logged, on_cpus, started
 from tests.tools.test_tools import assert_one_line, tool
 
 COLUMNS = ["run", "status", "minutes", "test_auc", "message"]
@@ -99,34 +96,6 @@ def test_a_killed_grid_ends_with_the_results_of_one_that_was_not(finished, casti
     assert (process.returncode, errors) == (0, "")
     assert trained.stat().st_mtime_ns == before
     assert_same_results(output, finished.first)
-
-
-def test_a_grid_killed_between_two_epochs_of_a_member_ends_with_the_same_weights(castings, tmp_path):
-    """The optimiser's state and the loss's counts of classes go on, too."""
-    seesaw = {"loss.name": "seesaw", "sampling.strategy": "random_over", "sampling.n_subsets": 1}
-    axes = {"method": {"Seesaw": seesaw | {"training.epochs": 8}}}
-    common = {key: value for key, value in COMMON.items() if key != "training.epochs"}
-    keys = {"axes": axes, "common": common, "reference": None, "seeds": [0]}
-    member = tmp_path / "grid" / "seesaw-seed0" / "members" / "00"
-    command = (write_experiment(tmp_path, **keys), f"--data.root={castings}")
-    with on_cpus(1):
-        process = start(*command)
-        wait_until((member / "history.csv").exists, process)  # Written last of an epoch.
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        assert_gone(process.pid)
-        assert 1 <= len(pd.read_csv(member / "history.csv")) < 8
-        for output in (tmp_path / "grid", tmp_path / "whole"):
-            process = start(*command, f"--output={output}")
-            _, errors = process.communicate(timeout=300)
-            assert (process.returncode, errors) == (0, "")
-    whole = tmp_path / "whole" / member.relative_to(tmp_path / "grid")
-    for name in ("best.safetensors", "last.safetensors"):
-        state, expected = load_file(member / name), load_file(whole / name)
-        assert state.keys() == expected.keys()
-        assert all(np.array_equal(state[key], expected[key]) for key in state), name
-    for name in ("results.csv", "table.csv", "table.md", "classes.csv", "figure.svg"):
-        assert (tmp_path / "grid" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
 @needs_two_cpus

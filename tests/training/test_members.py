@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import re
 import signal
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,7 @@ from mindspore_dpus.training.checkpoint import load_checkpoint
 from mindspore_dpus.training.classification_task import Classification, LabelledRows
 from mindspore_dpus.training.members import Job, Recipe, train_members
 from mindspore_dpus.training.settings import TrainingSettings
-from tests.support import logged, started
+from tests.support import logged, on_cpus, started
 
 MEMBERS = ("00", "01")
 SHORT = "02"  # of eight images
@@ -92,17 +91,6 @@ def train_in_turn(images, folder, kernels, send):
     train(images, folder, 1, send, kernels, first=[SHORT])
 
 
-@contextmanager
-def limited_to(n_cpus):
-    """Leave this process few cores, so that its children have one each."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(before)[:n_cpus])
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
 @pytest.fixture(scope="module", params=["loops", "onednn"])
 def kernels(request):
     return request.param
@@ -113,7 +101,7 @@ def in_turn(images, kernels, tmp_path_factory):
     """Folder and lines of an ensemble that one process has trained, on one core."""
     folder, lines = tmp_path_factory.mktemp("in_turn"), []
     task = Work("in turn", train_in_turn, (images, folder, kernels))
-    with limited_to(1):
+    with on_cpus(1):
         ((_, error),) = side_by_side([task], 1, lambda _, line: lines.append(line))
     if error is not None:
         raise error
@@ -143,7 +131,7 @@ def test_side_by_side_equals_in_turn_with_as_many_cores(images, in_turn, kernels
     # How MindSpore rounds depends on how many cores a member has, and on nothing else.
     folder, expected = in_turn
     lines = []
-    with limited_to(2):
+    with on_cpus(2):
         train(images, tmp_path, 2, lines.append, kernels)
     assert_equal(tmp_path, folder)
     assert without_times(lines) == without_times(expected)
@@ -164,7 +152,7 @@ def test_the_last_of_an_odd_number_gets_both_cores_and_equal_bits(
         grown.append((self.process.name, {len(os.sched_getaffinity(int(t.name))) for t in threads}))
 
     monkeypatch.setattr(processes._Running, "grow", count)
-    with limited_to(2):
+    with on_cpus(2):
         train(images, tmp_path, 2, lambda line: None, kernels, first=[SHORT])
     # Whichever it was, of three on two cores.
     assert [cpus for _, cpus in grown] == [{2}]
@@ -179,7 +167,7 @@ def test_a_killed_member_is_named_and_goes_on_next_time(images, in_turn, kernels
         lines.append(line)
         os.kill(pids[f"member {line.split()[0]}"], signal.SIGKILL)
 
-    with limited_to(2):
+    with on_cpus(2):
         with pytest.raises(UserError, match=r"^member 0\d: its process was killed .*same command again"):
             train(images, tmp_path, 2, kill, kernels)
         assert multiprocessing.active_children() == []
@@ -194,7 +182,7 @@ def test_a_killed_member_is_named_and_goes_on_next_time(images, in_turn, kernels
 def test_a_loss_that_is_not_a_number_is_one_line(images, tmp_path):
     lines = []
     with (
-        limited_to(2),
+        on_cpus(2),
         pytest.raises(UserError, match=r"^member 0\d: the loss is .* epoch 1, step ") as caught,
     ):
         train(images, tmp_path, 2, lines.append, learning_rate=1e38)

@@ -16,8 +16,8 @@ from mindspore_dpus.training.checkpoint import load_checkpoint
 from mindspore_dpus.training.classification_task import Classification, LabelledRows
 from mindspore_dpus.training.members import Job, Recipe, _train_apart, train_members
 from mindspore_dpus.training.settings import TrainingSettings
-from tests.support import logged
-from tests.training.test_members import limited_to, without_times
+from tests.support import logged, on_cpus
+from tests.training.test_members import without_times
 
 EPOCHS = 4
 MEMBER = "00"
@@ -55,7 +55,7 @@ def train_here(images, folder, send):
 def test_a_dead_machine_costs_only_its_running_epoch(images, start_cluster, tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
     expected, lines, unfinished = [], [], []
-    with limited_to(1):
+    with on_cpus(1):
         ((_, error),) = side_by_side(
             [Work("here", train_here, (images, here))], 1, lambda _, line: expected.append(line)
         )
