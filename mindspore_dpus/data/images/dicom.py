@@ -17,7 +17,7 @@ from mindspore_dpus.data.images.decoded import Decoded, ImageError, check_frame,
 from mindspore_dpus.data.images.dicom_palette import look_up_colours
 from mindspore_dpus.data.images.dicom_values import give_meaning, stored_range, value_of
 from mindspore_dpus.data.images.headers import codestream_size
-from mindspore_dpus.data.images.jpeg import check_jpeg
+from mindspore_dpus.data.images.jpeg import JpegInside
 from mindspore_dpus.data.images.opened import Opened
 from mindspore_dpus.data.images.quiet import quiet
 
@@ -418,7 +418,7 @@ def _check_compression(source: _Source, index: int) -> None:
     size = codestream_size(io.BytesIO(data))
     if data.startswith(b"\xff\xd8"):
         # Where Pillow refuses a truncated one, pydicom turns to pylibjpeg, which fills it up.
-        check_jpeg(data)
+        JpegInside(data).check()
     if size != (header.Columns, header.Rows):
         found = f"is {size[0]} x {size[1]} pixels" if size else "has no size"
         raise ImageError(

@@ -19,7 +19,6 @@ import numpy as np
 from PIL import Image, TiffImagePlugin, _imaging
 
 from mindspore_dpus.data.images.decoded import ImageError
-from mindspore_dpus.data.images.jpeg import check_jpeg
 
 # Of values that are unpacked bit by bit, at a time.
 _BLOCK = 1 << 20
@@ -115,47 +114,6 @@ def _joined(segments: Sequence[bytes | memoryview]) -> bytes:
     if len(whole) == sum(len(segment) for segment in segments):
         return whole
     return b"".join(segments)
-
-
-def check_jpegs(
-    segments: Sequence[bytes | memoryview],
-    tables: bytes,
-    sizes: Sequence[tuple[tuple[int, int], tuple[float, float]]],
-    components: int,
-    is_ycbcr: bool,
-    kind: str,
-) -> None:
-    """Refuse what libtiff would fill up with grey or black.
-
-    Args:
-        segments: strips or tiles, as they are in the file.
-        tables: what they share (JPEGTables), or nothing.
-        sizes: the least and the largest (height, width) that each may have.
-        components: that each must have.
-        is_ycbcr: they are YCbCr by the header of the file.
-        kind: ``strip`` or ``tile``, for the message.
-
-    Raises:
-        ImageError: one is truncated, damaged or of another size.
-    """
-    for number, (segment, (least, most)) in enumerate(zip(segments, sizes, strict=True), 1):
-        data = bytes(segment)
-        if tables:
-            data = tables.removesuffix(b"\xff\xd9") + data.removeprefix(b"\xff\xd8")
-        try:
-            found = check_jpeg(data)
-        except ImageError as error:
-            raise ImageError(f"is damaged: {kind} {number} cannot be unpacked (it {error})") from None
-        if found is None:
-            continue
-        fits = least[0] <= found.height <= most[0] and least[1] <= found.width <= most[1]
-        if not fits or found.components != components:
-            raise ImageError(
-                f"is broken: {kind} {number} is a JPEG of {found.width} x {found.height} x "
-                f"{found.components}, its header says {least[1]} x {least[0]} x {components}"
-            )
-        if is_ycbcr and found.is_rgb:
-            raise ImageError(f"is broken: {kind} {number} is a JPEG of RGB, its header says YCbCr")
 
 
 def unpack_by_libtiff(
