@@ -22,6 +22,7 @@ _MISSING = "is truncated: the end of the image is missing"
 _LONGEST_HEADER = 1 << 24
 # Frames that OpenCV decodes, where they have 8 bits and one, three or four components: coded by Huffman.
 _DECODED = {0xC0, 0xC1, 0xC2}
+_ALL = (1 << 64) - 1
 T = TypeVar("T")
 
 
@@ -52,19 +53,21 @@ class JpegInside:
 
     Args:
         data: its bytes.
+
+    Attributes:
+        frame: its frame; None where it has no header of one.
     """
 
     def __init__(self, data: bytes) -> None:
         self._data, self._chain = data, _Chain.of(data)
         self._frames = [
-            (segment.marker, segment.content)
-            for segment in self._chain.segments
-            if segment.marker in FRAME_MARKERS and len(segment.content) > 5
+            (marker, content)
+            for marker, content, _ in self._chain.segments
+            if marker in FRAME_MARKERS and len(content) > 5
         ]
+        self.frame = self._read_frame()
 
-    @property
-    def frame(self) -> JpegFrame | None:
-        """Its frame; None where it has no header of one."""
+    def _read_frame(self) -> JpegFrame | None:
         if not self._frames:
             return None
         frame = self._frames[0][1]
@@ -89,15 +92,13 @@ class JpegInside:
         elif not self._chain.has_end:
             raise ImageError(_MISSING)
 
-    def decode(self, is_ycbcr: bool) -> np.ndarray:
+    def decode_into(self, out: np.ndarray, is_ycbcr: bool) -> None:
         """Decode one that ``is_decoded``.
 
         Args:
+            out: (H, W, components) uint8, of its size or a smaller one: what is too much is cut off.
             is_ycbcr: three components are YCbCr, and turned to RGB; else they are left as they are,
                 whatever the JPEG says of itself.
-
-        Returns:
-            (H, W) or (H, W, 3) uint8.
 
         Raises:
             ImageError: as of ``check``.
@@ -106,7 +107,9 @@ class JpegInside:
         if frame.components == 3:
             data = _with_transform(data, self._chain, int(is_ycbcr))
         size = frame.width, frame.height
-        return _to_its_end(data, self._chain, partial(decode_by_opencv, size=size))
+        image = _to_its_end(data, self._chain, partial(decode_by_opencv, size=size, out=out))
+        if image is not out:
+            out[:] = image.reshape(frame.height, frame.width, -1)[: out.shape[0], : out.shape[1]]
 
 
 def _is_read(marker: int, frame: bytes, components: tuple[int, ...]) -> bool:
@@ -171,12 +174,8 @@ def _decode_without_end(data: bytes, chain: "_Chain", decode: Callable[..., T]) 
         raise ImageError(_MISSING) from None
 
 
-class _Segment(NamedTuple):
-    """A marker, what follows its length, and where the marker stands."""
-
-    marker: int
-    content: bytes
-    place: int
+# A marker, what follows its length, and where the marker stands.
+_Segment = tuple[int, bytes, int]
 
 
 class _Chain(NamedTuple):
@@ -184,62 +183,67 @@ class _Chain(NamedTuple):
 
     Args:
         segments: every whole one, without the data of scans.
-        has_end: the end marker is there: where the segments lead to, whatever follows it (a video,
-            another picture); or, where damage leads astray, behind the last scan.
-        is_cut: it ends inside of a segment, or before its first scan; sound as far as it goes.
+        leads_to_end: they lead to the end marker, whatever follows it (a video, another picture).
+        has_end: that, or, where damage leads astray, the end marker is behind the last scan.
+        breaks_off: the last of them is not whole.
     """
 
     segments: list[_Segment]
+    leads_to_end: bool
     has_end: bool
-    is_cut: bool
+    breaks_off: bool
 
     @classmethod
     def of(cls, data: bytes) -> "_Chain":
         segments, place = _segments(data)
-        ends_here = data[place : place + 2] == _END
-        has_end = ends_here or data.rfind(_END) > data.rfind(_SCAN)
-        if ends_here:
-            is_cut = all(segment.marker != 0xDA for segment in segments)
-        else:
-            is_cut = place + 4 > len(data)
-        return cls(segments, has_end, is_cut)
+        leads_to_end = data[place : place + 2] == _END
+        has_end = leads_to_end or data.rfind(_END) > data.rfind(_SCAN)
+        return cls(segments, leads_to_end, has_end, place + 4 > len(data))
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it ends inside of a segment, or before its first scan; sound as far as it goes."""
+        if self.leads_to_end:
+            return all(marker != 0xDA for marker, _, _ in self.segments)
+        return self.breaks_off
 
     @property
     def is_progressive(self) -> bool:
         """Whether scans add to one another. (What those of other files say of their frequencies,
         decoders pass over.)"""
-        return any(segment.marker == 0xC2 for segment in self.segments)
+        return 0xC2 in [marker for marker, _, _ in self.segments]
 
     def has_all_scans(self) -> bool:
         """Whether the last scan has begun: all frequencies of every component are there, to their last
         bit (ITU-T T.81, B.2.3 and G.1.1)."""
         frames = [content for marker, content, _ in self.segments if marker in _DECODED]
-        wanted = {(name, i) for frame in frames for name in frame[6::3] for i in range(64)}
-        there = set()
+        there = {name: 0 for frame in frames for name in frame[6::3]}  # a bit for each frequency
         for marker, content, _ in self.segments:
             if marker == 0xDA and len(content) >= 4 and len(content) == 4 + 2 * content[0]:
                 first, last, bits = content[-3:]
-                if bits & 15 == 0:
-                    there |= {(name, i) for name in content[1:-3:2] for i in range(first, last + 1)}
-        return bool(wanted) and wanted <= there
+                if bits & 15 == 0 and first <= last:
+                    for name in content[1:-3:2]:
+                        if name in there:
+                            there[name] |= (2 << last) - (1 << first)
+        return bool(there) and all(held & _ALL == _ALL for held in there.values())
 
 
 def _segments(data: bytes) -> tuple[list[_Segment], int]:
     """Every whole segment, and where the chain ends."""
-    place, found = 2, []
-    while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != 0xD9:
-        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
+    place, found, size = 2, [], len(data)
+    while place + 4 <= size and data[place] == 0xFF and data[place + 1] != 0xD9:
+        marker, length = data[place + 1], data[place + 2] << 8 | data[place + 3]
         if marker == 0xFF:
             place += 1  # a byte of filling
             continue
         if length < 2:
             break
-        segment = _Segment(marker, data[place + 4 : place + 2 + length], place)
+        segment = marker, data[place + 4 : place + 2 + length], place
         place += 2 + length
-        if place > len(data) or (marker == 0xDA and place == len(data)):
+        if place > size or (marker == 0xDA and place == size):
             break
         found.append(segment)
         if marker == 0xDA:
             following = _MARKER.search(data, place)
-            place = len(data) if following is None else following.start()
+            place = size if following is None else following.start()
     return found, place

@@ -17,7 +17,7 @@ from mindspore_dpus.data.images.decoded import Decoded, ImageError, check_frame,
 from mindspore_dpus.data.images.opened import Opened
 from mindspore_dpus.data.images.orientation import upright
 from mindspore_dpus.data.images.tiff_directories import COMPLEX, find_frames, open_tiff, read_page
-from mindspore_dpus.data.images.tiff_jpeg import decode_jpegs, pile, segment_sizes
+from mindspore_dpus.data.images.tiff_jpeg import decode_jpegs, segment_sizes
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _SAMPLES = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}
@@ -199,24 +199,26 @@ def _samples(file: BinaryIO, page: TiffPage, layout: _Layout, image: int, length
             raise ImageError(f"is broken or not yet complete: its {kind} {i} is not there")
         if place + size > length:
             raise ImageError(f"is truncated: its {kind} {i} of {number} ends behind the end of the file")
-    segments, images = _read_segments(file, places), None
+    segments, piled = _read_segments(file, places), None
     if page.compression == codecs.JPEG:
         whole = layout.rows, layout.columns
         sizes = segment_sizes((height, width), whole, layout.tiled) * layout.planes
         tables, is_ycbcr = bytes(page.jpegtables or b""), page.photometric == _YCBCR
-        images = decode_jpegs(segments, tables, sizes, whole, layout.together, is_ycbcr, kind)
+        heights = _heights(page, layout, down * across) * layout.planes
+        piled = decode_jpegs(segments, tables, sizes, whole, heights, layout.together, is_ycbcr, kind)
     if page.compression not in (*codecs.UNPACKERS, *codecs.BY_LIBTIFF, codecs.JPEG):
         return _by_tifffile(page, layout, segments)
     if page.compression == codecs.JPEG and (layout.bits != 8 or layout.together > 4):
         return _by_tifffile(page, layout, segments)
     # Strips are piled up to planes; tiles to a column, from which they are put in their places.
     each = number // layout.planes
-    parts = [slice(i * each, (i + 1) * each) for i in range(layout.planes)]
-    if images is None:
-        planes = [_unpack_plane(page, layout, segments[part], kind) for part in parts]
+    if piled is None:
+        planes = [
+            _unpack_plane(page, layout, segments[i * each : (i + 1) * each], kind)
+            for i in range(layout.planes)
+        ]
     else:
-        heights = _heights(page, layout, each)
-        planes = [pile(images[part], heights, layout.columns) for part in parts]
+        planes = np.split(piled, layout.planes)
     if layout.tiled:
         shape = down, across, layout.rows, layout.columns, -1
         planes = [

@@ -35,10 +35,11 @@ def decode_jpegs(
     tables: bytes,
     sizes: Sequence[tuple[Shape, Shape]],
     whole: Shape,
+    heights: Sequence[int],
     components: int,
     is_ycbcr: bool,
     kind: str,
-) -> list[np.ndarray] | None:
+) -> np.ndarray | None:
     """Decode strips or tiles, and refuse what libtiff would fill up with grey or black.
 
     Args:
@@ -46,19 +47,21 @@ def decode_jpegs(
         tables: what they share (JPEGTables), or nothing.
         sizes: the least and the largest that each may have.
         whole: size of a strip or tile.
+        heights: rows of each, one below the other.
         components: that each must have.
         is_ycbcr: they are YCbCr by the header of the file.
         kind: ``strip`` or ``tile``, for the message.
 
     Returns:
-        (H, W) or (H, W, 3) uint8 each, RGB where they are YCbCr. None: one is of a kind that OpenCV does
-        not decode to its components (with two or four of them, lossless), or has many rows too many.
-        They are held against the directory, and where OpenCV can, their damage is found, as of others.
+        (sum of heights, columns of one, components) uint8, RGB where they are YCbCr; what is outside of
+        the image has any value. None: one is of a kind that OpenCV does not decode to its components
+        (with two or four of them, lossless), or has many rows too many. Such are held against the
+        directory, too, and where OpenCV can, their damage is found.
 
     Raises:
         ImageError: one is truncated, damaged or of another size.
     """
-    images: list[np.ndarray | None] = []
+    found, place, kept = None, 0, True
     for number, (segment, (least, most)) in enumerate(zip(segments, sizes, strict=True), 1):
         data = bytes(segment)
         if tables:
@@ -67,11 +70,20 @@ def decode_jpegs(
         frame = jpeg.frame
         fits = frame is not None and _fits(frame, least, most, components)
         # What is not needed is not kept: a forged size takes no memory.
-        kept = fits and jpeg.is_decoded and frame.height <= whole[0] and not (is_ycbcr and frame.is_rgb)
+        decoded = (
+            fits and jpeg.is_decoded and frame.height <= whole[0] and not (is_ycbcr and frame.is_rgb)
+        )
         try:
-            images.append(jpeg.decode(is_ycbcr) if kept else jpeg.check())
+            if decoded:
+                if found is None:
+                    found = np.empty((sum(heights), whole[1], components), np.uint8)
+                out = found[place : place + min(heights[number - 1], frame.height), : frame.width]
+                jpeg.decode_into(out, is_ycbcr)
+            else:
+                jpeg.check()
         except ImageError as error:
             raise ImageError(f"is damaged: {kind} {number} cannot be unpacked (it {error})") from None
+        place, kept = place + heights[number - 1], kept and decoded
         if frame is None:
             continue
         if not fits:
@@ -81,32 +93,9 @@ def decode_jpegs(
             )
         if is_ycbcr and frame.is_rgb:
             raise ImageError(f"is broken: {kind} {number} is a JPEG of RGB, its header says YCbCr")
-    return None if any(image is None for image in images) else images
+    return found if kept else None
 
 
 def _fits(frame: JpegFrame, least: Shape, most: Shape, components: int) -> bool:
     high = least[0] <= frame.height <= most[0]
     return high and least[1] <= frame.width <= most[1] and frame.components == components
-
-
-def pile(images: Sequence[np.ndarray], heights: Sequence[int], width: int) -> np.ndarray:
-    """Images one below the other.
-
-    Args:
-        images: (H, W) or (H, W, C) each; rows that are too many are cut off, what is missing has any
-            value.
-        heights: rows of each in the pile.
-        width: of the pile.
-
-    Returns:
-        (sum of heights, width, C or 1).
-    """
-    if len(images) == 1 and images[0].shape[:2] == (heights[0], width):
-        return images[0].reshape(heights[0], width, -1)
-    found = np.empty((sum(heights), width, *images[0].shape[2:]), images[0].dtype)
-    place = 0
-    for image, height in zip(images, heights, strict=True):
-        part = image[:height]
-        found[place : place + len(part), : part.shape[1]] = part
-        place += height
-    return found.reshape(len(found), width, -1)
