@@ -186,7 +186,7 @@ def _look_up(data: bytes, header: _Header, indices: np.ndarray) -> np.ndarray:
     palette = data[header.end : header.end + each * number]
     blue, green, red = (palette[i::each].ljust(256, b"\0") for i in range(3))
     if blue == green == red:
-        return indices.copy() if red == _LEVELS else cv2.LUT(indices, np.frombuffer(red, np.uint8))
+        return indices if red == _LEVELS else cv2.LUT(indices, np.frombuffer(red, np.uint8))
     table = np.frombuffer(red + green + blue, np.uint8).reshape(3, 256)
     return cv2.applyColorMap(indices, np.ascontiguousarray(table.T)[:, None])
 
