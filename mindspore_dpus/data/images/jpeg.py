@@ -143,8 +143,9 @@ def _size(file: BinaryIO) -> Size | None:
 
 
 def _decode(data: bytes, size: Size) -> Decoded:
-    image = _to_its_end(data, _Chain.of(data), partial(decode_by_opencv, size=size))
-    return Decoded.of(upright(image, jpeg_orientation(data)))
+    chain = _Chain.of(data)
+    image = _to_its_end(data, chain, partial(decode_by_opencv, size=size))
+    return Decoded.of(upright(image, jpeg_orientation(chain.segments)))
 
 
 def _to_its_end(data: bytes, chain: "_Chain", decode: Callable[..., T]) -> T:
