@@ -352,10 +352,10 @@ def _bits_below(source: _Source) -> int:
 
     header = source.header
     coded = source.syntax.is_encapsulated and source.syntax != RLELossless
-    if coded or header.get("HighBit") is None or header.get("BitsStored") is None:
+    if coded or (high := header.get("HighBit")) is None or (bits := header.get("BitsStored")) is None:
         return 0
-    below = header.HighBit - (header.BitsStored - 1)
-    return below if below > 0 and header.HighBit < header.BitsAllocated else 0
+    below = high - (bits - 1)
+    return below if below > 0 and high < header.BitsAllocated else 0
 
 
 def _move_down(stored: np.ndarray, header: "Dataset", below: int) -> np.ndarray:
