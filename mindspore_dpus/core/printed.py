@@ -54,7 +54,8 @@ class _Ear:
     def open(self, alone: bool) -> int:
         """Listen, or wait until that can be alone; how many bytes were printed before."""
         with self.changed:
-            self.changed.wait_for(lambda: not (self.alone or (alone and self.listeners)))
+            while self.alone or (alone and self.listeners):
+                self.changed.wait()
             self.alone = alone
             self.stderr.value = self.new
             self.listeners += 1
@@ -66,7 +67,9 @@ class _Ear:
             self.listeners -= 1
             self.alone = False
             end = os.lseek(self.memory, 0, os.SEEK_END)
-            lines = os.pread(self.memory, end - start, start).splitlines(keepends=True)
+            lines = []
+            if end > start:
+                lines = os.pread(self.memory, end - start, start).splitlines(keepends=True)
             if self.listeners == 0:
                 self.stderr.value = self.old
                 if end:

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from benchmarking.measuring import Prepared
 
 HEIGHT, WIDTH, NUMBER = 1024, 1280, 4
+# Those of TIFF that tifffile unpacks by imagecodecs only.
+BY_IMAGECODECS = ("LZW", "JPEG")
 _TIFF = {"": 1, "Deflate": 8, "LZW": 5}
 # Name -> ending, whether colour, bits, and OpenCV's options.
 FILES: dict[str, tuple[str, bool, int, list[int]]] = {
@@ -27,6 +30,9 @@ FILES: dict[str, tuple[str, bool, int, list[int]]] = {
     for name, code in _TIFF.items()
     for kind in ("8 bits", "16 bits", "colour", "colour of 16 bits")
 }
+# Those that OpenCV does not write; by Pillow, in strips of 16 rows.
+_BY_PILLOW = {"TIFF, JPEG, 8 bits": False, "TIFF, JPEG, colour": True}
+FILES |= {name: (".tif", colour, 8, []) for name, colour in _BY_PILLOW.items()}
 
 
 def _product(path: Path) -> np.ndarray:
@@ -56,7 +62,10 @@ def read(folder: Path, kind: str, reader: str) -> Prepared:
     for path in paths:
         noise = rng.normal(size=(HEIGHT, WIDTH, 3) if colour else (HEIGHT, WIDTH))
         smooth = cv2.normalize(cv2.GaussianBlur(noise, (9, 9), 3), None, 0, 2**bits - 1, cv2.NORM_MINMAX)
-        if not cv2.imwrite(str(path), smooth.astype(np.uint16 if bits == 16 else np.uint8), options):
+        pixels = smooth.astype(np.uint16 if bits == 16 else np.uint8)
+        if kind in _BY_PILLOW:
+            Image.fromarray(pixels).save(path, compression="jpeg", quality=95, tiffinfo={278: 16})
+        elif not cv2.imwrite(str(path), pixels, options):
             raise OSError(f"{path} could not be written")
 
     def call() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args, get_type_hints
 
-from benchmarking.image_files import FILES, READERS
+from benchmarking.image_files import BY_IMAGECODECS, FILES, READERS
 from benchmarking.measuring import Work
 from benchmarking.results import IMAGES_PER_SECOND, REAL_TIME, SECONDS, SEGMENTS_PER_SECOND
 from benchmarking.workloads import FORWARD_BATCH
@@ -185,7 +185,8 @@ def _reading(s: Settings) -> tuple[list[Row], list[Comparison]]:
         }
         rows.append(Row("reading", f"reading {kind}", IMAGES_PER_SECOND, works["product"]))
         others = ["OpenCV"]
-        if kind.startswith("TIFF") and (s.with_imagecodecs or "LZW" not in kind):
+        unpacked = s.with_imagecodecs or not any(name in kind for name in BY_IMAGECODECS)
+        if kind.startswith("TIFF") and unpacked:
             others.append("tifffile")
         comparisons += [
             Comparison(f"{kind}: product / {other}", works["product"], works[other]) for other in others

@@ -21,6 +21,7 @@ _DEPTHS = {
     _ALPHA_BITFIELDS: (16, 32),
 }
 _MASKS = {16: (0x7C00, 0x03E0, 0x001F), 32: (0xFF0000, 0x00FF00, 0x0000FF)}
+_LEVELS = bytes(range(256))
 _ELSEWHERE = "is broken: its pixels are not where its header says"
 
 
@@ -180,14 +181,14 @@ def _look_up(data: bytes, header: _Header, indices: np.ndarray) -> np.ndarray:
     number = min(header.colours or held, 1 << header.bits)
     if number > held or number == 0:
         raise ImageError(_ELSEWHERE)
-    if (top := indices.max()) >= number:
+    if number < 256 and (top := indices.max()) >= number:
         raise ImageError(f"is broken: its pixels name the colour {top + 1} of a palette of {number}")
-    palette = np.frombuffer(data, np.uint8, each * number, header.end).reshape(number, each)[:, 2::-1]
-    table = np.zeros((256, 3), np.uint8)
-    table[:number] = palette
-    if (palette == palette[:, :1]).all():
-        return cv2.LUT(indices, table[:, 0])
-    return cv2.applyColorMap(indices, table[:, None])
+    palette = data[header.end : header.end + each * number]
+    blue, green, red = (palette[i::each].ljust(256, b"\0") for i in range(3))
+    if blue == green == red:
+        return indices if red == _LEVELS else cv2.LUT(indices, np.frombuffer(red, np.uint8))
+    table = np.frombuffer(red + green + blue, np.uint8).reshape(3, 256)
+    return cv2.applyColorMap(indices, np.ascontiguousarray(table.T)[:, None])
 
 
 def _masks(data: bytes, header: _Header) -> tuple[int, int, int]:

@@ -17,7 +17,7 @@ from mindspore_dpus.data.images.decoded import Decoded, ImageError, check_frame,
 from mindspore_dpus.data.images.dicom_palette import look_up_colours
 from mindspore_dpus.data.images.dicom_values import give_meaning, stored_range, value_of
 from mindspore_dpus.data.images.headers import codestream_size
-from mindspore_dpus.data.images.jpeg import check_jpeg
+from mindspore_dpus.data.images.jpeg import JpegInside
 from mindspore_dpus.data.images.opened import Opened
 from mindspore_dpus.data.images.quiet import quiet
 
@@ -352,10 +352,10 @@ def _bits_below(source: _Source) -> int:
 
     header = source.header
     coded = source.syntax.is_encapsulated and source.syntax != RLELossless
-    if coded or header.get("HighBit") is None or header.get("BitsStored") is None:
+    if coded or (high := header.get("HighBit")) is None or (bits := header.get("BitsStored")) is None:
         return 0
-    below = header.HighBit - (header.BitsStored - 1)
-    return below if below > 0 and header.HighBit < header.BitsAllocated else 0
+    below = high - (bits - 1)
+    return below if below > 0 and high < header.BitsAllocated else 0
 
 
 def _move_down(stored: np.ndarray, header: "Dataset", below: int) -> np.ndarray:
@@ -418,7 +418,7 @@ def _check_compression(source: _Source, index: int) -> None:
     size = codestream_size(io.BytesIO(data))
     if data.startswith(b"\xff\xd8"):
         # Where Pillow refuses a truncated one, pydicom turns to pylibjpeg, which fills it up.
-        check_jpeg(data)
+        JpegInside(data).check()
     if size != (header.Columns, header.Rows):
         found = f"is {size[0]} x {size[1]} pixels" if size else "has no size"
         raise ImageError(

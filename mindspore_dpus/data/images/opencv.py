@@ -16,7 +16,13 @@ _DAMAGE = re.compile(
 
 
 def decode_by_opencv(
-    data: bytes, size: Size, dtype: type = np.uint8, *, alone: bool = False, strict: bool = False
+    data: bytes,
+    size: Size,
+    dtype: type = np.uint8,
+    *,
+    alone: bool = False,
+    strict: bool = False,
+    out: np.ndarray | None = None,
 ) -> np.ndarray:
     """What OpenCV makes of a file.
 
@@ -27,6 +33,7 @@ def decode_by_opencv(
         alone: let no other thread decode meanwhile. Damage is found in any case; this saves a second
             decoding where it is likely.
         strict: whatever the decoder complains of is damage.
+        out: memory for colours, where it fits.
 
     Returns:
         (H, W) grey or (H, W, 3) RGB.
@@ -45,7 +52,7 @@ def decode_by_opencv(
     if image.shape[2] == 4:
         return cv2.cvtColor(image, cv2.COLOR_BGRA2RGB)
     if image.shape[2] == 3:
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, out)
     raise ImageError(f"has {image.shape[2]} channels; 1 (grey), 3 or 4 (colour) are read")
 
 

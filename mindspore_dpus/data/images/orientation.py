@@ -6,7 +6,7 @@ and in the ``eXIf`` chunk of a PNG; DICOM has none, and is shown as it is stored
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -56,17 +56,15 @@ def exif_orientation(exif: bytes) -> int:
     return 1
 
 
-def jpeg_orientation(data: bytes) -> int:
-    """The orientation that the EXIF segment of a JPEG file names; 1 where there is none."""
-    place = 2
-    while data[place : place + 1] == b"\xff" and place + 4 <= len(data):
-        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
-        if marker in (0xD9, 0xDA):
+def jpeg_orientation(segments: Iterable[tuple[int, bytes, int]]) -> int:
+    """The orientation that the EXIF segment of a JPEG file names; 1 where there is none.
+
+    Args:
+        segments: marker, content and place of each; what follows the first scan is passed over.
+    """
+    for marker, content, _ in segments:
+        if marker == 0xE1 and content.startswith(b"Exif\0\0"):
+            return exif_orientation(content[6:])
+        if marker == 0xDA:
             break
-        if marker == 0xFF:
-            place += 1  # a byte of filling
-            continue
-        if marker == 0xE1 and data[place + 4 : place + 10] == b"Exif\0\0":
-            return exif_orientation(data[place + 10 : place + 2 + length])
-        place += 2 + length
     return 1

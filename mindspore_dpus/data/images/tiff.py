@@ -5,7 +5,6 @@ kind whose meaning is not plain is refused by its name.
 """
 
 import dataclasses
-import math
 import os
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -18,6 +17,7 @@ from mindspore_dpus.data.images.decoded import Decoded, ImageError, check_frame,
 from mindspore_dpus.data.images.opened import Opened
 from mindspore_dpus.data.images.orientation import upright
 from mindspore_dpus.data.images.tiff_directories import COMPLEX, find_frames, open_tiff, read_page
+from mindspore_dpus.data.images.tiff_jpeg import decode_jpegs, segment_sizes
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _SAMPLES = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}
@@ -199,21 +199,26 @@ def _samples(file: BinaryIO, page: TiffPage, layout: _Layout, image: int, length
             raise ImageError(f"is broken or not yet complete: its {kind} {i} is not there")
         if place + size > length:
             raise ImageError(f"is truncated: its {kind} {i} of {number} ends behind the end of the file")
-    segments = _read_segments(file, places)
+    segments, piled = _read_segments(file, places), None
     if page.compression == codecs.JPEG:
-        sizes = _jpeg_sizes(page, layout, down, across) * layout.planes
+        whole = layout.rows, layout.columns
+        sizes = segment_sizes((height, width), whole, layout.tiled) * layout.planes
         tables, is_ycbcr = bytes(page.jpegtables or b""), page.photometric == _YCBCR
-        codecs.check_jpegs(segments, tables, sizes, layout.together, is_ycbcr, kind)
+        heights = _heights(page, layout, down * across) * layout.planes
+        piled = decode_jpegs(segments, tables, sizes, whole, heights, layout.together, is_ycbcr, kind)
     if page.compression not in (*codecs.UNPACKERS, *codecs.BY_LIBTIFF, codecs.JPEG):
         return _by_tifffile(page, layout, segments)
     if page.compression == codecs.JPEG and (layout.bits != 8 or layout.together > 4):
         return _by_tifffile(page, layout, segments)
     # Strips are piled up to planes; tiles to a column, from which they are put in their places.
     each = number // layout.planes
-    planes = [
-        _unpack_plane(page, layout, segments[i * each : (i + 1) * each], kind)
-        for i in range(layout.planes)
-    ]
+    if piled is None:
+        planes = [
+            _unpack_plane(page, layout, segments[i * each : (i + 1) * each], kind)
+            for i in range(layout.planes)
+        ]
+    else:
+        planes = np.split(piled, layout.planes)
     if layout.tiled:
         shape = down, across, layout.rows, layout.columns, -1
         planes = [
@@ -223,21 +228,6 @@ def _samples(file: BinaryIO, page: TiffPage, layout: _Layout, image: int, length
             for plane in planes
         ]
     return planes[0] if layout.planes == 1 else np.concatenate(planes, axis=2)
-
-
-def _jpeg_sizes(
-    page: TiffPage, layout: _Layout, down: int, across: int
-) -> list[tuple[tuple[int, int], tuple[float, float]]]:
-    """The least and the largest height and width of each strip or tile of a plane, if it is a JPEG: some
-    are cut to the image at its right and lower edge, and the last strip may be as high as it likes."""
-    sizes = []
-    for row in range(down):
-        height = min(layout.rows, page.imagelength - row * layout.rows)
-        most = math.inf if row == down - 1 and not layout.tiled else layout.rows
-        for column in range(across):
-            width = min(layout.columns, page.imagewidth - column * layout.columns)
-            sizes.append(((height, width), (most, layout.columns)))
-    return sizes
 
 
 def _read_segments(file: BinaryIO, places: list[tuple[int, int]]) -> list[bytes | memoryview]:
@@ -259,15 +249,21 @@ def _read_segments(file: BinaryIO, places: list[tuple[int, int]]) -> list[bytes 
     return segments
 
 
+def _heights(page: TiffPage, layout: _Layout, number: int) -> list[int]:
+    """Rows of each of the strips or tiles of a plane."""
+    heights = [layout.rows] * number
+    if not layout.tiled:
+        heights[-1] = page.imagelength - layout.rows * (number - 1)
+    return heights
+
+
 def _unpack_plane(
     page: TiffPage, layout: _Layout, segments: list[bytes | memoryview], kind: str
 ) -> np.ndarray:
     """(rows, columns, samples that are stored together) of a pile of strips or tiles."""
     samples, per_row = layout.together, layout.columns * layout.together
     row_bytes = -(-per_row * layout.bits // 8)
-    heights = [layout.rows] * len(segments)
-    if not layout.tiled:
-        heights[-1] = page.imagelength - layout.rows * (len(segments) - 1)
+    heights = _heights(page, layout, len(segments))
     rows = sum(heights)
     if page.fillorder == 2 and page.compression != codecs.JPEG:
         segments = [codecs.reverse_bits(bytes(segment)) for segment in segments]
@@ -381,5 +377,5 @@ def _look_up(page: TiffPage, layout: _Layout, indices: np.ndarray) -> np.ndarray
 def _mix(stored: np.ndarray) -> np.ndarray:
     """CMYK -> RGB without a colour profile: (1 - ink) (1 - black), as libtiff does it."""
     top = np.iinfo(stored.dtype).max
-    light = (top - stored[..., :4]).astype(np.uint32)
+    light = (top - stored[..., :4]).astype(np.uint16 if top == 255 else np.uint32)  # holds a product
     return (light[..., :3] * light[..., 3:] // top).astype(stored.dtype)

@@ -8,6 +8,7 @@ tifffile knows comes with the package imagecodecs (``tiff.py``).
 import contextlib
 import ctypes
 import io
+import itertools
 import lzma
 import struct
 import threading
@@ -19,7 +20,6 @@ import numpy as np
 from PIL import Image, TiffImagePlugin, _imaging
 
 from mindspore_dpus.data.images.decoded import ImageError
-from mindspore_dpus.data.images.jpeg import check_jpeg
 
 # Of values that are unpacked bit by bit, at a time.
 _BLOCK = 1 << 20
@@ -115,47 +115,6 @@ def _joined(segments: Sequence[bytes | memoryview]) -> bytes:
     if len(whole) == sum(len(segment) for segment in segments):
         return whole
     return b"".join(segments)
-
-
-def check_jpegs(
-    segments: Sequence[bytes | memoryview],
-    tables: bytes,
-    sizes: Sequence[tuple[tuple[int, int], tuple[float, float]]],
-    components: int,
-    is_ycbcr: bool,
-    kind: str,
-) -> None:
-    """Refuse what libtiff would fill up with grey or black.
-
-    Args:
-        segments: strips or tiles, as they are in the file.
-        tables: what they share (JPEGTables), or nothing.
-        sizes: the least and the largest (height, width) that each may have.
-        components: that each must have.
-        is_ycbcr: they are YCbCr by the header of the file.
-        kind: ``strip`` or ``tile``, for the message.
-
-    Raises:
-        ImageError: one is truncated, damaged or of another size.
-    """
-    for number, (segment, (least, most)) in enumerate(zip(segments, sizes, strict=True), 1):
-        data = bytes(segment)
-        if tables:
-            data = tables.removesuffix(b"\xff\xd9") + data.removeprefix(b"\xff\xd8")
-        try:
-            found = check_jpeg(data)
-        except ImageError as error:
-            raise ImageError(f"is damaged: {kind} {number} cannot be unpacked (it {error})") from None
-        if found is None:
-            continue
-        fits = least[0] <= found.height <= most[0] and least[1] <= found.width <= most[1]
-        if not fits or found.components != components:
-            raise ImageError(
-                f"is broken: {kind} {number} is a JPEG of {found.width} x {found.height} x "
-                f"{found.components}, its header says {least[1]} x {least[0]} x {components}"
-            )
-        if is_ycbcr and found.is_rgb:
-            raise ImageError(f"is broken: {kind} {number} is a JPEG of RGB, its header says YCbCr")
 
 
 def unpack_by_libtiff(
@@ -357,8 +316,8 @@ def undo_differences(numbers: np.ndarray, samples: int) -> np.ndarray:
     if kind.itemsize <= 2 and samples in (3, 4):
         # All rows at once, column by column: NumPy's own sums take three times as long.
         columns = cv2.transpose(whole).reshape(whole.shape[1], -1)
-        for i in range(1, len(columns)):
-            np.add(columns[i], columns[i - 1], out=columns[i])
+        for left, column in itertools.pairwise(columns):
+            np.add(column, left, out=column)
         back = cv2.transpose(columns.reshape(whole.shape[1], len(whole), samples))
         return back.reshape(len(numbers), -1).view(kind)
     return np.add.accumulate(whole, axis=1, dtype=whole.dtype).reshape(len(numbers), -1).view(kind)

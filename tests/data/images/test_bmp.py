@@ -49,6 +49,25 @@ def test_palettes(tmp_path, header, bits, grey):
         assert np.array_equal(np.asarray(file.convert("RGB")), expected)
 
 
+@pytest.mark.parametrize("down", [True, False])
+@pytest.mark.parametrize("number", [200, 256])
+def test_a_palette_of_all_levels_leaves_pixels_as_they_are(tmp_path, number, down):
+    path, levels = tmp_path / "a.bmp", np.arange(number, dtype=np.uint8)
+    table = np.column_stack([levels, levels, levels, levels[::-1]])
+    indices = noise("u1") % np.uint8(number) if number < 256 else noise("u1")
+    pixels = rows_of(indices if down else indices[::-1], 8)
+    path.write_bytes(bmp(8, pixels, table.tobytes(), used=number, down=down))
+    check(read(path), indices, down)
+    table[-1, :3] = 5
+    indices[3, 4] = number - 1
+    pixels = rows_of(indices if down else indices[::-1], 8)
+    path.write_bytes(bmp(8, pixels, table.tobytes(), used=number, down=down))
+    check(read(path), table[indices][..., 0], down)
+    table[-1, 1] = 9
+    path.write_bytes(bmp(8, pixels, table.tobytes(), used=number, down=down))
+    check(read(path), table[indices][..., 2::-1], down)
+
+
 OF_BOTH = [(1, 4), (4, 4), (8, 4), (24, 0)]
 
 

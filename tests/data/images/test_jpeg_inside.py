@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from mindspore_dpus.core.printed import can_listen
 from mindspore_dpus.data.images.reading import read_image
@@ -169,6 +169,34 @@ def test_colours_that_a_jpeg_contradicts_are_refused(tmp_path):
     assert read(path) == "has YCbCr pixels in separate planes, which are not read"
     path.write_bytes(strips_of(planes, 2, samples=3, rows=48, planar=2))
     assert np.abs(read(path).values.astype(int) - pixels).max() < 9
+
+
+def with_markers(jpeg, *markers):
+    """A JPEG with other markers of what its colours are: JFIF's, and Adobe's with a transform."""
+    head = {"JFIF": b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"}
+    head |= {i: b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + bytes([i]) for i in (0, 1, 2)}
+    tables = jpeg.index(b"\xff\xdb")
+    return b"\xff\xd8" + b"".join(head[marker] for marker in markers) + jpeg[tables:]
+
+
+@pytest.mark.parametrize("rows", [16, 48])
+@pytest.mark.parametrize("photometric", [1, 2, 6])
+@pytest.mark.parametrize("markers", [(), ("JFIF",), (1,), ("JFIF", 1)])
+def test_a_strip_is_decoded_once_and_its_directory_says_what_its_colours_are(
+    tmp_path, monkeypatch, photometric, markers, rows
+):
+    path, pixels = tmp_path / "a.tif", smooth((48, 40, 3))[..., : 1 if photometric == 1 else 3]
+    samples = pixels.shape[2]
+    each = [packed(pixels[i : i + rows].squeeze(), subsampling=0) for i in range(0, 48, rows)]
+    parts = [with_markers(part, *markers) for part in each]
+    path.write_bytes(strips_of(parts, photometric, samples=samples, rows=rows))
+    with Image.open(path) as image:
+        by_libtiff = np.asarray(image)
+    decoded, decode = [], cv2.imdecode
+    monkeypatch.setattr(cv2, "imdecode", lambda *args: decoded.append(args) or decode(*args))
+    monkeypatch.setattr(TiffImagePlugin, "TiffImageFile", None)
+    assert np.array_equal(read_image(path).values, by_libtiff)
+    assert len(decoded) == len(parts)
 
 
 @heard_here
