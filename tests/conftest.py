@@ -31,6 +31,14 @@ def castings(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nobody_waits_for_the_disk():
+    """Only a power cut would show the difference, and thousands of small files would take a minute."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def forget_the_terminal():
     """What a command has attached to the package's logger goes with its test."""
