@@ -2,17 +2,23 @@
 
 import numpy as np
 import pytest
-from mindspore import Tensor
+from mindspore import Tensor, nn
 from sklearn.base import BaseEstimator
 
+from mindspore_dpus.core.device import Device
+from mindspore_dpus.features.extract import extract
 from mindspore_dpus.features.whitening import whiten
 from mindspore_dpus.losses import create_loss
+from mindspore_dpus.metrics.classification import classification_metrics
 from mindspore_dpus.metrics.fusion import fuse
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.layers import conv
 from mindspore_dpus.models.weights import assign
 from mindspore_dpus.sampling import DistributionPreservingUnderSampler
 from mindspore_dpus.sampling.draws import draw_clusters
+from mindspore_dpus.training.optimizers import create_optimizer
+from mindspore_dpus.training.settings import TrainingSettings
+from mindspore_dpus.training.step import create_step
 from tests.porting import reference
 
 
@@ -140,7 +146,9 @@ def test_losses(given, expected, name, options, array):
         assert again == pytest.approx(float(expected["loss_seesaw_second"]), rel=1e-5)
 
 
-def test_logits_of_a_network(given, expected):
+@pytest.fixture(scope="module")
+def net():
+    """MobileNetV2 with the weights of the formula."""
     net = create_model("mobilenet_v2_035", num_classes=2, in_channels=1)
     weights = reference.Weights()
     for _, cell in net.cells_and_names():
@@ -156,11 +164,39 @@ def test_logits_of_a_network(given, expected):
             continue
         for name, value in arrays.items():
             assign(getattr(cell, name), value.astype(np.float32))
-    net.set_train(False)
+    return net.set_train(False)
+
+
+def test_features_of_images(given, expected, net):
+    device = Device("CPU", jit=False, idle_main_thread=False)
+    images = given["pixels"][..., None]
+    found = extract(net, "features", images, np.arange(2), 2, device)
+    np.testing.assert_allclose(found, expected["image_features"], atol=1e-4)
+
+
+def test_logits_of_a_network(given, expected, net):
     found = net(Tensor(given["image"][None])).asnumpy()[0]
     np.testing.assert_allclose(found, expected["network_logits"], atol=1e-4)
+
+
+def test_steps_of_adam(given, expected):
+    layer = nn.Dense(12, 2, weight_init="zeros", bias_init="zeros")
+    optimizer = create_optimizer(layer, TrainingSettings())
+    device = Device("CPU", jit=False, idle_main_thread=False)
+    step = create_step(layer, create_loss("cross_entropy", [72, 18]), optimizer, device)
+    for first in range(0, reference.N_STEPS * reference.BATCH, reference.BATCH):
+        rows = slice(first, first + reference.BATCH)
+        step(Tensor(given["features"][rows]), Tensor(given["labels"][rows]))
+    np.testing.assert_allclose(layer.weight.asnumpy(), expected["adam_weight"], atol=1e-6)
+    np.testing.assert_allclose(layer.bias.asnumpy(), expected["adam_bias"], atol=1e-6)
 
 
 def test_fused_scores(given, expected):
     probabilities = np.exp(reference.log_softmax(given["logits"]))
     np.testing.assert_allclose(fuse(probabilities), expected["fused"], atol=1e-12)
+
+
+def test_measures(given, expected):
+    found = classification_metrics(given["targets"], expected["fused"], positive=1, threshold=0.5)
+    for name in ("auc", "precision", "recall"):
+        assert found[name] == pytest.approx(float(expected[name]), abs=1e-12), name
