@@ -269,12 +269,18 @@ def _plain_frames(source: _Source, number: int) -> tuple[int, int]:
     """How many whole frames are there, where so many are named; and how many the file has place for."""
     header = source.header
     samples = value_of(header, "SamplesPerPixel") or 1
-    one = header.Rows * header.Columns * header.BitsAllocated
-    possible = 8 * source.size // max(one, 1)
+    plane = header.Rows * header.Columns * header.BitsAllocated
+    possible = 8 * source.size // max(plane, 1)
     # Two pixels share their colours in YBR_FULL_422.
-    one *= 2 if samples == 3 and header.PhotometricInterpretation == "YBR_FULL_422" else samples
+    shared = samples == 3 and header.PhotometricInterpretation == "YBR_FULL_422"
+    one = plane * (2 if shared else samples)
     if source.pixels is None or source.pixels.length == _NO_LENGTH or one <= 0:
         return 0, possible
+    if shared and 8 * source.pixels.length // plane == 3 * number:
+        raise ImageError(
+            "has 3 bytes a pixel, and YBR_FULL_422 that is not compressed has 2: correct its Photometric "
+            "Interpretation, probably to YBR_FULL or RGB"
+        )
     # An element's length is even: its last byte may be no pixel's.
     further = 8 * min(source.pixels.length, source.size) - -(-number * one // 16) * 16
     return number + further // one, possible

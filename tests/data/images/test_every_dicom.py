@@ -184,6 +184,33 @@ def test_compressed_frames(tmp_path):
     assert number > 25
 
 
+def test_colours_that_two_pixels_share(tmp_path):
+    path, number = tmp_path / "a.dcm", 0
+    options = {"syntax": SYNTAXES[:4], "frames": (1, 2, 3), "further": (0, 2)}
+    for case in some(None, **options, size=("of two", "full")):
+        frames, full = case["frames"], case["size"] == "full"
+        stored = noise("u1", (frames * HEIGHT, 12 * (3 if full else 2)))
+        elements = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "NumberOfFrames": frames}
+        elements |= {"PhotometricInterpretation": "YBR_FULL_422", "Rows": HEIGHT, "Columns": 12}
+        assert write(path, stored, case["syntax"], **elements)
+        if case["further"]:
+            dataset = pydicom.dcmread(path)
+            dataset.PixelData += bytes(case["further"])
+            dataset.save_as(path, enforce_file_format=True)
+        number += 1
+        if full:
+            for name in names(path, frames):
+                check(read(name), "has 3 bytes a pixel, and YBR_FULL_422", case)
+            with pytest.raises(ValueError, match="a third larger"):
+                assert pydicom.dcmread(path).pixel_array.size
+            continue
+        assert count_frames(path) == frames
+        reference = pydicom.dcmread(path).pixel_array.reshape(frames, HEIGHT, 12, 3)
+        for i, name in enumerate(names(path, frames)):
+            check(read(name), reference[i], case)
+    assert number == 48
+
+
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_floating_point(tmp_path, dtype):
     stored = noise(dtype)
