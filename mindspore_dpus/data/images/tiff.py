@@ -78,6 +78,7 @@ def read_tiff(opened: Opened) -> Decoded:
             page = tiff.pages.first
         else:
             page = read_page(file, tiff, wanted.directory, 1)
+        page.photometric = _photometric(page)
         check_size(page.imagewidth, page.imagelength, opened.max_pixels)
         layout = _layout(page)
         length = file.seek(0, os.SEEK_END)
@@ -90,6 +91,18 @@ def read_tiff(opened: Opened) -> Decoded:
         decoded = _give_meaning(page, layout, stored)
         values = upright(decoded.values, _number(page, 274, 1))
         return dataclasses.replace(decoded, values=values)
+
+
+def _photometric(page: TiffPage) -> int:
+    """What the samples are; where a page does not say so, as libtiff takes it."""
+    if 262 in page.tags or page.compression == codecs.OLD_JPEG:  # which tifffile knows by itself
+        return page.photometric
+    colours = page.samplesperpixel - len(page.extrasamples)
+    if colours == 1:
+        return _WHITE_IS_ZERO if page.compression in codecs.CCITT else _BLACK_IS_ZERO
+    if colours == 3:
+        return _RGB
+    raise ImageError(f"does not say what its {colours} channels are (PhotometricInterpretation)")
 
 
 @dataclass(frozen=True)

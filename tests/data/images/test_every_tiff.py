@@ -171,6 +171,7 @@ def by_hand(data, bits, samples, others=()):
     """A TIFF of one strip, of big-endian byte order."""
     tags = {256: WIDTH, 257: HEIGHT, 258: bits, 259: 1, 262: 2 if samples == 3 else 1, 277: samples}
     tags |= {278: HEIGHT, 279: len(data)} | dict(others)
+    tags = {tag: value for tag, value in tags.items() if value is not None}
     start = 8 + 2 + 12 * (len(tags) + 1) + 4
     tags[273] = start + 6
     entries = b""
@@ -181,6 +182,36 @@ def by_hand(data, bits, samples, others=()):
             entries += b"".join(n.to_bytes(s, "big") for n, s in ((tag, 2), (4, 2), (1, 4), (value, 4)))
     head = b"MM\0*" + (8).to_bytes(4, "big") + len(tags).to_bytes(2, "big")
     return head + entries + bytes(4) + 3 * bits.to_bytes(2, "big") + data
+
+
+@pytest.mark.parametrize("bits", [1, 8, 16, 32])
+@pytest.mark.parametrize("samples", [1, 3, 4])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_channels_that_a_file_says_nothing_of(tmp_path, bits, samples, alpha):
+    path = tmp_path / "a.tif"
+    dtype = "?" if bits == 1 else f"u{bits // 8}"
+    stored = noise(dtype, (HEIGHT, WIDTH, samples + alpha)).astype(f">{dtype}")
+    data = np.packbits(stored.reshape(HEIGHT, -1), axis=1) if bits == 1 else stored
+    others = {262: None, 277: samples + alpha} | ({338: 2} if alpha else {})
+    path.write_bytes(by_hand(data.tobytes(), bits, samples, others))
+    outcome = read(path)
+    if samples == 4:
+        check(outcome, "does not say what its 4 channels are (PhotometricInterpretation)", bits)
+        return
+    check(outcome, stored[..., 0] if samples == 1 else stored[..., :3], (bits, samples, alpha))
+    assert not outcome.inverted
+
+
+@pytest.mark.parametrize("compression", ["group4", "tiff_ccitt", None])
+def test_without_a_word_on_it_ink_is_one_only_in_ccitt(tmp_path, compression):
+    path, image = tmp_path / "a.tif", one_bit((16, 24), dither=True)
+    image.save(path, compression=compression)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.filehandle.seek(file.pages[0].tags[262].offset)
+        file.filehandle.write(struct.pack("<H", 263))  # Threshholding, which changes nothing.
+    found = read(path)
+    check(found, np.asarray(image), compression)
+    assert found.inverted == (compression is not None)
 
 
 @pytest.mark.parametrize("bits", [8, 16, 24, 32, 64, 128])
