@@ -167,6 +167,49 @@ def test_numbers_of_any_bits(tmp_path, samples):
             assert (outcome.limits, outcome.bits) == ((0, 2**bits - 1), bits)
 
 
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("depth", [(d, bits) for d, depths in PACKED.items() for bits in (1, *depths)])
+def test_numbers_in_whole_bytes_that_the_header_says_to_be_packed(tmp_path, samples, depth):
+    (dtype, bits), path = depth, tmp_path / "a.tif"
+    if bits == 1 and dtype != "u1":
+        pytest.skip("nobody writes this")
+    data = (noise(dtype, (HEIGHT, WIDTH, samples)) % (1 << bits)).astype(f">{dtype}").tobytes()
+    path.write_bytes(by_hand(data, bits, samples))
+    packed = -(-WIDTH * samples * bits // 8) * HEIGHT
+    words = (
+        f"is broken: strip 1 has {len(data)} bytes, and its pixels of {bits} bits make {packed}: its "
+    )
+    check(read(path), f"{words}BitsPerSample should be {8 * int(dtype[1])}", depth)
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_a_strip_may_be_filled_up(tmp_path, bits):
+    path, row = tmp_path / "a.tif", -(-WIDTH * bits // 8)
+    data = noise("u1", (HEIGHT * row,)).tobytes()
+    path.write_bytes(by_hand(data, bits, 1))
+    whole = read(path).values
+    for further in (1, 15, 16, 40):
+        path.write_bytes(by_hand(data + bytes(further), bits, 1))
+        refused = (
+            f"strip 1 has {len(data) + further} bytes, and its pixels of {bits} bits make {len(data)}"
+        )
+        check(read(path), refused if further >= 16 else whole, (bits, further))
+
+
+@pytest.mark.parametrize("filled", [16, 17])
+def test_the_last_strip_may_have_as_many_rows_as_the_others(tmp_path, filled):
+    path, stored = tmp_path / "a.tif", noise("u1", (18, WIDTH))
+    tifffile.imwrite(path, stored, photometric="minisblack", rowsperstrip=16, metadata=None)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        tag = file.pages[0].tags[279]
+        assert tag.value == (16 * WIDTH, 2 * WIDTH)
+        tag.overwrite((16 * WIDTH, filled * WIDTH))
+        file.filehandle.seek(0, 2)
+        file.filehandle.write(bytes(16 * WIDTH))
+    refused = f"strip 2 has {17 * WIDTH} bytes, and its pixels of 8 bits make {2 * WIDTH}"
+    check(read(path), refused if filled > 16 else stored, filled)
+
+
 def by_hand(data, bits, samples, others=()):
     """A TIFF of one strip, of big-endian byte order."""
     tags = {256: WIDTH, 257: HEIGHT, 258: bits, 259: 1, 262: 2 if samples == 3 else 1, 277: samples}
