@@ -274,8 +274,13 @@ def _plain_frames(source: _Source, number: int) -> tuple[int, int]:
     # Two pixels share their colours in YBR_FULL_422.
     shared = samples == 3 and header.PhotometricInterpretation == "YBR_FULL_422"
     one = plane * (2 if shared else samples)
-    if source.pixels is None or source.pixels.length == _NO_LENGTH or one <= 0:
+    if source.pixels is None or one <= 0:
         return 0, possible
+    if source.pixels.length == _NO_LENGTH:
+        raise ImageError(
+            "is broken: its pixel data have no length, as compressed ones have none, but it says that they "
+            f"are not compressed ({source.syntax.name}): correct its Transfer Syntax UID"
+        )
     if shared and 8 * source.pixels.length // plane == 3 * number:
         raise ImageError(
             "has 3 bytes a pixel, and YBR_FULL_422 that is not compressed has 2: correct its Photometric "
