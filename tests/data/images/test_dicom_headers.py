@@ -142,7 +142,9 @@ def test_compressed_data_that_are_said_not_to_be_compressed(tmp_path, syntax, le
     place = data.index(dataset.PixelData)
     path.write_bytes(data[: place - 4] + b"\xff\xff\xff\xff" + data[place:])
     for name in (path, f"{path}#1"):
-        with pytest.raises(ImageError, match=rf"no length, .* \({syntax.name}.*\): correct its Transfer"):
+        with pytest.raises(
+            ImageError, match=rf"no length, .* \({syntax.name}.*\): correct its Transfer"
+        ):
             read_image(name)
 
 
