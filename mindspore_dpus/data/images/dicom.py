@@ -169,10 +169,11 @@ def _read_header(path: Path) -> _Source:
     with path.open("rb") as file:
         whole = file.read(132)[128:] == b"DICM"
     if whole:
-        syntax = read_file_meta_info(path).get("TransferSyntaxUID")
-        if not isinstance(syntax, uid.UID):
+        meta = read_file_meta_info(path)
+        syntax = meta.get("TransferSyntaxUID")
+        if meta and not isinstance(syntax, uid.UID):
             raise ImageError("is broken: it does not say how it is encoded (Transfer Syntax UID)")
-        if syntax.is_deflated:
+        if meta and syntax.is_deflated:
             return _inflate(path)
     with path.open("rb") as file:
         header = dcmread(file, stop_before_pixels=True, specific_tags=_TAGS, force=True)

@@ -300,6 +300,24 @@ def test_without_preamble(tmp_path, syntax, meta):
     check(outcome, stored, (syntax, meta))
 
 
+@pytest.mark.parametrize("syntax", SYNTAXES[:3])
+@pytest.mark.parametrize("preamble", [False, True])
+def test_whatever_its_first_element_is(tmp_path, syntax, preamble):
+    """Without file meta information."""
+    stored, path = noise("u2"), tmp_path / "IM001"
+    first = {"ImageType": ["ORIGINAL", "PRIMARY"], "Modality": "CR", "PatientName": "A^B"}
+    first |= {"PatientID": "1", "SliceThickness": 2, "StudyInstanceUID": "1.2.3", "Rows": None}
+    for name, value in first.items():
+        elements = {} if value is None else {name: value}
+        write(path, stored, syntax, **elements)
+        data = path.read_bytes()
+        order = ">" if syntax == UID.ExplicitVRBigEndian else "<"
+        tag = pydicom.tag.Tag(name if value is not None else "SamplesPerPixel")
+        place = data.index(np.array([tag.group, tag.element], f"{order}u2").tobytes())
+        path.write_bytes((bytes(128) + b"DICM") * preamble + data[place:])
+        check(read(path), stored, (name, syntax, preamble))
+
+
 @pytest.mark.parametrize("kind", ["HSV", "CMYK", "ARGB", "YBR_PARTIAL_422"])
 def test_kinds_that_are_not_read_are_named(tmp_path, kind):
     files.write_dicom(tmp_path / "a.dcm", noise("u1"), PhotometricInterpretation=kind)
