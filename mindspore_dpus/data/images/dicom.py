@@ -173,11 +173,16 @@ def _read_header(path: Path) -> _Source:
         syntax = meta.get("TransferSyntaxUID")
         if meta and not isinstance(syntax, uid.UID):
             raise ImageError("is broken: it does not say how it is encoded (Transfer Syntax UID)")
-        if meta and syntax.is_deflated:
+        if syntax == uid.DeflatedExplicitVRLittleEndian:
             return _inflate(path)
     with path.open("rb") as file:
         header = dcmread(file, stop_before_pixels=True, specific_tags=_TAGS, force=True)
         syntax = header.file_meta.get("TransferSyntaxUID") if "file_meta" in header.__dict__ else None
+        if syntax is not None and not getattr(syntax, "is_transfer_syntax", False):
+            raise ImageError(
+                f"is encoded by the transfer syntax {syntax}, which is none of DICOM's own: export it anew as "
+                "Explicit VR Little Endian"
+            )
         plain = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian)
         written = _written_syntax(header)
         if syntax in (None, *plain):

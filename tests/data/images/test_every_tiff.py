@@ -266,6 +266,20 @@ def test_numbers_of_no_known_kind_are_said_to_be_such(tmp_path, bits, kind):
     assert read(path) == "has complex numbers or samples of an unknown kind, which are not read"
 
 
+@pytest.mark.parametrize("kind", [1, 2, 11])
+@pytest.mark.parametrize("tag", [256, 257, 277])
+def test_a_number_that_is_written_as_no_integer(tmp_path, tag, kind):
+    path = tmp_path / "a.tif"
+    data = by_hand(bytes(HEIGHT * WIDTH), 8, 1)
+    number = {256: WIDTH, 257: HEIGHT, 277: 1}[tag]
+    written = {1: bytes([number, 0, 0, 0]), 2: b"%d\0\0\0" % number, 11: struct.pack(">f", number)}[kind]
+    integer, other = (struct.pack(">HHI", tag, n, 1) for n in (4, kind))
+    assert data.count(integer + number.to_bytes(4, "big")) == 1
+    path.write_bytes(data.replace(integer + number.to_bytes(4, "big"), other + written[:4]))
+    refused = "is broken: a tag of its directory, such as its width, is not of the type of an integer"
+    check(read(path), refused, (tag, kind))
+
+
 @pytest.mark.parametrize("number", [0, 12345, 32771, 32809, 32895, 34661, 34676, 65535])
 def test_a_compression_that_nothing_reads_is_not_blamed_on_a_missing_package(tmp_path, number):
     path = tmp_path / "a.tif"
