@@ -1,6 +1,7 @@
 """DICOM and DICONDE files, by pydicom: one frame, and only what says how it is to be read."""
 
 import io
+import math
 import re
 import struct
 import warnings
@@ -30,6 +31,7 @@ _TAGS = [
     "Columns",
     "SamplesPerPixel",
     "PhotometricInterpretation",
+    "PlanarConfiguration",
     "NumberOfFrames",
     "BitsAllocated",
     "BitsStored",
@@ -64,6 +66,8 @@ _MODULES = {
     "pylibjpeg-libjpeg": "libjpeg",
     "pylibjpeg-openjpeg": "openjpeg",
 }
+# The elements that hold pixels, of group 7FE0.
+_KEYWORDS = {0x0010: "PixelData", 0x0008: "FloatPixelData", 0x0009: "DoubleFloatPixelData"}
 # PS3.5, 7.1.1: an element whose length its header does not say.
 _NO_LENGTH = 0xFFFFFFFF
 # What the compressed data of a frame begin with: JPEG, JPEG-LS; JPEG 2000, without and with a file around it.
@@ -124,11 +128,13 @@ class _Pixels:
     """The element that holds the pixels.
 
     Args:
+        keyword: its name in the standard.
         start: where in the file its value begins.
         length: of its value in bytes, as its header says; ``_NO_LENGTH``: it does not say.
         words: whether it is written as words of two bytes (OW), as far as that is said.
     """
 
+    keyword: str
     start: int
     length: int
     words: bool
@@ -163,24 +169,31 @@ def _read_header(path: Path) -> _Source:
     with path.open("rb") as file:
         whole = file.read(132)[128:] == b"DICM"
     if whole:
-        syntax = read_file_meta_info(path).get("TransferSyntaxUID")
-        if not isinstance(syntax, uid.UID):
+        meta = read_file_meta_info(path)
+        syntax = meta.get("TransferSyntaxUID")
+        if meta and not isinstance(syntax, uid.UID):
             raise ImageError("is broken: it does not say how it is encoded (Transfer Syntax UID)")
-        if syntax.is_deflated:
+        if syntax == uid.DeflatedExplicitVRLittleEndian:
             return _inflate(path)
     with path.open("rb") as file:
         header = dcmread(file, stop_before_pixels=True, specific_tags=_TAGS, force=True)
         syntax = header.file_meta.get("TransferSyntaxUID") if "file_meta" in header.__dict__ else None
+        if syntax is not None and not getattr(syntax, "is_transfer_syntax", False):
+            raise ImageError(
+                f"is encoded by the transfer syntax {syntax}, which is none of DICOM's own: export it anew as "
+                "Explicit VR Little Endian"
+            )
         plain = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian)
+        written = _written_syntax(header)
         if syntax in (None, *plain):
-            syntax = _written_syntax(header)
-        pixels = _find_pixels(file, syntax)
+            syntax = written
+        pixels = _find_pixels(file, written)
     return _Source(_checked(header), syntax, path, path.stat().st_size, pixels)
 
 
 def _written_syntax(header: "Dataset") -> "UID":
-    """How a file that is not compressed is written: without file meta information, and where that says
-    something else, as pydicom found its elements to be."""
+    """How the elements of a file are written, as pydicom found them to be: without file meta information,
+    and where that says something else (of compressed images, explicit VR; PS3.5, A.4)."""
     from pydicom import uid
 
     implicit, little = header.original_encoding
@@ -200,9 +213,10 @@ def _find_pixels(file: BinaryIO, syntax: "UID") -> _Pixels | None:
     # Tag and length; where the kind of value stands, four bytes between them.
     head = file.read(8 if syntax.is_implicit_VR else 12)
     tag = struct.unpack(f"{order}HH", head[:4]) if len(head) >= 8 else None
-    if tag not in ((0x7FE0, 0x0010), (0x7FE0, 0x0008), (0x7FE0, 0x0009)):
+    if tag is None or tag[0] != 0x7FE0 or tag[1] not in _KEYWORDS:
         return None
-    return _Pixels(file.tell(), struct.unpack(f"{order}I", head[-4:])[0], head[4:6] == b"OW")
+    length = struct.unpack(f"{order}I", head[-4:])[0]
+    return _Pixels(_KEYWORDS[tag[1]], file.tell(), length, head[4:6] == b"OW")
 
 
 def _checked(header: "Dataset") -> "Dataset":
@@ -261,12 +275,23 @@ def _plain_frames(source: _Source, number: int) -> tuple[int, int]:
     """How many whole frames are there, where so many are named; and how many the file has place for."""
     header = source.header
     samples = value_of(header, "SamplesPerPixel") or 1
-    one = header.Rows * header.Columns * header.BitsAllocated
-    possible = 8 * source.size // max(one, 1)
+    plane = header.Rows * header.Columns * header.BitsAllocated
+    possible = 8 * source.size // max(plane, 1)
     # Two pixels share their colours in YBR_FULL_422.
-    one *= 2 if samples == 3 and header.PhotometricInterpretation == "YBR_FULL_422" else samples
-    if source.pixels is None or source.pixels.length == _NO_LENGTH or one <= 0:
+    shared = samples == 3 and header.PhotometricInterpretation == "YBR_FULL_422"
+    one = plane * (2 if shared else samples)
+    if source.pixels is None or one <= 0:
         return 0, possible
+    if source.pixels.length == _NO_LENGTH:
+        raise ImageError(
+            "is broken: its pixel data have no length, as compressed ones have none, but it says that they "
+            f"are not compressed ({source.syntax.name}): correct its Transfer Syntax UID"
+        )
+    if shared and 8 * source.pixels.length // plane == 3 * number:
+        raise ImageError(
+            "has 3 bytes a pixel, and YBR_FULL_422 that is not compressed has 2: correct its Photometric "
+            "Interpretation, probably to YBR_FULL or RGB"
+        )
     # An element's length is even: its last byte may be no pixel's.
     further = 8 * min(source.pixels.length, source.size) - -(-number * one // 16) * 16
     return number + further // one, possible
@@ -275,32 +300,72 @@ def _plain_frames(source: _Source, number: int) -> tuple[int, int]:
 def _compressed_frames(source: _Source, number: int) -> tuple[int, int]:
     """As ``_plain_frames``, of compressed data, where a frame may be in several pieces."""
     from pydicom.encaps import parse_basic_offsets, parse_fragments
-    from pydicom.uid import RLELossless
 
     with source.open() as file:
-        _seek_compressed(file, source)
+        _seek_pixels(file, source)
         offsets = parse_basic_offsets(file)
         fragments, places = parse_fragments(file)
-        begun = 0
-        for place in places:
-            file.seek(place + 8)
-            begun += file.read(12).startswith(_CODESTREAMS)
-    # Of RLE, a frame is never in several fragments (PS3.5, A.4.2).
-    alone = fragments if source.syntax == RLELossless else begun
+        begun = len(_begun_frames(file, source, places))
     extended = len(source.header.get("ExtendedOffsetTable") or b"") // 8
-    return max(len(offsets), extended, alone), fragments
+    return max(len(offsets), extended, begun), fragments
 
 
-def _seek_compressed(file: BinaryIO, source: _Source) -> None:
-    """Place an open file at the value of its compressed pixel data."""
+def _begun_frames(file: BinaryIO, source: _Source, places: list[int]) -> list[int]:
+    """Of the places of fragments, those at which a frame begins, by what is in them."""
+    from pydicom.uid import RLELossless
+
+    if source.syntax == RLELossless:
+        return places  # a frame is never in several (PS3.5, A.4.2)
+    begun = []
+    for place in places:
+        file.seek(place + 8)
+        if file.read(12).startswith(_CODESTREAMS):
+            begun.append(place)
+    return begun
+
+
+def _compressed_frame(source: _Source, index: int, number: int) -> bytes:
+    """The compressed data of a frame of so many. A table of offsets that does not fit to the fragments is
+    passed over."""
+    from pydicom.encaps import get_frame, parse_basic_offsets, parse_fragments
+
+    header = source.header
+    with source.open() as file:
+        _seek_pixels(file, source)
+        if "ExtendedOffsetTable" in header:
+            offsets = (header.ExtendedOffsetTable, header.ExtendedOffsetTableLengths)
+            return get_frame(file, index, number_of_frames=number, extended_offsets=offsets)
+        offsets = parse_basic_offsets(file)
+        front = file.tell()
+        _, places = parse_fragments(file)
+        starts = [front + offset for offset in offsets]
+        fit = starts[:1] == places[:1] and starts == sorted(set(starts) & set(places))
+        if len(starts) != number or not fit:
+            starts = places[:1] if number == 1 else places
+            if len(starts) != number:
+                starts = _begun_frames(file, source, places)
+        if len(starts) != number:
+            raise ImageError(
+                f"is broken: its {len(places)} pieces of compressed data are of {len(starts)} frames, it "
+                f"names {number}: correct its Number of Frames"
+            )
+        end = starts[index + 1] if index + 1 < number else math.inf
+        data = []
+        for place in places:
+            if starts[index] <= place < end:
+                file.seek(place + 4)
+                data.append(file.read(struct.unpack("<I", file.read(4))[0]))
+    return b"".join(data)
+
+
+def _seek_pixels(file: BinaryIO, source: _Source) -> None:
+    """Place an open file at the value of its pixel data."""
     if source.pixels is None:
         raise ImageError("holds no pixels, or is truncated before them")
     file.seek(source.pixels.start)
 
 
 def _read(opened: Opened) -> Decoded:
-    from pydicom.pixels import pixel_array
-
     source = _read_header(opened.path)
     header = source.header
     check_size(header.Columns, header.Rows, opened.max_pixels)
@@ -308,20 +373,17 @@ def _read(opened: Opened) -> Decoded:
     known = (*_GREY, *_COLOUR, _PALETTE)
     if kind not in known:
         raise ImageError(f"has pixels of kind {kind}; {', '.join(known)} are read")
-    index = check_frame(opened.frame, _count(source))
-    _check_compression(source, index)
+    number = _count(source)
+    index = check_frame(opened.frame, number)
+    data = None
+    if source.syntax.is_encapsulated:
+        data = _checked_frame(source, index, number)
     try:
         if header.BitsAllocated == 1 and not source.syntax.is_encapsulated:
             stored = _single_bits(source, index)
         else:
             below = _bits_below(source)
-            with source.open() as file:
-                stored = pixel_array(
-                    file,
-                    index=index,
-                    transfer_syntax_uid=source.syntax,
-                    correct_unused_bits=not below,
-                )
+            stored = _decode(source, index, data, correct_unused_bits=not below)
             if below:
                 stored = _move_down(stored, header, below)
     except ValueError as error:
@@ -343,6 +405,25 @@ def _read(opened: Opened) -> Decoded:
     if kind in _COLOUR:
         return Decoded(stored, *stored_range(header, stored))
     return give_meaning(header, source.syntax.is_little_endian, index, stored, opened.use_voi)
+
+
+def _decode(source: _Source, index: int, data: bytes | None, **options: bool) -> np.ndarray:
+    """A frame by pydicom's decoder; ``data``: those of the frame, where they are compressed.
+
+    pydicom's own way from a file to there takes elements to be written as the transfer syntax says.
+    """
+    from pydicom.encaps import encapsulate
+    from pydicom.pixels import as_pixel_options, get_decoder
+
+    with source.open() as file:
+        _seek_pixels(file, source)
+        options["pixel_keyword"] = source.pixels.keyword
+        options["pixel_vr"] = "OW" if source.pixels.words else "OB"
+        if data is not None:
+            file, index = encapsulate([data]), 0
+            options |= {"number_of_frames": 1, "extended_offsets": None}
+        decoder = get_decoder(source.syntax)
+        return decoder.as_array(file, index=index, **as_pixel_options(source.header, **options))[0]
 
 
 def _bits_below(source: _Source) -> int:
@@ -373,48 +454,38 @@ def _single_bits(source: _Source, index: int) -> np.ndarray:
     pixels = header.Rows * header.Columns
     if header.get("SamplesPerPixel", 1) != 1:
         raise ImageError("has colours of one bit, which are not read")
-    if source.pixels is None:
-        raise ImageError("holds no pixels, or is truncated before them")
     first = index * pixels
-    # Words of two bytes, of which the second comes first.
-    swapped = not source.syntax.is_little_endian and source.pixels.words
     with source.open() as file:
         start = first // 16 * 2
-        file.seek(source.pixels.start + start)
+        _seek_pixels(file, source)
+        file.seek(start, 1)
         data = file.read(-(-(first + pixels) // 16) * 2 - start)
     if 8 * len(data) < first - 8 * start + pixels:
         raise ImageError("is truncated: its pixel data end too soon")
     packed = np.frombuffer(data, np.uint8)
-    if swapped:
+    if not source.syntax.is_little_endian and source.pixels.words:
+        # Words of two bytes, of which the second comes first.
         packed = np.pad(packed, (0, len(packed) % 2)).reshape(-1, 2)[:, ::-1].ravel()
     bits = np.unpackbits(packed, bitorder="little")[first - 8 * start :]
     return bits[:pixels].reshape(header.Rows, header.Columns)
 
 
-def _check_compression(source: _Source, index: int) -> None:
-    """Refuse what no plug-in here reads, and a compressed image whose size is not the header's."""
-    from pydicom.encaps import get_frame
+def _checked_frame(source: _Source, index: int, number: int) -> bytes:
+    """The compressed data of a frame of so many; refuse what no plug-in here reads, and an image whose
+    size is not the header's."""
     from pydicom.pixels import get_decoder
     from pydicom.uid import RLELossless
 
     header, syntax = source.header, source.syntax
-    if not syntax.is_encapsulated:
-        return
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
         raise ImageError(f"is compressed as {syntax.name}, which pydicom does not read") from None
     if not decoder.is_available:
         raise ImageError(f"is compressed as {syntax.name}; {_what_is_missing(syntax)}")
+    data = _compressed_frame(source, index, number)
     if syntax == RLELossless:
-        return  # it has no size of its own
-    offsets = None
-    if "ExtendedOffsetTable" in header:
-        offsets = (header.ExtendedOffsetTable, header.ExtendedOffsetTableLengths)
-    number = int(header.get("NumberOfFrames") or 1)
-    with source.open() as file:
-        _seek_compressed(file, source)
-        data = get_frame(file, index, number_of_frames=number, extended_offsets=offsets)
+        return data  # it has no size of its own
     size = codestream_size(io.BytesIO(data))
     if data.startswith(b"\xff\xd8"):
         # Where Pillow refuses a truncated one, pydicom turns to pylibjpeg, which fills it up.
@@ -424,6 +495,7 @@ def _check_compression(source: _Source, index: int) -> None:
         raise ImageError(
             f"is broken: its compressed image {found}, its header says {header.Columns} x {header.Rows}"
         )
+    return data
 
 
 def _what_is_missing(syntax: "UID") -> str:

@@ -14,8 +14,9 @@ from mindspore_dpus.data.images.headers import begins_dicom, begins_pnm
 from mindspore_dpus.data.images.opened import Opened, Size
 
 HERE = "mindspore_dpus.data.images"
-# So many bytes of a file say of what format it is.
-HEAD = 132
+# So many bytes of a file say of what format it is: a DICOM file without its preamble by its first two
+# elements.
+HEAD = 268
 
 
 @dataclass(frozen=True)

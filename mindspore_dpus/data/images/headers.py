@@ -12,19 +12,42 @@ from typing import BinaryIO
 _MOST_SEGMENTS = 100_000
 # Start-of-frame markers: those of JPEG, lossless ones included, and that of JPEG-LS.
 FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
-# A DICOM file without its preamble begins with an element of group 2 or 8: two bytes each for group and
-# element, then what kind of value it is, or its length.
-_NO_PREAMBLE = re.compile(
-    rb"(?:\x02\0[\0-\x03\x10-\x18]\0|\x08\0[\0\x01\x05\x06\x08\x16\x18]\0)"
-    rb"(?:UL|OB|UI|SH|AE|CS|[\0-\xff]\0\0\0)"
-    rb"|\0\x08\0[\0\x01\x05\x06\x08\x16\x18](?:UL|UI|SH|CS)",
-    re.DOTALL,
-)
+# The groups of elements (file meta information, what it is, patient, acquisition, image, pixels) with which
+# a DICOM file without its preamble begins, and the kinds of value (PS3.5, 6.2): those with a length of two
+# bytes and of four.
+_FIRST_GROUPS = (0x0002, 0x0008, 0x0010, 0x0018, 0x0020, 0x0028)
+_SHORT = b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split()
+_LONG = b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split()
 
 
 def begins_dicom(head: bytes) -> bool:
-    """Whether a file with these first 132 bytes is DICOM, with its preamble or without."""
-    return head[128:132] == b"DICM" or _NO_PREAMBLE.match(head) is not None
+    """Whether a file with these first bytes (``formats.HEAD``) is DICOM, with its preamble or without."""
+    return head[128:132] == b"DICM" or any(_begins_with_elements(head, order) for order in "<>")
+
+
+def _begins_with_elements(head: bytes, order: str) -> bool:
+    """Whether these bytes, in this byte order, are an element and, as far as they go, a later one.
+
+    Implicit VR has nothing else to tell it by: the later one must be there, and is no group's length, as
+    small numbers of four bytes would be.
+    """
+    if len(head) < 12:
+        return False
+    first, kind = struct.unpack(f"{order}HH", head[:4]), head[4:6]
+    if first[0] not in _FIRST_GROUPS:
+        return False
+    implicit = kind not in _SHORT and kind not in _LONG
+    if implicit:
+        end = 8 + struct.unpack(f"{order}I", head[4:8])[0]
+    elif kind in _SHORT:
+        end = 8 + struct.unpack(f"{order}H", head[6:8])[0]
+    else:
+        end = 12 + struct.unpack(f"{order}I", head[8:12])[0]
+    following = head[end : end + 4]
+    if len(following) < 4:
+        return not implicit
+    second = struct.unpack(f"{order}HH", following)
+    return first < second < (_FIRST_GROUPS[-1] + 2, 0) and not (implicit and second[1] == 0)
 
 
 def begins_pnm(head: bytes) -> bool:

@@ -52,8 +52,7 @@ def _decode(data: bytes, _: Size) -> Decoded:
     if kind <= 3:
         values = _from_text(data[end:], kind, number)
     else:
-        start = _end_of_header(data, end)
-        values = _from_bytes(memoryview(data)[start:], kind, (height, width * samples), top)
+        values = _from_bytes(data, end, kind, (height, width * samples), top)
     if top < np.iinfo(values.dtype).max and values.max() > top:
         raise ImageError(f"is broken: it holds {values.max()}, but its maxval is {top}")
     if kind in (1, 4):
@@ -97,15 +96,23 @@ def _from_text(data: bytes, kind: int, number: int) -> np.ndarray:
     return values
 
 
-def _from_bytes(data: memoryview, kind: int, shape: tuple[int, int], top: int) -> np.ndarray:
+def _from_bytes(data: bytes, end: int, kind: int, shape: tuple[int, int], top: int) -> np.ndarray:
+    """The pixels behind the last number of the header, which ends there."""
     rows, columns = shape
     dtype = np.dtype(np.uint8 if top < 256 else ">u2")
     needed = rows * (-(-columns // 8) if kind == 4 else columns * dtype.itemsize)
-    if len(data) < needed:
-        raise ImageError(f"is truncated: it holds {len(data)} of {needed} bytes of pixels")
-    if _ANOTHER.match(data[needed : needed + 16]):
+    start = _end_of_header(data, end)
+    if data[start - 1 : start + 1] == b"\r\n" and len(data) - start > needed:
+        start += 1  # a line of DOS; else its second half is the first pixel
+    held = len(data) - start
+    if held < needed:
+        raise ImageError(f"is truncated: it holds {held} of {needed} bytes of pixels")
+    rest = data[start + needed : start + needed + 16]
+    if _ANOTHER.match(rest):
         raise ImageError(_SEVERAL)
-    values = np.frombuffer(data[:needed], dtype)
+    if rest not in (b"", b"\n", b"\r", b"\r\n"):
+        raise ImageError(f"is broken: it holds {held} bytes of pixels, its header says {needed}")
+    values = np.frombuffer(memoryview(data)[start : start + needed], dtype)
     if kind == 4:
         return np.unpackbits(values.reshape(rows, -1), axis=1, count=columns)
     # A copy, in this machine's byte order, which nobody else holds.

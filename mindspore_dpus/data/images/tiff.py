@@ -28,6 +28,8 @@ _DEPTHS = {"u": (*range(1, 33), 64), "i": (8, 16, 32, 64), "f": (16, 32, 64)}
 # Deflate, the densest of the compressions, packs at most 1032 bytes into one; CCITT's lines and JPEG's
 # blocks can be as dense.
 _DENSEST = 1032 * 8
+# Bytes behind the pixels of a strip that is not compressed, at most.
+_FILLING = 15
 # What tifffile unpacks by imagecodecs, of what is not unpacked here.
 _BY_IMAGECODECS = {
     *(
@@ -78,6 +80,7 @@ def read_tiff(opened: Opened) -> Decoded:
             page = tiff.pages.first
         else:
             page = read_page(file, tiff, wanted.directory, 1)
+        page.photometric = _photometric(page)
         check_size(page.imagewidth, page.imagelength, opened.max_pixels)
         layout = _layout(page)
         length = file.seek(0, os.SEEK_END)
@@ -90,6 +93,18 @@ def read_tiff(opened: Opened) -> Decoded:
         decoded = _give_meaning(page, layout, stored)
         values = upright(decoded.values, _number(page, 274, 1))
         return dataclasses.replace(decoded, values=values)
+
+
+def _photometric(page: TiffPage) -> int:
+    """What the samples are; where a page does not say so, as libtiff takes it."""
+    if 262 in page.tags or page.compression == codecs.OLD_JPEG:  # which tifffile knows by itself
+        return page.photometric
+    colours = page.samplesperpixel - len(page.extrasamples)
+    if colours == 1:
+        return _WHITE_IS_ZERO if page.compression in codecs.CCITT else _BLACK_IS_ZERO
+    if colours == 3:
+        return _RGB
+    raise ImageError(f"does not say what its {colours} channels are (PhotometricInterpretation)")
 
 
 @dataclass(frozen=True)
@@ -293,6 +308,8 @@ def _unpack_plane(
         found = codecs.unpack_by_libtiff(segments, page.compression, shape, layout.rows, {}, kind)
     else:
         sizes = [height * row_bytes for height in heights]
+        if page.compression == codecs.NONE:
+            _check_lengths(segments, sizes, layout, kind)
         found = codecs.unpack(segments, page.compression, sizes, kind).reshape(rows, row_bytes)
     order = page.parent.byteorder
     if layout.predictor == 3 and layout.kind == "f":
@@ -304,6 +321,24 @@ def _unpack_plane(
         elif layout.predictor != 1:
             raise ImageError(f"has the predictor {layout.predictor} at {layout.bits} bits; not read")
     return numbers.reshape(rows, layout.columns, samples)
+
+
+def _check_lengths(
+    segments: list[bytes | memoryview], sizes: list[int], layout: _Layout, kind: str
+) -> None:
+    """Refuse strips or tiles, not compressed, that are longer than their pixels make them: those are stored
+    in another way than the header says. Some bytes may fill up a strip, or rows the last one."""
+    per_row = layout.columns * layout.together
+    packed = -(-per_row * layout.bits // 8)
+    alone = per_row * (1 << max(0, (layout.bits - 1).bit_length() - 3))  # each in whole bytes of its own
+    for i, (data, size) in enumerate(zip(segments, sizes, strict=True), 1):
+        unpacked = packed != alone and len(data) == size // packed * alone
+        if unpacked or len(data) > max(size + _FILLING, layout.rows * packed):
+            hint = f": its BitsPerSample should be {8 * alone // per_row}" if unpacked else ""
+            raise ImageError(
+                f"is broken: {kind} {i} has {len(data)} bytes, and its pixels of {layout.bits} bits make "
+                f"{size}{hint}"
+            )
 
 
 def _undoes_differences(page: TiffPage, layout: _Layout) -> bool:

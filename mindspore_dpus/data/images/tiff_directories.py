@@ -52,9 +52,15 @@ def open_tiff(file: BinaryIO) -> Iterator[TiffFile]:
         raise _unknown_type(error) from None
 
 
-def _unknown_type(error: TypeError) -> Exception:
-    """tifffile asks NumPy for complex numbers of 16 bits, for one, which it does not have."""
-    return ImageError(COMPLEX) if "not understood" in str(error) else error
+def _unknown_type(error: TypeError) -> ImageError:
+    """tifffile asks NumPy for complex numbers of 16 bits, for one, which it does not have; and calculates
+    with tags that are no numbers, where a directory writes a width as bytes, say."""
+    if "not understood" in str(error):
+        return ImageError(COMPLEX)
+    return ImageError(
+        "is broken: a tag of its directory, such as its width, is not of the type of an integer, but bytes, "
+        "text or floating point: save it anew"
+    )
 
 
 def find_frames(file: BinaryIO, tiff: TiffFile) -> tuple[Frame, ...]:

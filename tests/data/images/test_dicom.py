@@ -315,7 +315,7 @@ def test_a_file_without_pixels_is_no_image(tmp_path):
     dataset = make_dicom(noise(8))
     del dataset.PixelData
     dataset.save_as(tmp_path / "a.dcm", enforce_file_format=True)
-    with pytest.raises(ImageError, match=r"a\.dcm cannot be read as DICOM: .*no pixel data"):
+    with pytest.raises(ImageError, match=r"a\.dcm holds no pixels, or is truncated"):
         read_image(tmp_path / "a.dcm")
     del dataset.Rows
     dataset.save_as(tmp_path / "a.dcm", enforce_file_format=True)

@@ -130,6 +130,37 @@ def test_further_compressed_frames_are_found_without_a_table_of_offsets(tmp_path
     read_image(write(path, dataset))
 
 
+@pytest.mark.parametrize("syntax", [*SYNTAXES, UID.ExplicitVRBigEndian])
+@pytest.mark.parametrize("length", [500, 2000])
+def test_compressed_data_that_are_said_not_to_be_compressed(tmp_path, syntax, length):
+    """More of them or fewer than the pixels would take."""
+    path, image = tmp_path / "a.dcm", np.zeros((32, 32), "u1")
+    dataset = files.make_dicom(image, syntax=syntax)
+    dataset.PixelData = pydicom.encaps.encapsulate([bytes(range(250)) * (length // 250)])
+    dataset["PixelData"].VR = "OB"
+    data = write(path, dataset).read_bytes()
+    place = data.index(dataset.PixelData)
+    path.write_bytes(data[: place - 4] + b"\xff\xff\xff\xff" + data[place:])
+    for name in (path, f"{path}#1"):
+        with pytest.raises(
+            ImageError, match=rf"no length, .* \({syntax.name}.*\): correct its Transfer"
+        ):
+            read_image(name)
+
+
+@pytest.mark.parametrize("preamble", [True, False])
+@pytest.mark.parametrize("syntax", ["1.2.840.113619.5.2", "1.2.3.4"])
+def test_a_transfer_syntax_that_is_none_of_dicom(tmp_path, syntax, preamble):
+    path, dataset = tmp_path / "a.dcm", files.make_dicom(STORED)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.save_as(path, implicit_vr=False, little_endian=True)
+    path.write_bytes((bytes(128) + b"DICM") * preamble + path.read_bytes())
+    with pytest.raises(
+        ImageError, match=rf"transfer syntax {syntax}, which is none of DICOM's own: export"
+    ):
+        read_image(path)
+
+
 def test_bytes_behind_the_last_frame_are_no_frame(tmp_path):
     for extra in (0, 2, STORED.nbytes - 2):
         path = files.write_dicom(tmp_path / "a.dcm", STORED, PixelData=STORED.tobytes() + bytes(extra))

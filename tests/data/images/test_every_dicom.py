@@ -1,12 +1,14 @@
 """Every kind of DICOM that pydicom writes here: its pixels, with its rescale, or the reason."""
 
+import io
+
 import numpy as np
 import pytest
 
 from mindspore_dpus.data.images.frames import count_frames
 from mindspore_dpus.data.images.measures import measure
 from mindspore_dpus.data.images.preparing import ImageSettings
-from tests.data.images.kinds import HEIGHT, WIDTH, check, noise, read, some
+from tests.data.images.kinds import HEIGHT, WIDTH, check, noise, read, smooth, some
 
 files = pytest.importorskip("tests.data.dicom_files", reason="pydicom is missing")
 pydicom = files.pydicom
@@ -123,6 +125,92 @@ def test_colour(tmp_path):
     assert number > 120
 
 
+def save_as_implicit(dataset, path):
+    """With its elements in implicit VR, whatever its transfer syntax, which pydicom's ``save_as`` refuses."""
+    meta, elements = pydicom.filebase.DicomBytesIO(), pydicom.filebase.DicomBytesIO()
+    pydicom.filewriter.write_file_meta_info(meta, dataset.file_meta)
+    elements.is_little_endian = elements.is_implicit_VR = True
+    pydicom.filewriter.write_dataset(elements, dataset)
+    path.write_bytes(bytes(128) + b"DICM" + meta.getvalue() + elements.getvalue())
+
+
+def encode(syntax, stored):
+    """A frame, compressed: by Pillow, or RLE by pydicom."""
+    if syntax == UID.RLELossless:
+        dataset = files.make_dicom(stored[..., 0] if stored.ndim == 3 else stored)
+        dataset.compress(syntax, encoding_plugin="pydicom")
+        return pydicom.encaps.get_frame(dataset.PixelData, 0, number_of_frames=1)
+    pillow, coded = pytest.importorskip("PIL.Image", reason="Pillow is missing"), io.BytesIO()
+    pillow.fromarray(stored).save(coded, "JPEG2000" if "2000" in syntax.name else "JPEG")
+    return coded.getvalue()
+
+
+def test_compressed_frames(tmp_path):
+    """However their elements are written, in one piece or several, with a table of offsets that is right,
+    empty, or wrong: pydicom gets the right one."""
+    path, number = tmp_path / "a.dcm", 0
+    syntaxes = (UID.RLELossless, UID.JPEGBaseline8Bit, UID.JPEG2000Lossless)
+    options = {"syntax": syntaxes, "samples": (1, 3), "frames": (1, 3), "pieces": (1, 2)}
+    for case in some(40, **options, implicit=(False, True), table=("right", "none", "wrong")):
+        syntax, frames, pieces = case["syntax"], case["frames"], case["pieces"]
+        shape = (16, 24) if case["samples"] == 1 else (16, 24, 3)
+        if syntax == UID.RLELossless and (pieces > 1 or case["samples"] > 1):
+            continue  # of RLE, a frame is one piece
+        stored = [smooth((16, 24, 3))[..., : case["samples"]].reshape(shape) + i for i in range(frames)]
+        coded = [encode(syntax, frame) for frame in stored]
+        dataset = files.make_dicom(stored[0][..., 0] if case["samples"] == 3 else stored[0])
+        dataset.NumberOfFrames, dataset.SamplesPerPixel = frames, case["samples"]
+        if case["samples"] == 3:
+            dataset.PlanarConfiguration = 0
+            dataset.PhotometricInterpretation = "YBR_FULL_422" if "2000" not in syntax.name else "RGB"
+        dataset.file_meta.TransferSyntaxUID = syntax
+        dataset.PixelData = data = pydicom.encaps.encapsulate(coded, pieces)
+        dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
+        reference = dataset.pixel_array.reshape(frames, *shape)
+        if case["table"] == "none":
+            dataset.PixelData = pydicom.encaps.encapsulate(coded, pieces, has_bot=False)
+        elif case["table"] == "wrong":  # the last frame begins four bytes later than it does
+            place = 4 + 4 * frames
+            last = int.from_bytes(data[place : place + 4], "little") + 4
+            dataset.PixelData = data[:place] + last.to_bytes(4, "little") + data[place + 4 :]
+        if case["implicit"]:
+            save_as_implicit(dataset, path)
+        else:
+            dataset.save_as(path, enforce_file_format=True)
+        assert count_frames(path) == frames, case
+        for name, frame in zip(names(path, frames), reference, strict=True):
+            check(read(name), frame, case)
+        number += 1
+    assert number > 25
+
+
+def test_colours_that_two_pixels_share(tmp_path):
+    path, number = tmp_path / "a.dcm", 0
+    options = {"syntax": SYNTAXES[:4], "frames": (1, 2, 3), "further": (0, 2)}
+    for case in some(None, **options, size=("of two", "full")):
+        frames, full = case["frames"], case["size"] == "full"
+        stored = noise("u1", (frames * HEIGHT, 12 * (3 if full else 2)))
+        elements = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "NumberOfFrames": frames}
+        elements |= {"PhotometricInterpretation": "YBR_FULL_422", "Rows": HEIGHT, "Columns": 12}
+        assert write(path, stored, case["syntax"], **elements)
+        if case["further"]:
+            dataset = pydicom.dcmread(path)
+            dataset.PixelData += bytes(case["further"])
+            dataset.save_as(path, enforce_file_format=True)
+        number += 1
+        if full:
+            for name in names(path, frames):
+                check(read(name), "has 3 bytes a pixel, and YBR_FULL_422", case)
+            with pytest.raises(ValueError, match="a third larger"):
+                assert pydicom.dcmread(path).pixel_array.size
+            continue
+        assert count_frames(path) == frames
+        reference = pydicom.dcmread(path).pixel_array.reshape(frames, HEIGHT, 12, 3)
+        for i, name in enumerate(names(path, frames)):
+            check(read(name), reference[i], case)
+    assert number == 48
+
+
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_floating_point(tmp_path, dtype):
     stored = noise(dtype)
@@ -210,6 +298,24 @@ def test_without_preamble(tmp_path, syntax, meta):
     path.write_bytes(data)
     outcome = read(path)
     check(outcome, stored, (syntax, meta))
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES[:3])
+@pytest.mark.parametrize("preamble", [False, True])
+def test_whatever_its_first_element_is(tmp_path, syntax, preamble):
+    """Without file meta information."""
+    stored, path = noise("u2"), tmp_path / "IM001"
+    first = {"ImageType": ["ORIGINAL", "PRIMARY"], "Modality": "CR", "PatientName": "A^B"}
+    first |= {"PatientID": "1", "SliceThickness": 2, "StudyInstanceUID": "1.2.3", "Rows": None}
+    for name, value in first.items():
+        elements = {} if value is None else {name: value}
+        write(path, stored, syntax, **elements)
+        data = path.read_bytes()
+        order = ">" if syntax == UID.ExplicitVRBigEndian else "<"
+        tag = pydicom.tag.Tag(name if value is not None else "SamplesPerPixel")
+        place = data.index(np.array([tag.group, tag.element], f"{order}u2").tobytes())
+        path.write_bytes((bytes(128) + b"DICM") * preamble + data[place:])
+        check(read(path), stored, (name, syntax, preamble))
 
 
 @pytest.mark.parametrize("kind", ["HSV", "CMYK", "ARGB", "YBR_PARTIAL_422"])

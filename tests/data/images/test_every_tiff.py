@@ -167,10 +167,54 @@ def test_numbers_of_any_bits(tmp_path, samples):
             assert (outcome.limits, outcome.bits) == ((0, 2**bits - 1), bits)
 
 
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("depth", [(d, bits) for d, depths in PACKED.items() for bits in (1, *depths)])
+def test_numbers_in_whole_bytes_that_the_header_says_to_be_packed(tmp_path, samples, depth):
+    (dtype, bits), path = depth, tmp_path / "a.tif"
+    if bits == 1 and dtype != "u1":
+        pytest.skip("nobody writes this")
+    data = (noise(dtype, (HEIGHT, WIDTH, samples)) % (1 << bits)).astype(f">{dtype}").tobytes()
+    path.write_bytes(by_hand(data, bits, samples))
+    packed = -(-WIDTH * samples * bits // 8) * HEIGHT
+    words = (
+        f"is broken: strip 1 has {len(data)} bytes, and its pixels of {bits} bits make {packed}: its "
+    )
+    check(read(path), f"{words}BitsPerSample should be {8 * int(dtype[1])}", depth)
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_a_strip_may_be_filled_up(tmp_path, bits):
+    path, row = tmp_path / "a.tif", -(-WIDTH * bits // 8)
+    data = noise("u1", (HEIGHT * row,)).tobytes()
+    path.write_bytes(by_hand(data, bits, 1))
+    whole = read(path).values
+    for further in (1, 15, 16, 40):
+        path.write_bytes(by_hand(data + bytes(further), bits, 1))
+        refused = (
+            f"strip 1 has {len(data) + further} bytes, and its pixels of {bits} bits make {len(data)}"
+        )
+        check(read(path), refused if further >= 16 else whole, (bits, further))
+
+
+@pytest.mark.parametrize("filled", [16, 17])
+def test_the_last_strip_may_have_as_many_rows_as_the_others(tmp_path, filled):
+    path, stored = tmp_path / "a.tif", noise("u1", (18, WIDTH))
+    tifffile.imwrite(path, stored, photometric="minisblack", rowsperstrip=16, metadata=None)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        tag = file.pages[0].tags[279]
+        assert tag.value == (16 * WIDTH, 2 * WIDTH)
+        tag.overwrite((16 * WIDTH, filled * WIDTH))
+        file.filehandle.seek(0, 2)
+        file.filehandle.write(bytes(16 * WIDTH))
+    refused = f"strip 2 has {17 * WIDTH} bytes, and its pixels of 8 bits make {2 * WIDTH}"
+    check(read(path), refused if filled > 16 else stored, filled)
+
+
 def by_hand(data, bits, samples, others=()):
     """A TIFF of one strip, of big-endian byte order."""
     tags = {256: WIDTH, 257: HEIGHT, 258: bits, 259: 1, 262: 2 if samples == 3 else 1, 277: samples}
     tags |= {278: HEIGHT, 279: len(data)} | dict(others)
+    tags = {tag: value for tag, value in tags.items() if value is not None}
     start = 8 + 2 + 12 * (len(tags) + 1) + 4
     tags[273] = start + 6
     entries = b""
@@ -183,6 +227,36 @@ def by_hand(data, bits, samples, others=()):
     return head + entries + bytes(4) + 3 * bits.to_bytes(2, "big") + data
 
 
+@pytest.mark.parametrize("bits", [1, 8, 16, 32])
+@pytest.mark.parametrize("samples", [1, 3, 4])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_channels_that_a_file_says_nothing_of(tmp_path, bits, samples, alpha):
+    path = tmp_path / "a.tif"
+    dtype = "?" if bits == 1 else f"u{bits // 8}"
+    stored = noise(dtype, (HEIGHT, WIDTH, samples + alpha)).astype(f">{dtype}")
+    data = np.packbits(stored.reshape(HEIGHT, -1), axis=1) if bits == 1 else stored
+    others = {262: None, 277: samples + alpha} | ({338: 2} if alpha else {})
+    path.write_bytes(by_hand(data.tobytes(), bits, samples, others))
+    outcome = read(path)
+    if samples == 4:
+        check(outcome, "does not say what its 4 channels are (PhotometricInterpretation)", bits)
+        return
+    check(outcome, stored[..., 0] if samples == 1 else stored[..., :3], (bits, samples, alpha))
+    assert not outcome.inverted
+
+
+@pytest.mark.parametrize("compression", ["group4", "tiff_ccitt", None])
+def test_without_a_word_on_it_ink_is_one_only_in_ccitt(tmp_path, compression):
+    path, image = tmp_path / "a.tif", one_bit((16, 24), dither=True)
+    image.save(path, compression=compression)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.filehandle.seek(file.pages[0].tags[262].offset)
+        file.filehandle.write(struct.pack("<H", 263))  # Threshholding, which changes nothing.
+    found = read(path)
+    check(found, np.asarray(image), compression)
+    assert found.inverted == (compression is not None)
+
+
 @pytest.mark.parametrize("bits", [8, 16, 24, 32, 64, 128])
 @pytest.mark.parametrize("kind", [5, 6, 7, 9])
 def test_numbers_of_no_known_kind_are_said_to_be_such(tmp_path, bits, kind):
@@ -190,6 +264,20 @@ def test_numbers_of_no_known_kind_are_said_to_be_such(tmp_path, bits, kind):
     data = by_hand(bytes(HEIGHT * WIDTH * 16), bits, 1, {339: kind})
     path.write_bytes(data)
     assert read(path) == "has complex numbers or samples of an unknown kind, which are not read"
+
+
+@pytest.mark.parametrize("kind", [1, 2, 11])
+@pytest.mark.parametrize("tag", [256, 257, 277])
+def test_a_number_that_is_written_as_no_integer(tmp_path, tag, kind):
+    path = tmp_path / "a.tif"
+    data = by_hand(bytes(HEIGHT * WIDTH), 8, 1)
+    number = {256: WIDTH, 257: HEIGHT, 277: 1}[tag]
+    written = {1: bytes([number, 0, 0, 0]), 2: b"%d\0\0\0" % number, 11: struct.pack(">f", number)}[kind]
+    integer, other = (struct.pack(">HHI", tag, n, 1) for n in (4, kind))
+    assert data.count(integer + number.to_bytes(4, "big")) == 1
+    path.write_bytes(data.replace(integer + number.to_bytes(4, "big"), other + written[:4]))
+    refused = "is broken: a tag of its directory, such as its width, is not of the type of an integer"
+    check(read(path), refused, (tag, kind))
 
 
 @pytest.mark.parametrize("number", [0, 12345, 32771, 32809, 32895, 34661, 34676, 65535])

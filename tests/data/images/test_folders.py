@@ -48,11 +48,18 @@ def test_without_an_ending_the_first_bytes_count(tmp_path):
     dicom = bytes(128) + b"DICM" + bytes(20)
     for name in ("IM001", "1.2.840.113619.2", "scan.img"):
         put(tmp_path / name, dicom)
-    put(tmp_path / "no_preamble", struct.pack("<HH2sHI", 2, 0, b"UL", 4, 100) + bytes(100))
+    lengths = struct.pack("<HH2sHI", 2, 0, b"UL", 4, 100), struct.pack("<HHII", 8, 0, 4, 100)
+    for name, first, second in (
+        ("meta", lengths[0], b"\2\0\1\0OB"),
+        ("data", lengths[1], b"\x08\0\1\0"),
+    ):
+        put(tmp_path / name, first + second + bytes(300))
+    for i in range(50):
+        put(tmp_path / f"numbers{i}", struct.pack("<5I", i, 4, 5, i + 1, i + 2) + bytes(300))
     put(tmp_path / "DICOMDIR", dicom)
     images, passed_over = found(tmp_path)
-    assert images == ["1.2.840.113619.2", "IM001", "no_preamble", "part", "scan.img"]
-    assert passed_over == {".bak": 1, "": 1}
+    assert images == ["1.2.840.113619.2", "IM001", "data", "meta", "part", "scan.img"]
+    assert passed_over == {".bak": 1, "": 51}
 
 
 def test_links_are_followed_but_not_in_a_ring(tmp_path):
