@@ -1,5 +1,6 @@
 """One sound file -> one decoded clip, or a line that says what is wrong with the file."""
 
+import hashlib
 import stat
 import struct
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ KINDS = {"WAV": "WAV", "WAVEX": "WAV", "RF64": "WAV", "FLAC": "FLAC"}
 MAX_SECONDS = 3600.0
 # What a WAV header says of its length while it is not known, and what libsndfile then says for FLAC.
 UNKNOWN_BYTES, UNKNOWN_FRAMES = 2**32 - 1, 2**62
+# Of a sample of FLAC.
+FLAC_BYTES = {"PCM_S8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4}
 
 
 def read_clip(
@@ -120,15 +123,58 @@ def _read(file: BinaryIO, channel: int | str, max_seconds: float) -> Clip:
             )
         try:
             # Where libsndfile cannot go to a place in a file (GSM 6.10, G.721), the number is needed.
-            frames = sound.read(wanted, dtype="float32", always_2d=True)
+            whole = sound.format == "FLAC"
+            frames = sound.read(wanted, dtype="int32" if whole else "float32", always_2d=True)
         except soundfile.LibsndfileError:
             raise AudioError("is cut or damaged: it cannot be decoded to its end") from None
         if len(frames) < wanted:
             raise AudioError(f"is cut: {len(frames)} of {wanted} samples are there")
+        if whole:
+            _check_flac(file, frames, FLAC_BYTES[sound.subtype])
+            frames = frames.astype(np.float32) / np.float32(2**31)
         samples = mix(frames, channel)
         if not np.isfinite(samples).all():
             raise AudioError("has samples that are not numbers (nan or infinite)")
         return Clip(samples, rate, sound.channels, sound.subtype, KINDS[sound.format])
+
+
+def _check_flac(file: BinaryIO, frames: np.ndarray, width: int) -> None:
+    """Refuse a FLAC file whose samples are not those that were encoded: in place of frames that it lacks,
+    libsndfile reads zeros, and it does not notice that some have changed places.
+
+    Args:
+        file: opened.
+        frames: (n, channels) int32, its samples, of full scale 2^31.
+        width: bytes of a sample as it was encoded.
+    """
+    start = _after_tags(file)
+    file.seek(start)
+    head = file.read(42)
+    # Of STREAMINFO, which comes first; zeros where the encoder did not know it.
+    said = head[26:42]
+    if head[:4] != b"fLaC" or not any(said):
+        return
+    values = (frames >> (32 - 8 * width)).astype("<i4").view(np.uint8)
+    made = hashlib.md5(values.reshape(-1, 4)[:, :width].tobytes(), usedforsecurity=False)
+    if made.digest() != said:
+        raise AudioError(
+            "is damaged: its samples are not those that were encoded (MD5 of the stream), as parts are missing "
+            "or out of place"
+        )
+
+
+def _after_tags(file: BinaryIO) -> int:
+    """Where the sound begins: behind ID3v2 tags, which some programs put before it."""
+    start = 0
+    while True:
+        file.seek(start)
+        head = file.read(10)
+        if len(head) < 10 or head[:3] != b"ID3" or max(head[6:]) > 127:
+            return start
+        size = 0
+        for byte in head[6:]:
+            size = size << 7 | byte
+        start += 10 + size + (10 if head[5] & 0x10 else 0)
 
 
 def _sound(file: BinaryIO) -> soundfile.SoundFile:

@@ -1,6 +1,7 @@
 """Sound files of every depth; whatever is wrong with one is one line that names it."""
 
 import builtins
+import itertools
 import os
 import struct
 
@@ -108,6 +109,41 @@ def test_a_cut_flac(tmp_path, share):
     path.write_bytes(data[: int(share * len(data))])
     with pytest.raises(AudioError, match="x.flac is cut or damaged"):
         read(path)
+
+
+def flac_frames(data):
+    """Where the frames of a FLAC file of 4,096 samples a frame begin, and where the last ends."""
+    # The number of a frame follows four bytes that are the same in all but the last one.
+    first = data.index(b"\xff\xf8")
+    head = data[first : first + 4]
+    starts = [first]
+    while (found := data.find(head + bytes([len(starts)]), starts[-1])) > 0:
+        starts.append(found)
+    return [*starts, len(data)]
+
+
+@pytest.mark.parametrize("subtype", ["PCM_S8", "PCM_16", "PCM_24"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_flac_whose_frames_are_not_all_there_in_their_order(tmp_path, subtype, channels):
+    samples = np.stack([noise(6 * 4096 + 99, seed) for seed in range(channels)], 1)
+    path = saved(tmp_path / "x.flac", samples, subtype=subtype)
+    data, clip = path.read_bytes(), read(path)
+    expected = soundfile.read(path, dtype="float32", always_2d=True)[0].mean(axis=1)
+    np.testing.assert_allclose(clip.samples, expected, atol=1e-7)
+    starts = flac_frames(data)
+    head, *frames = (data[a:b] for a, b in itertools.pairwise([0, *starts]))
+    assert len(frames) == 6
+    tag = b"ID3\x04\0\0\0\0\1\2" + bytes(130)
+    for order in ((0, 2, 3, 4, 5), (0, 1, 1, 2, 3, 4, 5), (0, 2, 1, 3, 4, 5)):
+        for before in (b"", tag):
+            path.write_bytes(b"".join([before, head, *(frames[i] for i in order)]))
+            with pytest.raises(AudioError, match=r"x.flac is (cut or )?damaged: "):
+                read(path)
+    path.write_bytes(tag + data)
+    np.testing.assert_array_equal(read(path).samples, clip.samples)
+    # An encoder that did not know it.
+    path.write_bytes(data[:26] + bytes(16) + data[42:])
+    np.testing.assert_array_equal(read(path).samples, clip.samples)
 
 
 def test_chunks_before_and_after_the_samples_are_passed_over(tmp_path):
