@@ -111,6 +111,76 @@ def test_a_cut_flac(tmp_path, share):
         read(path)
 
 
+def wav(path, data, *, said=None, before=b"", behind=b""):
+    """A WAV file of 16-bit samples; ``said``: the length that its header gives."""
+    said = len(data) if said is None else said
+    body = b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, RATE, 2 * RATE, 2, 16)
+    body += b"data" + struct.pack("<I", said) + data + behind
+    path.write_bytes(before + b"RIFF" + struct.pack("<I", min(len(body) + said, 2**32 - 1)) + body)
+    return path
+
+
+PCM = (20000 * noise(3000)).astype("<i2").tobytes()
+# Of 256 bytes behind the head.
+ID3 = b"ID3\3\0\0\0\0\2\0" + bytes(256)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [2**31 - 4096, 2**31 - 37, 2**31 - 1, 2**31, 2**32 - 4096, 2**32 - 37, 2**32 - 2, 2**32 - 1],
+)
+def test_lengths_that_programs_write_into_a_pipe(tmp_path, said):
+    path = wav(tmp_path / "x.wav", PCM, said=said)
+    expected = np.frombuffer(PCM, "<i2") / np.float32(32768)
+    np.testing.assert_array_equal(read(path).samples, expected)
+    assert clip_length(path)[0] == 3000
+    wav(path, PCM, said=said - 2**30)
+    with pytest.raises(AudioError, match="is cut: 6000 of the"):
+        read(path)
+
+
+def test_a_cut_wav_behind_a_tag(tmp_path):
+    path = wav(tmp_path / "x.wav", PCM, before=ID3 + ID3)
+    assert len(read(path).samples) == 3000
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(AudioError, match="is cut: 5000 of the 6000 bytes"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        b"data" + struct.pack("<I", len(PCM)) + PCM,
+        PCM,
+        b"note" + struct.pack("<I", 3) + b"abc\0" + PCM,
+        b"RIFF" + struct.pack("<I", len(PCM) + 4) + b"WAVE" + PCM,
+    ],
+)
+def test_samples_that_the_header_does_not_tell_of_are_not_left_out_unsaid(tmp_path, behind):
+    path = wav(tmp_path / "x.wav", PCM, behind=behind)
+    line = r"x.wav holds \d+ bytes behind the 6000 bytes of samples that its header tells of: .*--ignore"
+    for reader in (read, clip_length):
+        with pytest.raises(AudioError, match=line):
+            reader(path)
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        bytes(10_000),
+        b"TAG" + bytes(5) + b"a" * 900,
+        ID3[:10] + b"x" * 900,
+        b"\n",
+        b"LIST" + struct.pack("<I", 9000) + b"INFO" + b"x" * 1000,
+        b"note" + struct.pack("<I", 901) + b"x" * 901 + b"note" + struct.pack("<I", 900) + b"x" * 900,
+    ],
+)
+@pytest.mark.parametrize("size", [6000, 5999])
+def test_what_programs_leave_behind_the_samples_is_none(tmp_path, behind, size):
+    path = wav(tmp_path / "x.wav", PCM[:size], behind=behind)
+    assert len(read(path).samples) == size // 2
+
+
 def flac_frames(data):
     """Where the frames of a FLAC file of 4,096 samples a frame begin, and where the last ends."""
     # The number of a frame follows four bytes that are the same in all but the last one.
