@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mindspore_dpus.core.errors import UserError, one_line
+from mindspore_dpus.core.errors import UserError, explain, one_line
 from mindspore_dpus.data.audio.names import parse_name
 from mindspore_dpus.data.audio.stream import WindowStream
+from mindspore_dpus.data.images.folders import leads_nowhere
 from mindspore_dpus.deploy.growing import going_on
 from mindspore_dpus.deploy.result_file import format_of
 from mindspore_dpus.deploy.scoring import row_name
@@ -45,6 +46,8 @@ def waveform_row(
     """As ``sound_row``; ``look`` gives the file's waveform and a note, or raises."""
     row = dict.fromkeys(COLUMNS, "") | {"path": row_name(path)}
     try:
+        if leads_nowhere(Path(path)):
+            raise UserError(f"{path} {explain(FileNotFoundError(), Path(path))}")
         if machine is None or section is None:
             named = parse_name(path)
             machine, section = machine or named.machine, section or named.section

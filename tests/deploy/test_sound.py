@@ -14,7 +14,7 @@ from mindspore_dpus.core.errors import Terminated, UserError
 from mindspore_dpus.data.audio.front_end import FrontEnd
 from mindspore_dpus.data.audio.settings import AudioSettings
 from mindspore_dpus.data.audio.stream import pcm_blocks
-from mindspore_dpus.deploy.sound import COLUMNS, predict_sound, predict_stream
+from mindspore_dpus.deploy.sound import COLUMNS, predict_sound, predict_stream, sound_row
 from mindspore_dpus.deploy.sound_scorer import SoundScore
 
 RATE = 1000
@@ -104,6 +104,13 @@ def test_a_name_that_is_not_utf_8_has_its_row(clips, tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert rows[1]["machine"] == r"\udcb7\udce7"
     assert "never saw the machine" in rows[1]["error"]
+
+
+@pytest.mark.parametrize("name", ["more", "section_00_test_0000.wav"])
+def test_a_link_that_leads_nowhere_has_its_row(tmp_path, name):
+    (tmp_path / name).symlink_to("/not/mounted")
+    row = sound_row(Loudness(), tmp_path / name, None, None)
+    assert row["error"] == f"{tmp_path / name} is a link to /not/mounted, which does not exist"
 
 
 def test_an_output_that_is_a_folder_is_refused_before_anything_is_scored(clips, tmp_path):

@@ -232,3 +232,12 @@ def test_a_name_that_no_table_can_hold_is_refused_before_anything_is_computed(tm
     (folder / "section_00_source_train_normal_0000.wav").write_bytes(b"")
     with pytest.raises(UserError, match=r"/\\udcb7\\udce7/train/section.*not UTF-8.*rename it"):
         find_clips(tmp_path)
+
+
+def test_a_link_without_an_ending_that_leads_nowhere_is_named(tmp_path):
+    touched(tmp_path, "fan/train/section_00_source_train_normal_0000.wav")
+    (tmp_path / "fan" / "more").symlink_to("/not/mounted")
+    with pytest.raises(
+        UserError, match=r"fan/more is a link to /not/mounted, which does not exist: mend"
+    ):
+        find_clips(tmp_path)
