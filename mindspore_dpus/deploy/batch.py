@@ -1,7 +1,5 @@
 """Score a list of files into one file of results; what an interrupted start has scored is kept."""
 
-import hashlib
-import re
 import sys
 import time
 from collections import Counter
@@ -9,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.data.images.frames import split_frame
-from mindspore_dpus.deploy.result_file import ResultFile, format_of
+from mindspore_dpus.deploy.growing import going_on
+from mindspore_dpus.deploy.result_file import format_of
 from mindspore_dpus.deploy.rule import rule_mark
-from mindspore_dpus.deploy.scoring import Scorer, columns, row_name, score_files, to_look_at
+from mindspore_dpus.deploy.scoring import Scorer, columns, score_files, to_look_at
 
 
 @dataclass
@@ -88,21 +85,9 @@ def predict_files(
         OSError: the disk is full.
     """
     kind = kind or format_of(output)
-    names = columns(scorer)
-    # Rows of another model, or in another format, are not gone on with.
-    mark = hashlib.sha256(repr((rule_mark(scorer), kind, names)).encode()).hexdigest()
-    part = output.with_name(f"{output.name}.{mark[:8]}.part")
-    if output.is_dir():
-        raise UserError(f"output {output} is a folder; name a file")
-    written = part.stat().st_mtime if part.exists() else 0.0
     summary = Summary()
     bar = _Bar(len(files))
-    with ResultFile(part, names, kind) as results:
-        expected = [row_name(file) for file in files]
-        done, rows = _already_done([row["path"] for row in results.found], expected)
-        if any(_changed(file, written) for file in files[:done]):
-            done = rows = 0
-        results.cut(rows)
+    with going_on(output, columns(scorer), files, rule_mark(scorer), kind=kind) as (results, done):
         summary.add(scorer, results.found)
         summary.kept = summary.images
         try:
@@ -112,30 +97,8 @@ def predict_files(
                 bar.show(summary)
         finally:
             bar.clear()
-        part.replace(output)
+        results.path.replace(output)
     return summary
-
-
-def _already_done(found: list[str], expected: list[str]) -> tuple[int, int]:
-    """How many of the expected files an earlier start has scored, and how many rows they have."""
-    done = rows = 0
-    for file in expected:
-        end = rows
-        frame = re.compile(re.escape(file) + r"(#[1-9]\d*)?")
-        while end < len(found) and frame.fullmatch(found[end]):
-            end += 1
-        # Of a file with several images, perhaps not all rows were written.
-        if end == rows or (end == len(found) and found[rows] != file):
-            break
-        rows, done = end, done + 1
-    return done, rows
-
-
-def _changed(file: Path, since: float) -> bool:
-    try:
-        return split_frame(file)[0].stat().st_mtime > since
-    except OSError:
-        return False
 
 
 class _Bar:

@@ -101,11 +101,13 @@ class Detector:
     Args:
         settings: all but the networks.
         networks: what computes.
+        identity: changes with the networks.
     """
 
-    def __init__(self, settings: DetectorSettings, networks: Networks) -> None:
+    def __init__(self, settings: DetectorSettings, networks: Networks, identity: str) -> None:
         self.settings = settings
         self.networks = networks
+        self.identity = identity
         self.shapes = anchor_shapes(settings.sizes, settings.ratios)
 
     def maps(self, frame: np.ndarray) -> Maps:

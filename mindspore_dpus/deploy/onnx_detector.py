@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.files import file_hash, read_json
+from mindspore_dpus.core.files import digest, file_hash, read_json
 from mindspore_dpus.deploy.cascade import Detections
 from mindspore_dpus.deploy.detector import Detector, DetectorSettings
 from mindspore_dpus.deploy.predictor import _session
@@ -99,7 +99,8 @@ class OnnxDetector(Detector):
                 raise UserError(
                     f"{graph} is missing, damaged, or of another export than {path}: copy all files again"
                 )
-        super().__init__(settings, OnnxNetworks(path.parent, names, sign, threads))
+        identity = digest("export", {name: hashes[name] for name in names})
+        super().__init__(settings, OnnxNetworks(path.parent, names, sign, threads), identity)
 
     def names(self, found: Detections) -> list[str]:
         """Class names of detections."""

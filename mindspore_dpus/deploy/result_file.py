@@ -31,18 +31,22 @@ class ResultFile:
         path: the file; made when missing. One process at a time may have it open.
         columns: of every row; the first is ``path``.
         kind: ``csv`` (with a header) or ``jsonl`` (one object a line).
+        keep: which columns of ``found`` are kept in memory.
 
     Attributes:
-        found: the rows that were there: of their columns, those of ``KEPT``.
+        found: the rows that were there: of their columns, those of ``keep``; of CSV, all is text.
 
     Raises:
         UserError: another process has the file open, or it holds something else.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str], kind: str) -> None:
+    def __init__(
+        self, path: Path, columns: Sequence[str], kind: str, keep: Sequence[str] = KEPT
+    ) -> None:
         self.path = path
         self.columns = list(columns)
         self.kind = kind
+        self.keep = tuple(keep)
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise UserError(f"output {path} is a folder; name a file")
@@ -113,7 +117,7 @@ class ResultFile:
                     continue
                 row = self._row(line)
                 self._check(row is not None, number)
-                self.found.append({name: row[name] for name in KEPT if name in row})
+                self.found.append({name: row[name] for name in self.keep if name in row})
                 self._ends.append(self._ends[-1] + len(line))
         if self._ends[-1] < self._file.seek(0, os.SEEK_END):
             self._file.truncate(self._ends[-1])

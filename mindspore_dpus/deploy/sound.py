@@ -1,15 +1,18 @@
 """Machine sound's files, or sound as it comes -> the table of scores. Needs NumPy, SciPy and soundfile."""
 
-import csv
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.files import atomic
+from mindspore_dpus.core.errors import UserError, explain, one_line
 from mindspore_dpus.data.audio.names import parse_name
 from mindspore_dpus.data.audio.stream import WindowStream
+from mindspore_dpus.data.images.folders import leads_nowhere
+from mindspore_dpus.deploy.growing import going_on
+from mindspore_dpus.deploy.result_file import format_of
+from mindspore_dpus.deploy.scoring import row_name
 from mindspore_dpus.deploy.sound_scorer import SoundScore, SoundScorer
 
 COLUMNS = (
@@ -41,18 +44,20 @@ def waveform_row(
     section: str | None,
 ) -> dict:
     """As ``sound_row``; ``look`` gives the file's waveform and a note, or raises."""
-    row = dict.fromkeys(COLUMNS, "") | {"path": str(path)}
+    row = dict.fromkeys(COLUMNS, "") | {"path": row_name(path)}
     try:
+        if leads_nowhere(Path(path)):
+            raise UserError(f"{path} {explain(FileNotFoundError(), Path(path))}")
         if machine is None or section is None:
             named = parse_name(path)
             machine, section = machine or named.machine, section or named.section
-        row |= {"machine": machine, "section": section}
+        row |= {"machine": one_line(machine), "section": one_line(section)}
         scorer.find(machine, section)
         waveform, note = look(path)
         return row | _cells(scorer.score(waveform, machine, section)) | {"note": note}
     except Exception as error:
         # Whatever a decoder raises on a hostile file: the next file has its turn.
-        return row | {"error": " ".join(str(error).split()) or type(error).__name__}
+        return row | {"error": one_line(" ".join(str(error).split())) or type(error).__name__}
 
 
 def _cells(found: SoundScore) -> dict:
@@ -102,9 +107,129 @@ def stream_rows(
             yield row
 
 
-def write_rows(path: Path, rows: Sequence[dict]) -> None:
-    """The rows as CSV."""
-    with atomic(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+@dataclass
+class SoundSummary:
+    """What was scored.
+
+    Attributes:
+        rows: all.
+        anomalous: of these.
+        unscored: rows with an error.
+        kept: rows of an earlier, interrupted start.
+        notes: how many rows have one.
+        first: one of them.
+    """
+
+    rows: int = 0
+    anomalous: int = 0
+    unscored: int = 0
+    kept: int = 0
+    notes: int = 0
+    first: str = ""
+
+    def add(self, row: dict) -> None:
+        """Count a row, as it is scored or as it is found in a table."""
+        self.rows += 1
+        self.unscored += row["error"] != ""
+        self.anomalous += str(row["decision"]) == "1"
+        if row["note"]:
+            self.notes += 1
+            self.first = self.first or f"{row['path']}: {row['note']}"
+
+    @property
+    def look(self) -> int:
+        """Rows that somebody should look at."""
+        return self.anomalous + self.unscored
+
+    def lines(self, output: Path) -> list[str]:
+        """What a person wants to know at the end."""
+        kept = f", {self.kept} of them by an earlier start" if self.kept else ""
+        line = (
+            f"{output}: {self.rows} recordings{kept}, {self.anomalous} anomalous, "
+            f"{self.unscored} without a score"
+        )
+        return [line, *([f"{self.notes} with a note, such as {self.first}"] if self.notes else [])]
+
+
+def predict_sound(
+    scorer: SoundScorer,
+    files: Sequence[Path],
+    output: Path,
+    machine: str | None = None,
+    section: str | None = None,
+) -> SoundSummary:
+    """Score files into a table, row by row; started again, the same call goes on (``deploy.growing``).
+
+    Args:
+        scorer: what scores.
+        files: recordings, each once.
+        output: the table: ``COLUMNS``, a row for every file; CSV, or JSON lines by its ending.
+        machine, section: as of ``sound_row``.
+
+    Raises:
+        UserError: the output cannot be written there.
+        OSError: the disk is full.
+    """
+    summary = SoundSummary()
+    made_by, keep = ("files", scorer.mark, machine, section), ("path", "error", "decision", "note")
+    kind = format_of(output)
+    with going_on(output, COLUMNS, files, made_by, kind=kind, keep=keep) as (results, done):
+        for row in results.found:
+            summary.add(row)
+        summary.kept = summary.rows
+        for file in files[done:]:
+            row = sound_row(scorer, file, machine, section)
+            results.append([row])
+            summary.add(row)
+        results.path.replace(output)
+    return summary
+
+
+def predict_stream(
+    scorer: SoundScorer,
+    blocks: Iterator[np.ndarray],
+    output: Path,
+    machine: str,
+    section: str,
+    *,
+    window_seconds: float,
+    hop_seconds: float,
+    report: Callable[[str], None],
+) -> SoundSummary:
+    """Score sound as it comes into a table, row by row, until it ends, or Ctrl-C or SIGTERM.
+
+    The table is there whatever ends the stream. (There is nothing to go on with: other sound has come
+    meanwhile.)
+
+    Args:
+        scorer, blocks, machine, section, window_seconds, hop_seconds: of ``stream_rows``.
+        output: as of ``predict_sound``.
+        report: called with a line for every row.
+
+    Raises:
+        UserError: training never saw the section; the output cannot be written there; the sound cannot
+            be read on.
+        OSError: the disk is full.
+    """
+    scorer.find(machine, section)
+    summary, kind = SoundSummary(), format_of(output)
+    with going_on(output, COLUMNS, (), ("stream", scorer.mark), kind=kind) as (results, _):
+        rows = stream_rows(
+            *(scorer, blocks, machine, section), window_seconds=window_seconds, hop_seconds=hop_seconds
+        )
+        try:
+            for row in rows:
+                results.append([row])
+                summary.add(row)
+                report(f"{row['path']} {row['error'] or format(row['score'], '.3f')}")
+        except KeyboardInterrupt:
+            pass
+        except BaseException:
+            # An older table is not replaced by an empty one.
+            if not summary.rows:
+                results.path.unlink()
+                raise
+            results.path.replace(output)
+            raise
+        results.path.replace(output)
+    return summary

@@ -17,8 +17,9 @@ from mindspore_dpus.data.images.preparing import ImageSettings
 from mindspore_dpus.decision.decision import Decision
 from mindspore_dpus.decision.probability import Proportion
 from mindspore_dpus.deploy import OnnxPredictor, score_files
-from mindspore_dpus.deploy.batch import _already_done, predict_files
+from mindspore_dpus.deploy.batch import predict_files
 from mindspore_dpus.deploy.bundle import Bundle
+from mindspore_dpus.deploy.growing import _already_done
 from mindspore_dpus.deploy.scoring import columns
 from tests.deploy.conftest import expected_scores, write_grey
 
@@ -160,13 +161,13 @@ def test_a_file_that_changed_meanwhile_is_scored_anew(predictor, greys, tmp_path
 @pytest.mark.parametrize(
     ("found", "expected", "result"),
     [
-        ([], ["a"], (0, 0)),
-        (["a", "b"], ["a", "b", "c"], (2, 2)),
-        (["b", "a"], ["a", "b"], (0, 0)),
-        (["a", "c"], ["a", "b", "c"], (1, 1)),
-        (["a#1", "a#2", "b"], ["a", "b"], (2, 3)),
-        (["b", "a#1", "a#2"], ["b", "a", "c"], (1, 1)),
-        (["a#1.png"], ["a#1.png", "b"], (1, 1)),
+        ([], ["a"], (0, 0, 0)),
+        (["a", "b"], ["a", "b", "c"], (2, 2, 0)),
+        (["b", "a"], ["a", "b"], (0, 0, 0)),
+        (["a", "c"], ["a", "b", "c"], (1, 1, 0)),
+        (["a#1", "a#2", "b"], ["a", "b"], (2, 3, 0)),
+        (["b", "a#1", "a#2"], ["b", "a", "c"], (1, 1, 2)),
+        (["a#1.png"], ["a#1.png", "b"], (1, 1, 0)),
     ],
 )
 def test_which_files_have_all_their_rows(found, expected, result):

@@ -23,7 +23,7 @@ from mindspore_dpus.data.audio.reading import is_clip
 from mindspore_dpus.data.audio.stream import FORMATS, MICROPHONE, microphone_blocks, pcm_blocks
 from mindspore_dpus.data.images.inputs import find_input
 from mindspore_dpus.deploy.onnx_sound import OnnxSoundPredictor
-from mindspore_dpus.deploy.sound import sound_row, stream_rows, write_rows
+from mindspore_dpus.deploy.sound import predict_sound, predict_stream
 from mindspore_dpus.deploy.sound_watch import watch_sound
 
 
@@ -88,15 +88,9 @@ def main(args: Sequence[str] | None = None) -> int:
         return _watch(args)
     files = _files(args.paths)
     scorer = load_source(args, "machine_sound", OnnxSoundPredictor)
-    rows = [sound_row(scorer, file, args.machine, args.section) for file in files]
-    write_rows(args.output, rows)
-    wrong = sum(row["error"] != "" for row in rows)
-    called = sum(row["decision"] == 1 for row in rows)
-    print(f"{args.output}: {len(rows)} recordings, {called} anomalous, {wrong} without a score")
-    noted = [row for row in rows if row["note"]]
-    if noted:
-        print(f"{len(noted)} with a note, such as {noted[0]['path']}: {noted[0]['note']}")
-    return int(wrong + called > 0)
+    summary = predict_sound(scorer, files, args.output, args.machine, args.section)
+    print("\n".join(summary.lines(args.output)))
+    return int(summary.look > 0)
 
 
 def _stream(args) -> int:
@@ -109,22 +103,13 @@ def _stream(args) -> int:
         blocks = microphone_blocks(rate=rate, block=block)
     else:
         blocks = pcm_blocks(sys.stdin.buffer, sample_format=args.stream, block=block)
-    look, rows = 0, []
-    try:
-        for row in stream_rows(
-            *(scorer, blocks, args.machine, args.section),
-            window_seconds=args.window,
-            hop_seconds=args.hop,
-        ):
-            rows.append(row)
-            look += row["error"] != "" or row["decision"] == 1
-            print(row["path"], row["error"] or f"{row['score']:.3f}", flush=True)
-    except KeyboardInterrupt:
-        # A microphone has no other end.
-        if args.stream != MICROPHONE:
-            raise
-    write_rows(args.output, rows)
-    return int(look > 0)
+    summary = predict_stream(
+        *(scorer, blocks, args.output, args.machine, args.section),
+        window_seconds=args.window,
+        hop_seconds=args.hop,
+        report=functools.partial(print, flush=True),
+    )
+    return int(summary.look > 0)
 
 
 def _watch(args) -> int:

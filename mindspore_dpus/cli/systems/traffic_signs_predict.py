@@ -38,5 +38,8 @@ def main(args: Sequence[str] | None = None) -> int:
 
     detector = load_source(args, "traffic_signs", OnnxDetector)
     done = predict(detector, args.paths, args.output, every=args.every, pictures=args.pictures)
-    print(f"{args.output}: {done['signs']} signs in {done['frames']} frames, {done['errors']} errors")
+    kept = f" ({done['kept']} of them by an earlier start)" if done["kept"] else ""
+    print(
+        f"{args.output}: {done['signs']} signs in {done['frames']} frames{kept}, {done['errors']} errors"
+    )
     return 1 if done["errors"] else 0

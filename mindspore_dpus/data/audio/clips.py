@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.errors import UserError, explain
 from mindspore_dpus.data.audio.names import DOMAINS, FOLDERS, LABELS, UNKNOWN, parse_name, section_name
 from mindspore_dpus.data.audio.reading import EXTENSIONS, is_clip
 from mindspore_dpus.data.images.folders import list_files
+from mindspore_dpus.data.images.frames import refuse_nameless
 from mindspore_dpus.data.labels import refuse_alike, trim_all
 from mindspore_dpus.data.paths import native_all, refuse_outside
 from mindspore_dpus.data.samples import manifest_in, read_manifest
@@ -60,11 +61,16 @@ def scan_dcase(root: Path) -> pd.DataFrame:
         root: holds ``dev_data`` and the like, or machines, or is the folder of one machine.
 
     Raises:
-        UserError: there are no clips, or one is not named as DCASE names them.
+        UserError: there are no clips, or one is not named as DCASE names them, or not in UTF-8,
+            or a link without an ending leads nowhere.
     """
     rows = []
     for file in list_files(root, is_clip):
         path = file.relative_to(root)
+        refuse_nameless(path.as_posix(), root)
+        if not file.suffix:
+            # A link that leads nowhere; its name says nothing, so that it cannot be a row.
+            raise UserError(f"{file} {explain(FileNotFoundError(), file)}: mend or remove it")
         # The folder of one machine: its name is not in the path below it.
         named = root.resolve().name / path if len(path.parts) == 2 and path.parts[0] in FOLDERS else path
         rows.append({"path": path.as_posix(), "group": "", **parse_name(named)._asdict()})

@@ -159,6 +159,12 @@ def _read_video(path: Path, number: int | None, every: int, max_pixels: int) -> 
         reason = "does not exist" if not path.exists() else "is not a regular file"
         yield Frame(_named(path, number), None, f"{path} {reason}")
         return
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        # OpenCV would end the process.
+        yield Frame(_named(path, number), None, f"{path} has a name that is not UTF-8: rename it")
+        return
     capture = _Capture(path)
     try:
         yield from _decode(capture, path, number, every, max_pixels)

@@ -58,6 +58,20 @@ def count_frames(path: str | Path) -> int:
         return 1
 
 
+def refuse_nameless(path: str, root: Path) -> None:
+    """Refuse a file whose name cannot stand in a table.
+
+    Raises:
+        UserError: it is not UTF-8.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"{one_line(root / path)} has a name that is not UTF-8, as tables need it: rename it"
+        ) from None
+
+
 def name_frames(path: str, root: Path) -> list[str]:
     """A name for each frame of a file: its own where it has one frame, or where the name gives one.
 
@@ -68,12 +82,7 @@ def name_frames(path: str, root: Path) -> list[str]:
     Raises:
         UserError: the name cannot stand in a table.
     """
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        raise UserError(
-            f"{one_line(root / path)} has a name that is not UTF-8, as tables need it: rename it"
-        ) from None
+    refuse_nameless(path, root)
     file, frame = split_frame(root / path)
     number = 1 if frame is not None else count_frames(file)
     if number > 1 and (whole := str(without_region(path))) != path:

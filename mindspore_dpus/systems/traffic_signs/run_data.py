@@ -17,6 +17,7 @@ from mindspore_dpus.data.boxes.registry import read_boxes
 from mindspore_dpus.data.hashing import fingerprint
 from mindspore_dpus.data.images.decoded import ImageError
 from mindspore_dpus.data.images.footage import to_rgb
+from mindspore_dpus.data.images.frames import refuse_nameless
 from mindspore_dpus.data.images.reading import read_image
 from mindspore_dpus.data.sample_table import SPLITS, UNUSED
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
@@ -48,7 +49,7 @@ def find_annotations(root: Path, data: FrameSettings) -> Annotations:
     """Boxes as the data have them; what is wrong with single ones is listed.
 
     Raises:
-        UserError: no folder, no file of boxes, or one of another format.
+        UserError: no folder, no file of boxes, or one of another format; a name that is not UTF-8.
     """
     if not root.is_dir():
         raise UserError(f"data.root: {root} is not a folder; give the folder of your frames")
@@ -59,7 +60,10 @@ def find_annotations(root: Path, data: FrameSettings) -> Annotations:
             f"data.boxes: {' and '.join(map(str, named))} not found; give a file or folder of boxes"
         )
     images = root if data.list_frames else None
-    return read_boxes(boxes, data.format, images=images, classes=data.classes, strict=False)
+    found = read_boxes(boxes, data.format, images=images, classes=data.classes, strict=False)
+    for path in (*found.frames["path"], *found.problems["path"]):
+        refuse_nameless(path, root)
+    return found
 
 
 def readable(annotations: Annotations, root: Path, max_pixels: int) -> Annotations:

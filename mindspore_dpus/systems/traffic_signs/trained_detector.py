@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mindspore_dpus.core.files import read_json
+from mindspore_dpus.core.files import digest, read_json
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.data.images.regions import Regions
@@ -176,7 +176,7 @@ def _settings(run: RunFolder, config: Configuration, stride: int, classes) -> De
 def proposal_detector(run: RunFolder, config: Configuration, key: str) -> Detector:
     """A detector that only proposes."""
     networks = RunNetworks(run, config, key, None)
-    return Detector(_settings(run, config, networks.net.stride, ()), networks)
+    return Detector(_settings(run, config, networks.net.stride, ()), networks, digest("run", key))
 
 
 def run_detector(run: RunFolder, config: Configuration) -> Detector:
@@ -186,6 +186,9 @@ def run_detector(run: RunFolder, config: Configuration) -> Detector:
         UserError: a stage is not finished.
     """
     keys = {name: run.finished(f"{name}.members")["key"] for name in CLASSIFIERS}
-    networks = RunNetworks(run, config, run.finished("proposal_network")["key"], keys)
+    key = run.finished("proposal_network")["key"]
+    refining = run.finished("refinement_network")["key"] if config.refinement.enabled else None
+    networks = RunNetworks(run, config, key, keys)
     classes = class_names(read_table(run / "signs" / "samples.csv"))
-    return Detector(_settings(run, config, networks.net.stride, classes), networks)
+    settings = _settings(run, config, networks.net.stride, classes)
+    return Detector(settings, networks, digest("run", key, keys, refining))

@@ -1,5 +1,6 @@
 """The sample table of clips: by DCASE's folders, by manifest, and what is refused."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -223,3 +224,20 @@ def test_machines_and_sections_that_look_alike_are_refused(tmp_path, line, messa
 def test_sections_of_two_machines_may_look_alike(tmp_path):
     manifest(tmp_path, "a.wav,fan,door,,train,normal,", "b.wav,valve,Door,,test,normal,")
     assert find_clips(tmp_path)["section"].tolist() == ["door", "Door"]
+
+
+def test_a_name_that_no_table_can_hold_is_refused_before_anything_is_computed(tmp_path):
+    folder = tmp_path / os.fsdecode(b"\xb7\xe7") / "train"
+    folder.mkdir(parents=True)
+    (folder / "section_00_source_train_normal_0000.wav").write_bytes(b"")
+    with pytest.raises(UserError, match=r"/\\udcb7\\udce7/train/section.*not UTF-8.*rename it"):
+        find_clips(tmp_path)
+
+
+def test_a_link_without_an_ending_that_leads_nowhere_is_named(tmp_path):
+    touched(tmp_path, "fan/train/section_00_source_train_normal_0000.wav")
+    (tmp_path / "fan" / "more").symlink_to("/not/mounted")
+    with pytest.raises(
+        UserError, match=r"fan/more is a link to /not/mounted, which does not exist: mend"
+    ):
+        find_clips(tmp_path)

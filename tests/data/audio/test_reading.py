@@ -1,6 +1,7 @@
 """Sound files of every depth; whatever is wrong with one is one line that names it."""
 
 import builtins
+import itertools
 import os
 import struct
 
@@ -108,6 +109,111 @@ def test_a_cut_flac(tmp_path, share):
     path.write_bytes(data[: int(share * len(data))])
     with pytest.raises(AudioError, match="x.flac is cut or damaged"):
         read(path)
+
+
+def wav(path, data, *, said=None, before=b"", behind=b""):
+    """A WAV file of 16-bit samples; ``said``: the length that its header gives."""
+    said = len(data) if said is None else said
+    body = b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, RATE, 2 * RATE, 2, 16)
+    body += b"data" + struct.pack("<I", said) + data + behind
+    path.write_bytes(before + b"RIFF" + struct.pack("<I", min(len(body) + said, 2**32 - 1)) + body)
+    return path
+
+
+PCM = (20000 * noise(3000)).astype("<i2").tobytes()
+# Of 256 bytes behind the head.
+ID3 = b"ID3\3\0\0\0\0\2\0" + bytes(256)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [2**31 - 4096, 2**31 - 37, 2**31 - 1, 2**31, 2**32 - 4096, 2**32 - 37, 2**32 - 2, 2**32 - 1],
+)
+def test_lengths_that_programs_write_into_a_pipe(tmp_path, said):
+    path = wav(tmp_path / "x.wav", PCM, said=said)
+    expected = np.frombuffer(PCM, "<i2") / np.float32(32768)
+    np.testing.assert_array_equal(read(path).samples, expected)
+    assert clip_length(path)[0] == 3000
+    wav(path, PCM, said=said - 2**30)
+    with pytest.raises(AudioError, match="is cut: 6000 of the"):
+        read(path)
+
+
+def test_a_cut_wav_behind_a_tag(tmp_path):
+    path = wav(tmp_path / "x.wav", PCM, before=ID3 + ID3)
+    assert len(read(path).samples) == 3000
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(AudioError, match="is cut: 5000 of the 6000 bytes"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        b"data" + struct.pack("<I", len(PCM)) + PCM,
+        PCM,
+        b"note" + struct.pack("<I", 3) + b"abc\0" + PCM,
+        b"RIFF" + struct.pack("<I", len(PCM) + 4) + b"WAVE" + PCM,
+    ],
+)
+def test_samples_that_the_header_does_not_tell_of_are_not_left_out_unsaid(tmp_path, behind):
+    path = wav(tmp_path / "x.wav", PCM, behind=behind)
+    line = r"x.wav holds \d+ bytes behind the 6000 bytes of samples that its header tells of: .*--ignore"
+    for reader in (read, clip_length):
+        with pytest.raises(AudioError, match=line):
+            reader(path)
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        bytes(10_000),
+        b"TAG" + bytes(5) + b"a" * 900,
+        ID3[:10] + b"x" * 900,
+        b"\n",
+        b"LIST" + struct.pack("<I", 9000) + b"INFO" + b"x" * 1000,
+        b"note" + struct.pack("<I", 901) + b"x" * 901 + b"note" + struct.pack("<I", 900) + b"x" * 900,
+    ],
+)
+@pytest.mark.parametrize("size", [6000, 5999])
+def test_what_programs_leave_behind_the_samples_is_none(tmp_path, behind, size):
+    path = wav(tmp_path / "x.wav", PCM[:size], behind=behind)
+    assert len(read(path).samples) == size // 2
+
+
+def flac_frames(data):
+    """Where the frames of a FLAC file of 4,096 samples a frame begin, and where the last ends."""
+    # The number of a frame follows four bytes that are the same in all but the last one.
+    first = data.index(b"\xff\xf8")
+    head = data[first : first + 4]
+    starts = [first]
+    while (found := data.find(head + bytes([len(starts)]), starts[-1])) > 0:
+        starts.append(found)
+    return [*starts, len(data)]
+
+
+@pytest.mark.parametrize("subtype", ["PCM_S8", "PCM_16", "PCM_24"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_flac_whose_frames_are_not_all_there_in_their_order(tmp_path, subtype, channels):
+    samples = np.stack([noise(6 * 4096 + 99, seed) for seed in range(channels)], 1)
+    path = saved(tmp_path / "x.flac", samples, subtype=subtype)
+    data, clip = path.read_bytes(), read(path)
+    expected = soundfile.read(path, dtype="float32", always_2d=True)[0].mean(axis=1)
+    np.testing.assert_allclose(clip.samples, expected, atol=1e-7)
+    starts = flac_frames(data)
+    head, *frames = (data[a:b] for a, b in itertools.pairwise([0, *starts]))
+    assert len(frames) == 6
+    tag = b"ID3\x04\0\0\0\0\1\2" + bytes(130)
+    for order in ((0, 2, 3, 4, 5), (0, 1, 1, 2, 3, 4, 5), (0, 2, 1, 3, 4, 5)):
+        for before in (b"", tag):
+            path.write_bytes(b"".join([before, head, *(frames[i] for i in order)]))
+            with pytest.raises(AudioError, match=r"x.flac is (cut or )?damaged: "):
+                read(path)
+    path.write_bytes(tag + data)
+    np.testing.assert_array_equal(read(path).samples, clip.samples)
+    # An encoder that did not know it.
+    path.write_bytes(data[:26] + bytes(16) + data[42:])
+    np.testing.assert_array_equal(read(path).samples, clip.samples)
 
 
 def test_chunks_before_and_after_the_samples_are_passed_over(tmp_path):

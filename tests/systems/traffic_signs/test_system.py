@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 
 import cv2
@@ -14,8 +15,9 @@ from mindspore_dpus.cli import predict, simulate
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.data.boxes.annotations import EDGES
+from mindspore_dpus.data.images.footage import read_frames
 from mindspore_dpus.deploy.detector import Detector
-from mindspore_dpus.deploy.signs import detect_files
+from mindspore_dpus.deploy.signs import look_at
 from mindspore_dpus.systems.traffic_signs import evaluation, run_data, system
 from mindspore_dpus.systems.traffic_signs.settings import FrameSettings
 from tests.support import train
@@ -171,9 +173,9 @@ def test_a_wrong_call_of_predict_is_one_line(run, tmp_path, capsys, options, mes
 def test_the_frames_that_predict_reads_are_as_large_as_the_runs(run):
     detector = evaluation.load_run(run.path, None)[2]
     settings = dataclasses.replace(detector.settings, max_pixels=100)
-    small = Detector(settings, detector.networks)
-    (_, (row,)), *_ = detect_files(small, [str(run / "data" / "test")], 1)
-    assert "pixels" in row["error"]
+    small = Detector(settings, detector.networks, detector.identity)
+    frame, *_ = read_frames([str(run / "data" / "test")], max_pixels=settings.max_pixels)
+    assert "pixels" in look_at(small, frame)["error"]
 
 
 def test_evaluate_on_the_runs_own_test_frames_gives_its_metrics(run, tmp_path):
@@ -253,6 +255,12 @@ def test_bad_frames_and_boxes_are_rows(data):
     assert "class 7 is unknown" in errors["3.png"]
     assert "does not exist" in errors["9.png"]
     assert found.sound().frames["path"].tolist() == ["0.png", "4.png", "5.png"]
+
+
+def test_a_name_that_no_table_can_hold_is_one_line(data):
+    (data / "5.png").rename(data / os.fsdecode(b"\xb9.png"))
+    with pytest.raises(UserError, match=r"data/\\udcb9\.png has a name that is not UTF-8.*rename it"):
+        read(data, list_frames=True)
 
 
 @pytest.mark.parametrize("text", ["hello\nworld\n", ""])
