@@ -1,5 +1,7 @@
 """Folders and manifests become one table; what is wrong with them is said in the user's words."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -346,6 +348,21 @@ def test_files_of_other_kinds_are_counted(tmp_path):
     with logged(lines.append):
         find_samples(DataSettings(root=str(tmp_path)))
     assert lines == [f"{tmp_path}: passed over: 2 .docx, 1 .webp"]
+
+
+def test_a_link_in_a_class_folder_to_a_folder_above_is_a_ring(tmp_path, monkeypatch):
+    root = make_files(tmp_path / "set", *(f"{s}/{c}/a.png" for s in ("train", "test") for c in ("ok", "bad")))
+    make_files(tmp_path, "set/train/ok/b.png", "elsewhere.png")
+    for i, up in enumerate((tmp_path, root, root / "train", "..")):
+        (root / f"train/ok/up{i}").symlink_to(up)
+    monkeypatch.chdir(root / "train")
+    for place in (root, Path(".."), Path()):
+        table = scan_folders(place)
+        assert [p for p, label in zip(table["path"], table["label"], strict=True) if label == "ok"] == [
+            str((root / name).relative_to(place.resolve()))
+            for name in ("train/ok/a.png", "train/ok/b.png", "test/ok/a.png")
+            if place != Path() or name.startswith("train")
+        ]
 
 
 def test_a_broken_link_is_a_row(tmp_path):

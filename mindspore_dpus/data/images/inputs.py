@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from mindspore_dpus.core.errors import UserError
@@ -55,14 +55,9 @@ def find_input(text: str, wanted: Callable[[Path], bool]) -> list[Path]:
         return [path.parent / name for name in native_all(read_paths(path), path.parent, path)]
     if glob.has_magic(text) and not os.path.exists(split_frame(path)[0]):  # noqa: PTH110
         matches = [Path(name) for name in glob.glob(text, recursive=True)]  # noqa: PTH207
-        below = (_below(match) if match.is_dir() else [match] for match in matches)
+        below = (walk(match) if match.is_dir() else [match] for match in matches)
         return said(sort_files({file for files in below for file in files}, wanted), text)
     return [path]
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    """A folder that matches a pattern, walked as a part of those above it: a link back to them is a ring."""
-    return walk(folder, frozenset(os.path.realpath(above) for above in folder.parents))
 
 
 def _frames(file: Path) -> list[str]:
