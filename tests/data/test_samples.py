@@ -351,7 +351,9 @@ def test_files_of_other_kinds_are_counted(tmp_path):
 
 
 def test_a_link_in_a_class_folder_to_a_folder_above_is_a_ring(tmp_path, monkeypatch):
-    root = make_files(tmp_path / "set", *(f"{s}/{c}/a.png" for s in ("train", "test") for c in ("ok", "bad")))
+    root = make_files(
+        tmp_path / "set", *(f"{s}/{c}/a.png" for s in ("train", "test") for c in ("ok", "bad"))
+    )
     make_files(tmp_path, "set/train/ok/b.png", "elsewhere.png")
     for i, up in enumerate((tmp_path, root, root / "train", "..")):
         (root / f"train/ok/up{i}").symlink_to(up)

@@ -4,6 +4,7 @@ import re
 import struct
 from collections.abc import Callable
 from functools import partial
+from io import BytesIO
 from typing import BinaryIO, NamedTuple, TypeVar
 
 from mindspore_dpus.core.printed import can_listen
@@ -81,7 +82,7 @@ def _size(file: BinaryIO) -> Size | None:
 
 def _decode(data: bytes, size: Size) -> Decoded:
     image = _to_its_end(data, partial(decode_by_opencv, size=size))
-    return Decoded.of(upright(image, jpeg_orientation(data)))
+    return Decoded.of(upright(image, jpeg_orientation(BytesIO(data))))
 
 
 def _to_its_end(data: bytes, decode: Callable[..., T]) -> T:

@@ -7,6 +7,7 @@ and in the ``eXIf`` chunk of a PNG; DICOM has none, and is shown as it is stored
 
 import struct
 from collections.abc import Callable
+from typing import BinaryIO
 
 import numpy as np
 
@@ -19,9 +20,11 @@ _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
     8: lambda image: image[:, ::-1].swapaxes(0, 1),
 }
+_ON_ITS_SIDE = (5, 6, 7, 8)
 _TAG = 274
 _NUMBERS = {1: "B", 3: "H", 4: "I"}  # a SHORT by the standard; some write others
 _MOST_TAGS = 1000
+_MOST_SEGMENTS = 100_000
 
 
 def upright(image: np.ndarray, orientation: object) -> np.ndarray:
@@ -36,6 +39,11 @@ def upright(image: np.ndarray, orientation: object) -> np.ndarray:
     """
     turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
     return image if turn is None else np.ascontiguousarray(turn(image))
+
+
+def upright_size(width: int, height: int, orientation: object) -> tuple[int, int]:
+    """Width and height of what ``upright`` gives."""
+    return (height, width) if orientation in _ON_ITS_SIDE else (width, height)
 
 
 def exif_orientation(exif: bytes) -> int:
@@ -56,17 +64,19 @@ def exif_orientation(exif: bytes) -> int:
     return 1
 
 
-def jpeg_orientation(data: bytes) -> int:
-    """The orientation that the EXIF segment of a JPEG file names; 1 where there is none."""
+def jpeg_orientation(file: BinaryIO) -> int:
+    """The orientation that the EXIF segment of an open JPEG file names; 1 where there is none."""
     place = 2
-    while data[place : place + 1] == b"\xff" and place + 4 <= len(data):
-        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
-        if marker in (0xD9, 0xDA):
+    for _ in range(_MOST_SEGMENTS):
+        file.seek(place)
+        head = file.read(10)
+        if len(head) < 4 or head[0] != 0xFF or head[1] in (0xD9, 0xDA):
             break
-        if marker == 0xFF:
+        if head[1] == 0xFF:
             place += 1  # a byte of filling
             continue
-        if marker == 0xE1 and data[place + 4 : place + 10] == b"Exif\0\0":
-            return exif_orientation(data[place + 10 : place + 2 + length])
+        length = int.from_bytes(head[2:4], "big")
+        if head[1] == 0xE1 and head[4:] == b"Exif\0\0":
+            return exif_orientation(file.read(max(0, length - 8)))
         place += 2 + length
     return 1
