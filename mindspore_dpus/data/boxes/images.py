@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.files import open_regular
 from mindspore_dpus.data.boxes.annotations import Found
 from mindspore_dpus.data.images.decoded import ImageError
 from mindspore_dpus.data.images.folders import is_image, list_files, walk
@@ -44,7 +45,7 @@ def _size(file: Path) -> tuple[int, int] | None:
     """Width and height as the image is shown; of formats that do not tell them soon, by decoding it.
     Boxes are of files of one image."""
     try:
-        with file.open("rb") as opened:
+        with open_regular(file) as opened:
             size = size_by_header(opened)
         if size is not None:
             return size

@@ -12,7 +12,7 @@ from xml.parsers import expat
 import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.files import atomic
+from mindspore_dpus.core.files import atomic, open_regular
 from mindspore_dpus.data.boxes.annotations import Annotations, Found
 from mindspore_dpus.data.boxes.images import annotation_files, check_files_of_frames, stem
 from mindspore_dpus.data.boxes.text import number, plain, side, whole
@@ -121,7 +121,7 @@ def _parse(file: Path) -> ElementTree.Element:
     parser.EndElementHandler = builder.end
     parser.CharacterDataHandler = builder.data
     try:
-        with file.open("rb") as opened:
+        with open_regular(file) as opened:
             data = opened.read(_MOST_BYTES + 1)
         if len(data) > _MOST_BYTES:
             raise ValueError(f"is larger than {_MOST_BYTES} bytes: that is no annotation of one frame")

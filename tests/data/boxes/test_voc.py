@@ -1,5 +1,7 @@
 """Pascal VOC: edges from 1 and inclusive; XML that attacks; files that are torn."""
 
+import os
+
 import pytest
 
 from mindspore_dpus.core.errors import UserError
@@ -144,3 +146,9 @@ def test_classes_are_trimmed_and_alike_ones_refused(tmp_path):
     assert read_boxes(file(tmp_path, objects + OBJECT)).boxes["label"].tolist() == ["dog", "dog"]
     with pytest.raises(UserError, match="the classes 'dog' and 'Dog' differ in capitals or spaces only"):
         read_boxes(file(tmp_path, OBJECT + OBJECT.replace("dog", "Dog")))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.xml")
+    with pytest.raises(UserError, match="cannot be read: it is not a regular file"):
+        read_boxes(tmp_path, "voc")
