@@ -146,7 +146,7 @@ def open_regular(path: Path) -> BinaryIO:
     Raises:
         OSError: it is missing, or a pipe or device, which may neither open nor end.
     """
-    mode = os.stat(path).st_mode
+    mode = Path(path).stat().st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     return open(path, "rb")

@@ -1,6 +1,7 @@
 """Folder or CSV -> sample table (``data.sample_table``)."""
 
 import logging
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 SPLIT_WORDS = frozenset(
     (*SPLITS, *("training", "valid", "validation", "testing", "dev", "eval", "evaluation", "holdout"))
 )
+# What becomes of manifest.csv where endings are not shown, or a browser saves it again.
+_CHANGED_MANIFEST = re.compile(r"\s*manifest ?(\(\d+\))?(\.csv)+(\.txt)?\s*", re.IGNORECASE)
 
 
 def find_samples(
@@ -107,11 +110,24 @@ def manifest_in(root: Path) -> Path | None:
     """The ``manifest.csv`` of a folder, in whatever capitals.
 
     Raises:
-        UserError: there are several.
+        UserError: there are several; it is no file, or a link that leads nowhere; there is only one whose
+            name a program has changed.
     """
-    found = sorted(f for f in root.glob("*") if f.name.lower() == "manifest.csv" and f.is_file())
+    files = sorted(root.glob("*"))
+    found = [file for file in files if file.name.lower() == "manifest.csv"]
     if len(found) > 1:
         raise UserError(f"data.root: {found[0]} and {found[1]} are both the manifest; keep one")
+    if found and not found[0].is_file():
+        what = "is no regular file"
+        if found[0].is_symlink() and not found[0].exists():
+            what = f"is a link to {found[0].readlink()}, which does not exist"
+        raise UserError(f"data.root: {found[0]} {what}; mend it or remove it")
+    changed = [file for file in files if not found and _CHANGED_MANIFEST.fullmatch(file.name)]
+    if changed:
+        raise UserError(
+            f"data.root: {changed[0]} is not read as the manifest; call it manifest.csv, name it with "
+            "data.manifest, or remove it"
+        )
     return found[0] if found else None
 
 

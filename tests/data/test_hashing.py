@@ -121,4 +121,7 @@ def test_a_pipe_is_not_waited_for(root, memory):
     os.mkfifo(root / "pipe.png")
     with pytest.raises(OSError, match="it is not a regular file"):
         file_hash(root / "pipe.png")
-    assert content_hashes(["pipe.png", "a.png"], root, memory) == ["", hashlib.sha256(b"first").hexdigest()]
+    assert content_hashes(["pipe.png", "a.png"], root, memory) == [
+        "",
+        hashlib.sha256(b"first").hexdigest(),
+    ]
