@@ -10,6 +10,7 @@ import pandas as pd
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.delimited import read_rows
 from mindspore_dpus.data.images.folders import (
+    SYSTEM_FOLDERS,
     find_images,
     is_companion,
     is_image,
@@ -201,7 +202,7 @@ def _split_folders(root: Path) -> dict[str, Path]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    """The folders directly in a folder, sorted, but for hidden ones.
+    """The folders directly in a folder, sorted, but for hidden ones and those of systems.
 
     Raises:
         UserError: a link that leads nowhere may be one.
@@ -213,7 +214,7 @@ def _folders(folder: Path) -> list[Path]:
                 f"data.root: {file} is a link to {file.readlink()}, which does not exist; mend it or "
                 "remove it"
             )
-    return [file for file in shown if file.is_dir()]
+    return [file for file in shown if file.is_dir() and file.name.lower() not in SYSTEM_FOLDERS]
 
 
 def _refuse_splits_as_classes(base: Path, folders: list[Path]) -> None:

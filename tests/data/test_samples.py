@@ -540,3 +540,15 @@ def test_parts_with_numbers_of_two_levels_are_two(tmp_path):
         tmp_path, "path,label,group\na.png,x,1.1\nb.png,y,1.10\nc.png,y,11\nd.png,y,-1\n"
     )
     assert list(read_manifest(manifest)["group"]) == ["1.1", "1.10", "11", "-1"]
+
+
+def test_folders_of_systems_are_no_classes(tmp_path):
+    make_files(
+        tmp_path,
+        "normal/a.png",
+        "defect/b.png",
+        "@eaDir/c.png",
+        "normal/@eaDir/a.png",
+        "lost+found/d.png",
+    )
+    assert list(scan_folders(tmp_path)["path"]) == ["defect/b.png", "normal/a.png"]

@@ -71,8 +71,10 @@ class ByName:
 
     def find(self, name: str) -> tuple[str | None, str]:
         """The path of the frame, or None; and what is wrong, empty where nothing is."""
-        if name in self._paths:
-            return name, ""
+        ways = (name, name.replace("\\", "/"))  # as Windows writes it, where only that is there
+        if (there := next((way for way in ways if way in self._paths), None)) is not None:
+            return there, ""
+        name = name if stem(name) in self._stems else ways[1]
         found = self._stems.get(stem(name), [])
         if len(found) > 1:
             return None, f"the frame {name} may be {found[0]} or {found[1]}"

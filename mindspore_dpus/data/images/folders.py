@@ -22,6 +22,13 @@ SIDECARS = frozenset(
     )
 )
 SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "dicomdir", "readme", "license", "licence"))
+# What systems keep in folders of their own: previews, what was deleted, halves of files.
+SYSTEM_FOLDERS = frozenset(
+    (
+        *("@eadir", "#recycle", "@recycle", "$recycle.bin", "recycler", "lost+found", "__macosx"),
+        "system volume information",
+    )
+)
 
 
 @dataclass
@@ -76,8 +83,8 @@ def said(found: Found, place: object) -> list[Path]:
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """Every file below a folder that is not hidden, in the order of names; links to folders are
-    followed, but for rings: links to a folder that they lie in, however far above.
+    """Every file below a folder that is not hidden, nor in a system's own folder, in the order of names;
+    links to folders are followed, but for rings: links to a folder that they lie in, however far above.
 
     Args:
         folder: where to begin.
@@ -102,6 +109,8 @@ def _walk(folder: Path, above: frozenset[str]) -> Iterator[Path]:
         if entry.name.startswith("."):
             continue
         if _is_folder(entry):
+            if entry.name.lower() in SYSTEM_FOLDERS:
+                continue
             yield from _walk(folder / entry.name, above | {place})
         else:
             yield folder / entry.name

@@ -231,3 +231,16 @@ def test_an_annotation_of_the_image_as_it_is_stored_is_refused(tmp_path):
         UserError, match="the annotation is of 40 x 30 pixels, .*.png has 30 x 40, as it is"
     ):
         read_boxes(tmp_path / "voc", images=images)
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "yolo"])
+def test_backslashes_of_windows_are_understood(tmp_path, name):
+    rows = [("sub\\a.png", 3.0, 4.0, 20.0, 9.0, "stop")]
+    path = written(tmp_path, name, annotations(rows, ["sub\\a.png"]))
+    for ending in ("png", "bmp"):
+        images = write_images(tmp_path / ending, [f"sub/a.{ending}"])
+        found = read_boxes(path, name, images=images, classes=list(CLASSES) if name == "gtsdb" else None)
+        assert list(found.boxes["path"]) == list(found.frames["path"]) == [f"sub/a.{ending}"]
+    images = write_images(tmp_path / "png", ["sub\\a.png"])
+    found = read_boxes(path, name, images=images, classes=list(CLASSES) if name == "gtsdb" else None)
+    assert list(found.boxes["path"]) == ["sub\\a.png"]
