@@ -1,12 +1,15 @@
 """Files: written whole or not at all, locked, hashed; JSON."""
 
+import errno
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import metadata
 from pathlib import Path
+from typing import BinaryIO
 
 from mindspore_dpus.core.errors import UserError
 
@@ -137,9 +140,21 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file that was found in a folder, to read its bytes.
+
+    Raises:
+        OSError: it is missing, or a pipe or device, which may neither open nor end.
+    """
+    mode = Path(path).stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return open(path, "rb")
+
+
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's content, hexadecimal."""
-    with open(path, "rb") as file:
+    """SHA-256 of a file's content, hexadecimal; ``open_regular`` raises what it cannot read."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -7,6 +7,7 @@ between the names of the columns. For the rest, the error says how to save the f
 import codecs
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ _MARKS = {
 }
 _HOW = "save it as CSV in UTF-8 (Excel: 'CSV UTF-8 (comma delimited)')"
 _MOST_NAMES = 8
+_SEP = re.compile(r'"?sep=[^\r\n]"?(?=[\r\n])', re.IGNORECASE)
 # A header is looked for in so many bytes.
 _HEAD = 1 << 16
 
@@ -146,7 +148,8 @@ def _refuse_other_delimiter(cells: list[str], header: list[str], delimiter: str,
 
 def _cells(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Line number, from 1, and cells of each row, but for blank lines; the first are the columns' names."""
-    text_file = io.StringIO(text, newline="")
+    # Excel's own line, which says what stands between the cells: the names of the columns do, too.
+    text_file = io.StringIO(_SEP.sub("", text, 1) if _SEP.match(text) else text, newline="")
     reader = csv.reader(text_file, delimiter=delimiter, skipinitialspace=True, strict=True)
     begun = False
     for row in reader:

@@ -1,12 +1,15 @@
 """Names of classes and groups as people write them: with spaces, capitals, and what shows nothing."""
 
 import logging
+import re
 import unicodedata
 from collections.abc import Iterable
 
 from mindspore_dpus.core.errors import UserError
 
 logger = logging.getLogger(__name__)
+
+_WHOLE = re.compile(r"\+?0*([0-9]+)(?:\.0*)?")
 
 
 def trim(label: str) -> str:
@@ -38,7 +41,7 @@ def _shows_nothing(character: str) -> bool:
 
 
 def refuse_alike(names: Iterable[str], source: object, what: str = "classes") -> None:
-    """Refuse names that differ only in capitals, spaces or what shows nothing: nobody means both.
+    """Refuse names that ``find_alike`` finds to be one: nobody means both.
 
     Args:
         names: of classes or groups.
@@ -50,18 +53,27 @@ def refuse_alike(names: Iterable[str], source: object, what: str = "classes") ->
     """
     alike = find_alike(names)
     if alike is not None:
-        raise UserError(
-            f"{source}: the {what} {alike[0]!r} and {alike[1]!r} differ in capitals or spaces only; "
-            "give them one name"
-        )
+        how = "differ in capitals or spaces only"
+        if _seen(alike[0], "NFC") != _seen(alike[1], "NFC"):
+            how = "are one number, or differ in the width or form of letters only"
+        raise UserError(f"{source}: the {what} {alike[0]!r} and {alike[1]!r} {how}; give them one name")
 
 
 def find_alike(names: Iterable[str]) -> tuple[str, str] | None:
-    """Two names that differ only in capitals, spaces or what shows nothing; None where there are none."""
+    """Two names that differ only in capitals, spaces, what shows nothing or the width and form of letters
+    (full-width ones), or are one whole number (0 and 0.0); None where there are none."""
     seen: dict[str, str] = {}
     for name in names:
-        visible = "".join(c for c in unicodedata.normalize("NFC", name) if not _shows_nothing(c))
-        key = " ".join(visible.casefold().split())
+        key = _seen(name, "NFKC")
+        # 1.1 and 1.10 may be two parts of a sheet: of fractions, only those of zeros, which tables add.
+        if (number := _WHOLE.fullmatch(key)) is not None:
+            key = number[1]
         if seen.setdefault(key, name) != name:
             return seen[key], name
     return None
+
+
+def _seen(name: str, form: str) -> str:
+    """A name without capitals, further spaces and what shows nothing, in a normal form of Unicode."""
+    visible = "".join(c for c in unicodedata.normalize(form, name) if not _shows_nothing(c))
+    return " ".join(unicodedata.normalize(form, visible.casefold()).split())

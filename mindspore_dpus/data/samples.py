@@ -1,6 +1,7 @@
 """Folder or CSV -> sample table (``data.sample_table``)."""
 
 import logging
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pandas as pd
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.delimited import read_rows
 from mindspore_dpus.data.images.folders import (
+    SYSTEM_FOLDERS,
     find_images,
     is_companion,
     is_image,
@@ -28,6 +30,8 @@ logger = logging.getLogger(__name__)
 SPLIT_WORDS = frozenset(
     (*SPLITS, *("training", "valid", "validation", "testing", "dev", "eval", "evaluation", "holdout"))
 )
+# What becomes of manifest.csv where endings are not shown, or a browser saves it again.
+_CHANGED_MANIFEST = re.compile(r"\s*manifest ?(\(\d+\))?(\.csv)+(\.txt)?\s*", re.IGNORECASE)
 
 
 def find_samples(
@@ -107,11 +111,24 @@ def manifest_in(root: Path) -> Path | None:
     """The ``manifest.csv`` of a folder, in whatever capitals.
 
     Raises:
-        UserError: there are several.
+        UserError: there are several; it is no file, or a link that leads nowhere; there is only one whose
+            name a program has changed.
     """
-    found = sorted(f for f in root.glob("*") if f.name.lower() == "manifest.csv" and f.is_file())
+    files = sorted(root.glob("*"))
+    found = [file for file in files if file.name.lower() == "manifest.csv"]
     if len(found) > 1:
         raise UserError(f"data.root: {found[0]} and {found[1]} are both the manifest; keep one")
+    if found and not found[0].is_file():
+        what = "is no regular file"
+        if found[0].is_symlink() and not found[0].exists():
+            what = f"is a link to {found[0].readlink()}, which does not exist"
+        raise UserError(f"data.root: {found[0]} {what}; mend it or remove it")
+    changed = [file for file in files if not found and _CHANGED_MANIFEST.fullmatch(file.name)]
+    if changed:
+        raise UserError(
+            f"data.root: {changed[0]} is not read as the manifest; call it manifest.csv, name it with "
+            "data.manifest, or remove it"
+        )
     return found[0] if found else None
 
 
@@ -185,7 +202,7 @@ def _split_folders(root: Path) -> dict[str, Path]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    """The folders directly in a folder, sorted, but for hidden ones.
+    """The folders directly in a folder, sorted, but for hidden ones and those of systems.
 
     Raises:
         UserError: a link that leads nowhere may be one.
@@ -197,7 +214,7 @@ def _folders(folder: Path) -> list[Path]:
                 f"data.root: {file} is a link to {file.readlink()}, which does not exist; mend it or "
                 "remove it"
             )
-    return [file for file in shown if file.is_dir()]
+    return [file for file in shown if file.is_dir() and file.name.lower() not in SYSTEM_FOLDERS]
 
 
 def _refuse_splits_as_classes(base: Path, folders: list[Path]) -> None:

@@ -67,6 +67,8 @@ class FolderWatch:
         wanted: whether a file is one to read.
         others: files that are not wanted, and their size and time of change when they were looked at.
         news: ending -> how many files were added to ``others``, for whoever reports and empties it.
+        sizes: of files that are done: one that is replaced within the same time of change mostly has
+            another.
     """
 
     folder: Path
@@ -76,6 +78,7 @@ class FolderWatch:
     waiting: dict[Path, _Seen] = field(default_factory=dict)
     others: dict[Path, tuple[int, int]] = field(default_factory=dict)
     news: Counter[str] = field(default_factory=Counter)
+    sizes: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def ready(self, read: Callable[[Path], Loaded], now: float) -> Iterator[tuple[Path, str, Loaded]]:
         """Look once.
@@ -94,7 +97,8 @@ class FolderWatch:
             if file in self.others:
                 continue
             key = row_name(file), modified_text(state[1])
-            if key in self.done:
+            # Of a row of an earlier start, the size is the one that is found now.
+            if key in self.done and self.sizes.setdefault(key, state[0]) == state[0]:
                 self.waiting.pop(file, None)
                 continue
             seen = self.waiting.get(file)
@@ -113,6 +117,7 @@ class FolderWatch:
             if isinstance(found, str) and not seen.failed:
                 seen.failed = True
                 continue
+            self.sizes[key] = state[0]
             yield file, key[1], found
 
 

@@ -115,3 +115,13 @@ def test_a_link_that_leads_nowhere_cannot_be_read_and_is_there(tmp_path):
     assert "a.png" not in (tmp_path / "hashes.csv").read_text()
     with pytest.raises(UserError, match=r"c\.png does not exist"):
         content_hashes(["c.png"], tmp_path, tmp_path / "hashes.csv")
+
+
+def test_a_pipe_is_not_waited_for(root, memory):
+    os.mkfifo(root / "pipe.png")
+    with pytest.raises(OSError, match="it is not a regular file"):
+        file_hash(root / "pipe.png")
+    assert content_hashes(["pipe.png", "a.png"], root, memory) == [
+        "",
+        hashlib.sha256(b"first").hexdigest(),
+    ]

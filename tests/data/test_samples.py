@@ -1,5 +1,7 @@
 """Folders and manifests become one table; what is wrong with them is said in the user's words."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -348,6 +350,23 @@ def test_files_of_other_kinds_are_counted(tmp_path):
     assert lines == [f"{tmp_path}: passed over: 2 .docx, 1 .webp"]
 
 
+def test_a_link_in_a_class_folder_to_a_folder_above_is_a_ring(tmp_path, monkeypatch):
+    root = make_files(
+        tmp_path / "set", *(f"{s}/{c}/a.png" for s in ("train", "test") for c in ("ok", "bad"))
+    )
+    make_files(tmp_path, "set/train/ok/b.png", "elsewhere.png")
+    for i, up in enumerate((tmp_path, root, root / "train", "..")):
+        (root / f"train/ok/up{i}").symlink_to(up)
+    monkeypatch.chdir(root / "train")
+    for place in (root, Path(".."), Path()):
+        table = scan_folders(place)
+        assert [p for p, label in zip(table["path"], table["label"], strict=True) if label == "ok"] == [
+            str((root / name).relative_to(place.resolve()))
+            for name in ("train/ok/a.png", "train/ok/b.png", "test/ok/a.png")
+            if place != Path() or name.startswith("train")
+        ]
+
+
 def test_a_broken_link_is_a_row(tmp_path):
     put_images(tmp_path, "normal/a.png", "defect/b.png")
     (tmp_path / "normal" / "lost.png").symlink_to("/not/mounted/lost.png")
@@ -468,3 +487,68 @@ def test_a_name_that_is_not_utf8_is_refused_in_one_line(tmp_path):
     assert str(caught.value) == (
         f"{tmp_path}/normal/a\\udcff\\n.png has a name that is not UTF-8, as tables need it: rename it"
     )
+
+
+@pytest.mark.parametrize(
+    "name", ["manifest.csv.csv", "Manifest.csv.txt", "manifest (1).csv", " manifest.csv"]
+)
+def test_a_manifest_whose_name_a_program_has_changed_is_not_passed_over(tmp_path, name):
+    make_files(tmp_path, "normal/a.png", "defect/b.png", name)
+    with pytest.raises(
+        UserError, match="is not read as the manifest; call it manifest.csv, name it with"
+    ):
+        find_samples(DataSettings(root=str(tmp_path)))
+    make_manifest(tmp_path, "path,label\nnormal/a.png,normal\ndefect/b.png,defect\n")
+    assert len(find_samples(DataSettings(root=str(tmp_path)))) == 2
+
+
+def test_a_manifest_that_is_no_file_is_not_passed_over(tmp_path):
+    make_files(tmp_path, "normal/a.png", "defect/b.png")
+    manifest = tmp_path / "Manifest.csv"
+    manifest.symlink_to("/not/mounted.csv")
+    with pytest.raises(
+        UserError, match=r"Manifest.csv is a link to /not/mounted.csv, which does not exist;"
+    ):
+        find_samples(DataSettings(root=str(tmp_path)))
+    manifest.unlink()
+    manifest.mkdir()
+    with pytest.raises(UserError, match="Manifest.csv is no regular file; mend it or remove it"):
+        find_samples(DataSettings(root=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("normal", "\uff4e\uff4frmal"), ("0", "0.0"), ("7", "007"), ("1", "\uff11.00")]
+)
+def test_letters_of_other_width_and_equal_numbers_are_alike(tmp_path, one, other):
+    for column in ("label", "group"):
+        rows = [
+            ("a.png", one, one),
+            ("b.png", other if column == "label" else one, other),
+            ("c.png", "x", "y"),
+        ]
+        manifest = make_manifest(
+            tmp_path, "path,label,group\n" + "".join(",".join(r) + "\n" for r in rows)
+        )
+        with pytest.raises(
+            UserError, match="are one number, or differ in the width or form of letters only"
+        ):
+            find_samples(DataSettings(root=str(tmp_path), manifest=str(manifest)), check=False)
+
+
+def test_parts_with_numbers_of_two_levels_are_two(tmp_path):
+    manifest = make_manifest(
+        tmp_path, "path,label,group\na.png,x,1.1\nb.png,y,1.10\nc.png,y,11\nd.png,y,-1\n"
+    )
+    assert list(read_manifest(manifest)["group"]) == ["1.1", "1.10", "11", "-1"]
+
+
+def test_folders_of_systems_are_no_classes(tmp_path):
+    make_files(
+        tmp_path,
+        "normal/a.png",
+        "defect/b.png",
+        "@eaDir/c.png",
+        "normal/@eaDir/a.png",
+        "lost+found/d.png",
+    )
+    assert list(scan_folders(tmp_path)["path"]) == ["defect/b.png", "normal/a.png"]

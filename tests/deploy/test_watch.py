@@ -60,6 +60,19 @@ def test_a_file_is_taken_once_it_has_stood_still(tmp_path):
     assert clock.at(100) == {}
 
 
+def test_a_file_of_another_size_is_another_at_the_same_time_of_change(tmp_path):
+    clock = Clock(tmp_path)
+    file = write_grey(tmp_path / "a.png", 10)
+    touch(file, 1e9)
+    clock.at(0)
+    assert clock.at(2) == {"a.png": "image"}
+    file.write_bytes(file.read_bytes() + b"more")
+    touch(file, 1e9)
+    assert clock.at(3) == {}
+    assert clock.at(5) == {"a.png": "image"}
+    assert clock.at(9) == clock.at(99) == {}
+
+
 def test_what_is_an_image_is_what_a_folder_says_and_the_rest_is_counted_once(tmp_path):
     clock = Clock(tmp_path)
     elsewhere = tmp_path.parent / f"{tmp_path.name}-elsewhere"

@@ -1,20 +1,24 @@
-"""The image files that boxes lie in: their names and sizes, by their headers alone."""
+"""The image files that boxes lie in: their names and sizes."""
 
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.files import open_regular
 from mindspore_dpus.data.boxes.annotations import Found
+from mindspore_dpus.data.images.decoded import ImageError
 from mindspore_dpus.data.images.folders import is_image, list_files, walk
 from mindspore_dpus.data.images.formats import size_by_header
+from mindspore_dpus.data.images.reading import read_image
 
 
 def list_images(folder: Path) -> list[dict]:
     """The image files below a folder, sorted.
 
     Returns:
-        ``path`` (relative, with ``/``), ``width``, ``height`` (None where the header is broken).
+        ``path`` (relative, with ``/``), ``width``, ``height`` of the upright image (None where it is
+        broken, or holds several frames).
 
     Raises:
         UserError: no folder, or no images in it.
@@ -38,10 +42,16 @@ def annotation_files(folder: Path, ending: str) -> list[Path]:
 
 
 def _size(file: Path) -> tuple[int, int] | None:
+    """Width and height as the image is shown; of formats that do not tell them soon, by decoding it.
+    Boxes are of files of one image."""
     try:
-        with file.open("rb") as opened:
-            return size_by_header(opened)  # boxes are of files of one image
-    except OSError:
+        with open_regular(file) as opened:
+            size = size_by_header(opened)
+        if size is not None:
+            return size
+        height, width = read_image(file).values.shape[:2]
+        return width, height
+    except (OSError, ImageError):
         return None
 
 
@@ -61,8 +71,10 @@ class ByName:
 
     def find(self, name: str) -> tuple[str | None, str]:
         """The path of the frame, or None; and what is wrong, empty where nothing is."""
-        if name in self._paths:
-            return name, ""
+        ways = (name, name.replace("\\", "/"))  # as Windows writes it, where only that is there
+        if (there := next((way for way in ways if way in self._paths), None)) is not None:
+            return there, ""
+        name = name if stem(name) in self._stems else ways[1]
         found = self._stems.get(stem(name), [])
         if len(found) > 1:
             return None, f"the frame {name} may be {found[0]} or {found[1]}"
@@ -141,4 +153,8 @@ def _other_size(listed: dict, image: dict) -> str:
     old, new = ([f[k] or None for k in ("width", "height")] for f in (listed, image))
     if None in (*old, *new) or old == new:
         return ""
-    return f"the annotation is of {old[0]} x {old[1]} pixels, {image['path']} has {new[0]} x {new[1]}"
+    turned = ", as it is shown: annotate it the way up that its orientation tag says"
+    return (
+        f"the annotation is of {old[0]} x {old[1]} pixels, {image['path']} has {new[0]} x {new[1]}"
+        f"{turned if old == new[::-1] else ''}"
+    )

@@ -7,6 +7,7 @@ frame without boxes stands here only. ``classes.csv``: ``class_id,class_name``, 
 boxes is one. The files of ``other.csv`` are ``other_frames.csv`` and ``other_classes.csv``.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -104,7 +105,7 @@ def _label(cells: dict[str, str], names: dict[int, str], fixed: bool) -> str:
 
 
 def _read_classes(path: Path) -> dict[str, int] | None:
-    if not path.exists():
+    if not os.path.lexists(path):  # a link that leads nowhere is refused where it is read
         return None
     classes: dict[str, int] = {}
     table = read_rows(path, ("class_id", "class_name")).rows
@@ -121,7 +122,7 @@ def _read_classes(path: Path) -> dict[str, int] | None:
 
 
 def _read_frames(path: Path) -> list[dict] | None:
-    if not path.exists():
+    if not os.path.lexists(path):  # a link that leads nowhere is refused where it is read
         return None
     frames = []
     for line, cells in read_rows(path, ("path",), filled=("path",)).rows:

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.core.files import open_regular
 
 
 def read_text(path: Path) -> str:
@@ -14,7 +15,8 @@ def read_text(path: Path) -> str:
         UserError: the file is missing, cannot be read or is not UTF-8.
     """
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        with open_regular(path) as file:
+            return file.read().decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except OSError as error:

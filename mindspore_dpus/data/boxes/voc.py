@@ -4,6 +4,7 @@ VOC counts pixels from 1, and its edges are inclusive: the box of a whole frame 
 So x1 = xmin - 1 and x2 = xmax on reading, and back on writing.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,7 +13,7 @@ from xml.parsers import expat
 import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.files import atomic
+from mindspore_dpus.core.files import atomic, open_regular
 from mindspore_dpus.data.boxes.annotations import Annotations, Found
 from mindspore_dpus.data.boxes.images import annotation_files, check_files_of_frames, stem
 from mindspore_dpus.data.boxes.text import number, plain, side, whole
@@ -21,6 +22,15 @@ from mindspore_dpus.data.labels import trim
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 # A frame of ten thousand boxes has some megabytes.
 _MOST_BYTES = 1 << 24
+_DECLARED = re.compile(rb"""<\?xml[^>]{0,100}?\sencoding\s*=\s*["']([\w.:-]{1,40})["']""", re.ASCII)
+# Names in XML -> Python's codec. Files that say GB2312 have letters of GBK; GB 18030 holds both.
+_EAST_ASIAN = {
+    **dict.fromkeys(("gb2312", "gbk", "gb18030", "cp936", "windows-936"), "gb18030"),
+    **dict.fromkeys(("big5", "cp950"), "cp950"),
+    **dict.fromkeys(("shift-jis", "windows-31j", "cp932"), "cp932"),
+    **dict.fromkeys(("euc-kr", "ks-c-5601-1987", "cp949"), "cp949"),
+    "euc-jp": "euc_jp",
+}
 
 
 def xml_files(path: Path) -> list[Path]:
@@ -113,24 +123,38 @@ def _parse(file: Path) -> ElementTree.Element:
     def refuse(*_) -> None:
         raise ValueError("declares a document type, which Pascal VOC has no need of: it is refused")
 
+    try:
+        with open_regular(file) as opened:
+            data = opened.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    if len(data) > _MOST_BYTES:
+        raise ValueError(f"is larger than {_MOST_BYTES} bytes: that is no annotation of one frame")
+    encoding = _encoding(data)
+    if encoding is not None:
+        try:
+            data = data.decode(encoding).encode()
+        except UnicodeDecodeError as error:
+            raise ValueError(f"is damaged: its byte {error.start} is not in its encoding") from None
     builder = ElementTree.TreeBuilder()
-    parser = expat.ParserCreate()
+    # None: as the file declares.
+    parser = expat.ParserCreate(None if encoding is None else "utf-8")
     parser.StartDoctypeDeclHandler = refuse
     parser.EntityDeclHandler = refuse
     parser.StartElementHandler = builder.start
     parser.EndElementHandler = builder.end
     parser.CharacterDataHandler = builder.data
     try:
-        with file.open("rb") as opened:
-            data = opened.read(_MOST_BYTES + 1)
-        if len(data) > _MOST_BYTES:
-            raise ValueError(f"is larger than {_MOST_BYTES} bytes: that is no annotation of one frame")
         parser.Parse(data, True)
         return builder.close()
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from None
     except (expat.ExpatError, LookupError) as error:
         raise ValueError(f"is damaged or no XML: {error}") from None
+
+
+def _encoding(data: bytes) -> str | None:
+    """The codec of a declared encoding of several bytes a letter, which expat does not know; else None."""
+    match = _DECLARED.match(data)
+    return _EAST_ASIAN.get(match[1].decode().lower().replace("_", "-")) if match else None
 
 
 def write(annotations: Annotations, folder: Path) -> None:

@@ -122,7 +122,8 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
         elif name in read:
             rows.append(frame | {"error": f"{read[name]} is also the file of {name}"})
         elif None in sizes[name]:
-            rows.append(frame | {"error": f"the size of {name} cannot be read"})
+            error = f"the size of {name} cannot be read: it is broken, or holds several frames"
+            rows.append(frame | {"error": error})
         else:
             read[name] = labels
             rows += _rows(text, labels, name, sizes[name], names)

@@ -22,6 +22,13 @@ SIDECARS = frozenset(
     )
 )
 SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "dicomdir", "readme", "license", "licence"))
+# What systems keep in folders of their own: previews, what was deleted, halves of files.
+SYSTEM_FOLDERS = frozenset(
+    (
+        *("@eadir", "#recycle", "@recycle", "$recycle.bin", "recycler", "lost+found", "__macosx"),
+        "system volume information",
+    )
+)
 
 
 @dataclass
@@ -75,14 +82,19 @@ def said(found: Found, place: object) -> list[Path]:
     return found.files
 
 
-def walk(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
-    """Every file below a folder that is not hidden, in the order of names; links to folders are
-    followed.
+def walk(folder: Path) -> Iterator[Path]:
+    """Every file below a folder that is not hidden, nor in a system's own folder, in the order of names;
+    links to folders are followed, but for rings: links to a folder that they lie in, however far above.
 
     Args:
         folder: where to begin.
-        above: the real places of the folders that it lies in: a link to one of them is a ring.
     """
+    above = Path(os.path.abspath(folder)).parents  # noqa: PTH100 - where it lies by its name, not by links
+    return _walk(folder, frozenset(map(os.path.realpath, above)))
+
+
+def _walk(folder: Path, above: frozenset[str]) -> Iterator[Path]:
+    """``walk``; ``above`` are the real places of the folders that it lies in."""
     place = os.path.realpath(folder)
     if place in above:
         return
@@ -97,7 +109,9 @@ def walk(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
         if entry.name.startswith("."):
             continue
         if _is_folder(entry):
-            yield from walk(folder / entry.name, above | {place})
+            if entry.name.lower() in SYSTEM_FOLDERS:
+                continue
+            yield from _walk(folder / entry.name, above | {place})
         else:
             yield folder / entry.name
 

@@ -12,6 +12,7 @@ from mindspore_dpus.core.choices import load
 from mindspore_dpus.data.images.decoded import Decoded, ImageError
 from mindspore_dpus.data.images.headers import begins_dicom, begins_pnm
 from mindspore_dpus.data.images.opened import Opened, Size
+from mindspore_dpus.data.images.orientation import upright_size
 
 HERE = "mindspore_dpus.data.images"
 # So many bytes of a file say of what format it is: a DICOM file without its preamble by its first two
@@ -30,6 +31,7 @@ class Format:
         read: (``Opened``) -> ``Decoded``; raises ``ImageError`` without the file's name.
         size: (open file) -> width and height by the header, or None; for formats of one image. Formats
             without: the reader looks for itself.
+        orientation: (open file) -> that of ``orientation.py``; formats of one image without it have none.
         count: (``Opened``) -> number of frames; formats without hold one image in a file.
         any_ending: a file with these first bytes is an image whatever its ending.
     """
@@ -38,6 +40,7 @@ class Format:
     begins: Callable[[bytes], bool]
     read: str
     size: str | None = None
+    orientation: str | None = None
     count: str | None = None
     any_ending: bool = False
 
@@ -54,12 +57,14 @@ FORMATS = {
         starts(b"\x89PNG\r\n\x1a\n"),
         f"{HERE}.png:read_png",
         size=f"{HERE}.png:png_size",
+        orientation=f"{HERE}.png:png_orientation",
     ),
     "JPEG": Format(
         (".jpg", ".jpeg", ".jpe", ".jfif"),
         starts(b"\xff\xd8"),
         f"{HERE}.jpeg:read_jpeg",
         size=f"{HERE}.jpeg:jpeg_size",
+        orientation=f"{HERE}.orientation:jpeg_orientation",
     ),
     "DICOM": Format(
         (".dcm", ".dicom", ".ima"),
@@ -136,7 +141,10 @@ def count_opened(opened: Opened) -> int:
 
 
 def size_by_header(file: BinaryIO) -> Size | None:
-    """Width and height of an open file of one image; None where its header is broken, and for formats
-    of several frames."""
+    """Width and height of an open file of one image, the way up that it is shown; None where its header
+    is broken, and for formats of several frames."""
     row = find_format(file)
-    return None if row is None or row.size is None else load(row.size)(file)
+    size = None if row is None or row.size is None else load(row.size)(file)
+    if size is None or row.orientation is None:
+        return size
+    return upright_size(*size, load(row.orientation)(file))

@@ -2,12 +2,19 @@
 
 import glob
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.delimited import read_rows
-from mindspore_dpus.data.images.folders import is_image, list_files, said, sort_files, walk
+from mindspore_dpus.data.images.folders import (
+    SYSTEM_FOLDERS,
+    is_image,
+    list_files,
+    said,
+    sort_files,
+    walk,
+)
 from mindspore_dpus.data.images.formats import EXTENSIONS
 from mindspore_dpus.data.images.frames import name_frames, split_frame
 from mindspore_dpus.data.paths import native_all
@@ -51,18 +58,16 @@ def find_input(text: str, wanted: Callable[[Path], bool]) -> list[Path]:
     path = Path(text)
     if os.path.isdir(path):  # noqa: PTH112 - a name that is too long is none, not an error
         return list_files(path, wanted)
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() in (".csv", ".tsv", ".txt"):
         return [path.parent / name for name in native_all(read_paths(path), path.parent, path)]
     if glob.has_magic(text) and not os.path.exists(split_frame(path)[0]):  # noqa: PTH110
         matches = [Path(name) for name in glob.glob(text, recursive=True)]  # noqa: PTH207
-        below = (_below(match) if match.is_dir() else [match] for match in matches)
+        # As hidden folders are: those of systems are meant where the pattern spells them.
+        foreign = SYSTEM_FOLDERS.difference(Path(text.lower()).parts)
+        matches = [match for match in matches if foreign.isdisjoint(Path(str(match).lower()).parts)]
+        below = (walk(match) if match.is_dir() else [match] for match in matches)
         return said(sort_files({file for files in below for file in files}, wanted), text)
     return [path]
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    """A folder that matches a pattern, walked as a part of those above it: a link back to them is a ring."""
-    return walk(folder, frozenset(os.path.realpath(above) for above in folder.parents))
 
 
 def _frames(file: Path) -> list[str]:

@@ -4,6 +4,7 @@ import re
 import struct
 from collections.abc import Callable
 from functools import partial
+from io import BytesIO
 from typing import BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
@@ -143,9 +144,8 @@ def _size(file: BinaryIO) -> Size | None:
 
 
 def _decode(data: bytes, size: Size) -> Decoded:
-    chain = _Chain.of(data)
-    image = _to_its_end(data, chain, partial(decode_by_opencv, size=size))
-    return Decoded.of(upright(image, jpeg_orientation(chain.segments)))
+    image = _to_its_end(data, _Chain.of(data), partial(decode_by_opencv, size=size))
+    return Decoded.of(upright(image, jpeg_orientation(BytesIO(data))))
 
 
 def _to_its_end(data: bytes, chain: "_Chain", decode: Callable[..., T]) -> T:

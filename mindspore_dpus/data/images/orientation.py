@@ -6,7 +6,8 @@ and in the ``eXIf`` chunk of a PNG; DICOM has none, and is shown as it is stored
 """
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from typing import BinaryIO
 
 import numpy as np
 
@@ -19,9 +20,11 @@ _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
     8: lambda image: image[:, ::-1].swapaxes(0, 1),
 }
+_ON_ITS_SIDE = (5, 6, 7, 8)
 _TAG = 274
 _NUMBERS = {1: "B", 3: "H", 4: "I"}  # a SHORT by the standard; some write others
 _MOST_TAGS = 1000
+_MOST_SEGMENTS = 100_000
 
 
 def upright(image: np.ndarray, orientation: object) -> np.ndarray:
@@ -36,6 +39,11 @@ def upright(image: np.ndarray, orientation: object) -> np.ndarray:
     """
     turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
     return image if turn is None else np.ascontiguousarray(turn(image))
+
+
+def upright_size(width: int, height: int, orientation: object) -> tuple[int, int]:
+    """Width and height of what ``upright`` gives."""
+    return (height, width) if orientation in _ON_ITS_SIDE else (width, height)
 
 
 def exif_orientation(exif: bytes) -> int:
@@ -56,15 +64,19 @@ def exif_orientation(exif: bytes) -> int:
     return 1
 
 
-def jpeg_orientation(segments: Iterable[tuple[int, bytes, int]]) -> int:
-    """The orientation that the EXIF segment of a JPEG file names; 1 where there is none.
-
-    Args:
-        segments: marker, content and place of each; what follows the first scan is passed over.
-    """
-    for marker, content, _ in segments:
-        if marker == 0xE1 and content.startswith(b"Exif\0\0"):
-            return exif_orientation(content[6:])
-        if marker == 0xDA:
+def jpeg_orientation(file: BinaryIO) -> int:
+    """The orientation that the EXIF segment of an open JPEG file names; 1 where there is none."""
+    place = 2
+    for _ in range(_MOST_SEGMENTS):
+        file.seek(place)
+        head = file.read(10)
+        if len(head) < 4 or head[0] != 0xFF or head[1] in (0xD9, 0xDA):
             break
+        if head[1] == 0xFF:
+            place += 1  # a byte of filling
+            continue
+        length = int.from_bytes(head[2:4], "big")
+        if head[1] == 0xE1 and head[4:] == b"Exif\0\0":
+            return exif_orientation(file.read(max(0, length - 8)))
+        place += 2 + length
     return 1

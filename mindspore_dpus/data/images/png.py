@@ -1,7 +1,9 @@
 """PNG files: decoded by OpenCV, after every chunk was held against its checksum."""
 
+import os
 import struct
 import zlib
+from io import BytesIO
 from typing import BinaryIO
 
 import numpy as np
@@ -19,6 +21,17 @@ def png_size(file: BinaryIO) -> Size | None:
     return struct.unpack(">II", head[16:]) if len(head) == 24 and head[12:16] == b"IHDR" else None
 
 
+def png_orientation(file: BinaryIO) -> int:
+    """The orientation that an open file's ``eXIf`` chunk names; 1 where there is none."""
+    file.seek(8)
+    while len(head := file.read(8)) == 8 and head[4:] != b"IEND":
+        length = int.from_bytes(head[:4], "big")
+        if head[4:] == b"eXIf":
+            return exif_orientation(file.read(length))
+        file.seek(length + 4, os.SEEK_CUR)
+    return 1
+
+
 def read_png(opened: Opened) -> Decoded:
     """Decode a file.
 
@@ -32,18 +45,18 @@ def read_png(opened: Opened) -> Decoded:
 
 
 def _decode(data: bytes, size: Size) -> Decoded:
-    orientation = _check_chunks(data)
+    _check_chunks(data)
     bits, colour = data[24], data[25]
     image = decode_by_opencv(data, size, np.uint16 if bits == 16 else np.uint8)
     if colour in (0, 4) and image.ndim == 3:
         image = np.ascontiguousarray(image[..., 0])  # alpha had made it colour
-    return Decoded.of(upright(image, orientation))
+    return Decoded.of(upright(image, png_orientation(BytesIO(data))))
 
 
-def _check_chunks(data: bytes) -> int:
+def _check_chunks(data: bytes) -> None:
     """Look through a PNG, as libpng takes the memory that a chunk asks for, fills what is missing with
-    black, and prints what it does not like; the orientation that it names."""
-    place, orientation = 8, 1
+    black, and prints what it does not like."""
+    place = 8
     while place + 12 <= len(data):
         length, name = struct.unpack_from(">I4s", data, place)
         body = memoryview(data)[place + 8 : place + 8 + length]
@@ -55,9 +68,7 @@ def _check_chunks(data: bytes) -> int:
         if name == b"acTL" and length == 8 and int.from_bytes(body[:4], "big") > 1:
             frames = int.from_bytes(body[:4], "big")
             raise ImageError(f"is an animation of {frames} frames, which is not read")
-        if name == b"eXIf":
-            orientation = exif_orientation(bytes(body))
         if name == b"IEND":
-            return orientation
+            return
         place += 12 + length
     raise ImageError("is truncated: the end of the image is missing")

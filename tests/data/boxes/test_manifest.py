@@ -155,3 +155,12 @@ def test_no_column_takes_the_place_of_the_class(tmp_path):
     path = tmp_path / "boxes.csv"
     path.write_text("path,x1,y1,x2,y2,class_name,label,error\na.png,1,1,5,5,stop,bend,none\n")
     assert read_boxes(path).boxes["label"].tolist() == ["stop"]
+
+
+@pytest.mark.parametrize("name", ["frames.csv", "classes.csv"])
+def test_a_link_that_leads_nowhere_is_not_passed_over(tmp_path, name):
+    write_boxes(annotations(), tmp_path / "boxes.csv", "boxes")
+    (tmp_path / name).unlink()
+    (tmp_path / name).symlink_to("/not/mounted.csv")
+    with pytest.raises(UserError, match=f"{name} does not exist"):
+        read_boxes(tmp_path / "boxes.csv")

@@ -3,11 +3,13 @@
 import itertools
 import re
 
+import numpy as np
 import pytest
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.data.boxes.registry import FORMATS, read_boxes, recognise, write_boxes
+from mindspore_dpus.data.images.reading import read_image
 from tests.data.boxes.helpers import CLASSES, SIZE, annotations, assert_same, write_images
 
 NAMES = {
@@ -190,3 +192,55 @@ def test_a_refused_box_names_the_file_and_the_place(tmp_path):
         f"{tmp_path / 'gt.txt'} line 3: the box is inverted, its right or bottom edge before the other: "
         "x from 5 to 4, y from 2 to 5"
     )
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif"])
+def test_boxes_lie_in_the_image_as_it_is_shown(tmp_path, ending):
+    image_module = pytest.importorskip("PIL.Image", reason="Pillow writes the orientation tag")
+    images, labels = tmp_path / "images", tmp_path / "labels"
+    images.mkdir()
+    labels.mkdir()
+    (labels / "classes.txt").write_text("sign\n")
+    stored = np.zeros((30, 40), np.uint8)
+    stored[24:29, 4:12] = 255
+    for orientation in range(1, 9):
+        exif = image_module.Exif()
+        exif[274] = orientation
+        file = images / f"{orientation}.{ending}"
+        image_module.fromarray(stored).save(
+            file, exif=exif, **({"quality": 100} if ending == "jpg" else {})
+        )
+        shown = read_image(file).values > 128
+        rows, columns = np.flatnonzero(shown.any(1)), np.flatnonzero(shown.any(0))
+        x1, y1, x2, y2 = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+        height, width = shown.shape
+        shares = (x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height
+        (labels / f"{orientation}.txt").write_text(" ".join(map(str, (0, *shares))))
+        found = read_boxes(labels)
+        box = found.boxes[found.boxes["path"] == file.name]
+        assert box[EDGES].to_numpy().tolist() == [[x1, y1, x2, y2]]
+        size = found.frames.loc[found.frames["path"] == file.name, ["width", "height"]]
+        assert size.to_numpy().tolist() == [[width, height]]
+        assert (width == 40) == (orientation < 5)
+
+
+def test_an_annotation_of_the_image_as_it_is_stored_is_refused(tmp_path):
+    written(tmp_path, "voc", annotations(size=SIZE))
+    images = write_images(tmp_path / "images", ["a.png", "b.png", "empty.png"], SIZE[::-1])
+    with pytest.raises(
+        UserError, match="the annotation is of 40 x 30 pixels, .*.png has 30 x 40, as it is"
+    ):
+        read_boxes(tmp_path / "voc", images=images)
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "yolo"])
+def test_backslashes_of_windows_are_understood(tmp_path, name):
+    rows = [("sub\\a.png", 3.0, 4.0, 20.0, 9.0, "stop")]
+    path = written(tmp_path, name, annotations(rows, ["sub\\a.png"]))
+    for ending in ("png", "bmp"):
+        images = write_images(tmp_path / ending, [f"sub/a.{ending}"])
+        found = read_boxes(path, name, images=images, classes=list(CLASSES) if name == "gtsdb" else None)
+        assert list(found.boxes["path"]) == list(found.frames["path"]) == [f"sub/a.{ending}"]
+    images = write_images(tmp_path / "png", ["sub\\a.png"])
+    found = read_boxes(path, name, images=images, classes=list(CLASSES) if name == "gtsdb" else None)
+    assert list(found.boxes["path"]) == ["sub\\a.png"]

@@ -1,5 +1,7 @@
 """Pascal VOC: edges from 1 and inclusive; XML that attacks; files that are torn."""
 
+import os
+
 import pytest
 
 from mindspore_dpus.core.errors import UserError
@@ -144,3 +146,30 @@ def test_classes_are_trimmed_and_alike_ones_refused(tmp_path):
     assert read_boxes(file(tmp_path, objects + OBJECT)).boxes["label"].tolist() == ["dog", "dog"]
     with pytest.raises(UserError, match="the classes 'dog' and 'Dog' differ in capitals or spaces only"):
         read_boxes(file(tmp_path, OBJECT + OBJECT.replace("dog", "Dog")))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.xml")
+    with pytest.raises(UserError, match="cannot be read: it is not a regular file"):
+        read_boxes(tmp_path, "voc")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [
+        ("GBK", "\u88c2\u7eb9"),
+        ("gb2312", "\u88c2\u7eb9"),
+        ("Shift_JIS", "\u5272\u308c"),
+        ("EUC-KR", "\uade0\uc5f4"),
+    ],
+)
+def test_encodings_of_several_bytes_a_letter_are_read(tmp_path, encoding, name):
+    text = (
+        f"<?xml version='1.0' encoding='{encoding}'?><annotation><filename>a.png</filename><object><name>{name}"
+        "</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>5</xmax><ymax>5</ymax></bndbox></object></annotation>"
+    )
+    (tmp_path / "a.xml").write_bytes(text.encode(encoding))
+    assert list(read_boxes(tmp_path).boxes["label"]) == [name]
+    (tmp_path / "a.xml").write_bytes(text.replace(name, "\x81").encode("latin-1"))
+    with pytest.raises(UserError, match="is damaged: its byte .* is not in its encoding"):
+        read_boxes(tmp_path, "voc")

@@ -1,5 +1,7 @@
 """YOLO text: shares of the frame, where the images are, lines that are none."""
 
+import os
+
 import pytest
 
 from mindspore_dpus.core.errors import UserError
@@ -156,3 +158,15 @@ def test_classes_that_look_alike_are_refused(labels):
     (labels / "classes.txt").write_text("stop\nStop\n")
     with pytest.raises(UserError, match="the classes .* differ in capitals or spaces only"):
         read_boxes(labels)
+
+
+def test_pipes_among_images_and_labels_are_not_waited_for(labels):
+    os.mkfifo(labels.parent / "images" / "train" / "c.png")
+    os.mkfifo(labels / "train" / "b.txt")
+    found = read_boxes(labels, strict=False)
+    assert list(found.frames["path"]) == ["train/a.png", "train/b.png", "train/c.png"]
+    file = labels / "train" / "b.txt"
+    assert found.problems.to_numpy().tolist() == [
+        ["train/b.png", str(file), f"{file} cannot be read: it is not a regular file"]
+    ]
+    assert len(found.boxes) == 2

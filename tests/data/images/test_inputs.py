@@ -105,3 +105,30 @@ def test_a_frame_of_a_file_whose_name_looks_like_a_pattern(tmp_path):
     file = tmp_path / "scan[1].tif"
     file.write_bytes(b"x")
     assert expand_paths([f"{file}#2"]) == [Path(f"{file}#2")]
+
+
+@pytest.mark.parametrize("name", ["@eaDir", "$RECYCLE.BIN", "lost+found", "__MACOSX"])
+def test_folders_of_systems_are_not_searched_unless_they_are_named(folder, name):
+    (folder / "deep" / name).mkdir()
+    (folder / "deep/c.tif").rename(folder / "deep" / name / "c.png")
+    for text in ("deep", "de*", "deep/*", "deep/**/*.png"):
+        assert expand_paths([text]) == [Path("deep/er/d.png")]
+    for text in (f"deep/{name}", f"deep/{name}/*.png"):
+        assert expand_paths([text]) == [Path("deep") / name / "c.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("list.csv", b"sep=;\r\npath;x\r\nb.png;1\r\n"),
+        ("list.csv", b'\xef\xbb\xbf"sep=,"\npath\nb.png\n'),
+        ("list.tsv", b"path\tx\nb.png\t1\n"),
+        ("list.TXT", "path\tx\r\nb.png\t1\r\n".encode("utf-16")),
+    ],
+)
+def test_tables_as_excel_writes_them_are_lists_of_paths(folder, name, data):
+    (folder / name).write_bytes(data)
+    assert expand_paths([name]) == [Path("b.png")]
+    (folder / name).write_bytes(b"sep=;\nfile;x\nb.png;1\n")
+    with pytest.raises(UserError, match=f"{name} has no column 'path'; .* the columns 'file', 'x'"):
+        expand_paths([name])
