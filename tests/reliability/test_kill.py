@@ -16,7 +16,8 @@ from tests.reliability.starts import (
     saved_epochs,
 )
 
-OPTIONS = ("--training.epochs=3", "--device.processes=1")
+# The last of two values counts. Most of the time is that of the starts.
+OPTIONS = ("--training.epochs=8", "--device.processes=1", "--model.backbone=lenet5")
 
 
 @pytest.fixture
