@@ -126,20 +126,20 @@ def _surroundings() -> tuple:
     return dict(os.environ), Path.cwd(), list(sys.path)
 
 
-class _Kept:
-    """The nursery that nobody uses at the moment; its imports took seconds."""
+# The one that nobody uses at the moment; its imports took seconds.
+_kept: Nursery | None = None
 
-    nursery: Nursery | None = None
 
-    @classmethod
-    def close(cls) -> None:
-        if cls.nursery is not None:
-            cls.nursery.close()
-            cls.nursery = None
+def close_kept() -> None:
+    """End the one that is kept, if there is one."""
+    global _kept
+    if _kept is not None:
+        _kept.close()
+        _kept = None
 
 
 # Before Python waits for all processes that this one has started.
-atexit.register(_Kept.close)
+atexit.register(close_kept)
 
 
 @contextmanager
@@ -152,7 +152,8 @@ def lent(
     Args:
         context, modules, run: as for ``Nursery``.
     """
-    mine, _Kept.nursery = _Kept.nursery, None
+    global _kept
+    mine, _kept = _kept, None
     if mine is not None and not mine.has(modules, run):
         mine.close()
         mine = None
@@ -163,13 +164,13 @@ def lent(
     except BaseException:
         mine.close()
         raise
-    _Kept.close()  # That of somebody who has borrowed one meanwhile.
-    _Kept.nursery = mine
+    close_kept()  # That of somebody who has borrowed one meanwhile.
+    _kept = mine
 
 
 def is_kept(modules: Sequence[str], run: Callable[[Connection, list[int]], None]) -> bool:
     """Whether a nursery with these modules is waiting."""
-    return _Kept.nursery is not None and _Kept.nursery.has(modules, run)
+    return _kept is not None and _kept.has(modules, run)
 
 
 class Forked:
