@@ -4,7 +4,6 @@ Importing MindSpore takes a process two seconds and some 200 MB; forked ones tak
 computed before the fork: libraries start their threads, and count the cores, when they first compute.
 """
 
-import atexit
 import gc
 import importlib
 import json
@@ -14,6 +13,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from multiprocessing import util
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -128,6 +128,7 @@ def _surroundings() -> tuple:
 
 # The one that nobody uses at the moment; its imports took seconds.
 _kept: Nursery | None = None
+_at_end: util.Finalize | None = None
 
 
 def close_kept() -> None:
@@ -138,8 +139,14 @@ def close_kept() -> None:
         _kept = None
 
 
-# Before Python waits for all processes that this one has started.
-atexit.register(close_kept)
+def _keep(nursery: Nursery) -> None:
+    """Keep one until Python ends: that waits for all processes that this one has started."""
+    global _kept, _at_end
+    _kept = nursery
+    # Not ``atexit``, which processes of ``multiprocessing`` do not know; nor while this is imported, as those
+    # forget what is entered before they begin.
+    if _at_end is None or not _at_end.still_active():
+        _at_end = util.Finalize(None, close_kept, exitpriority=10)
 
 
 @contextmanager
@@ -165,7 +172,7 @@ def lent(
         mine.close()
         raise
     close_kept()  # That of somebody who has borrowed one meanwhile.
-    _kept = mine
+    _keep(mine)
 
 
 def is_kept(modules: Sequence[str], run: Callable[[Connection, list[int]], None]) -> bool:

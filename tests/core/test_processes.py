@@ -471,6 +471,20 @@ def test_what_forks_is_not_kept_after_an_exception():
     assert multiprocessing.active_children() == []
 
 
+def use_others():
+    assert run([Work(f"task {i}", say_hello, ("you",)) for i in range(2)])[1] == [None] * 2
+
+
+def test_a_process_that_has_used_others_ends():
+    """Although what forks them is kept: Python waits for it."""
+    process = processes.CONTEXT.Process(target=use_others)
+    process.start()
+    process.join(PATIENCE)
+    code = process.exitcode
+    process.kill()
+    assert code == 0
+
+
 def interrupted(tasks):
     def interrupt(index, value):
         raise KeyboardInterrupt
