@@ -64,14 +64,15 @@ def device():
     found = configure(DeviceSettings(target="CPU", fast_kernels="onednn"))
     if one_dnn() is None:
         pytest.skip("no oneDNN that can be used here")
-    return found
+    yield found
+    weights.cache_clear()
 
 
 @pytest.fixture(autouse=True)
 def memory_goes_back():
     """Each test has networks of its own, of up to a gigabyte."""
     yield
-    if current_memory_mb() > 2000:
+    if current_memory_mb() > 1500:
         give_back_memory()
 
 
