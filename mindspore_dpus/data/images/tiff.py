@@ -7,6 +7,7 @@ kind whose meaning is not plain is refused by its name.
 import dataclasses
 import operator
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -199,23 +200,26 @@ def _samples(file: BinaryIO, page: TiffPage, layout: _Layout, image: int, length
     """(H, W, samples) as they are stored."""
     height, width = page.imagelength, page.imagewidth
     down, across = -(-height // layout.rows), -(-width // layout.columns)
-    places = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+    offsets, sizes = page.dataoffsets, page.databytecounts
     if image:
-        (first, _), size = places[0], page.nbytes
-        each = size // layout.planes
-        places = [(first + image * size + i * each, each) for i in range(layout.planes)]
+        each = page.nbytes // layout.planes
+        offsets = [offsets[0] + image * page.nbytes + i * each for i in range(layout.planes)]
+        sizes = [each] * layout.planes
         layout = dataclasses.replace(layout, rows=height, columns=width, tiled=False)
         down = across = 1
     number = down * across * layout.planes
-    if len(places) != number or len(page.dataoffsets) < number:
-        raise ImageError(f"is broken: it has {len(places)} strips or tiles in place of {number}")
+    found = min(len(offsets), len(sizes))
+    if found != number or len(page.dataoffsets) < number:
+        raise ImageError(f"is broken: it has {found} strips or tiles in place of {number}")
     kind = "tile" if layout.tiled else "strip"
-    for i, (place, size) in enumerate(places, 1):
-        if not isinstance(place, int) or not isinstance(size, int) or size <= 0 or place <= 0:
-            raise ImageError(f"is broken or not yet complete: its {kind} {i} is not there")
-        if place + size > length:
-            raise ImageError(f"is truncated: its {kind} {i} of {number} ends behind the end of the file")
-    segments, piled = _read_segments(file, places), None
+    places, sizes = _whole_numbers(offsets[:number]), _whole_numbers(sizes[:number])
+    if (missing := (places <= 0) | (sizes <= 0)).any():
+        i = missing.argmax() + 1
+        raise ImageError(f"is broken or not yet complete: its {kind} {i} is not there")
+    if (behind := places + sizes > length).any():
+        i = behind.argmax() + 1
+        raise ImageError(f"is truncated: its {kind} {i} of {number} ends behind the end of the file")
+    segments, piled = _read_segments(file, places, sizes), None
     if page.compression == codecs.JPEG:
         whole = layout.rows, layout.columns
         sizes = segment_sizes((height, width), whole, layout.tiled) * layout.planes
@@ -246,22 +250,25 @@ def _samples(file: BinaryIO, page: TiffPage, layout: _Layout, image: int, length
     return planes[0] if layout.planes == 1 else np.concatenate(planes, axis=2)
 
 
-def _read_segments(file: BinaryIO, places: list[tuple[int, int]]) -> list[bytes | memoryview]:
+def _whole_numbers(numbers: Sequence[object]) -> np.ndarray:
+    """(N,) floating point, which no number in a broken file is too large for; what is no whole number is 0."""
+    if set(map(type, numbers)) != {int}:
+        numbers = [number if type(number) is int else 0 for number in numbers]
+    return np.array(numbers, np.float64)
+
+
+def _read_segments(file: BinaryIO, places: np.ndarray, sizes: np.ndarray) -> list[bytes | memoryview]:
     """The bytes of strips or tiles; in one go where they follow one another."""
-    first, total = places[0][0], sum(size for _, size in places)
-    ends = (place + size for place, size in places)
-    if all(end == following for end, (following, _) in zip(ends, places[1:], strict=False)):
-        file.seek(first)
-        data, place = memoryview(file.read(total)), 0
-        segments = []
-        for _, size in places:
-            segments.append(data[place : place + size])
-            place += size
-        return segments
+    ends = places + sizes
+    if np.array_equal(ends[:-1], places[1:]):
+        file.seek(int(places[0]))
+        data = memoryview(file.read(int(sizes.sum())))
+        begins, ends = ((x - places[0]).astype(int).tolist() for x in (places, ends))
+        return [data[begin:end] for begin, end in zip(begins, ends, strict=True)]
     segments = []
-    for place, size in places:
-        file.seek(place)
-        segments.append(file.read(size))
+    for place, size in zip(places, sizes, strict=True):
+        file.seek(int(place))
+        segments.append(file.read(int(size)))
     return segments
 
 

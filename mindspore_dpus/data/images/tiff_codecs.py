@@ -238,17 +238,23 @@ def _pack_ground(value: int, compression: int, height: int, width: int, options:
     return file.getvalue()[place : place + size]
 
 
+# Pillow's modes whose memory is that of an array.
+_IN_MEMORY = {"L": (np.uint8, ()), "I;16": (np.uint16, ()), "RGBX": (np.uint8, (4,))}
+
+
 def _load(image: TiffImagePlugin.TiffImageFile) -> np.ndarray:
     """The pixels of an opened image. Pillow hands them out as bytes, in pieces, which takes a quarter of
-    the time of unpacking; so it unpacks into an array of ours, where it can."""
-    dtype = {"L": np.uint8, "I;16": np.uint16}.get(image.mode)
-    if dtype is None:
+    the time of unpacking; so it unpacks into an array of ours, where it can: colours with a fourth byte."""
+    mode = {"RGB": "RGBX"}.get(image.mode, image.mode)
+    if mode not in _IN_MEMORY:
         return np.asarray(image)
-    found = np.empty(image.size[::-1], dtype)
-    memory = Image.frombuffer(image.mode, image.size, found, "raw", image.mode, 0, 1).im
-    image.im = memory
+    dtype, samples = _IN_MEMORY[mode]
+    found = np.empty((*image.size[::-1], *samples), dtype)
+    memory = Image.frombuffer(mode, image.size, found, "raw", mode, 0, 1).im
+    image.im, image._mode = memory, mode
     image.load()
-    return found if image.im is memory else np.asarray(image)
+    whole = found if image.im is memory else np.asarray(image)
+    return cv2.cvtColor(whole, cv2.COLOR_RGBA2RGB) if mode == "RGBX" else whole
 
 
 def _tiff_file(tags: dict[int, int | bytes | Sequence[int]], strips: Sequence[bytes]) -> bytes:
