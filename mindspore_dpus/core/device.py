@@ -3,6 +3,7 @@
 import atexit
 import ctypes
 import gc
+import logging
 import os
 import signal
 import sys
@@ -18,8 +19,8 @@ from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.processes import available_cpus
 
-# From 2.9 on, the bundled oneDNN computes plain convolutions by its reference loops: a hundred times
-# slower on CPU. Other devices have kernels of their own.
+# From 2.9 on, MindSpore's own convolutions on CPU are oneDNN's reference loops: a hundred times slower.
+# Those of ``models.kernels`` are not, and other devices have kernels of their own.
 FIRST_SLOW_ON_CPU = Version("2.9")
 # Of malloc.h: how many blocks may be mapped one by one, and how much freed memory is kept.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
@@ -82,13 +83,16 @@ def configure(config: DeviceSettings) -> Device:
     target = config.target
     if target == "auto":
         target = next((t for t in ("Ascend", "GPU") if ms.hal.is_available(t)), "CPU")
-    check_version(target, ms.__version__)
+    on_cpu = target == "CPU"
+    jit = not on_cpu if config.jit is None else config.jit
+    # Compiled graphs cannot call them.
+    fast_kernels = config.fast_kernels if on_cpu and not jit else "none"
+    _warn_of_slow_convolutions(target, fast_kernels)
     if target != "CPU" and not ms.hal.is_available(target):
         raise UserError(
             f"device.target: MindSpore {ms.__version__} finds no {target} here; install its driver and "
             "the matching MindSpore, or set device.target to CPU"
         )
-    on_cpu = target == "CPU"
     # msrun gives each process a card.
     number = () if config.data_parallel else (0 if on_cpu else config.device_id,)
     try:
@@ -104,14 +108,12 @@ def configure(config: DeviceSettings) -> Device:
     if on_cpu and config.amp_level != "O0":
         raise UserError("device.amp_level: mixed precision needs Ascend or GPU; on CPU use O0")
     rank, n_devices = _join(target) if config.data_parallel else (0, 1)
-    jit = not on_cpu if config.jit is None else config.jit
     return Device(
         target,
         jit,
         on_cpu and config.idle_main_thread,
         config.amp_level,
-        # Compiled graphs cannot call them.
-        config.fast_kernels if on_cpu and not jit else "none",
+        fast_kernels,
         (config.processes or len(available_cpus())) if on_cpu and n_devices == 1 else 1,
         config.frozen_cache_mb * 2**20,
         rank,
@@ -157,17 +159,19 @@ def _join(target: str) -> tuple[int, int]:
     return communication.get_rank(), communication.get_group_size()
 
 
-def check_version(target: str, version: str) -> None:
-    """Refuse combinations known to be broken or unbearably slow.
-
-    Raises:
-        UserError: says what to install.
-    """
-    if target == "CPU" and Version(version) >= FIRST_SLOW_ON_CPU:
-        raise UserError(
-            f"MindSpore {version} computes convolutions on CPU 100 times slower than 2.8: "
-            "pip install 'mindspore>=2.7,<2.9'"
+def _warn_of_slow_convolutions(target: str, fast_kernels: str) -> None:
+    """Say what somebody who switches our kernels off is in for."""
+    if target == "CPU" and fast_kernels != "onednn" and are_convolutions_slow():
+        logging.getLogger(__name__).warning(
+            "MindSpore %s computes convolutions on CPU 100 times slower than 2.8: set device.fast_kernels "
+            "to onednn and device.jit to false, or pip install 'mindspore>=2.7,<2.9'",
+            ms.__version__,
         )
+
+
+def are_convolutions_slow(version: str = ms.__version__) -> bool:
+    """Whether this MindSpore's own convolutions are unbearably slow on CPU."""
+    return Version(version) >= FIRST_SLOW_ON_CPU
 
 
 def restore_interrupt() -> None:

@@ -14,6 +14,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from mindspore_dpus.core.device import are_convolutions_slow
 from mindspore_dpus.models.kernels.chain import filled_weights, geometry
 from mindspore_dpus.models.kernels.crew import cut, side_by_side
 from mindspore_dpus.models.kernels.fastest import (
@@ -27,8 +28,8 @@ from mindspore_dpus.models.kernels.onednn.interface import OneDnnError
 from mindspore_dpus.models.kernels.onednn.library import OneDnn, one_dnn
 from mindspore_dpus.models.kernels.onednn.primitives import Geometry, Reorder, aligned
 
-# With fewer, most of a block would be zeros.
-FEWEST_CHANNELS = 8
+# With fewer, most of a block would be zeros; still far better than a hundred times as long.
+FEWEST_CHANNELS = 1 if are_convolutions_slow() else 8
 # Shapes whose plans are kept.
 KEPT_PLANS = 4
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mindspore_dpus.core.device import are_convolutions_slow
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.models.kernels.onednn.interface import (
     SEQUENTIAL,
     THREADPOOL,
@@ -50,10 +52,18 @@ def one_dnn() -> OneDnn | None:
     hundred MB; ``onednn-cpu-gomp`` ended in 2023; and neither has Winograd's algorithm in float32, with
     which MindSpore's 2.2 takes half the time of both for a 3x3 convolution forward. All others are
     equally fast.
+
+    Raises:
+        UserError: it cannot be used, and MindSpore's own convolutions are unbearably slow.
     """
     try:
         return checked(_mindspores_own())
     except (OSError, AttributeError, OneDnnError) as error:
+        if are_convolutions_slow():
+            raise UserError(
+                f"oneDNN cannot be used ({error}), and without it this MindSpore's convolutions are 100 "
+                "times slower than those of 2.8: pip install 'mindspore>=2.7,<2.9'"
+            ) from None
         logging.getLogger(__name__).warning(
             "oneDNN cannot be used, convolutions are MindSpore's own: %s", error
         )

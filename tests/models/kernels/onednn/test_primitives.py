@@ -258,21 +258,3 @@ def test_unknown_versions_are_refused(dnn, monkeypatch, told, message):
     monkeypatch.setattr(interface, "version_of", lambda short: (*told, 8))
     with pytest.raises(OneDnnError, match=message):
         Interface(path)
-
-
-def test_without_a_library_the_log_says_why_once(monkeypatch, caplog, tmp_path):
-    from mindspore_dpus.models.kernels.onednn import library
-
-    broken = tmp_path / "libdnnl.so.2"
-    broken.write_bytes(b"no library")
-    monkeypatch.setattr(library, "_mindspores_own", lambda: broken)
-    library.one_dnn.cache_clear()
-    try:
-        with caplog.at_level("WARNING"):
-            assert library.one_dnn() is None
-            assert library.one_dnn() is None
-        (line,) = caplog.messages
-        assert "oneDNN cannot be used" in line
-        assert str(broken) in line
-    finally:
-        library.one_dnn.cache_clear()
