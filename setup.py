@@ -49,9 +49,9 @@ setup(
     python_requires=">=3.11,<3.13",
     entry_points={"console_scripts": ["mindspore-dpus = mindspore_dpus.cli.main:main"]},
     install_requires=[
-        # What is newer was not run.
-        "mindspore>=2.7,<2.11",
-        # All of them are compiled against NumPy 1.x; 2.10 does not say so.
+        # From 2.9 on, convolutions on CPU fall back to reference loops: 100 times slower.
+        "mindspore>=2.7,<2.9",
+        # MindSpore 2.7 and 2.8 are compiled against NumPy 1.x.
         "numpy>=1.26,<2",
         # From 4.12 on, opencv-python wants NumPy 2.
         "opencv-python>=4.10,<4.12",
