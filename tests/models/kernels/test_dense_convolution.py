@@ -149,5 +149,17 @@ def test_networks_compute_as_before(backbone):
         lambda: nn.Dense(16, 16),
     ],
 )
-def test_others_stay(cell):
+def test_others_stay(cell, monkeypatch):
+    monkeypatch.setattr(dense_convolution, "FEWEST_CHANNELS", 8)  # as with MindSpore 2.8
     assert use_dense_convolutions(nn.SequentialCell(cell())) == 0
+
+
+@pytest.mark.parametrize("channels", [(3, 16), (1, 6), (16, 7)])
+def test_where_mindspores_own_are_slow_few_channels_go_too(channels, monkeypatch):
+    monkeypatch.setattr(dense_convolution, "FEWEST_CHANNELS", 1)
+    case = (3, *channels, 8, 9, 3, 1, 1, PAD)
+    plain, fast = convolution(case), convolution(case)
+    assert use_dense_convolutions(nn.SequentialCell(fast)) == 1
+    x = normals(3, channels[0], 8, 9)
+    weight = normals(3, channels[1], 8, 9, seed=1)
+    assert_near(learn(fast, x, weight), learn(plain, x, weight), 1e-5)
