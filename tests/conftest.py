@@ -56,6 +56,30 @@ def nobody_was_told():
         whitening._told.clear()
 
 
+@contextlib.contextmanager
+def _unnamed():
+    """Without the variable in which pytest writes the name of the running test: the process that forks
+    others (``core.nursery``) starts again, and imports MindSpore again, whenever a variable changes."""
+    name = os.environ.pop("PYTEST_CURRENT_TEST", None)
+    try:
+        yield
+    finally:
+        if name is not None:  # Else a fixture within another.
+            os.environ["PYTEST_CURRENT_TEST"] = name
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup():
+    with _unnamed():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call():
+    with _unnamed():
+        return (yield)
+
+
 # Freed memory is given back when a test process has grown by so many megabytes since the last time.
 GROWTH_MB = 300
 _kept_mb = {"test": 0, "file": 0}

@@ -52,7 +52,7 @@ def sharpen(net, images):
     [
         ("onnx", "resnet18", 8, 1),
         ("onnx", "mobilenet_v2_035", 16, 3),
-        ("mindir", "resnet18", 16, 3),
+        ("mindir", "conv4", 16, 3),
     ],
 )
 def test_raw_images_in_every_members_probabilities_out(tmp_path, kind, backbone, bits, channels):

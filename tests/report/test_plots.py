@@ -1,5 +1,6 @@
 """Figures are valid, repeatable SVG that says what it shows."""
 
+import functools
 import re
 import xml.etree.ElementTree as ET
 
@@ -154,6 +155,12 @@ FIGURES = {
 }
 
 
+@functools.cache
+def svg_of(name):
+    """Several tests look at the same figure; to draw one takes longer than all of them."""
+    return FIGURES[name][0]()
+
+
 def texts(svg):
     """Text elements in reading order of the file."""
     return [
@@ -165,8 +172,7 @@ def texts(svg):
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_is_valid_svg_with_its_words(name):
-    draw, words = FIGURES[name]
-    svg = draw()
+    svg, words = svg_of(name), FIGURES[name][1]
     root = ET.fromstring(svg)
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert len(root.attrib["viewBox"].split()) == 4
@@ -175,13 +181,12 @@ def test_a_figure_is_valid_svg_with_its_words(name):
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_equal_figures_are_equal_text(name):
-    draw, _ = FIGURES[name]
-    assert draw() == draw()
+    assert FIGURES[name][0]() == svg_of(name)
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_needs_nothing_from_outside(name):
-    links = re.findall(r'href="([^"]*)"', FIGURES[name][0]())
+    links = re.findall(r'href="([^"]*)"', svg_of(name))
     assert all(link.startswith(("#", "data:")) for link in links)
 
 

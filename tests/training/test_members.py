@@ -20,7 +20,7 @@ from mindspore_dpus.losses import create_loss
 from mindspore_dpus.losses.settings import LossSettings
 from mindspore_dpus.models.classifier import Classifier
 from mindspore_dpus.models.settings import ModelSettings
-from mindspore_dpus.training import classification_task
+from mindspore_dpus.training import classification_task, members
 from mindspore_dpus.training.checkpoint import load_checkpoint
 from mindspore_dpus.training.classification_task import Classification, LabelledRows
 from mindspore_dpus.training.members import Job, Recipe, train_members
@@ -101,7 +101,9 @@ def kernels(request):
 def in_turn(images, kernels, tmp_path_factory):
     """Folder and lines of an ensemble that one process has trained, on one core."""
     folder, lines = tmp_path_factory.mktemp("in_turn"), []
-    task = Work("in turn", train_in_turn, (images, folder, kernels))
+    # With what members need: the process that forks this one forks them, too.
+    needed = members.__name__, *members.NEEDED
+    task = Work("in turn", train_in_turn, (images, folder, kernels), needed)
     with on_cpus(1):
         ((_, error),) = side_by_side([task], 1, lambda _, line: lines.append(line))
     if error is not None:

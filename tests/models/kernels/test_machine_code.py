@@ -7,9 +7,10 @@ import sys
 
 import numpy as np
 import pytest
+from numba import config as numba_config
 
 from mindspore_dpus.core.errors import Terminated
-from mindspore_dpus.models.kernels import loops
+from mindspore_dpus.models.kernels import loops, machine_code
 from mindspore_dpus.models.kernels.loops import (
     depthwise_forward,
     depthwise_gradients,
@@ -110,39 +111,57 @@ def test_the_first_start_after_an_installation_computes_the_bits_of_the_later_on
     assert not first.stderr
 
 
-NO_OTHER_PROCESS = """
+TINY = """
 import sys
 import numpy as np
 from mindspore_dpus.models.kernels import loops
+from mindspore_dpus.models.kernels.machine_code import compiled, from_disk
 
-sys.executable = {executable!r}
-x = np.ones((1, 1, 3, 3), np.float32)
-print(loops.depthwise_forward(x, x, 1).tolist())
+@from_disk
+@compiled()
+def twice(x):
+    return 2 * x
+
+sys.executable = "/bin/false"
+print({call}.tolist())
 """
+# A loop of ours in plain Python; a function that is compiled in no time where it has to be.
+IN_PYTHON = "loops.depthwise_forward(*[np.ones((1, 1, 3, 3), np.float32)] * 2, 1)"
+COMPILED = "twice(np.ones(3))"
 
 
 @pytest.mark.parametrize(
     ("executable", "reason"),
     [("/bin/false", "exit status 1"), ("/no/such/program", "No such file or directory")],
 )
-def test_where_no_other_process_can_compile_this_one_does_and_says_so(tmp_path, executable, reason):
-    ended = in_a_process_of_its_own(NO_OTHER_PROCESS.format(executable=executable), tmp_path)
-    assert ended.stdout == "[[[[4.0, 6.0, 4.0], [6.0, 9.0, 6.0], [4.0, 6.0, 4.0]]]]\n"
-    assert "depthwise_forward could not be compiled in a process of its own" in ended.stderr
-    assert reason in ended.stderr
+def test_where_no_other_process_can_compile_this_one_does_and_says_so(
+    tmp_path, monkeypatch, executable, reason
+):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(numba_config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(machine_code, "_kernels", {})
+    monkeypatch.setattr(sys, "executable", executable)
+    twice = machine_code.from_disk(machine_code.compiled()(lambda x: 2 * x))
+    said = rf"could not be compiled in a process of its own.*{reason}"
+    with pytest.warns(UserWarning, match=said):
+        assert twice(np.ones(3)).tolist() == [2, 2, 2]
 
 
 NO_FOLDER = "from numba.core import caching; caching.CacheImpl._locator_classes = []"
 
 
 @pytest.mark.parametrize(
-    ("variable", "before"), [("NUMBA_DISABLE_JIT", ""), ("NO_FOLDER_TO_WRITE", NO_FOLDER)]
+    ("variable", "before", "call", "printed"),
+    [
+        ("NUMBA_DISABLE_JIT", "", IN_PYTHON, [[[[4.0, 6.0, 4.0], [6.0, 9.0, 6.0], [4.0, 6.0, 4.0]]]]),
+        ("NO_FOLDER_TO_WRITE", NO_FOLDER, COMPILED, [2.0, 2.0, 2.0]),
+    ],
+    ids=["no compiler", "no folder"],
 )
-def test_needs_neither_compiler_nor_folder(tmp_path, monkeypatch, variable, before):
+def test_needs_neither_compiler_nor_folder(tmp_path, monkeypatch, variable, before, call, printed):
     """As plain Python, for a debugger; and where nothing can be written."""
     monkeypatch.setenv(variable, "1")
-    program = before + NO_OTHER_PROCESS.format(executable="/bin/false")
-    ended = in_a_process_of_its_own(program, tmp_path)
-    assert ended.stdout == "[[[[4.0, 6.0, 4.0], [6.0, 9.0, 6.0], [4.0, 6.0, 4.0]]]]\n"
+    ended = in_a_process_of_its_own(before + TINY.format(call=call), tmp_path)
+    assert ended.stdout == f"{printed}\n"
     assert not ended.stderr
     assert not list(tmp_path.rglob("*"))
