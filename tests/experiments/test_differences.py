@@ -87,8 +87,14 @@ def test_the_interval_is_that_of_a_bootstrap_over_images_class_by_class():
     replicates = []
     for _ in range(2000):
         rows = np.concatenate([rng.integers(0, 50, 50), rng.integers(50, 100, 50)])
-        labels = pair.labels[rows]
-        areas = [roc_auc_score(labels, scores[rows, 1]) for scores in (pair.one, pair.other)]
+        # Each class in its half. The area is the share of pairs of both classes that are in order.
+        areas = [
+            np.greater.outer(scores[rows[50:], 1], scores[rows[:50], 1]).mean()
+            for scores in (pair.one, pair.other)
+        ]
+        if not replicates:
+            labels = pair.labels[rows]
+            assert areas[0] == pytest.approx(roc_auc_score(labels, pair.one[rows, 1]))
         replicates.append(areas[0] - areas[1])
     low, high = np.quantile(replicates, [0.025, 0.975])
     _, ours_low, ours_high = paired_difference([pair], n_bootstrap=2000)

@@ -79,9 +79,9 @@ def test_images_and_features_are_shared(finished):
 
 def test_a_killed_grid_ends_with_the_results_of_one_that_was_not(finished, castings, tmp_path):
     path, output = write_experiment(tmp_path), tmp_path / "grid"
-    command = (path, f"--data.root={castings}", "--seeds", "0")
+    options = (f"--data.root={castings}", "--seeds", "0")
     with on_cpus(1):
-        process = start(*command)
+        process = start(path, *options)
         wait_until((output / "ours-seed0" / "members" / "00").exists, process)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
@@ -91,9 +91,8 @@ def test_a_killed_grid_ends_with_the_results_of_one_that_was_not(finished, casti
     trained = output / "under_sample-seed0" / "members" / "00" / "best.safetensors"
     before = trained.stat().st_mtime_ns
     with on_cpus(1):
-        process = start(*command)
-        _, errors = process.communicate(timeout=300)
-    assert (process.returncode, errors) == (0, "")
+        result = tool("experiment", f"--config={path}", *options)
+    assert (result.returncode, result.stderr) == (0, "")
     assert trained.stat().st_mtime_ns == before
     assert_same_results(output, finished.first)
 
@@ -101,13 +100,24 @@ def test_a_killed_grid_ends_with_the_results_of_one_that_was_not(finished, casti
 @needs_two_cpus
 def test_runs_side_by_side_give_the_results_of_runs_in_turn(finished, castings, tmp_path):
     path, output = write_experiment(tmp_path), tmp_path / "grid"
-    with on_cpus(2):
-        process = start(path, f"--data.root={castings}", "--seeds", "0", "--jobs", "2")
-        both = ["running", "running"]
-        wait_until(lambda: read_status(output)["status"].tolist() == both, process)
-        lines, errors = process.communicate(timeout=300)
-    assert (process.returncode, errors) == (0, "")
-    assert "[2/2] " in lines
+    seen, ended = [], threading.Event()
+
+    def watch():
+        while not ended.wait(0.02):
+            seen.append(read_status(output)["status"].tolist())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        with on_cpus(2):
+            options = (f"--data.root={castings}", "--seeds=0", "--jobs=2")
+            result = tool("experiment", f"--config={path}", *options)
+    finally:
+        ended.set()
+        watcher.join()
+    assert ["running", "running"] in seen
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "[2/2] " in result.stdout
     assert_same_results(output, finished.first)
     for case in finished.cases[:2]:
         own = output / case.name / "predictions_test.csv"

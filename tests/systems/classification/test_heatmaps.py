@@ -29,11 +29,11 @@ def open_ensemble(tmp_path_factory):
     """A function: names of members -> an ensemble of fresh networks, one a name."""
     folder = tmp_path_factory.mktemp("members")
     for seed, name in enumerate(("00", "01", "baseline")):
-        state = get_state(create_model("resnet18", 2, 1, seed=seed))
+        state = get_state(create_model("conv4", 2, 1, seed=seed))
         save_checkpoint(folder / name / "best.safetensors", state, {"key": "key"})
 
     def open_members(*names):
-        network = Classifier(ModelSettings(backbone="resnet18", pretrained=None), 2, 1, None)
+        network = Classifier(ModelSettings(backbone="conv4", pretrained=None), 2, 1, None)
         device = Device("CPU", jit=False, idle_main_thread=False)
         return Ensemble(network, list(names), folder, "key", device)
 

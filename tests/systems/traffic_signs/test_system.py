@@ -23,9 +23,9 @@ from mindspore_dpus.systems.traffic_signs.settings import FrameSettings
 from tests.support import train
 
 NETWORK = [
-    "images.size=32",
+    "model={backbone: conv4, pretrained: null, options: {hidden: 16}}",
+    "images.size=16",
     "images.channels=3",
-    "model.pretrained=null",
     "training.epochs=1",
     "training.batch_size=16",
     "training.select_by=accuracy",
@@ -33,9 +33,9 @@ NETWORK = [
 TINY = [
     "--system=traffic_signs",
     "--simulate.enabled=true",
-    "--simulate.train=6",
+    "--simulate.train=4",
     "--simulate.val=3",
-    "--simulate.test=3",
+    "--simulate.test=2",
     "--simulate.width=160",
     "--simulate.height=112",
     "--simulate.sign_size=[14,30]",
@@ -48,7 +48,7 @@ TINY = [
     "--proposals.post_nms_top_k=60",
     "--proposals.keep_maps=true",
     "--proposals.training.epochs=1",
-    "--proposals.training.batch_size=3",
+    "--proposals.training.batch_size=2",
     "--proposals.training.select_by=loss",
     "--sweep.enabled=true",
     "--regions.background_per_frame=6",
@@ -58,6 +58,8 @@ TINY = [
     "--refinement.enabled=true",
     "--refinement.rounds=2",
     "--refinement.boxes_per_sign=2",
+    "--refinement.model={backbone: conv4, pretrained: null, options: {hidden: 16}}",
+    "--refinement.images.size=16",
     "--refinement.training.epochs=1",
     "--refinement.training.batch_size=8",
     "--evaluation.n_bootstrap=10",
@@ -76,7 +78,7 @@ def run(tmp_path_factory):
 
 def test_every_stage_leaves_what_it_should(run):
     metrics = json.loads((run / "metrics.json").read_text())
-    assert metrics["test"]["frames"] == 3
+    assert metrics["test"]["frames"] == 2
     fused = metrics["test"]["models"]["fused"]
     assert set(fused) >= {"map", "map_50", "map_70", "ap_50_agnostic"}
     table = pd.read_csv(run / "proposals" / "table5.csv")
@@ -146,8 +148,8 @@ def test_predict_gives_the_runs_detections_and_errors_as_rows(run, tmp_path, cap
     assert "broken.png" in found["path"][found["error"] != ""].iloc[0]
     expected = pd.read_csv(run / "detections_test.csv")
     found = found[found["error"] == ""]
-    assert f"{len(found)} signs in 3 frames, 1 errors" in capsys.readouterr().out
-    assert len(list(pictures.iterdir())) == 3
+    assert f"{len(found)} signs in 2 frames, 1 errors" in capsys.readouterr().out
+    assert len(list(pictures.iterdir())) == 2
     assert len(found) == len(expected)
     assert np.allclose(found["x1"].astype(float), expected["x1"], atol=0.02)
     assert predict.main([f"--run={run.path}", str(folder), f"--output={tmp_path / 's.json'}"]) == 1
