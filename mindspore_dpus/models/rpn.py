@@ -138,11 +138,13 @@ def _chain(backbone: nn.Cell, layer: str, named: dict[str, nn.Cell]) -> list[nn.
 
 
 def _inside(backbone: nn.Cell, cell: nn.Cell, image: Tensor) -> Tensor | None:
-    """What a Cell gives while the whole network runs."""
+    """What a Cell gives while the whole network runs; None where it is not reached."""
     kept = []
     handle = cell.register_forward_hook(lambda cell, inputs, output: kept.append(output))
     try:
         backbone(image)
+    except (ValueError, RuntimeError):
+        pass  # Behind the Cell: a head for images of another size. (Before it, nothing is kept.)
     finally:
         handle.remove()
     return kept[0] if kept else None

@@ -60,6 +60,11 @@ def test_the_trunk_computes_what_the_backbone_has_at_its_layer(backbone, layer, 
     np.testing.assert_allclose(x.asnumpy(), kept[0], rtol=0, atol=1e-5)
 
 
+def test_a_head_for_images_of_another_size_is_no_obstacle():
+    cells, channels, stride = cut_at(create_model("conv4", 2, image_size=32), "features.6")
+    assert (len(cells), channels, stride) == (7, 32, 2)
+
+
 def test_a_network_that_does_not_name_its_sequence():
     cells, channels, stride = cut_at(Chain(), "second.1")
     assert (len(cells), channels, stride) == (3, 4, 4)
