@@ -121,12 +121,13 @@ def small_disk(tmp_path):
 # In a new clone, these come first: while one of two workers compiles our loops, for a minute, the other has
 # what needs none of them, instead of compiling the same ones. (Each in turn gets the next file or folder.)
 FIRST = (
-    "tests/systems/machine_sound/",
+    "tests/systems/machine_sound/test_planning.py",  # and with it the other tests of its finished run
     "tests/test_layers.py",
     "tests/models/kernels/test_in_one.py",
     "tests/data/test_splits.py",
-    "tests/data/images/",
+    "tests/data/images/test_every_tiff.py",
     "tests/report/test_plots.py",
+    "tests/data/images/test_every_dicom.py",
     "tests/sampling/test_dpus.py",
 )
 # Folders whose files take longest: next, so that no worker is left alone with one of them at the end.
