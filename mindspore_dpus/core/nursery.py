@@ -41,6 +41,11 @@ class Nursery:
         modules: what it imports first; one that cannot be imported fails in those that need it.
         run: what a forked process does: called with its end of a connection and its cores. Importable
             by its name.
+
+    Attributes:
+        peak_mb, cpu_seconds: the most memory that one of those that it has forked took, and what they
+            and their children computed, until they ended. (The system counts them as children of
+            this process only when the nursery ends.)
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class Nursery:
         self._surroundings: tuple | None = None
         # What those that they forked see as alive: they end when it is dropped.
         self._former: list[BaseProcess] = []
+        self.peak_mb, self.cpu_seconds = 0, 0.0
 
     def fork(self, connection: Connection, cpus: list[int]) -> int:
         """A new process.
@@ -84,9 +90,11 @@ class Nursery:
     def wait(self, pid: int) -> int:
         """The exit code of a process, as ``multiprocessing`` gives it, when it has ended."""
         try:
-            return self._ask((_WAIT, pid), [])
+            code, peak_mb, seconds = self._ask((_WAIT, pid), [])
         except NurseryDied:
             return UNKNOWN
+        self.peak_mb, self.cpu_seconds = max(self.peak_mb, peak_mb), self.cpu_seconds + seconds
+        return code
 
     def has(self, modules: Sequence[str], run: Callable[[Connection, list[int]], None]) -> bool:
         """Whether it does this work, and has imported these modules."""
@@ -101,6 +109,7 @@ class Nursery:
             self._process.kill()  # It may still be importing.
             self._process.join()
         self._process = None
+        self.peak_mb, self.cpu_seconds = 0, 0.0
 
     def _start(self) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -110,7 +119,7 @@ class Nursery:
         self._process.start()
         theirs.close()
 
-    def _ask(self, request: tuple, files: list[int]) -> int:
+    def _ask(self, request: tuple, files: list[int]) -> int | list:
         try:
             socket.send_fds(self._socket, [json.dumps(request).encode()], files)
             answer = self._socket.recv(_LARGEST_MESSAGE)
@@ -137,6 +146,11 @@ def close_kept() -> None:
     if _kept is not None:
         _kept.close()
         _kept = None
+
+
+def kept_usage() -> tuple[int, float]:
+    """``peak_mb`` and ``cpu_seconds`` of the one that is kept; 0 without one."""
+    return (0, 0.0) if _kept is None else (_kept.peak_mb, _kept.cpu_seconds)
 
 
 def _keep(nursery: Nursery) -> None:
@@ -230,7 +244,7 @@ def _serve(
             return
         kind, argument = json.loads(message)
         if kind == _WAIT:
-            answer = _exit_code(argument)
+            answer = _wait(argument)
         else:
             answer = os.fork()
             if answer == 0:
@@ -240,11 +254,14 @@ def _serve(
         requests.send(json.dumps(answer).encode())
 
 
-def _exit_code(pid: int) -> int:
+def _wait(pid: int) -> tuple[int, int, float]:
+    """Exit code, most memory in MB, and seconds of processors."""
     try:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        _, status, used = os.wait4(pid, 0)
     except ChildProcessError:  # Of a nursery before this one.
-        return UNKNOWN
+        return UNKNOWN, 0, 0.0
+    code = os.waitstatus_to_exitcode(status)
+    return code, used.ru_maxrss // 1024, used.ru_utime + used.ru_stime
 
 
 def _begin(run: Callable[[Connection, list[int]], None], file: int, cpus: list[int]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from mindspore_dpus.core.files import digest
+from mindspore_dpus.core.nursery import kept_usage
 from mindspore_dpus.core.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -235,5 +236,6 @@ def peak_memory_mb(children: bool = False) -> int | None:
         import resource
     except ImportError:
         return None
-    who = resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF
-    return resource.getrusage(who).ru_maxrss // 1024
+    if not children:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return max(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024, kept_usage()[0])

@@ -15,8 +15,9 @@ import pytest
 
 from mindspore_dpus.core import nursery, processes
 from mindspore_dpus.core.errors import Terminated, UserError
-from mindspore_dpus.core.nursery import CAN_FORK
+from mindspore_dpus.core.nursery import CAN_FORK, close_kept, kept_usage
 from mindspore_dpus.core.processes import Work, available_cpus, cpu_shares, in_threads, side_by_side
+from mindspore_dpus.core.stages import peak_memory_mb
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120.0
@@ -461,6 +462,30 @@ def test_what_forks_is_kept_as_long_as_it_has_the_same_surroundings(tmp_path, mo
     assert after[1:] == ("new", tmp_path)
     if len(processes.available_cpus()) > 1:  # Else it has as many for itself as for two.
         assert forked_by(n_processes=1)[0] != after[0]
+
+
+def use_much(send):
+    held = bytearray(300 * 2**20)
+    while time.process_time() < 0.3:
+        pass
+    send(len(held))
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="processes are not forked on this system")
+def test_memory_and_time_of_forked_processes_are_known_while_what_forks_them_is_kept():
+    close_kept()
+    assert kept_usage() == (0, 0.0)
+    before = os.times()
+    assert run([Work(f"task {i}", use_much, ()) for i in range(2)])[1] == [None] * 2
+    peak_mb, seconds = kept_usage()
+    assert 300 <= peak_mb < 600
+    assert 0.6 <= seconds < 10
+    assert peak_memory_mb(children=True) >= peak_mb
+    close_kept()
+    assert kept_usage() == (0, 0.0)
+    after = os.times()  # Now the system counts them.
+    gone = after.children_user + after.children_system - before.children_user - before.children_system
+    assert gone >= seconds - 0.1
 
 
 @pytest.mark.skipif(not CAN_FORK, reason="processes are not forked on this system")

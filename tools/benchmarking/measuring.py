@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarking.memory import peak_memory_mb, tree_memory
 from benchmarking.results import Sample, deal
+from mindspore_dpus.core.nursery import kept_usage
 from mindspore_dpus.core.processes import Work as ProcessWork
 from mindspore_dpus.core.processes import side_by_side
 
@@ -158,6 +159,7 @@ def timed(
 
 
 def _cpu_seconds() -> float:
-    """Processor time so far of this process and of its children that have ended."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    """Processor time so far of this process, of its children that have ended, and of those of the one
+    that forks members, which stays."""
+    times, (_, forked) = os.times(), kept_usage()
+    return times.user + times.system + times.children_user + times.children_system + forked
