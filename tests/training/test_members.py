@@ -111,8 +111,13 @@ def in_turn(images, kernels, tmp_path_factory):
     return folder, [line for line in lines if not line.startswith(f"  {SHORT} ")]
 
 
+def of_members(lines):
+    """Without what is said of MindSpore's version."""
+    return [line for line in lines if line.startswith("  ")]
+
+
 def without_times(lines):
-    return sorted(re.sub(r"\(.* s\)", "", line) for line in lines)
+    return sorted(re.sub(r"\(.* s\)", "", line) for line in of_members(lines))
 
 
 def assert_equal(folder, expected, members=MEMBERS):
@@ -190,7 +195,7 @@ def test_a_loss_that_is_not_a_number_is_one_line(images, tmp_path):
     ):
         train(images, tmp_path, 2, lines.append, learning_rate=1e38)
     assert "\n" not in str(caught.value)
-    assert lines == []
+    assert of_members(lines) == []
     assert multiprocessing.active_children() == []
 
 

@@ -64,6 +64,8 @@ def test_a_dead_machine_costs_only_its_running_epoch(images, start_cluster, tmp_
     cluster = start_cluster(head_cpus=0)
 
     def kill(line):
+        if not line.startswith("  "):
+            return  # what is said of MindSpore's version
         lines.append(line)
         if len(lines) == 1:
             cluster.kill_second()

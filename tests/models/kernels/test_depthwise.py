@@ -292,12 +292,11 @@ def test_an_input_without_gradient():
 @pytest.mark.parametrize("patterns", [["features.*"], ["*.layers.3.weight"]])
 def test_frozen_parameters(patterns):
     plain, fast = pair(freeze=patterns)
-    images = Tensor(np.random.default_rng(0).normal(size=(4, 1, 32, 32)).astype(np.float32))
+    images = Tensor(np.random.default_rng(0).normal(size=(4, 1, 64, 64)).astype(np.float32))
     (loss, gradients), (fast_loss, fast_gradients) = (
         loss_and_gradients(net, images) for net in (plain, fast)
     )
-    # MindSpore 2.10's own batch norms are off by so much.
-    assert fast_loss == pytest.approx(loss, rel=1e-4)
+    assert fast_loss == pytest.approx(loss, rel=1e-5)
     assert "classifier.1.weight" in gradients
     assert not any(fnmatch(name, pattern) for name in gradients for pattern in patterns)
     assert_gradients_close(fast_gradients, gradients)
