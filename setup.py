@@ -52,7 +52,7 @@ setup(
     entry_points={"console_scripts": ["mindspore-dpus = mindspore_dpus.cli.main:main"]},
     install_requires=[
         # The suite has run with 2.8 and 2.10. From 2.9 on, MindSpore's own convolutions are 100 times slower
-        # on CPU: there, they go through oneDNN or not at all.
+        # on CPU: there, they go through oneDNN, unless somebody switches that off.
         "mindspore>=2.7,<2.11",
         # All of these are compiled against NumPy 1.x; 2.10 does not say so.
         "numpy>=1.26,<2",
