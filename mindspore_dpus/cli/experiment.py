@@ -97,7 +97,7 @@ def main(args: Sequence[str] | None = None) -> int:
         check = partial(check_measures, experiment)
         score = partial(val_score, experiment.search.by) if experiment.search else None
         for part in parts(experiment.search, chosen, score):
-            status = run_grid(cases, output, own_split, args.jobs, chosen=part, check=check)
+            status = run_grid(cases, output, own_split, args.jobs, part, check, experiment.main_metric)
         write_results(experiment, cases, tables)
     print((tables / "table.md").read_text(encoding="utf-8"))
     if difference := mixed(tables):

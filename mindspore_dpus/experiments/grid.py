@@ -65,6 +65,13 @@ class Experiment:
         """What the tables can show: the measures of the system."""
         return self.system.MEASURES
 
+    @property
+    def main_metric(self) -> str:
+        """What the figure and the lines of progress show: the system's main measure where the table has
+        it, else the first of the table."""
+        headline = self.measures.headline
+        return headline if headline in self.metrics else self.metrics[0]
+
 
 @dataclass(frozen=True)
 class Case:

@@ -65,10 +65,8 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
     write_table(rounded(table), output / "table.csv")
     write_readable(_readable(table, experiment), output / "table")
     if len(table):
-        headline = experiment.measures.headline
-        shown = headline if headline in metrics else metrics[0]
         order = list(experiment.axes[experiment.x]) if experiment.x else None
-        figure = grid_plots.grid(table, axes, experiment.x, shown, split, order)
+        figure = grid_plots.grid(table, axes, experiment.x, experiment.main_metric, split, order)
         write_text(output / "figure.svg", figure)
     else:
         (output / "figure.svg").unlink(missing_ok=True)

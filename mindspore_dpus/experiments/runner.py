@@ -44,6 +44,7 @@ def run_grid(
     jobs: int = 1,
     chosen: list[Case] | None = None,
     check: Callable[[Case], None] = lambda case: None,
+    metric: str | None = None,
 ) -> pd.DataFrame:
     """Run every case that is not done or reused.
 
@@ -54,12 +55,13 @@ def run_grid(
         cases: the grid.
         output: the experiment's folder; ``status.csv`` (see ``Status``) is kept there, and in ``logs``
             all that each run says.
-        split: whose AUC the status shows.
+        split: whose metric the status shows.
         jobs: runs side by side, each on its own equal share of the CPUs. MindSpore's rounding depends
             on how many CPUs it has: equal results need equal shares.
         chosen: those of the grid that are to be run; None: all.
         check: called with every run that has been finished. What it raises ends the grid: better with
             the first run than with the last.
+        metric: that the status shows; None: the main one of the system.
 
     Returns:
         The status table, of all cases.
@@ -69,7 +71,7 @@ def run_grid(
     """
     check_jobs(jobs)
     chosen = cases if chosen is None else chosen
-    status = Status(cases, output / "status.csv", split)
+    status = Status(cases, output / "status.csv", split, metric)
     for case in status.having(DONE)[:1]:
         check(case)
     logs = output / "logs"

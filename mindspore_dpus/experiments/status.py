@@ -18,21 +18,23 @@ class Status:
     """A row for each run of the grid, from the start on.
 
     Columns: ``run``; ``status`` (to do, running, done, failed); ``minutes`` (of a run that is done: of
-    all its stages, whenever they ran); ``<split>_<headline>``, the main measure of its system;
-    ``message`` (the last line of a run under way, what a failed one died of, and the folder of a reused
-    one).
+    all its stages, whenever they ran); ``<split>_<metric>``; ``message`` (the last line of a run under
+    way, what a failed one died of, and the folder of a reused one).
 
     Args:
         cases: the grid.
         path: where the table is kept.
         split: whose measure it shows.
+        metric: which; None: the main one of the system.
     """
 
-    def __init__(self, cases: list[Case], path: Path, split: str) -> None:
+    def __init__(self, cases: list[Case], path: Path, split: str, metric: str | None = None) -> None:
         self._cases = {case.name: case for case in cases}
         self._path = path
         self._split = split
-        self._headline = load_system(cases[0].config.system).MEASURES.headline if cases else "auc"
+        if metric is None:
+            metric = load_system(cases[0].config.system).MEASURES.headline if cases else "auc"
+        self._metric = metric
         self._started: dict[str, float] = {}
         self._rows: dict[str, dict] = {}
         for case in cases:
@@ -44,7 +46,7 @@ class Status:
         minutes = value = None
         if status == DONE:
             minutes = finished.seconds(case) / 60
-            value = finished.measured(case, self._split, self._headline)
+            value = finished.measured(case, self._split, self._metric)
         elif status != TODO:
             now = time.monotonic()
             minutes = (now - self._started.setdefault(case.name, now)) / 60
@@ -52,7 +54,7 @@ class Status:
             "run": case.name,
             "status": status,
             "minutes": None if minutes is None else round(minutes, 2),
-            f"{self._split}_{self._headline}": value,
+            f"{self._split}_{self._metric}": value,
             "message": message.strip(),
         }
 
@@ -86,6 +88,6 @@ class Status:
     def line(self, case: Case) -> str:
         """The row of a run that has ended, for the terminal."""
         row = self._rows[case.name]
-        title = metric_title(self._headline, self._split)
-        outcome = row["message"] or f"{title} {row[f'{self._split}_{self._headline}']:.3f}"
+        title = metric_title(self._metric, self._split)
+        outcome = row["message"] or f"{title} {row[f'{self._split}_{self._metric}']:.3f}"
         return f"{case.title}: {outcome} ({row['minutes']:.1f} min)"

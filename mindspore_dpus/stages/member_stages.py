@@ -87,13 +87,22 @@ def check_members(folder: Path, source: Source, classifier: ClassifierTraining) 
     select_by = classifier.training.select_by
     if select_by not in (*MEASURES, "last"):
         raise UserError(f"training.select_by is {select_by!r}; it must be {', '.join(MEASURES)} or last")
+    samples = read_table(folder / "samples.csv")
+    classes = class_names(samples)
+    unseen = sorted(set(classes) - set(samples.loc[samples["split"] == "val", "label"]))
+    if select_by == "auc" and unseen:
+        raise UserError(
+            f"training.select_by is auc, and no validation image shows {unseen[0]!r}"
+            + (f" or {len(unseen) - 1} more classes" if unseen[1:] else "")
+            + f"; name {', '.join(m for m in MEASURES if m != 'auc')} or last"
+        )
     device = configure(classifier.device)
     if classifier.training.executor == "ray":
         check_cluster(classifier.training, device)
     model = classifier.model
     if model.rotate and model.pretrained is None:
         raise UserError("model.rotate has no effect with random weights; leave it out")
-    n_classes = len(class_names(read_table(folder / "samples.csv")))
+    n_classes = len(classes)
     net = create_model(
         model.backbone,
         n_classes,

@@ -1,6 +1,7 @@
 """What a person sees while members train: a line an epoch, and a bar with the time left."""
 
 import logging
+import math
 
 from mindspore_dpus.core.bars import tqdm
 
@@ -35,8 +36,11 @@ class Progress:
         self.bar.n = sum(self.done.values())
         self.bar.set_postfix(loss=f"{row['train_loss']:.3f}", refresh=False)
         self.bar.clear()
+        # A measure that validation cannot give, as a class is missing there, is nan in history.csv.
         measures = ", ".join(
-            f"{_title(name)} {value:.4f}" for name, value in row.items() if name.startswith("val_")
+            f"{_title(name)} {value:.4f}"
+            for name, value in row.items()
+            if name.startswith("val_") and not math.isnan(value)
         )
         logger.info(
             "  %s epoch %d/%d: loss %.4f, %s (%.1f s)",

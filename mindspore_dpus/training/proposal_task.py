@@ -42,7 +42,6 @@ class ProposalTask:
     recalled: Callable[[int, Sequence[int], np.ndarray, np.ndarray], tuple[int, int]]
     seed: Sequence[int] = (0,)
     loss_key: tuple = ()
-    shown: str = "val_recall"
 
     @property
     def n_samples(self) -> int:

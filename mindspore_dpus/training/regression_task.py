@@ -39,11 +39,6 @@ class RegressionTask:
     loss_key: tuple = ()
 
     @property
-    def shown(self) -> str:
-        """See ``Task``."""
-        return f"val_{self.measure_name}"
-
-    @property
     def n_samples(self) -> int:
         """Images of an epoch."""
         return self.n_things * self.repeats
@@ -86,7 +81,10 @@ class RegressionTask:
         found = np.concatenate(outputs)
         check_outputs(epoch, found)
         loss = self.create_loss()(Tensor(found), Tensor(self.val_targets))
-        return {"val_loss": float(loss.asnumpy()), self.shown: float(self.measure(found))}
+        return {
+            "val_loss": float(loss.asnumpy()),
+            f"val_{self.measure_name}": float(self.measure(found)),
+        }
 
     def behind(self, net: nn.Cell, n_cells: int, limit: int) -> None:
         """See ``Task``: images differ in every epoch."""

@@ -14,12 +14,10 @@ class Task(Protocol):
     Attributes:
         n_samples: of the training set.
         loss_key: equal for tasks whose losses may be shared.
-        shown: the column of ``validate`` that progress shows besides the loss.
     """
 
     n_samples: int
     loss_key: Hashable
-    shown: str
 
     def create_loss(self) -> nn.Cell:
         """A Cell from the network's outputs and the targets of a batch to a scalar. What it remembers of

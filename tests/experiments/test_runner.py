@@ -19,6 +19,7 @@ from mindspore_dpus.experiments.grid import expand
 from mindspore_dpus.experiments.loading import load_experiment
 from mindspore_dpus.experiments.result_tables import write_results
 from mindspore_dpus.experiments.runner import check_jobs, run_grid
+from mindspore_dpus.experiments.status import Status
 from tests.experiments.grids import (
     COMMON,
     RESULTS,
@@ -64,6 +65,22 @@ def test_a_grid_goes_on_where_it_stopped(finished):
     assert status["test_auc"].tolist() == [
         auc[case.cell["method"], case.seed] for case in finished.cases
     ]
+
+
+def test_the_status_shows_the_metric_of_the_table(finished, tmp_path):
+    status = Status(finished.cases, tmp_path / "status.csv", "val", "accuracy")
+    case = finished.cases[0]
+    predictions = pd.read_csv(case.folder / "predictions_val.csv")
+    expected = (predictions["label"] == predictions["predicted"]).mean()
+    assert pd.read_csv(tmp_path / "status.csv")["val_accuracy"][0] == round(expected, 6)
+    assert status.line(case).startswith(f"Under-sample / seed 0: val accuracy {expected:.3f} (")
+
+
+@pytest.mark.parametrize(
+    ("metrics", "main"), [(["precision", "auc"], "auc"), (["accuracy", "log_loss"], "accuracy")]
+)
+def test_the_main_metric_is_the_systems_or_the_first_of_the_table(finished, metrics, main):
+    assert dataclasses.replace(finished.experiment, metrics=metrics).main_metric == main
 
 
 def test_images_and_features_are_shared(finished):

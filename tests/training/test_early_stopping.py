@@ -1,7 +1,10 @@
 """Which epoch is kept, and when a member stops: by hand."""
 
+import math
+
 import pytest
 
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.training.early_stopping import best_epoch, is_stale
 
 HISTORY = [
@@ -25,3 +28,11 @@ def test_patience_counts_from_the_best_epoch_or_the_last_phase(patience, first_e
     # The best AUC is that of epoch 2.
     assert is_stale(HISTORY, "auc", patience, first_epoch) is stale
     assert is_stale([], "auc", patience, first_epoch) is False
+
+
+def test_a_measure_that_validation_cannot_give_is_said():
+    # max() would keep the first epoch.
+    history = [row | {"val_auc": math.nan} for row in HISTORY]
+    with pytest.raises(UserError, match=r"^training.select_by is auc, of which validation has no value"):
+        best_epoch(history, "auc")
+    assert best_epoch(history, "loss") == 3

@@ -1,6 +1,7 @@
 """What a person sees: a line an epoch always, a bar on a terminal."""
 
 import io
+import math
 from contextlib import redirect_stderr
 
 from mindspore_dpus.training.progress import Progress
@@ -50,6 +51,15 @@ def test_every_epoch_is_a_line(capsys):
         for member, epoch in told
     ]
     assert capsys.readouterr() == ("", ""), "no bar where nobody watches"
+
+
+def test_what_validation_cannot_give_is_left_out():
+    lines = []
+    progress = Progress({"00": 1})
+    with logged(lines.append):
+        progress("00", row(1) | {"val_auc": math.nan})
+    progress.close()
+    assert lines == ["  00 epoch 1/1: loss 0.5124, val loss 0.2500 (1.3 s)"]
 
 
 def test_the_bar_counts_all_members():

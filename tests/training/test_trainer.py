@@ -14,6 +14,7 @@ from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.images.augment import AugmentSettings
 from mindspore_dpus.losses import create_loss
+from mindspore_dpus.metrics.classification import roc_auc
 from mindspore_dpus.models.factory import create_model
 from mindspore_dpus.models.freeze import layers, phases
 from mindspore_dpus.models.layers import GlobalMean
@@ -112,6 +113,18 @@ def test_learns_and_leaves_its_history(device, data, tmp_path):
     assert history["train_loss"].iloc[-1] < 0.5 * history["train_loss"].iloc[0]
     assert history["val_auc"].max() == 1.0
     pd.testing.assert_frame_equal(history, pd.DataFrame(rows), atol=1e-6)
+
+
+def test_an_order_made_of_rounding_selects_no_epoch(device, data):
+    # As after a first epoch that taught nothing: scores differ in their seventh digit.
+    net = tiny(device).net
+    head = net.trainable_params()[-2]
+    head.set_data(head * 1e-6)
+    task = data.task(TrainingSettings())
+    found = predict(net, data.images, data.val)
+    assert 0 < np.ptp(found[:, 1]) < 1e-5
+    assert abs(roc_auc(data.labels[data.val], found) - 0.5) > 0.1
+    assert task.validate(net, 1, device)["val_auc"] == 0.5
 
 
 @pytest.mark.parametrize("backbone", [SMALL, "conv4"])

@@ -12,6 +12,7 @@ from mindspore_dpus.data.audio.front_end import network_input
 from mindspore_dpus.data.shards import Shards
 from mindspore_dpus.losses.outlier_exposure import OutlierExposure
 from mindspore_dpus.metrics.anomaly import auc
+from mindspore_dpus.metrics.rounding import merge_near_ties
 from mindspore_dpus.models.freeze import set_train
 from mindspore_dpus.systems.machine_sound.batch_plan import Clips, plan_domain_epoch, plan_epoch
 from mindspore_dpus.systems.machine_sound.mixup import Batch, mix, mix_pairs, soft_targets, unmixed
@@ -96,7 +97,6 @@ class ExposureTask:
     common: Exposure
     rows: MachineRows
     segments: Shards | MadeSegments
-    shown: str = "val_auc"
 
     @property
     def with_domain(self) -> bool:
@@ -178,7 +178,7 @@ class ExposureTask:
         hits = outputs[1][own].argmax(axis=1) == self.rows.sections[rows][own]
         return {
             "val_loss": float(value.asnumpy()),
-            "val_auc": auc(own, outputs[2]),
+            "val_auc": auc(own, merge_near_ties(outputs[2])),
             "val_accuracy": float(hits.mean()),
         }
 

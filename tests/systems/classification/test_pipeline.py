@@ -111,6 +111,18 @@ def test_a_model_that_cannot_be_built_is_told_before_the_long_stages(
     assert list(RunFolder.open(tmp_path / "run").stages()) == ["samples"]
 
 
+def test_epochs_are_not_selected_by_what_validation_cannot_give(castings, tmp_path):
+    table = pd.read_csv(castings / "manifest.csv")
+    table.loc[(table["split"] == "val") & (table["label"] == "defect"), "split"] = "train"
+    manifest = tmp_path / "manifest.csv"
+    table.to_csv(manifest, index=False)
+    options = [f"--data.manifest={manifest}", "--split.every_class=false", "--sampling.strategy=none"]
+    options += ["--sampling.n_subsets=1", "--sampling.baseline=false"]
+    message = r"auc, and no validation image shows 'defect'; name accuracy, loss or last$"
+    with pytest.raises(UserError, match=message):
+        train(tiny(castings, tmp_path / "run", *options), quiet)
+
+
 def test_fills_the_run_folder(run):
     names = {p.relative_to(run.path).as_posix() for p in run.path.rglob("*") if p.is_file()}
     members = {
