@@ -19,7 +19,7 @@ SHIPPED = {
     "features": 7,
     "imbalance": 9 * 5,
     "learning_rate": 4 * 5,
-    "one_class": 2,
+    "one_class": 4,
     "proportion": 4,
     "subsets": 4,
     "table2": 2 * 9,
