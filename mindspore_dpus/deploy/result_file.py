@@ -14,7 +14,7 @@ from mindspore_dpus.core.errors import UserError
 
 FORMATS = ("csv", "jsonl")
 # Of the rows found, what somebody who goes on must know.
-KEPT = ("path", "error", "predicted", "modified", "frames", "rule")
+KEPT = ("path", "error", "predicted", "modified", "size", "frames", "rule")
 # A cell may hold thousands of tiles; the module's own limit is 131,072 characters.
 csv.field_size_limit(2**31 - 1)
 

@@ -13,9 +13,9 @@ from mindspore_dpus.deploy.result_file import ResultFile, format_of
 from mindspore_dpus.deploy.scoring import row_name
 from mindspore_dpus.deploy.sound import COLUMNS, waveform_row
 from mindspore_dpus.deploy.sound_scorer import SoundScorer
-from mindspore_dpus.deploy.watch import SHORTEST_PAUSE, FolderWatch, line_of
+from mindspore_dpus.deploy.watch import SHORTEST_PAUSE, FolderWatch, line_of, version_of
 
-OWN_COLUMNS = ("modified", "rule")
+OWN_COLUMNS = ("modified", "size", "rule")
 
 
 def watch_sound(
@@ -36,7 +36,7 @@ def watch_sound(
         scorer: what scores.
         folder: is looked at again and again, with all folders below it.
         output: the table, extended: ``deploy.sound.COLUMNS``; ``modified``, the file's time of change (UTC);
-            ``rule``, a mark of the model.
+            ``size`` in bytes; ``rule``, a mark of the model.
         machine, section: whose recordings they are; None: folders and names say it.
         settle: seconds for which a file must stand still before it is read.
         report: called with a line for everything that somebody should look at.
@@ -53,7 +53,7 @@ def watch_sound(
     with ResultFile(output, [*COLUMNS, *OWN_COLUMNS], format_of(output)) as results:
         if results.found and results.found[-1]["rule"] != scorer.mark:
             raise UserError(f"{output} was filled by another model: name another output")
-        done = {(row["path"], row["modified"]) for row in results.found}
+        done = {(row["path"], version_of(row)) for row in results.found}
         looker = FolderWatch(folder, settle, done, is_clip)
         report(f"watching {folder}: {len(done)} rows are there; Ctrl-C ends it")
         scored = look = 0
@@ -61,10 +61,10 @@ def watch_sound(
             try:
                 while True:
                     start = time.monotonic()
-                    for file, modified, found in looker.ready(lambda f: _look(scorer, f), start):
+                    for file, version, found in looker.ready(lambda f: _look(scorer, f), start):
                         row = waveform_row(scorer, row_name(file), _given(found), machine, section)
-                        results.append([row | {"modified": modified, "rule": scorer.mark}])
-                        looker.done.add((row_name(file), modified))
+                        results.append([row | version._asdict() | {"rule": scorer.mark}])
+                        looker.done.add((row_name(file), version))
                         scored += 1
                         if row["error"] or row["decision"] == 1:
                             look += 1

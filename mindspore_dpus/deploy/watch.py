@@ -1,7 +1,7 @@
 """Score the images that arrive in a folder, for as long as the program runs.
 
-The table itself is the memory of what is done: a file is scored when no row of the table has its name
-and its time of change. So a killed program loses nothing and repeats nothing when it starts again.
+The table itself is the memory of what is done: a file is scored when no row of the table has its name,
+time of change and size. So a killed program loses nothing and repeats nothing when it starts again.
 """
 
 import itertools
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from mindspore_dpus.core.errors import UserError, terminated_by_signal
 from mindspore_dpus.data.images.folders import is_companion, is_image, passed_over_line, walk
@@ -27,11 +28,23 @@ from mindspore_dpus.deploy.scoring import (
     to_look_at,
 )
 
-# Of a row: the file's time of change, how many frames it has, and by which model and rule it was scored.
-OWN_COLUMNS = ["modified", "frames", "rule"]
+# Of a row: the file's ``Version``, how many frames it has, and by which model and rule it was scored.
+OWN_COLUMNS = ["modified", "size", "frames", "rule"]
 # An image that does not decode is reported once it has stood still for so many times ``settle``.
 PATIENCE = 5
 SHORTEST_PAUSE = 0.2
+
+
+class Version(NamedTuple):
+    """Which of several files that had the same name one after another: two columns of the table.
+
+    Args:
+        modified: time of change, as ``modified_text``.
+        size: in bytes. A file may be replaced without another time of change.
+    """
+
+    modified: str
+    size: int
 
 
 @dataclass
@@ -63,24 +76,23 @@ class FolderWatch:
     Args:
         folder: with all folders below it; hidden files and companions of images are left out.
         settle: in seconds.
-        done: (row name, time of change as ``modified_text``) of files that have their row.
+        done: (row name, version) of files that have their row.
         wanted: whether a file is one to read.
         others: files that are not wanted, and their size and time of change when they were looked at.
         news: ending -> how many files were added to ``others``, for whoever reports and empties it.
-        sizes: of files that are done: one that is replaced within the same time of change mostly has
-            another.
     """
 
     folder: Path
     settle: float
-    done: set[tuple[str, str]] = field(default_factory=set)
+    done: set[tuple[str, Version]] = field(default_factory=set)
     wanted: Callable[[Path], bool] = is_image
     waiting: dict[Path, _Seen] = field(default_factory=dict)
     others: dict[Path, tuple[int, int]] = field(default_factory=dict)
     news: Counter[str] = field(default_factory=Counter)
-    sizes: dict[tuple[str, str], int] = field(default_factory=dict)
 
-    def ready(self, read: Callable[[Path], Loaded], now: float) -> Iterator[tuple[Path, str, Loaded]]:
+    def ready(
+        self, read: Callable[[Path], Loaded], now: float
+    ) -> Iterator[tuple[Path, Version, Loaded]]:
         """Look once.
 
         Args:
@@ -88,7 +100,7 @@ class FolderWatch:
             now: monotonic clock, in seconds.
 
         Yields:
-            Complete files: path, time of change, and what ``read`` gave.
+            Complete files: path, version, and what ``read`` gave.
         """
         present = dict(_files(self.folder))
         self.waiting = {file: seen for file, seen in self.waiting.items() if file in present}
@@ -96,9 +108,8 @@ class FolderWatch:
         for file, state in sorted(present.items(), key=lambda item: (item[1][1], item[0])):
             if file in self.others:
                 continue
-            key = row_name(file), modified_text(state[1])
-            # Of a row of an earlier start, the size is the one that is found now.
-            if key in self.done and self.sizes.setdefault(key, state[0]) == state[0]:
+            version = Version(modified_text(state[1]), state[0])
+            if (row_name(file), version) in self.done:
                 self.waiting.pop(file, None)
                 continue
             seen = self.waiting.get(file)
@@ -117,8 +128,7 @@ class FolderWatch:
             if isinstance(found, str) and not seen.failed:
                 seen.failed = True
                 continue
-            self.sizes[key] = state[0]
-            yield file, key[1], found
+            yield file, version, found
 
 
 def watch(
@@ -136,8 +146,8 @@ def watch(
         scorer: what scores.
         folder: is looked at again and again, with all folders below it.
         output: the table, extended: ``deploy.scoring.columns``, and ``modified``, the file's time of
-            change (UTC), ``frames`` in it, and ``rule``, a mark of model, threshold and tiles. A file
-            that is replaced by another of its name has another row.
+            change (UTC), its ``size`` in bytes, ``frames`` in it, and ``rule``, a mark of model,
+            threshold and tiles. A file that is replaced by another of its name has another row.
         kind: ``csv`` or ``jsonl``; None: by the name's ending.
         settle: seconds for which a file must stand still before it is read.
         batch_size: images scored and written at a time; None: the scorer's.
@@ -173,7 +183,7 @@ def watch(
                     if gone != (not folder.is_dir()):
                         gone = not gone
                         report(f"{folder} is {'gone: waiting for it' if gone else 'back'}")
-                    batch: list[tuple[Path, str, Loaded]] = []
+                    batch: list[tuple[Path, Version, Loaded]] = []
                     for one in looker.ready(lambda file: load(file, scorer.spec, scorer.tiles), start):
                         batch.append(one)
                         # Frames in tiles may be large: one at a time.
@@ -193,7 +203,7 @@ def watch(
 
 def _finish(
     scorer: Scorer,
-    batch: list[tuple[Path, str, Loaded]],
+    batch: list[tuple[Path, Version, Loaded]],
     results: ResultFile,
     looker: FolderWatch,
     summary: Summary,
@@ -204,12 +214,12 @@ def _finish(
     files = score_loaded(scorer, [(file, found) for file, _, found in batch], batch_size)
     mark = rule_mark(scorer)
     scored = [
-        row | {"modified": modified, "frames": len(rows), "rule": mark}
-        for rows, (_, modified, _) in zip(files, batch, strict=True)
+        row | version._asdict() | {"frames": len(rows), "rule": mark}
+        for rows, (_, version, _) in zip(files, batch, strict=True)
         for row in rows
     ]
     results.append(scored)
-    looker.done |= {(row_name(file), modified) for file, modified, _ in batch}
+    looker.done |= {(row_name(file), version) for file, version, _ in batch}
     summary.add(scorer, scored)
     for row in scored:
         if to_look_at(scorer, row):
@@ -222,11 +232,11 @@ def line_of(row: dict, what: str) -> str:
     return what if what.startswith(row["path"]) else f"{row['path']}: {what}"
 
 
-def _done(results: ResultFile) -> set[tuple[str, str]]:
+def _done(results: ResultFile) -> set[tuple[str, Version]]:
     """What the table holds. Of the last file, perhaps not all frames' rows were written: then those that
     were are cut off, and the file is read again."""
     files = [
-        (row["path"].rpartition("#")[0] if int(row["frames"]) > 1 else row["path"], row["modified"])
+        (row["path"].rpartition("#")[0] if int(row["frames"]) > 1 else row["path"], version_of(row))
         for row in results.found
     ]
     if files:
@@ -234,6 +244,11 @@ def _done(results: ResultFile) -> set[tuple[str, str]]:
         if last < int(results.found[-1]["frames"]):
             results.cut(len(files) - last)
     return set(files[: len(results.found)])
+
+
+def version_of(row: dict) -> Version:
+    """Of which file a row of the table is."""
+    return Version(row["modified"], int(row["size"]))
 
 
 def modified_text(nanoseconds: int) -> str:

@@ -37,8 +37,8 @@ class Clock:
 
     def at(self, seconds, read=read):
         ready = list(self.watch.ready(read, seconds))
-        for file, modified, _ in ready:
-            self.watch.done.add((str(file), modified))
+        for file, version, _ in ready:
+            self.watch.done.add((str(file), version))
         return {file.name: found if isinstance(found, str) else "image" for file, _, found in ready}
 
 
@@ -71,6 +71,12 @@ def test_a_file_of_another_size_is_another_at_the_same_time_of_change(tmp_path):
     assert clock.at(3) == {}
     assert clock.at(5) == {"a.png": "image"}
     assert clock.at(9) == clock.at(99) == {}
+    # Also while nobody looks: the table has the size.
+    later = FolderWatch(tmp_path, 0.0, set(clock.watch.done))
+    assert list(later.ready(read, 0)) == []
+    file.write_bytes(file.read_bytes() + b"more")
+    touch(file, 1e9)
+    assert [found[0] for found in later.ready(read, 1)] == [file]
 
 
 def test_what_is_an_image_is_what_a_folder_says_and_the_rest_is_counted_once(tmp_path):
@@ -171,17 +177,18 @@ def test_a_replaced_file_is_another_and_a_vanished_one_none(tmp_path):
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
 @pytest.mark.parametrize(("frames", "kept"), [(2, 8), (3, 6)])
 def test_of_the_last_file_all_frames_must_have_their_rows(tmp_path, kind, frames, kept):
-    columns = ["path", "modified", "frames"]
-    rows = [(f"a.dcm#{i}", t, 2) for t in ("old", "new") for i in (1, 2)]
-    rows += [("b.png", "t", 1), ("c#7.png", "t", 1), ("d.dcm#1", "t", frames), ("d.dcm#2", "t", frames)]
+    columns = ["path", "modified", "size", "frames"]
+    rows = [(f"a.dcm#{i}", "t", size, 2) for size in (5, 6) for i in (1, 2)]
+    rows += [("b.png", "t", 5, 1), ("c#7.png", "t", 5, 1)]
+    rows += [("d.dcm#1", "t", 5, frames), ("d.dcm#2", "t", 5, frames)]
     path = tmp_path / "t"
     with ResultFile(path, columns, kind) as results:
         results.append([dict(zip(columns, row, strict=True)) for row in rows])
     with ResultFile(path, columns, kind) as results:
         done = _done(results)
         assert len(results.found) == kept
-    files = {("a.dcm", "old"), ("a.dcm", "new"), ("b.png", "t"), ("c#7.png", "t")}
-    assert done == files | ({("d.dcm", "t")} if kept == 8 else set())
+    files = {("a.dcm", ("t", 5)), ("a.dcm", ("t", 6)), ("b.png", ("t", 5)), ("c#7.png", ("t", 5))}
+    assert done == files | ({("d.dcm", ("t", 5))} if kept == 8 else set())
 
 
 def test_a_table_of_another_rule_is_not_gone_on_with(model, tmp_path):
