@@ -1,6 +1,6 @@
 """The image files that boxes lie in: their names and sizes."""
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pandas as pd
 
@@ -57,7 +57,8 @@ def _size(file: Path) -> tuple[int, int] | None:
 
 class ByName:
     """Finds a frame by the name that an annotation gives it: the file itself, else, as annotations
-    outlive conversions (00001.ppm is now 00001.jpg), the only one that differs in its ending.
+    outlive conversions (00001.ppm is now 00001.jpg), the only one that differs in its ending. Of a whole
+    path (C:\\frames\\00001.jpg), which is one of the annotator's machine, the file's name counts.
 
     Args:
         frames: of ``list_images``.
@@ -66,21 +67,32 @@ class ByName:
     def __init__(self, frames: list[dict]) -> None:
         self._paths = {frame["path"] for frame in frames}
         self._stems: dict[str, list[str]] = {}
+        # In whatever folder: by the file's name, and by its name without the ending.
+        self._named: dict[str, list[str]] = {}
         for path in sorted(self._paths):
             self._stems.setdefault(stem(path), []).append(path)
+            for name in {PurePosixPath(path).name, PurePosixPath(path).stem}:
+                self._named.setdefault(name, []).append(path)
 
     def find(self, name: str) -> tuple[str | None, str]:
         """The path of the frame, or None; and what is wrong, empty where nothing is."""
         ways = (name, name.replace("\\", "/"))  # as Windows writes it, where only that is there
         if (there := next((way for way in ways if way in self._paths), None)) is not None:
             return there, ""
+        windows = PureWindowsPath(name)
+        if windows.is_absolute() or PurePosixPath(name).is_absolute():
+            return _only(name, self._named.get(windows.name) or self._named.get(windows.stem, []))
         name = name if stem(name) in self._stems else ways[1]
-        found = self._stems.get(stem(name), [])
-        if len(found) > 1:
-            return None, f"the frame {name} may be {found[0]} or {found[1]}"
-        if not found:
-            return None, f"the frame {name} is not in the folder of the frames"
-        return found[0], ""
+        return _only(name, self._stems.get(stem(name), []))
+
+
+def _only(name: str, found: list[str]) -> tuple[str | None, str]:
+    """The only frame that a name may mean; what is wrong, where there is not one."""
+    if len(found) > 1:
+        return None, f"the frame {name} may be {found[0]} or {found[1]}"
+    if not found:
+        return None, f"the frame {name} is not in the folder of the frames"
+    return found[0], ""
 
 
 def stem(path: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.boxes.annotations import EDGES
+from mindspore_dpus.data.boxes.images import ByName
 from mindspore_dpus.data.boxes.registry import FORMATS, read_boxes, recognise, write_boxes
 from mindspore_dpus.data.images.reading import read_image
 from tests.data.boxes.helpers import CLASSES, SIZE, annotations, assert_same, write_images
@@ -90,6 +91,26 @@ def test_paths_are_those_of_the_images_whatever_the_ending(tmp_path):
     assert str(caught.value) == (
         f"{path} line 1: the frame road/00001.ppm may be road/00001.jpg or road/00001.png"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        (r"C:\labels\day 1\00001.jpg", ("road/00001.jpg", "")),
+        ("C:/labels/00001.jpg", ("road/00001.jpg", "")),
+        (r"\\server\share\00002.ppm", ("road/00002.jpg", "")),
+        ("/home/anna/00001.jpg", ("road/00001.jpg", "")),
+        # The name as it is goes first, then the one without an ending.
+        ("/data/00003.png", ("rail/00003.png", "")),
+        ("/data/00003.ppm", (None, "the frame /data/00003.ppm may be rail/00003.png or road/00003.jpg")),
+        (r"C:\00004.jpg", (None, r"the frame C:\00004.jpg is not in the folder of the frames")),
+        # Not whole: folders count.
+        ("other/00001.jpg", (None, "the frame other/00001.jpg is not in the folder of the frames")),
+    ],
+)
+def test_of_a_whole_path_the_files_name_counts(name, found):
+    paths = ["road/00001.jpg", "road/00002.jpg", "road/00003.jpg", "rail/00003.png"]
+    assert ByName([{"path": path} for path in paths]).find(name) == found
 
 
 def test_an_annotation_of_another_image_is_a_problem(tmp_path):
