@@ -224,7 +224,7 @@ def filled(channels: int, block: int) -> int:
 def filled_weights(weights: np.ndarray, shape: Geometry) -> np.ndarray:
     """Weights (O, I, H, W) as oneDNN takes them, with zeros for the channels that fill up a block."""
     wanted = shape.weights
-    if len(wanted) == 5:
+    if len(wanted) == 5 and weights.ndim == 4:
         weights = weights[:, :, None]
     if weights.shape == wanted:
         return np.ascontiguousarray(weights, np.float32)

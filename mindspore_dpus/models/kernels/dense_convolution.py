@@ -1,12 +1,13 @@
-"""Ordinary convolutions on CPU through oneDNN's blocked kernels, one at a time.
+"""Convolutions on CPU through oneDNN's blocked kernels, one at a time.
 
 What ``in_one`` does not know as a whole, or must run layer by layer, still goes through them: a
 convolution's maps are brought into blocks and back. That costs less than MindSpore's unrolled windows and
 matrix products: forward and back of 32 to 32 channels at 32x32 pixels take a fifth of the time, of 192 to
-384 channels at 8x8 pixels 0.6 of it.
+384 channels at 8x8 pixels 0.6 of it. Grouped ones go in bundles (``bundles``).
 """
 
 from collections import OrderedDict
+from dataclasses import replace
 from functools import reduce
 from types import SimpleNamespace
 
@@ -15,8 +16,10 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from mindspore_dpus.core.device import are_convolutions_slow
+from mindspore_dpus.models.kernels.bundles import bundled, count_bundles, unbundled
 from mindspore_dpus.models.kernels.chain import filled_weights, geometry
 from mindspore_dpus.models.kernels.crew import cut, side_by_side
+from mindspore_dpus.models.kernels.depthwise import DepthwiseConv2d
 from mindspore_dpus.models.kernels.fastest import (
     back_data_of,
     back_weights_of,
@@ -82,17 +85,21 @@ class _Plan:
     Args:
         dnn: the library.
         conv: what ``chain.geometry`` reads of an ``nn.Conv2d``.
+        bundles: of groups.
         shape: (N, C, H, W) of a batch.
 
     Raises:
         OneDnnError: there is no fast kernel.
     """
 
-    def __init__(self, dnn: OneDnn, conv: SimpleNamespace, shape: tuple[int, int, int, int]) -> None:
+    def __init__(
+        self, dnn: OneDnn, conv: SimpleNamespace, bundles: int, shape: tuple[int, int, int, int]
+    ) -> None:
         self.slices = cut(shape[0])
         self._parts = {}
         for n in {part.stop - part.start for part in self.slices}:
             own = geometry(conv, n, *shape[2:], dnn.block, plain_source=False)
+            own = own if own.groups > 1 else replace(own, groups=bundles)
             self._parts[n] = _Part(dnn, own, (conv.in_channels, conv.out_channels))
         self._shape = shape
         self._result = shape[0], conv.out_channels, *own.out_size
@@ -143,6 +150,8 @@ class _Plan:
                 for part, bank in zip(parts, banks, strict=True)
             ),
         )
+        if total.ndim > weights.ndim:  # a depthwise one's (C, 1, 1, H, W)
+            total = total[:, 0]
         return of_x, np.ascontiguousarray(total[tuple(slice(size) for size in weights.shape)])
 
 
@@ -157,7 +166,11 @@ class DenseConvolution(nn.Cell):
     def __init__(self, conv: nn.Conv2d, dnn: OneDnn) -> None:
         super().__init__()
         names = "in_channels", "out_channels", "kernel_size", "stride", "padding", "pad_mode", "dilation"
-        self._conv = SimpleNamespace(group=1, **{name: getattr(conv, name) for name in names})
+        # A depthwise convolution has kernels of its own; of others, bundles are the groups.
+        self._groups = 1 if _is_depthwise(conv) else conv.group
+        self._bundles = count_bundles(self._groups, conv.in_channels, conv.out_channels, dnn.block)
+        given = {name: getattr(conv, name) for name in names}
+        self._conv = SimpleNamespace(group=conv.group // self._groups, **given)
         self._dnn = dnn
         self._plans: OrderedDict[tuple, _Plan | None] = OrderedDict()
         self._plain = conv.conv2d
@@ -168,7 +181,7 @@ class DenseConvolution(nn.Cell):
 
         def create() -> "_Plan | None":
             try:
-                return _Plan(self._dnn, self._conv, shape)
+                return _Plan(self._dnn, self._conv, self._bundles, shape)
             except OneDnnError:
                 return None
 
@@ -178,20 +191,24 @@ class DenseConvolution(nn.Cell):
         plan = self._plan(x.shape)
         if plan is None:
             return self._plain(x, weight)
-        return Tensor.from_numpy(plan.forward(np.ascontiguousarray(x.asnumpy()), weight.asnumpy()))
+        weights = bundled(weight.asnumpy(), self._groups, self._bundles)
+        return Tensor.from_numpy(plan.forward(np.ascontiguousarray(x.asnumpy()), weights))
 
     def bprop(self, x: Tensor, weight: Tensor, out: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
         plan = self._plan(x.shape)
         if plan is None:
             return self._plain_gradients(lambda *given: self._plain(*given))(x, weight, gradient)
-        arrays = (np.ascontiguousarray(tensor.asnumpy()) for tensor in (x, weight, gradient))
-        of_x, of_weight = plan.backward(*arrays)
-        return Tensor.from_numpy(of_x), Tensor.from_numpy(of_weight)
+        weights = bundled(weight.asnumpy(), self._groups, self._bundles)
+        source, of_result = (np.ascontiguousarray(tensor.asnumpy()) for tensor in (x, gradient))
+        of_x, of_weight = plan.backward(source, np.ascontiguousarray(weights), of_result)
+        return Tensor.from_numpy(of_x), Tensor.from_numpy(
+            unbundled(of_weight, self._groups, self._bundles)
+        )
 
 
 def use_dense_convolutions(net: nn.Cell) -> int:
-    """Replace the primitive of every ordinary convolution of a network, ours or mindcv's, but for those of
-    a few channels.
+    """Replace the primitive of every convolution of a network, ours or mindcv's, but for those of a few
+    channels and those that have loops of their own.
 
     Args:
         net: a network that runs in PyNative mode on CPU, in float32.
@@ -208,10 +225,21 @@ def use_dense_convolutions(net: nn.Cell) -> int:
     return len(cells)
 
 
+def _is_depthwise(cell: nn.Conv2d) -> bool:
+    """Whether ``chain.geometry`` and the loops for depthwise convolutions know it as one."""
+    rows, columns = cell.kernel_size
+    return (
+        cell.group == cell.in_channels == cell.out_channels > 1
+        and rows == columns
+        and cell.stride in ((1, 1), (2, 2))
+        and cell.dilation == (1, 1)
+    )
+
+
 def _fits(cell: nn.Cell) -> bool:
     return (
         isinstance(cell, nn.Conv2d)
-        and cell.group == 1
+        and not isinstance(cell.conv2d, DepthwiseConv2d)
         and min(cell.in_channels, cell.out_channels) >= FEWEST_CHANNELS
         and cell.data_format == "NCHW"
         and cell.pad_mode in ("pad", "same", "valid")

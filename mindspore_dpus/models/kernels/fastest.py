@@ -38,7 +38,7 @@ def back_data_of(dnn: OneDnn, shape: Geometry) -> BackwardData | WinogradBackwar
 
 def back_weights_of(dnn: OneDnn, shape: Geometry) -> WeightsGradient:
     """The fastest way to the gradient of a convolution's weights."""
-    if shape.groups > 1:
+    if shape.groups == shape.in_channels > 1:
         return DepthwiseBackwardWeights(dnn.block, shape)
     if suits_winograd(shape, FEWEST_FOR_WEIGHTS):
         return WinogradBackwardWeights(dnn, shape)

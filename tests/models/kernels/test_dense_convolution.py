@@ -17,7 +17,7 @@ from mindspore_dpus.models.kernels.onednn.interface import OneDnnError
 from mindspore_dpus.models.kernels.onednn.library import one_dnn
 
 PAD, SAME, VALID = "pad", "same", "valid"
-# Images, channels in and out, height, width, kernel, stride, dilation, how it is padded.
+# Images, channels in and out, height, width, kernel, stride, dilation, how it is padded; groups.
 CASES = [
     (4, 16, 32, 9, 11, 3, 1, 1, PAD),
     (5, 20, 24, 8, 8, 5, 1, 1, PAD),  # Parts of two sizes; channels that fill no block.
@@ -26,6 +26,12 @@ CASES = [
     (2, 16, 16, 15, 13, 3, 1, 2, SAME),
     (2, 40, 8, 6, 9, 4, 3, 1, VALID),
     (2, 32, 32, 40, 41, 3, 1, 1, PAD),  # Winograd's algorithm
+    (3, 128, 128, 7, 9, 3, 2, 1, PAD, 32),  # as ResNeXt's: four groups a bundle
+    (2, 64, 32, 8, 6, 3, 1, 2, SAME, 2),  # bundles that are the groups
+    (2, 16, 48, 8, 6, 1, 1, 1, VALID, 16),  # one channel to three
+    (2, 15, 10, 7, 8, 3, 1, 1, PAD, 5),  # no bundle but all
+    (5, 24, 24, 9, 8, 5, 2, 1, PAD, 24),  # depthwise
+    (2, 20, 20, 9, 8, 3, 1, 2, SAME, 20),  # depthwise, dilated
 ]
 
 
@@ -42,11 +48,11 @@ def normals(*shape, seed=0):
 
 
 def convolution(case):
-    _, inputs, outputs, _, _, kernel, stride, dilation, how = case
+    _, inputs, outputs, _, _, kernel, stride, dilation, how, *group = case
     ms.set_seed(1)
     padding = {"pad_mode": PAD, "padding": kernel // 2} if how == PAD else {"pad_mode": how}
-    sizes = inputs, outputs, kernel, stride
-    return nn.Conv2d(*sizes, dilation=dilation, has_bias=True, bias_init="ones", **padding)
+    sizes, given = (inputs, outputs, kernel, stride), {"dilation": dilation, "group": (group or [1])[0]}
+    return nn.Conv2d(*sizes, **given, has_bias=True, bias_init="ones", **padding)
 
 
 def learn(net, x, weight):
@@ -70,7 +76,7 @@ def by_torch(cell, x, weight):
             whole = max((-(-size // stride) - 1) * stride + reach - size, 0)
             padding += [whole // 2, whole - whole // 2]
     own = torch.nn.functional.pad(own, padding)
-    out = torch.nn.functional.conv2d(own, *values[1:], cell.stride, 0, cell.dilation)
+    out = torch.nn.functional.conv2d(own, *values[1:], cell.stride, 0, cell.dilation, cell.group)
     (out * torch.tensor(weight)).sum().backward()
     return [out.detach().numpy(), *(v.grad.numpy() for v in values)]
 
@@ -154,7 +160,7 @@ def test_networks_compute_as_before(backbone):
     [
         lambda: nn.Conv2d(3, 16, 3),
         lambda: nn.Conv2d(16, 7, 3),
-        lambda: nn.Conv2d(16, 16, 3, group=2),
+        lambda: nn.Conv2d(3, 3, 5, group=3),
         lambda: nn.Conv2d(16, 16, 3, dtype=ms.float16),
         lambda: nn.Dense(16, 16),
     ],
