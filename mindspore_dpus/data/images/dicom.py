@@ -59,6 +59,8 @@ _TAGS = [
 ]
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
+# PS3.3, C.7.6.3.1.2.
+_YBR_FULL = ("YBR_FULL", "YBR_FULL_422")
 _PALETTE = "PALETTE COLOR"
 _MODULES = {
     "pillow": "PIL",
@@ -373,6 +375,10 @@ def _read(opened: Opened) -> Decoded:
     known = (*_GREY, *_COLOUR, _PALETTE)
     if kind not in known:
         raise ImageError(f"has pixels of kind {kind}; {', '.join(known)} are read")
+    if kind in _YBR_FULL and header.BitsAllocated != 8:
+        raise ImageError(
+            f"has {kind} of {header.BitsAllocated} bits, which DICOM defines for 8 bits: save it as RGB"
+        )
     number = _count(source)
     index = check_frame(opened.frame, number)
     data = None

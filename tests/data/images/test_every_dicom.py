@@ -324,6 +324,15 @@ def test_kinds_that_are_not_read_are_named(tmp_path, kind):
     assert f"has pixels of kind {kind}; MONOCHROME1" in read(tmp_path / "a.dcm")
 
 
+@pytest.mark.parametrize("kind", ["YBR_FULL", "YBR_FULL_422"])
+@pytest.mark.parametrize("dtype", ["u2", "u4"])
+def test_luma_and_chroma_of_more_than_8_bits_are_not_read(tmp_path, kind, dtype):
+    stored = np.stack([noise(dtype)] * 3, axis=-1)
+    files.write_dicom(tmp_path / "a.dcm", stored, PhotometricInterpretation=kind, PlanarConfiguration=0)
+    bits = 8 * stored.itemsize
+    assert f"has {kind} of {bits} bits, which DICOM defines for 8 bits" in read(tmp_path / "a.dcm")
+
+
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
 @pytest.mark.parametrize("limit", [None, 5])
