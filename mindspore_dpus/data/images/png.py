@@ -1,9 +1,8 @@
-"""PNG files: decoded by OpenCV, after every chunk was held against its checksum."""
+"""PNG files: decoded by OpenCV, every chunk held against its checksum."""
 
 import os
 import struct
 import zlib
-from io import BytesIO
 from typing import BinaryIO
 
 import numpy as np
@@ -45,30 +44,51 @@ def read_png(opened: Opened) -> Decoded:
 
 
 def _decode(data: bytes, size: Size) -> Decoded:
-    _check_chunks(data)
+    turned = _look_through(data)
     bits, colour = data[24], data[25]
-    image = decode_by_opencv(data, size, np.uint16 if bits == 16 else np.uint8)
+    try:
+        image = decode_by_opencv(data, size, np.uint16 if bits == 16 else np.uint8)
+    except ImageError:
+        _look_through(data, every=True)  # perhaps it has a better reason
+        raise
     if colour in (0, 4) and image.ndim == 3:
         image = np.ascontiguousarray(image[..., 0])  # alpha had made it colour
-    return Decoded.of(upright(image, png_orientation(BytesIO(data))))
+    return Decoded.of(upright(image, turned))
 
 
-def _check_chunks(data: bytes) -> None:
-    """Look through a PNG, as libpng takes the memory that a chunk asks for, fills what is missing with
-    black, and prints what it does not like."""
-    place = 8
+def _look_through(data: bytes, every: bool = False) -> int:
+    """Look at the chunks of a PNG, as libpng takes the memory that a chunk asks for, fills what is missing
+    with black, and prints what it does not like.
+
+    Args:
+        data: the file.
+        every: also the checksums of the pixels' chunks, which libpng holds against them.
+
+    Returns:
+        The orientation, as ``png_orientation``.
+
+    Raises:
+        ImageError: truncated, damaged, or an animation.
+    """
+    place, turned = 8, 1
+    head = struct.Struct(">I4s").unpack_from
     while place + 12 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, place)
-        body = memoryview(data)[place + 8 : place + 8 + length]
-        if len(body) < length or place + 12 + length > len(data):
-            break
+        length, name = head(data, place)
         end = place + 8 + length
-        if zlib.crc32(body, zlib.crc32(name)) != int.from_bytes(data[end : end + 4], "big"):
-            raise ImageError(f"is damaged: the checksum of its chunk {name!r} is wrong")
-        if name == b"acTL" and length == 8 and int.from_bytes(body[:4], "big") > 1:
-            frames = int.from_bytes(body[:4], "big")
-            raise ImageError(f"is an animation of {frames} frames, which is not read")
-        if name == b"IEND":
-            return
-        place += 12 + length
+        if end + 4 > len(data):
+            break
+        if name != b"IDAT" or every:
+            body = data[place + 8 : end]
+            if zlib.crc32(body, zlib.crc32(name)) != int.from_bytes(data[end : end + 4], "big"):
+                raise ImageError(f"is damaged: the checksum of its chunk {name!r} is wrong")
+            if name == b"acTL" and length == 8 and int.from_bytes(body[:4], "big") > 1:
+                frames = int.from_bytes(body[:4], "big")
+                raise ImageError(f"is an animation of {frames} frames, which is not read")
+            if name == b"eXIf" and turned == 1:
+                turned = exif_orientation(body)
+            if name == b"IEND":
+                return turned
+        place = end + 4
+    if not every:
+        _look_through(data, every=True)  # perhaps a length is wrong
     raise ImageError("is truncated: the end of the image is missing")

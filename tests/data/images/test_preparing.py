@@ -162,6 +162,18 @@ def test_a_damaged_png_is_refused(tmp_path):
         read_image(path)
 
 
+@pytest.mark.parametrize(("shape", "dtype"), [((6, 7), np.uint8), ((6, 7, 3), np.uint16)])
+def test_no_flipped_bit_of_a_png_passes(tmp_path, shape, dtype):
+    # OpenCV holds the pixels' chunks against their checksums, the reader the others.
+    path = write(tmp_path / "image.png", noise(shape, dtype))
+    data = path.read_bytes()
+    read_image(path)
+    for place in range(len(data)):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :])
+        with pytest.raises(ImageError):
+            read_image(path)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
