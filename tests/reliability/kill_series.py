@@ -67,7 +67,7 @@ def run_series(folder: Path, kills: int, seconds: float, rng: np.random.Generato
             place = start.lines[-1].strip().split(":")[0] if start.lines else "loading"
             places[place] += 1
             print(f"kill {places.total()}, {processes} processes: {place}", flush=True)
-        check_no_epoch_twice(before, start)
+        check_no_epoch_twice(before, start.epochs)
         after = saved_epochs(run)
         assert all(after[name] >= before[name] for name in before), (before, after)
         if code is not None:

@@ -116,7 +116,12 @@ class Start:
     @property
     def epochs(self) -> list[tuple[str, int]]:
         """Member and number of the epochs that it has told."""
-        return [(m[1], int(m[2])) for line in list(self.lines) if (m := _EPOCH.match(line))]
+        return epochs_in(list(self.lines))
+
+
+def epochs_in(lines: list[str]) -> list[tuple[str, int]]:
+    """Member and number of the epochs that these lines tell."""
+    return [(m[1], int(m[2])) for line in lines if (m := _EPOCH.match(line))]
 
 
 def saved_epochs(run: Path) -> dict[str, int]:
@@ -125,10 +130,10 @@ def saved_epochs(run: Path) -> dict[str, int]:
     return {name: load_checkpoint(f)[1]["epoch"] if f.exists() else 0 for name, f in files.items()}
 
 
-def check_no_epoch_twice(before: dict[str, int], start: Start) -> None:
-    """A start goes on with the epoch behind the last that was saved before it."""
+def check_no_epoch_twice(before: dict[str, int], epochs: list[tuple[str, int]]) -> None:
+    """A start, which tells these epochs, goes on with the one behind the last that was saved before it."""
     for name in MEMBERS:
-        told = [epoch for member, epoch in start.epochs if member == name]
+        told = [epoch for member, epoch in epochs if member == name]
         assert told == list(range(before[name] + 1, before[name] + 1 + len(told))), (before, told)
 
 

@@ -30,6 +30,7 @@ from tests.support import logged, on_cpus, started
 MEMBERS = ("00", "01")
 SHORT = "02"  # of eight images
 EPOCHS = 2
+SIZE = 16
 # The smallest that each kind of kernels has something to do in.
 BACKBONES = {"loops": "conv4", "onednn": "mobilenet_v2_035"}
 
@@ -40,9 +41,9 @@ def device(n_processes, kernels="loops"):
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    """A cache of 28 images of 32 pixels; those of class 1 are brighter."""
+    """A cache of 28 images of ``SIZE`` pixels; those of class 1 are brighter."""
     labels = np.tile([0, 1], 14)
-    images = np.random.default_rng(0).integers(0, 160, (28, 32, 32, 1))
+    images = np.random.default_rng(0).integers(0, 160, (28, SIZE, SIZE, 1))
     path = tmp_path_factory.mktemp("cache") / "images"
     images = (images + 90 * labels[:, None, None, None]).astype(np.uint8)
     fill_shards(path, len(images), 10, images.__getitem__)
@@ -68,7 +69,7 @@ def jobs_of(images, subsets, folder):
 def recipe_of(loss, kernels="loops", **training):
     """What members of a small network have in common."""
     training = TrainingSettings(**training)
-    network = Classifier(ModelSettings(backbone=BACKBONES[kernels], pretrained=None), 2, 1, None)
+    network = Classifier(ModelSettings(backbone=BACKBONES[kernels], pretrained=None), 2, 1, None, SIZE)
     task = Classification(2, loss, training.augment, training.batch_size)
     settings = DeviceSettings(target="CPU", fast_kernels=kernels)
     return Recipe(network, task, training, settings, "key")
@@ -98,16 +99,25 @@ def kernels(request):
 
 
 @pytest.fixture(scope="module")
-def in_turn(images, kernels, tmp_path_factory):
-    """Folder and lines of an ensemble that one process has trained, on one core."""
-    folder, lines = tmp_path_factory.mktemp("in_turn"), []
-    # With what members need: the process that forks this one forks them, too.
+def all_in_turn(images, tmp_path_factory):
+    """Folder and lines of an ensemble for each kind of kernels, each trained by one process on one core."""
+    found = {kernels: (tmp_path_factory.mktemp("in_turn"), []) for kernels in BACKBONES}
+    # With what members need: the process that forks these forks them, too.
     needed = members.__name__, *members.NEEDED
-    task = Work("in turn", train_in_turn, (images, folder, kernels), needed)
+    tasks = [
+        Work(kernels, train_in_turn, (images, folder, kernels), needed)
+        for kernels, (folder, _) in found.items()
+    ]
     with on_cpus(1):
-        ((_, error),) = side_by_side([task], 1, lambda _, line: lines.append(line))
-    if error is not None:
-        raise error
+        ended = side_by_side(tasks, 1, lambda i, line: found[tasks[i].name][1].append(line))
+        assert dict(ended) == {0: None, 1: None}
+    return found
+
+
+@pytest.fixture
+def in_turn(all_in_turn, kernels):
+    """Folder of the ensemble with these kernels, and what was said of ``MEMBERS``."""
+    folder, lines = all_in_turn[kernels]
     return folder, [line for line in lines if not line.startswith(f"  {SHORT} ")]
 
 

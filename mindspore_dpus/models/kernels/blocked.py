@@ -371,7 +371,8 @@ def spread_average(gradient, out):
             for j in range(width):
                 lanes[j] /= np.float32(rows * (width // block))
             for m in range(rows):
-                out[i, c, m] = lanes
+                for j in range(width):
+                    out[i, c, m, j] = lanes[j]
 
 
 @interruptible

@@ -95,7 +95,8 @@ def swap_vectors(x: np.ndarray) -> np.ndarray:
     for i in prange(n):
         for a in range(one):
             for b in range(other):
-                out[i, b, a] = x[i, a, b]
+                for w in range(width):
+                    out[i, b, a, w] = x[i, a, b, w]
     return out
 
 

@@ -217,7 +217,8 @@ def excite(mean, reduce, reduce_bias, expand, expand_bias, hidden, gate):
         gate: (N, C), written.
     """
     for i in range(len(mean)):
-        gate[i] = expand_bias
+        for c in range(gate.shape[1]):
+            gate[i, c] = expand_bias[c]
         for h in range(len(reduce)):
             y = reduce_bias[h] + _dot(reduce[h], mean[i])
             hidden[i, h] = y

@@ -127,7 +127,9 @@ def _lay(maps, i, c, y, strip, x):
     height, line, block = maps.shape[2], maps.shape[3] * maps.shape[4], maps.shape[4]
     for k in range(strip.shape[0]):
         if 0 <= y + k < height:
-            strip[k, x * block : x * block + line] = maps[i, c, y + k].reshape(line)
+            read = maps[i, c, y + k].reshape(line)
+            for j in range(line):
+                strip[k, x * block + j] = read[j]
         else:
             strip[k] = 0
 
@@ -189,7 +191,9 @@ def from_tiles(tiles, first, maps):
             else:
                 _result_8(told[0], told[1], told[2], told[3], line // block)
             for q in range(min(2, height - y)):
-                maps[i, c, y + q].reshape(width * block)[:] = strip[q, : width * block]
+                written = maps[i, c, y + q].reshape(width * block)
+                for j in range(width * block):
+                    written[j] = strip[q, j]
 
 
 @interruptible

@@ -35,7 +35,6 @@ from mindspore_dpus.models.kernels.install import use_fast_kernels
 from mindspore_dpus.models.kernels.onednn.library import one_dnn
 from mindspore_dpus.models.resnet import Bottleneck, ResNet
 from mindspore_dpus.models.sound_heads import OutlierExposureNet
-from mindspore_dpus.models.starting import zero_parameters
 from mindspore_dpus.models.sync_norm import use_sync_norms
 from mindspore_dpus.models.weights import get_state, set_state
 from mindspore_dpus.training.inference import predict
@@ -129,8 +128,8 @@ def network(name, fast=True):
     """A new network, with the same parameters for equal names."""
     with no_init_parameters():  # Random numbers are most of the time.
         net = BUILD[name]()
-    zero_parameters(net)
-    set_state(net, weights(name))
+    for parameter in net.get_parameters():
+        parameter.set_data(Tensor(weights(name)[parameter.name]))
     if fast:
         assert use_fast_kernels(net, "onednn") > 1
         assert net.in_one is not None
