@@ -28,6 +28,7 @@ from mindspore_dpus.models.kernels.kept import Plan, recall
 from mindspore_dpus.models.kernels.onednn.interface import OneDnnError
 from mindspore_dpus.models.kernels.onednn.library import OneDnn, one_dnn
 from mindspore_dpus.models.kernels.trunk import Pass, TrunkPlan
+from mindspore_dpus.models.kernels.workspace import Workspaces
 
 # Shapes whose plans are kept: full batches, and the last one of an epoch.
 KEPT_PLANS = 2
@@ -85,6 +86,7 @@ class InOne:
         ]
         self._statistics = [p for norm in self._norms for p in (norm.moving_mean, norm.moving_variance)]
         self._trunks: OrderedDict[tuple, TrunkPlan] = OrderedDict()
+        self._workspaces = Workspaces()
         self._folded: OrderedDict[tuple, FoldedPlan] = OrderedDict()
         self._folded_from: list[np.ndarray] | None = None
         self._unfit: set[str] = set()
@@ -145,7 +147,7 @@ class InOne:
             return False
 
     def _new_trunk(self, shape: tuple) -> TrunkPlan:
-        return TrunkPlan(self._dnn, self.chain, shape)
+        return TrunkPlan(self._dnn, self.chain, shape, self._workspaces)
 
     def _new_folded(self, shape: tuple) -> FoldedPlan:
         number, chunk, *image = shape

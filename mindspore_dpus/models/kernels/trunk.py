@@ -34,8 +34,9 @@ from mindspore_dpus.models.kernels.gate_loops import (
 )
 from mindspore_dpus.models.kernels.gates import Gate, GateWeights
 from mindspore_dpus.models.kernels.onednn.library import OneDnn
-from mindspore_dpus.models.kernels.onednn.primitives import BackwardData, Forward, aligned
+from mindspore_dpus.models.kernels.onednn.primitives import BackwardData, Forward
 from mindspore_dpus.models.kernels.way_back import back_steps, only_shortcuts
+from mindspore_dpus.models.kernels.workspace import Workspace, Workspaces
 
 INFINITE = np.float32(np.inf)
 # Between these, an activation passes on what it gets; SiLU's own loops have done what it does.
@@ -59,28 +60,29 @@ class _Statistics:
 
 
 class _Part:
-    """The memory of a part of a batch."""
+    """A part of a batch on its way."""
 
-    def __init__(self, plan: "TrunkPlan", n: int, gradient_sizes: Sequence[int]) -> None:
+    def __init__(self, plan: "TrunkPlan", n: int, workspace: Workspace) -> None:
         block = plan.block
         self.n = n
-        chain = plan.chain
+        number = len(plan.chain)
+        inner, values = plan.inner_shapes, plan.value_shapes[1:]
+        passing = max((int(np.prod(values[i])) for i in plan.passing_on), default=0)
+        own = [0 if i in plan.passing_on else int(np.prod(shape)) for i, shape in enumerate(values)]
+        sizes = [*(int(np.prod(shape)) for shape in inner), *own, passing, *plan.gradient_sizes]
+        arrays = workspace.arrays([n * size for size in sizes])
+        self.inner = [a.reshape(n, *shape) for a, shape in zip(arrays, inner, strict=False)]
+        once = arrays[2 * number]
         self.values: list[np.ndarray | None] = [None]
-        self.inner = [aligned((n, *shape)) for shape in plan.inner_shapes]
+        for i, shape in enumerate(values):
+            array = once[: n * int(np.prod(shape))] if i in plan.passing_on else arrays[number + i]
+            self.values.append(array.reshape(n, *shape))
+        self.gradients = arrays[2 * number + 1 :]
         self.where = None
-        passing = max((int(np.prod(plan.value_shapes[i + 1])) for i in plan.passing_on), default=0)
-        once = aligned((n * passing,))
-        for i, shape in enumerate(plan.value_shapes[1:]):
-            if i in plan.passing_on:
-                self.values.append(once[: n * int(np.prod(shape))].reshape(n, *shape))
-            else:
-                self.values.append(aligned((n, *shape)))
-            if chain[i].pooled:
+        for link, shape in zip(plan.chain, values, strict=True):
+            if link.pooled:
                 self.where = np.empty((n, *shape), np.uint8)
-        self.gradients = [aligned((n * size,)) for size in gradient_sizes]
-        self.sums = [
-            (np.empty((shape[0], block)), np.empty((shape[0], block))) for shape in plan.inner_shapes
-        ]
+        self.sums = [(np.empty((s[0], block)), np.empty((s[0], block))) for s in inner]
         # Links that end with SiLU -> their gates; those that drop images -> by what these are multiplied.
         self.gates = {
             i: Gate(n, (plan.inner_shapes[i][0], block), narrow, training=True)
@@ -104,14 +106,21 @@ class TrunkPlan:
         dnn: the library.
         chain: the network (``chain.links``).
         shape: (N, C, H, W) of a batch.
+        workspaces: the memory to compute in; plans of the same network may share it.
 
     Raises:
         OneDnnError: there is no fast kernel for one of the convolutions or gradients.
         UnknownNetError: the chain is tangled.
     """
 
-    def __init__(self, dnn: OneDnn, chain: Sequence[Link], shape: tuple[int, int, int, int]) -> None:
-        self.chain, self.block = chain, dnn.block
+    def __init__(
+        self,
+        dnn: OneDnn,
+        chain: Sequence[Link],
+        shape: tuple[int, int, int, int],
+        workspaces: Workspaces,
+    ) -> None:
+        self.chain, self.block, self.workspaces = chain, dnn.block, workspaces
         self.slices = cut(shape[0])
         sizes = {part.stop - part.start for part in self.slices}
         self.forward: list[dict[int, Forward]] = []
@@ -146,16 +155,8 @@ class TrunkPlan:
         inner_sizes, value_sizes = (
             [int(np.prod(s)) for s in shapes] for shapes in (self.inner_shapes, self.value_shapes)
         )
-        self.steps, self.last_slot, self._gradient_sizes = back_steps(chain, inner_sizes, value_sizes)
-        largest = max(max(b.size for b in own.values()) for own in self.back_weights)
-        # Two links' gradients of weights are alive at a time: one is written, one added up.
-        self._banks = [np.empty((len(self.slices), largest), np.float32) for _ in range(2)]
-        self._idle: list[list[_Part]] = []
-
-    def _take_parts(self) -> list[_Part]:
-        if self._idle:
-            return self._idle.pop()
-        return [_Part(self, s.stop - s.start, self._gradient_sizes) for s in self.slices]
+        self.steps, self.last_slot, self.gradient_sizes = back_steps(chain, inner_sizes, value_sizes)
+        self.largest_bank = max(max(b.size for b in own.values()) for own in self.back_weights)
 
 
 class Pass:
@@ -167,7 +168,10 @@ class Pass:
 
     def __init__(self, plan: TrunkPlan) -> None:
         self.plan = plan
-        self._parts = plan._take_parts()
+        self._own = plan.workspaces.take(len(plan.slices))
+        self._parts = [
+            _Part(plan, s.stop - s.start, own) for s, own in zip(plan.slices, self._own, strict=False)
+        ]
         self.statistics: list[_Statistics] = []
 
     def forward(
@@ -282,7 +286,7 @@ class Pass:
 
     def backward(self, gradient: np.ndarray) -> tuple[list[np.ndarray], ...]:
         """Gradients of all weights, scales and shifts, and of all gates' parameters in a row; afterwards,
-        the memory is the plan's again.
+        the memory is the next batch's.
 
         Args:
             gradient: of what ``forward`` returned, (N, channels) float32.
@@ -294,6 +298,7 @@ class Pass:
         for part, place in zip(parts, plan.slices, strict=True):
             part.means[...] = laid[place].reshape(part.means.shape)
         number = len(plan.chain)
+        self._banks = plan.workspaces.banks(len(parts), plan.largest_bank)
         self._weights: list[np.ndarray | None] = [None] * number
         gammas, betas = [None] * number, [None] * number
         lines: dict[int, tuple] = {}
@@ -312,8 +317,8 @@ class Pass:
         of_gates = []
         for i, gate in self._gates.items():
             of_gates += gate.gradients(sum(part.gates[i].found for part in parts))
-        plan._idle.append(parts)
-        self._parts = []
+        plan.workspaces.give_back(self._own)
+        self._own, self._parts = [], []
         return self._weights, gammas, betas, of_gates
 
     def _to_norm(self, part: _Part, i: int, lines: dict[int, tuple]) -> None:
@@ -389,7 +394,7 @@ class Pass:
             blocked.gradient_through(inner, x, numbers.scale, numbers.shift, *bounds, slope, offset)
         gradient, source = inner.reshape(part.inner[i].shape), part.values[link.source]
         back_weights = plan.back_weights[i][part.n]
-        bank = plan._banks[i % 2][self._parts.index(part)]
+        bank = self._banks[i % 2][self._parts.index(part)]
         back_weights(source, gradient, bank[: back_weights.size])
         if step.source is not None:
             plan.back_data[i][part.n](gradient, part.gradient(step.source, source))
@@ -399,7 +404,7 @@ class Pass:
         plan, link = self.plan, self.plan.chain[i]
         kernels = plan.back_weights[i]
         shape = plan.forward[i][self._parts[0].n].geometry
-        bank = plan._banks[i % 2]
+        bank = self._banks[i % 2]
         plain = np.empty(shape.weights, np.float32)
         if len(kernels) == 1:
             (kernel,) = kernels.values()

@@ -566,7 +566,8 @@ def test_several_threads_may_learn_at_a_time():
     def forward(net):
         weights = [link.conv.weight.asnumpy() for link in net.in_one.chain]
         norms = [(k.norm.gamma.asnumpy(), k.norm.beta.asnumpy()) for k in net.in_one.chain]
-        plan = in_one.TrunkPlan(one_dnn(), net.in_one.chain, images("basic").shape)
+        shape = images("basic").shape
+        plan = in_one.TrunkPlan(one_dnn(), net.in_one.chain, shape, in_one.Workspaces())
         way = in_one.Pass(plan)
         out = way.forward(images("basic"), weights, norms)
         found.append((out, way.backward(np.ones_like(out))))

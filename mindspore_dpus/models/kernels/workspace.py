@@ -1,0 +1,48 @@
+"""The memory in which a network's maps and gradients lie in training: the same for batches of all sizes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mindspore_dpus.models.kernels.onednn.primitives import aligned
+
+
+class Workspace:
+    """Memory of one part of a batch. Whoever asks next gets the same again, and more where it is too small."""
+
+    def __init__(self) -> None:
+        self._pieces: list[np.ndarray] = []
+
+    def arrays(self, sizes: Sequence[int]) -> list[np.ndarray]:
+        """Uninitialised arrays of so many numbers, float32, each at the beginning of a cache line."""
+        for i, size in enumerate(sizes):
+            if i == len(self._pieces):
+                self._pieces.append(aligned((size,)))
+            elif self._pieces[i].size < size:
+                self._pieces[i] = aligned((size,))
+        return [piece[:size] for piece, size in zip(self._pieces, sizes, strict=False)]
+
+
+class Workspaces:
+    """Those of a network: one for each part of a batch, and as many sets as batches are under way."""
+
+    def __init__(self) -> None:
+        self._idle: list[list[Workspace]] = []
+        # Two links' gradients of weights are alive at a time: one is written, one added up.
+        self._banks = [np.empty(0, np.float32) for _ in range(2)]
+
+    def take(self, parts: int) -> list[Workspace]:
+        """A set of as many as there are parts, or more."""
+        own = self._idle.pop() if self._idle else []
+        return own + [Workspace() for _ in range(parts - len(own))]
+
+    def give_back(self, own: list[Workspace]) -> None:
+        """Let the next batch have a set."""
+        self._idle.append(own)
+
+    def banks(self, parts: int, size: int) -> list[np.ndarray]:
+        """Two uninitialised arrays (parts, size) float32, for the gradients of weights on one way back."""
+        for i, bank in enumerate(self._banks):
+            if bank.size < parts * size:
+                self._banks[i] = np.empty(parts * size, np.float32)
+        return [bank[: parts * size].reshape(parts, size) for bank in self._banks]

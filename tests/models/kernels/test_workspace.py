@@ -1,0 +1,48 @@
+"""Memory that is used again, for small and for large batches."""
+
+import numpy as np
+
+from mindspore_dpus.models.kernels.workspace import Workspace, Workspaces
+
+
+def places(arrays):
+    return [array.ctypes.data for array in arrays]
+
+
+def test_the_same_memory_for_all_that_fits():
+    workspace = Workspace()
+    first = workspace.arrays([10, 6, 0])
+    assert [array.shape for array in first] == [(10,), (6,), (0,)]
+    assert all(array.dtype == np.float32 for array in first)
+    assert all(place % 64 == 0 for place in places(first)[:2])
+    less = workspace.arrays([7, 6])
+    assert [array.size for array in less] == [7, 6]
+    assert places(less) == places(first)[:2]
+    more = workspace.arrays([10, 8, 3, 2])
+    assert [array.size for array in more] == [10, 8, 3, 2]
+    assert places(more)[0] == places(first)[0]
+    assert places(more)[1] != places(first)[1]
+    assert places(workspace.arrays([9, 7])) == places(more)[:2]
+
+
+def test_batches_under_way_have_memory_of_their_own():
+    workspaces = Workspaces()
+    one, other = workspaces.take(2), workspaces.take(1)
+    assert len({id(w) for w in (*one, *other)}) == 3
+    workspaces.give_back(other)
+    again = workspaces.take(2)
+    assert again[0] is other[0]
+    assert again[1] not in one
+    workspaces.give_back(again)
+    assert workspaces.take(1) == again
+
+
+def test_banks_grow_and_are_two():
+    workspaces = Workspaces()
+    one, other = workspaces.banks(2, 5)
+    assert one.shape == other.shape == (2, 5)
+    assert not np.shares_memory(one, other)
+    assert places(workspaces.banks(3, 3)) == places([one, other])
+    large = workspaces.banks(2, 6)
+    assert large[0].shape == (2, 6)
+    assert places(workspaces.banks(2, 5)) == places(large)
