@@ -1,5 +1,6 @@
 """What turns batches into steps."""
 
+import numpy as np
 from mindspore import nn
 
 from mindspore_dpus.core.device import Device
@@ -29,9 +30,11 @@ class Engine:
         self.step = create_step(net, loss, self.optimizer, device)
         own = {p.name for p in net.get_parameters()}
         self.state = [p for p in self.optimizer.get_parameters() if p.name not in own]
-        self.fresh = [p.asnumpy().copy() for p in self.state]
+        # Most are zeros, as large as the network once or twice: those are made when they are needed.
+        values = [p.asnumpy() for p in self.state]
+        self._fresh = [value.copy() if value.any() else None for value in values]
 
     def reset(self) -> None:
         """Forget every step."""
-        for parameter, value in zip(self.state, self.fresh, strict=True):
-            assign(parameter, value)
+        for parameter, value in zip(self.state, self._fresh, strict=True):
+            assign(parameter, np.zeros_like(parameter.asnumpy()) if value is None else value)
