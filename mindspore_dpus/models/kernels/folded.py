@@ -68,7 +68,7 @@ class FoldedPlan:
         self._gates: dict[int, GateWeights] = {}
         self._free: list[_Buffers] = []
         self._input = (chunk, *shape)
-        self.load()
+        self.is_loaded = False
 
     def _shape(self, i: int) -> tuple[int, ...]:
         """Of the array that link ``i``'s convolution writes."""
@@ -97,6 +97,14 @@ class FoldedPlan:
     def load(self) -> None:
         """Fold the network's parameters as they are now."""
         side_by_side(self._load_link, range(len(self.chain)))
+        self.is_loaded = True
+
+    def unload(self) -> None:
+        """Give the memory of weights and maps back, until ``load``."""
+        self.is_loaded = False
+        self._free.clear()
+        for step in self._steps:
+            step.unload()
 
     def _load_link(self, i: int) -> None:
         link, step = self.chain[i], self._steps[i]

@@ -104,6 +104,7 @@ class InOne:
             _say_once(level, f"{type(self._net).__name__} runs layer by layer where {reason}")
             return None
         if self._net.training:
+            self._leave_evaluation()
             plan = self._plan("training", self._trunks, images.shape, self._new_trunk)
             if plan is None:
                 return None
@@ -179,10 +180,18 @@ class InOne:
             images: (N, C, H, W) float32.
             number: of links; None: all of them.
         """
-        self._forget_if_changed()
+        # The memory of training and that of evaluation are never there at a time.
+        self._workspaces.release()
+        if self._has_changed():
+            for plan in self._folded.values():
+                plan.is_loaded = False
         shape = number or len(self.chain), chunk_size(len(images)), *images.shape[1:]
         plan = self._plan("evaluation", self._folded, shape, self._new_folded)
-        return None if plan is None else plan(images)
+        if plan is None:
+            return None
+        if not plan.is_loaded:
+            plan.load()
+        return plan(images)
 
     def features(self, images: Tensor, layer: str) -> np.ndarray | None:
         """The mean of what a named Cell gives in evaluation, (N, D) float32; None where the Cells must
@@ -192,16 +201,20 @@ class InOne:
         number = links_up_to(self._net, layer)
         return None if number is None else self.evaluate(images.asnumpy(), number)
 
-    def _forget_if_changed(self) -> None:
-        """Fold again where a parameter is no longer what was folded."""
+    def _has_changed(self) -> bool:
+        """Whether a parameter is no longer what the plans of evaluation have folded."""
         now = [p.asnumpy() for p in (*self._parameters, *self._statistics)]
-        before = self._folded_from
-        if before is not None and not _same(now, before):
+        if self._folded_from is not None and _same(now, self._folded_from):
+            return False
+        self._folded_from = [array.copy() for array in now]
+        return True
+
+    def _leave_evaluation(self) -> None:
+        """Give back the memory that only evaluation needs."""
+        if self._folded_from is not None:
+            self._folded_from = None
             for plan in self._folded.values():
-                plan.load()
-            before = None
-        if before is None:
-            self._folded_from = [array.copy() for array in now]
+                plan.unload()
 
 
 @functools.cache

@@ -40,6 +40,11 @@ class Workspaces:
         """Let the next batch have a set."""
         self._idle.append(own)
 
+    def release(self) -> None:
+        """Give back the memory of all that is not under way."""
+        self._idle.clear()
+        self._banks = [np.empty(0, np.float32) for _ in range(2)]
+
     def banks(self, parts: int, size: int) -> list[np.ndarray]:
         """Two uninitialised arrays (parts, size) float32, for the gradients of weights on one way back."""
         for i, bank in enumerate(self._banks):

@@ -357,6 +357,29 @@ def test_what_was_learnt_is_seen_in_evaluation(counted):
     assert counted == ["__call__"] * 3
 
 
+def test_training_and_evaluation_take_turns_in_memory(counted):
+    net = network("basic")
+    found = []
+    for _ in range(2):
+        for n in (4, 3):  # The last batch of an epoch is smaller.
+            found.append(learn(net, images("basic", n)))
+        plans = net.in_one._folded.values()
+        assert not any(step.weights.size for plan in plans for step in plan._steps)
+        assert len(net.in_one._workspaces._idle) == 1
+        set_eval(net)(Tensor(images("basic")))
+        assert not net.in_one._workspaces._idle
+    alone = network("basic")
+    for n, one in zip((4, 3, 4, 3), found, strict=True):
+        # Without evaluation between, and with memory of its own.
+        alone.in_one._workspaces.release()
+        for key, value in learn(alone, images("basic", n)).items():
+            assert value.tobytes() == one[key].tobytes(), key
+    assert set_eval(net)(Tensor(images("basic"))).asnumpy().tobytes() == (
+        set_eval(alone)(Tensor(images("basic"))).asnumpy().tobytes()
+    )
+    assert counted.count("__call__") == 4
+
+
 def test_a_network_can_be_used_twice_before_it_learns():
     one, other = images("basic"), images("basic", seed=1)
 

@@ -35,6 +35,9 @@ def test_batches_under_way_have_memory_of_their_own():
     assert again[1] not in one
     workspaces.give_back(again)
     assert workspaces.take(1) == again
+    workspaces.give_back(again)
+    workspaces.release()
+    assert workspaces.take(1)[0] not in (*one, *again)
 
 
 def test_banks_grow_and_are_two():

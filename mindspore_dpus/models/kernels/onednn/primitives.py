@@ -191,7 +191,7 @@ class _WithWeights:
         self.geometry, self.primitive = geometry, primitive
         plain = dnn.layout(geometry.weights, 0)
         self._load = Reorder(dnn, plain.handle, primitive.layout("weights"), (plain, primitive))
-        self.weights = aligned((primitive.size("weights"),))
+        self.weights = np.empty(0, np.float32)
 
     def load(self, weights: np.ndarray) -> None:
         """Take over weights.
@@ -199,7 +199,13 @@ class _WithWeights:
         Args:
             weights: (O, I, H, W) float32, contiguous; a depthwise convolution's (C, 1, 1, H, W).
         """
+        if not self.weights.size:
+            self.weights = aligned((self.primitive.size("weights"),))
         self._load(weights, self.weights)
+
+    def unload(self) -> None:
+        """Give the weights' memory back, until they are loaded again."""
+        self.weights = np.empty(0, np.float32)
 
 
 class Forward(_WithWeights):
