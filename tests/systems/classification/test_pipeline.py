@@ -205,7 +205,11 @@ def test_a_second_run_does_nothing(run, castings):
 def test_a_changed_key_runs_its_stage_and_those_to_its_right(run, castings, tmp_path, option, stages):
     copy = tmp_path / "copy"
     shutil.copytree(run.path, copy)
-    assert train(tiny(castings, copy, option), quiet).ran == stages
+    # Drawing takes longest, and is the same for all: it is seen that the old report is forgotten.
+    changed = train(tiny(castings, copy, option), quiet, ["audit", "diagnostics", *LEARNING[:-1]])
+    assert [*changed.ran, "report"] == stages
+    assert list(run.stages())[-1] == "report"
+    assert "report" not in changed.stages()
 
 
 def test_a_changed_model_that_cannot_be_built_leaves_the_run_as_it_was(run, castings, tmp_path):
@@ -555,6 +559,8 @@ def test_another_strategy_leaves_no_groups_behind(run, castings, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(run.path, copy)
     train(tiny(castings, copy, "--sampling.strategy=random_under", "--training.epochs=1"), quiet)
+    sizes = pd.read_csv(copy / "subsets.csv", dtype=str)["member"].value_counts()
+    assert sizes.to_dict() == {"00": 17, "01": 17, "baseline": 17}
     assert not {"clusters.csv", "features.npz", "embedding.csv"} & {p.name for p in copy.iterdir()}
     assert "Clusters of" not in (copy / "report.html").read_text()
 
@@ -612,10 +618,10 @@ def test_a_member_of_another_run_is_named(run, castings, tmp_path):
         evaluate(copy)
 
 
-@pytest.mark.parametrize("strategy", ["random_under", "random_over", "none"])
-def test_every_strategy_runs(castings, tmp_path, strategy):
+@pytest.mark.parametrize("strategy", ["random_over", "none"])
+def test_every_other_strategy_runs(castings, tmp_path, strategy):
     options = [f"--sampling.strategy={strategy}", "--sampling.n_subsets=1", "--training.epochs=1"]
     run = train(tiny(castings, tmp_path / "run", *options, "--sampling.baseline=false"), quiet)
-    expected = {"random_under": 17, "random_over": 48, "none": 32}[strategy]
+    expected = {"random_over": 48, "none": 32}[strategy]
     assert len(pd.read_csv(run / "subsets.csv")) == expected
     assert "clusters.csv" not in {p.name for p in run.path.iterdir()}

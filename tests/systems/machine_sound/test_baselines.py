@@ -33,6 +33,7 @@ KEYS = {
     "extractors__options": "{}",
     "baselines__names": "[autoencoder,mobilenet_v2]",
     "baselines__mel_bands": 32,
+    "evaluation__n_bootstrap": 0,
     "baselines__autoencoder__epochs": 1,
     "baselines__autoencoder__batch_size": 128,
     "baselines__mobilenet_v2__epochs": 1,
@@ -42,8 +43,9 @@ KEYS = {
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory):
-    return tiny(tmp_path_factory.mktemp("baselines") / "run", **KEYS)
+def config(finished, tmp_path_factory):
+    keys = KEYS | {"simulate__enabled": False, "data__root": finished / "data"}
+    return tiny(tmp_path_factory.mktemp("baselines") / "run", **keys)
 
 
 @pytest.fixture(scope="module")

@@ -149,6 +149,11 @@ def test_an_export_that_was_changed_is_refused(finished, tmp_path):
 def test_detailed_features_and_all_systems_go_through_every_product(finished, tmp_path):
     changes = {"extractors__networks": "[]", "extractors__options": "{}", "ensemble__size": "null"}
     changes |= {"simple__sets": "[simple,detailed]", "detectors__names": "[knn,mahalanobis]"}
+    changes |= {
+        "simulate__enabled": False,
+        "data__root": finished / "data",
+        "evaluation__n_bootstrap": 0,
+    }
     run = systems.train(tiny(tmp_path / "run", **changes))
     chosen = read_json(run / "selection.json")["generalised"]["members"]["fan"]
     # Two sets, three models (KNN of two sizes, and Mahalanobis), four aggregators: none is left out.
@@ -161,7 +166,7 @@ def test_detailed_features_and_all_systems_go_through_every_product(finished, tm
     assert difference < 1e-9
     model = OnnxSoundPredictor(folder)
     for row in table.iloc[::7].itertuples():
-        found = sound_row(model, run / "data" / row.path, None, None)
+        found = sound_row(model, finished / "data" / row.path, None, None)
         assert found["score"] == pytest.approx(row.score, abs=1e-6)
 
 

@@ -23,19 +23,19 @@ STAGES = (
     *("simulate", "samples", "audit", "simple", "transformer.extractors", "transformer.embeddings"),
     *("scores", "ensemble", "metrics", "report"),
 )
-# Drawing takes a tiny run longer than all the rest.
-UNTIL_METRICS = ["metrics"]
+# Metrics take a tiny run long, and drawing longer than all the rest.
+UNTIL_SCORES, UNTIL_METRICS = ["ensemble"], ["metrics"]
 
 
 def simple_config(folder, root, **changes):
     """Of a run on recordings that lie somewhere, with simple features alone."""
     keys = {"simulate__enabled": False, "data__root": root, "decision__rule": "quantile"}
-    keys |= {"extractors__networks": "[]", "extractors__options": "{}"}
+    keys |= {"extractors__networks": "[]", "extractors__options": "{}", "evaluation__n_bootstrap": 0}
     return tiny(folder / "run", **keys | changes)
 
 
-def simple_run(folder, root, **changes):
-    return systems.train(simple_config(folder, root, **changes), UNTIL_METRICS)
+def simple_run(folder, root, until=UNTIL_METRICS, **changes):
+    return systems.train(simple_config(folder, root, **changes), until)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_test_clips_have_no_part_in_what_is_learnt(finished, simple, tmp_path):
     manifest["label"] = manifest["label"].where(~tested, swapped)
     manifest.to_csv(folder / "manifest.csv", index=False)
     keys = {"decision__rule": None}
-    there = simple_run(tmp_path / "b", folder, **keys)
+    there = simple_run(tmp_path / "b", folder, UNTIL_SCORES, **keys)
     columns = ["path", "score", "threshold", "decision"]
     first, second = (read_table(run / "scores.csv")[columns] for run in (simple, there))
     assert first.equals(second)
@@ -156,7 +156,7 @@ def test_odd_formats_are_used_and_noted(recordings, tmp_path):
     soundfile.write(names[1], np.stack([sounds[1], sounds[1]], axis=1), 8000)
     soundfile.write(names[2], sounds[2], 8000, subtype="PCM_24")
     soundfile.write(names[3], np.clip(20 * sounds[3], -1, 1), 8000)
-    run = simple_run(tmp_path, recordings)
+    run = simple_run(tmp_path, recordings, UNTIL_SCORES)
     kinds = set(read_table(run / "audit.csv")["kind"])
     assert {"sample_rate", "channels_outlier", "depth_outlier", "clipped"} <= kinds
     scores = read_table(run / "scores.csv")
@@ -188,7 +188,7 @@ def test_a_machine_with_one_clip_has_rows_with_the_reason(recordings, tmp_path):
     clips = sorted(recordings.glob("dev_data/gearbox/train/*"))
     for clip in clips[1:]:
         clip.unlink()
-    run = simple_run(tmp_path, recordings)
+    run = simple_run(tmp_path, recordings, UNTIL_SCORES)
     scores = read_table(run / "scores.csv")
     wrong = scores[scores["machine"] == "gearbox"]
     assert len(wrong) == 20
@@ -207,9 +207,10 @@ def test_machines_that_have_nothing_at_all_stop_the_run(recordings, tmp_path):
 def test_normals_are_dealt_anew_by_the_seed(finished, tmp_path):
     root = finished / "data"
     given = read_table(finished / "samples.csv").set_index("path")
+    keys = {"data__normals": "drawn", "simple__sets": "[level]"}
     runs = [
-        simple_run(tmp_path / str(seed), root, data__normals="drawn", seed=seed, simple__sets="[level]")
-        for seed in (0, 1)
+        simple_run(tmp_path / str(seed), root, until, seed=seed, **keys)
+        for seed, until in enumerate((["samples"], UNTIL_SCORES))
     ]
     tables = [read_table(run / "samples.csv").set_index("path") for run in runs]
     normal = given["label"] == "normal"
