@@ -138,13 +138,19 @@ def _chain(backbone: nn.Cell, layer: str, named: dict[str, nn.Cell]) -> list[nn.
 
 
 def _inside(backbone: nn.Cell, cell: nn.Cell, image: Tensor) -> Tensor | None:
-    """What a Cell gives while the whole network runs; None where it is not reached."""
+    """What a Cell gives while the whole network runs; None where it is not reached.
+
+    Raises:
+        UserError: the network fails before.
+    """
     kept = []
     handle = cell.register_forward_hook(lambda cell, inputs, output: kept.append(output))
     try:
         backbone(image)
-    except (ValueError, RuntimeError):
-        pass  # Behind the Cell: a head for images of another size. (Before it, nothing is kept.)
+    except (ValueError, RuntimeError) as error:
+        if not kept:  # else it is behind the Cell: a head for images of another size
+            size = " x ".join(map(str, image.shape[2:]))
+            raise UserError(f"the backbone cannot compute an image of {size} pixels: {error}") from None
     finally:
         handle.remove()
     return kept[0] if kept else None

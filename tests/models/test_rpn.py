@@ -65,6 +65,16 @@ def test_a_head_for_images_of_another_size_is_no_obstacle():
     assert (len(cells), channels, stride) == (7, 32, 2)
 
 
+def test_an_error_before_the_layer_is_told_in_the_backbones_words():
+    class Picky(nn.Cell):
+        def construct(self, x):
+            raise ValueError("only images of 512 pixels")
+
+    net = nn.SequentialCell(nn.Conv2d(3, 4, 3), Picky(), nn.Conv2d(4, 4, 3))
+    with pytest.raises(UserError, match="an image of 64 x 64 pixels: only images of 512 pixels"):
+        cut_at(net, "2")
+
+
 def test_a_network_that_does_not_name_its_sequence():
     cells, channels, stride = cut_at(Chain(), "second.1")
     assert (len(cells), channels, stride) == (3, 4, 4)
