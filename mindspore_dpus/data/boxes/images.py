@@ -80,7 +80,7 @@ class ByName:
         if (there := next((way for way in ways if way in self._paths), None)) is not None:
             return there, ""
         windows = PureWindowsPath(name)
-        if windows.is_absolute() or PurePosixPath(name).is_absolute():
+        if windows.root:  # of Unix, too
             return _only(name, self._named.get(windows.name) or self._named.get(windows.stem, []))
         name = name if stem(name) in self._stems else ways[1]
         return _only(name, self._stems.get(stem(name), []))

@@ -6,7 +6,7 @@ So x1 = xmin - 1 and x2 = xmax on reading, and back on writing.
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from xml.etree import ElementTree
 from xml.parsers import expat
 
@@ -84,6 +84,14 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
     return Found(rows, frames, None)
 
 
+def _in_folder(name: str, folder: Path) -> str:
+    """The path that an XML file in a folder means, below the folder of the frames: a whole path stays as it
+    is, and so does one that names the folder, as some programs write it."""
+    if PureWindowsPath(name).root or PurePosixPath(name).is_relative_to(folder.as_posix()):
+        return name
+    return (folder / name).as_posix()
+
+
 def _read_file(file: Path, folder: Path) -> tuple[dict, list[dict]]:
     root = _parse(file)
     if root.tag != "annotation":
@@ -91,7 +99,7 @@ def _read_file(file: Path, folder: Path) -> tuple[dict, list[dict]]:
     name = (root.findtext("filename") or "").strip()
     if not name:
         raise ValueError("has no filename")
-    frame: dict = {"path": (folder / name).as_posix()}
+    frame: dict = {"path": _in_folder(name, folder)}
     for key in ("width", "height"):
         text = root.findtext(f"size/{key}")
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mindspore_dpus.data.images.decoded import Decoded, ImageError, check_frame, check_size
-from mindspore_dpus.data.images.dicom_frames import compressed_frame, count_frames
+from mindspore_dpus.data.images.dicom_frames import compressed_frame, count_frames, other_kind
 from mindspore_dpus.data.images.dicom_palette import look_up_colours
 from mindspore_dpus.data.images.dicom_source import Source, read_header
 from mindspore_dpus.data.images.dicom_values import give_meaning, stored_range
@@ -99,14 +99,13 @@ def _read(opened: Opened) -> Decoded:
                 stored = _move_down(stored, header, below)
     except ValueError as error:
         if source.syntax.is_encapsulated and re.search("broadcast|multiple of element", str(error)):
-            raise ImageError(
-                "is broken: its compressed image has other channels or bits than its header says: "
-                f"{kind}, {header.get('SamplesPerPixel', 1)} of {header.BitsAllocated} bits"
-            ) from None
+            raise other_kind(header) from None
         if source.syntax.is_encapsulated or "reshape" not in str(error):
             raise
         raise ImageError("is truncated: its pixel data end too soon") from None
     stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
+    if source.syntax.is_encapsulated and _exceeds(stored, header):
+        raise other_kind(header)
     samples = 1 if kind in (*_GREY, _PALETTE) else 3
     wanted = (header.Rows, header.Columns) if samples == 1 else (header.Rows, header.Columns, samples)
     if stored.shape != wanted:
@@ -125,6 +124,7 @@ def _decode(source: Source, index: int, data: bytes | None, **options: bool) -> 
     """
     from pydicom.encaps import encapsulate
     from pydicom.pixels import as_pixel_options, get_decoder
+    from pydicom.uid import RLELossless
 
     with source.open() as file:
         options["pixel_keyword"] = source.pixels.keyword
@@ -132,8 +132,22 @@ def _decode(source: Source, index: int, data: bytes | None, **options: bool) -> 
         if data is not None:
             file, index = encapsulate([data]), 0
             options |= {"number_of_frames": 1, "extended_offsets": None}
+            if source.header.get("SamplesPerPixel", 1) > 1 and source.syntax != RLELossless:
+                # In which order colours lie is a matter of the compressed image (PS3.5, 8.2), whatever the
+                # header says; decoders give them pixel by pixel.
+                options["planar_configuration"] = 0
         decoder = get_decoder(source.syntax)
         return decoder.as_array(file, index=index, **as_pixel_options(source.header, **options))[0]
+
+
+def _exceeds(stored: np.ndarray, header: "Dataset") -> bool:
+    """Whether whole numbers need more bits than the header says that are used (JPEG 2000 brings bits of its
+    own)."""
+    bits = header.get("BitsStored")
+    if stored.dtype.kind not in "iu" or not bits or bits >= 8 * stored.itemsize:
+        return False
+    least = -(1 << bits - 1) if stored.dtype.kind == "i" else 0
+    return bool(stored.min() < least or stored.max() >= least + (1 << bits))
 
 
 def _bits_below(source: Source) -> int:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, BinaryIO
 from mindspore_dpus.data.images.decoded import ImageError
 from mindspore_dpus.data.images.dicom_source import NO_LENGTH, Source
 from mindspore_dpus.data.images.dicom_values import value_of
-from mindspore_dpus.data.images.headers import codestream_size
+from mindspore_dpus.data.images.headers import codestream_frame
 from mindspore_dpus.data.images.jpeg import JpegInside
 
 if TYPE_CHECKING:
+    from pydicom import Dataset
     from pydicom.uid import UID
 
 _MODULES = {
@@ -149,7 +150,8 @@ def compressed_frame(source: Source, index: int, number: int) -> bytes:
     data = _frame_data(source, index, number)
     if syntax == RLELossless:
         return data  # it has no size of its own
-    size = codestream_size(io.BytesIO(data))
+    frame = codestream_frame(io.BytesIO(data))
+    size = frame and frame[:2]
     if data.startswith(b"\xff\xd8"):
         # Where Pillow refuses a truncated one, pydicom turns to pylibjpeg, which fills it up.
         JpegInside(data).check()
@@ -158,7 +160,18 @@ def compressed_frame(source: Source, index: int, number: int) -> bytes:
         raise ImageError(
             f"is broken: its compressed image {found}, its header says {header.Columns} x {header.Rows}"
         )
+    if frame[2] > header.BitsAllocated:
+        raise other_kind(header)
     return data
+
+
+def other_kind(header: "Dataset") -> ImageError:
+    """What to say of a compressed image that is not what the header says."""
+    return ImageError(
+        "is broken: its compressed image has other channels or bits than its header says: "
+        f"{header.PhotometricInterpretation}, {header.get('SamplesPerPixel', 1)} of "
+        f"{header.BitsAllocated} bits ({header.get('BitsStored', header.BitsAllocated)} used)"
+    )
 
 
 def _what_is_missing(syntax: "UID") -> str:

@@ -106,7 +106,7 @@ def read_header(path: Path) -> Source:
     Raises:
         ImageError: it holds no image, or is broken.
     """
-    from pydicom import dcmread, uid
+    from pydicom import uid
     from pydicom.filereader import read_file_meta_info
 
     with path.open("rb") as file:
@@ -119,12 +119,12 @@ def read_header(path: Path) -> Source:
         if syntax == uid.DeflatedExplicitVRLittleEndian:
             return _inflate(path)
     with path.open("rb") as file:
-        header = dcmread(file, stop_before_pixels=True, specific_tags=_TAGS, force=True)
+        header = _read_elements(file)
         syntax = header.file_meta.get("TransferSyntaxUID") if "file_meta" in header.__dict__ else None
         if syntax is not None and not getattr(syntax, "is_transfer_syntax", False):
             raise ImageError(
-                f"is encoded by the transfer syntax {syntax}, which is none of DICOM's own: export it anew as "
-                "Explicit VR Little Endian"
+                f"is encoded by the transfer syntax {syntax}, a maker's own or one that pydicom does not know: "
+                "export it anew as Explicit VR Little Endian"
             )
         plain = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian)
         written = _written_syntax(header)
@@ -132,6 +132,29 @@ def read_header(path: Path) -> Source:
             syntax = written
         pixels = _find_pixels(file, written)
     return Source(_checked(header), syntax, path, path.stat().st_size, pixels)
+
+
+def _read_elements(file: BinaryIO) -> "Dataset":
+    """The elements before the pixels, at which the file is left. Zeros where one should begin are a file
+    that is not yet complete: pydicom would walk through them, a second for each megabyte."""
+    from pydicom.filereader import read_partial
+    from pydicom.tag import Tag
+
+    def is_at_pixels(tag: int, kind: str | None, length: int) -> bool:
+        if tag == 0:
+            raise ImageError("is broken or not yet complete: it holds zeros instead of elements")
+        return tag >> 16 == 0x7FE0 and tag & 0xFFFF in _KEYWORDS
+
+    head = file.read(144)
+    place = 132 if head[128:132] == b"DICM" else 0
+    if place and head[132:136] == b"\2\0\0\0":
+        # Meta information, the first element of which is its length.
+        place = 144 + int.from_bytes(head[140:], "little")
+    file.seek(place)
+    if file.read(4) == bytes(4):
+        is_at_pixels(0, None, 0)
+    file.seek(0)
+    return read_partial(file, is_at_pixels, force=True, specific_tags=[Tag(name) for name in _TAGS])
 
 
 def _written_syntax(header: "Dataset") -> "UID":
@@ -172,7 +195,6 @@ def _checked(header: "Dataset") -> "Dataset":
 def _inflate(path: Path) -> Source:
     """A file that is deflated as a whole (PS3.5, A.5), unpacked: no more of it than its own header says
     that there is."""
-    from pydicom import dcmread
     from pydicom.filereader import read_file_meta_info
     from pydicom.uid import ExplicitVRLittleEndian
 
@@ -182,7 +204,7 @@ def _inflate(path: Path) -> Source:
         file.seek(start)
         front = unpacker.decompress(file.read(), _BESIDE_PIXELS)
     unpacked = io.BytesIO(front)
-    header = _checked(dcmread(unpacked, stop_before_pixels=True, specific_tags=_TAGS, force=True))
+    header = _checked(_read_elements(unpacked))
     found = _find_pixels(unpacked, ExplicitVRLittleEndian)
     bits = header.Rows * header.Columns * header.get("SamplesPerPixel", 1) * header.BitsAllocated
     pixels = -(-bits * max(1, int(header.get("NumberOfFrames") or 1)) // 16) * 2

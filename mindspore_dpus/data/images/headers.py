@@ -55,21 +55,22 @@ def begins_pnm(head: bytes) -> bool:
     return re.match(rb"P[1-6][\s#]", head) is not None
 
 
-def codestream_size(file: BinaryIO) -> tuple[int, int] | None:
-    """Width and height of a JPEG, JPEG-LS or JPEG 2000 codestream; None where it is none of these."""
+def codestream_frame(file: BinaryIO) -> tuple[int, int, int] | None:
+    """Width, height and bits of a sample of a JPEG, JPEG-LS or JPEG 2000 codestream; None where it is none
+    of these."""
     head = file.read(12)
     file.seek(0)
     try:
         if head.startswith(b"\xff\xd8"):
-            return jpeg_size(file)
+            return _first_frame(file)
         data = file.read(1 << 16)
         # A JPEG 2000 codestream may stand in a JP2 container.
         start = 0 if head.startswith(b"\xff\x4f") else data.find(b"\xff\x4f\xff\x51")
         if start < 0 or data[start : start + 4] != b"\xff\x4f\xff\x51":
             return None
         right, bottom, left, top = struct.unpack(">4I", data[start + 8 : start + 24])
-        return right - left, bottom - top
-    except struct.error:
+        return right - left, bottom - top, (data[start + 42] & 0x7F) + 1
+    except (struct.error, IndexError):
         return None
 
 
@@ -77,12 +78,13 @@ def jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
     """Width and height in the first start-of-frame segment, as a decoder finds it: segment by segment;
     None where there is none."""
     try:
-        return _first_frame(file)
+        found = _first_frame(file)
     except struct.error:
         return None
+    return found and found[:2]
 
 
-def _first_frame(file: BinaryIO) -> tuple[int, int] | None:
+def _first_frame(file: BinaryIO) -> tuple[int, int, int] | None:
     file.seek(2)
     for _ in range(_MOST_SEGMENTS):
         byte = _next_marker(file)
@@ -91,9 +93,9 @@ def _first_frame(file: BinaryIO) -> tuple[int, int] | None:
         if not byte or byte[0] in (0xD9, 0xDA):
             return None
         if byte[0] in FRAME_MARKERS:
-            length, height, width = struct.unpack(">HxHH", file.read(7))
+            length, bits, height, width = struct.unpack(">HBHH", file.read(7))
             rest = max(0, length - 7)
-            return (width, height) if len(file.read(rest)) == rest else None
+            return (width, height, bits) if len(file.read(rest)) == rest else None
         if byte[0] > 0x01 and not 0xD0 <= byte[0] <= 0xD8:
             length = struct.unpack(">H", file.read(2))[0]
             if length < 2:  # its own two bytes; a decoder stops here, and going back would not end
