@@ -40,12 +40,14 @@ def read_jpeg(opened: Opened) -> Decoded:
 
 
 class JpegFrame(NamedTuple):
-    """What a JPEG says of itself: its size, its components, and whether they are RGB, untransformed."""
+    """What a JPEG says of itself: its size, its components, whether they are RGB, untransformed, and
+    whether some have fewer pixels than others."""
 
     height: int
     width: int
     components: int
     is_rgb: bool
+    is_reduced: bool
 
 
 class JpegInside:
@@ -74,7 +76,7 @@ class JpegInside:
         frame = self._frames[0][1]
         adobe = [content[11:12] for m, content, _ in self._chain.segments if _is_adobe(m, content)]
         is_rgb = frame[5] == 3 and (adobe[:1] == [b"\0"] or frame[6::3] == b"RGB")
-        return JpegFrame(*struct.unpack(">HHB", frame[1:6]), is_rgb)
+        return JpegFrame(*struct.unpack(">HHB", frame[1:6]), is_rgb, len({*frame[7::3]}) > 1)
 
     @property
     def is_decoded(self) -> bool:

@@ -25,6 +25,7 @@ from mindspore_dpus.data.images.tiff_layout import (
     WHITE_IS_ZERO,
     YCBCR,
     Layout,
+    check_types,
     layout_of,
     number_of,
     photometric,
@@ -66,6 +67,7 @@ def read_tiff(opened: Opened) -> Decoded:
             page = tiff.pages.first
         else:
             page = read_page(file, tiff, wanted.directory, 1)
+        check_types(page)
         page.photometric = photometric(page)
         check_size(page.imagewidth, page.imagelength, opened.max_pixels)
         layout = layout_of(page)
@@ -124,6 +126,8 @@ def _samples(file: BinaryIO, page: TiffPage, layout: Layout, image: int, length:
         ]
     else:
         planes = np.split(piled, layout.planes)
+    if page.compression == codecs.JPEG and layout.kind == "i":
+        planes = [plane.view(np.int8) for plane in planes]
     if layout.tiled:
         shape = down, across, layout.rows, layout.columns, -1
         planes = [

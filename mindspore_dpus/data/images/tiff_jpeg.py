@@ -93,6 +93,11 @@ def decode_jpegs(
             )
         if is_ycbcr and frame.is_rgb:
             raise ImageError(f"is broken: {kind} {number} is a JPEG of RGB, its header says YCbCr")
+        if components == 3 and not is_ycbcr and frame.is_reduced:
+            raise ImageError(
+                f"is broken: {kind} {number} is a JPEG whose colours have fewer pixels, as only YCbCr has; its "
+                "header says RGB"
+            )
     return found if kept else None
 
 

@@ -12,8 +12,36 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
 _SAMPLES = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}
 # Unspecified, associated, unassociated: programs write the first for alpha, too.
 _ALPHA = ((0,), (1,), (2,))
+# What says how pixels lie and what they mean.
+_WHOLE = {
+    258: "BitsPerSample",
+    259: "Compression",
+    262: "PhotometricInterpretation",
+    266: "FillOrder",
+    274: "Orientation",
+    284: "PlanarConfiguration",
+    292: "T4Options",
+    293: "T6Options",
+    317: "Predictor",
+    332: "InkSet",
+    338: "ExtraSamples",
+    339: "SampleFormat",
+}
 _KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}  # 4: "undefined", which readers take for unsigned
 _DEPTHS = {"u": (*range(1, 33), 64), "i": (8, 16, 32, 64), "f": (16, 32, 64)}
+
+
+def check_types(page: TiffPage) -> None:
+    """Refuse whole numbers that are written as bytes: they would be passed over.
+
+    Raises:
+        ImageError: names the tag.
+    """
+    for number, name in _WHOLE.items():
+        if number in page.tags and page.tags[number].dtype == 1:
+            raise ImageError(
+                f"is broken: its tag {name} ({number}) is of bytes instead of a whole number: save it anew"
+            )
 
 
 def photometric(page: TiffPage) -> int:
@@ -89,6 +117,8 @@ def layout_of(page: TiffPage) -> Layout:
         raise ImageError("has 2 channels and does not say that the second is alpha: save each by itself")
     if page.photometric == CMYK and (kind != "u" or bits not in (8, 16)):
         raise ImageError(f"has CMYK pixels of {bits} bits; 8 and 16 are read")
+    if page.photometric == CMYK and number_of(page, 332, 1) != 1:
+        raise ImageError("has inks that are not CMYK (InkSet 2), which are not read")
     if page.photometric == YCBCR and page.compression not in (codecs.JPEG, 34892, 33003, 33004, 34712):
         raise ImageError("has YCbCr pixels without JPEG compression, which are not read")
     if page.photometric == YCBCR and page.planarconfig == 2:

@@ -8,6 +8,7 @@ from tifffile import COMPRESSION, TiffPage
 from mindspore_dpus.data.images import tiff_codecs as codecs
 from mindspore_dpus.data.images.decoded import ImageError
 from mindspore_dpus.data.images.tiff_layout import CMYK, YCBCR, Layout, in_words, number_of
+from mindspore_dpus.data.images.tiff_sizes import size_inside
 
 # Bytes behind the pixels of a strip that is not compressed, at most.
 _FILLING = 15
@@ -131,7 +132,18 @@ def by_tifffile(page: TiffPage, layout: Layout, segments: list[bytes | memoryvie
             "pip install 'mindspore_dpus[tiff]'"
         ) from None
     whole = np.empty(page.shaped, page.dtype)
+    across = -(-page.imagewidth // layout.columns)
     for index, data in enumerate(segments):
+        # Rows and columns that are in the image; others may be there to fill up a strip or tile.
+        place = index % (across * -(-page.imagelength // layout.rows))
+        rows = min(layout.rows, page.imagelength - place // across * layout.rows)
+        columns = min(layout.columns, page.imagewidth - place % across * layout.columns)
+        size = size_inside(page.compression, bytes(data))
+        if size and (size[0] not in (columns, layout.columns) or size[1] not in (rows, layout.rows)):
+            raise ImageError(
+                f"is broken: a strip or tile is an image of {size[0]} x {size[1]} pixels, its header says "
+                f"{columns} x {rows}"
+            )
         try:
             found, (plane, _, top, left, _), _ = page.decode(
                 bytes(data), index, jpegtables=page.jpegtables
@@ -140,12 +152,12 @@ def by_tifffile(page: TiffPage, layout: Layout, segments: list[bytes | memoryvie
             # Each of its hundred codecs has errors of its own.
             reason = " ".join(str(error).split())
             raise ImageError(f"is damaged, or its compression {name} is not read ({reason})") from None
-        part = whole[plane, 0, top : top + found.shape[1], left : left + found.shape[2]]
-        needed = (min(layout.rows, page.imagelength - top), min(layout.columns, page.imagewidth - left))
-        if part.shape[:2] != needed or found.dtype != page.dtype or found.shape[3] != part.shape[2]:
+        part = whole[plane, 0, top : top + rows, left : left + columns]
+        fits = found.shape[1] in (rows, layout.rows) and found.shape[2] in (columns, layout.columns)
+        if not fits or found.dtype != page.dtype or found.shape[3] != part.shape[2]:
             raise ImageError(
                 f"is broken: a strip or tile holds {found.shape[1:]} {found.dtype}, its header says "
-                f"{(*needed, layout.together)} {page.dtype}"
+                f"{(rows, columns, layout.together)} {page.dtype}"
             )
-        part[...] = found[0, : needed[0], : needed[1]]
+        part[...] = found[0, :rows, :columns]
     return np.moveaxis(whole[:, 0], 0, 2).reshape(page.imagelength, page.imagewidth, layout.samples)

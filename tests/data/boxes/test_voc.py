@@ -7,7 +7,7 @@ import pytest
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.data.boxes.registry import read_boxes, write_boxes
-from tests.data.boxes.helpers import annotations
+from tests.data.boxes.helpers import SIZE, annotations, write_images
 
 OBJECT = """<object><name>dog</name><pose>Left</pose><difficult>1</difficult>
 <bndbox><xmin>1</xmin><ymin>2</ymin><xmax>40.5</xmax><ymax>30</ymax></bndbox></object>"""
@@ -43,6 +43,27 @@ def test_frames_in_folders_keep_them(tmp_path):
     again = read_boxes(tmp_path)
     assert list(again.frames["path"]) == names
     assert list(again.boxes["label"]) == ["<b> & 'c'"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "b.png",
+        "sub/b.png",
+        r"C:\data\b.png",
+        "C:/data/b.png",
+        r"\\server\share\b.png",
+        r"\data\b.png",
+        "/data/b.png",
+    ],
+)
+def test_a_file_in_a_folder_names_its_image_in_many_ways(tmp_path, name):
+    images = write_images(tmp_path / "images", ["sub/b.png"])
+    (tmp_path / "xml" / "sub").mkdir(parents=True)
+    text = FRAME.format(objects=OBJECT, name=name, width=SIZE[0])
+    (tmp_path / "xml" / "sub" / "q.xml").write_text(text)
+    found = read_boxes(tmp_path / "xml", images=images)
+    assert found.frames["path"].tolist() == found.boxes["path"].tolist() == ["sub/b.png"]
 
 
 def test_a_size_of_zero_is_unknown(tmp_path):
