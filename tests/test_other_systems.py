@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.test_layers import WITHOUT_MINDSPORE, below
 
 ROOT = Path(__file__).parents[1]
@@ -28,28 +30,32 @@ for module, names in (
 """
 
 
-def run_shut(code):
-    done = subprocess.run([sys.executable, "-c", SHUT + code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_every_module_that_needs_no_mindspore_is_imported_without_them():
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """What a process without these says that reads a configuration, fills stages and imports the rest."""
     # MindSpore's own log wants fcntl wherever the platform is called Linux.
     names = [name for room in WITHOUT_MINDSPORE for name in below(room)]
-    assert run_shut(f"import {', '.join(names)}\nprint('all')") == "all\n"
-
-
-def test_a_configuration_is_read_and_stages_are_filled_without_them(tmp_path):
     code = f"""
 from mindspore_dpus.core.processes import available_cpus
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.stages import Stage, fill
 from mindspore_dpus.systems import parse_config
 parse_config(["--system=classification", "--data.root=x"])
-print(len(available_cpus()) > 0, fill(RunFolder({str(tmp_path / "run")!r}), [Stage("a", print)]))
+run = RunFolder({str(tmp_path_factory.mktemp("shut") / "run")!r})
+print("filled:", len(available_cpus()) > 0, fill(run, [Stage("a", print)]), flush=True)
+import {", ".join(names)}
+print("imported: all")
 """
-    assert run_shut(code).splitlines()[-1] == "True ['a']"
+    return subprocess.run([sys.executable, "-c", SHUT + code], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_a_configuration_is_read_and_stages_are_filled_without_them(told):
+    assert "filled: True ['a']" in told.stdout.splitlines(), told.stderr
+
+
+def test_every_module_that_needs_no_mindspore_is_imported_without_them(told):
+    assert told.stdout.splitlines()[-1:] == ["imported: all"], told.stderr
+    assert told.returncode == 0
 
 
 def test_nothing_refuses_python_3_12():

@@ -15,7 +15,10 @@ from tests.support import logged, on_cpus
 @pytest.fixture(scope="package")
 def finished(castings, tmp_path_factory):
     """A grid of four runs on one CPU, of which the two of seed 1 were added later; ``first`` holds the
-    results of the two of seed 0."""
+    results of the two of seed 0.
+
+    Tests that run grids do it on one CPU, too: with another number, what forks their runs would have to
+    start again, and import MindSpore again."""
     folder = tmp_path_factory.mktemp("experiment")
     output, first = folder / "grid", folder / "first"
     experiment = load_experiment(write_experiment(folder))

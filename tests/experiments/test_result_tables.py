@@ -39,8 +39,10 @@ def test_the_tables_hold_mean_and_deviation_over_the_seeds(finished):
 
 @pytest.mark.parametrize("split", ["test", "val"])
 def test_everything_is_about_the_experiments_split(finished, tmp_path, split):
-    experiment = dataclasses.replace(finished.experiment, split=split)
-    write_results(experiment, finished.cases, tmp_path)
+    output = finished.output
+    if split != finished.experiment.split:
+        output = tmp_path
+        write_results(dataclasses.replace(finished.experiment, split=split), finished.cases, output)
     expected = {}
     for case in finished.cases:
         images = pd.read_csv(case.folder / f"predictions_{split}.csv")
@@ -51,12 +53,12 @@ def test_everything_is_about_the_experiments_split(finished, tmp_path, split):
             # Of outputs that hardly differ, the difference tells images apart that the score cannot.
             roc_auc_score(truth, images["fused:defect"] - images["fused:normal"]),
         ]
-    results = pd.read_csv(tmp_path / "results.csv")
+    results = pd.read_csv(output / "results.csv")
     assert set(results["split"]) == {split}
     for _, row in results.iterrows():
         values = expected[row["method"], row["seed"]]
         assert row[["precision", "recall", "auc"]].tolist() == [round(v, 6) for v in values]
-    table = pd.read_csv(tmp_path / "table.csv").set_index("method")
+    table = pd.read_csv(output / "table.csv").set_index("method")
     assert set(table["split"]) == {split}
     aucs = {name: [expected[name, seed][2] for seed in (0, 1)] for name in table.index}
     for name in table.index:
@@ -64,8 +66,8 @@ def test_everything_is_about_the_experiments_split(finished, tmp_path, split):
     difference = np.mean(aucs["Under-sample"]) - np.mean(aucs["Ours"])
     assert table["difference"]["Under-sample"] == pytest.approx(difference, abs=1e-4)
     for name in ("table.md", "table.tex"):
-        assert f"{split} AUC difference" in (tmp_path / name).read_text()
-    assert f"{split} AUC (mean" in (tmp_path / "figure.svg").read_text()
+        assert f"{split} AUC difference" in (output / name).read_text()
+    assert f"{split} AUC (mean" in (output / "figure.svg").read_text()
 
 
 def test_the_figure_shows_another_metric_where_auc_is_not_asked_for(finished, tmp_path):
@@ -157,7 +159,9 @@ def test_runs_made_with_other_settings_are_not_in_the_tables(finished, castings,
     other = expand(finished.experiment, [*options, "--training.epochs=2"])
     assert not any(is_done(case) for case in other)
     # What the others had is not left beside tables of nothing.
-    write_results(finished.experiment, same, tmp_path)
+    for path in finished.output.glob("*.*"):
+        if path.name != "status.csv":
+            shutil.copy(path, tmp_path)
     before = {path.name for path in tmp_path.iterdir()}
     assert write_results(finished.experiment, other, tmp_path).empty
     empty = {"results.csv", "table.csv", "table.md", "table.tex"}

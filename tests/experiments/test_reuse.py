@@ -149,7 +149,8 @@ def test_only_the_rest_is_made(finished, castings, tmp_path):
     # The reused run keeps saying what made it; so would one of another program.
     made = tmp_path / "grid" / "covering-seed1" / "environment.json"
     write_json(made, read_json(made) | {"source": "another"})
-    result = tool("experiment", *options)
+    with on_cpus(1):
+        result = tool("experiment", *options)
     assert result.stderr == (
         f"the runs were not all made with the same source: see {tmp_path / 'grid' / 'made_with.csv'}\n"
     )

@@ -164,7 +164,7 @@ def test_a_run_that_is_killed_is_a_failed_run(finished, tmp_path, monkeypatch):
 
     threading.Thread(target=kill_the_first).start()
     lines = []
-    with logged(lines.append):
+    with on_cpus(1), logged(lines.append):
         status = run_grid(finished.cases[:2], tmp_path)
     assert status["status"].tolist() == ["failed", "done"]
     assert "its process was killed" in status["message"][0]
@@ -183,7 +183,7 @@ def test_a_failed_run_is_reported_and_the_rest_goes_on(castings, tmp_path):
     experiment, output = load_experiment(path), tmp_path / "grid"
     cases = expand(experiment, [f"--data.root={castings}"])
     seen = []
-    with logged(lambda line: seen.append((line, read_status(output)))):
+    with on_cpus(1), logged(lambda line: seen.append((line, read_status(output)))):
         run_grid(cases, output)
     (line, halfway), (_, end) = seen
     assert halfway["status"].tolist() == ["failed", "to do"]
@@ -219,7 +219,7 @@ def test_the_rest_of_a_grid_is_left_to_do(finished, tmp_path):
     ]
     shutil.copytree(finished.cases[0].folder, tmp_path / cases[0].name)
     lines = []
-    with logged(lines.append):
+    with on_cpus(1), logged(lines.append):
         status = run_grid(cases, tmp_path, chosen=cases[:1])
     assert status["status"].tolist() == ["done", "to do", "to do", "to do"]
     assert [line.partition(";")[2] for line in lines] == [" 0 left"]
@@ -229,7 +229,7 @@ def test_what_a_check_finds_ends_the_grid_with_the_first_run(finished, tmp_path)
     def check(case):
         raise UserError(f"{case.name} has no such class")
 
-    with pytest.raises(UserError, match="under_sample-seed0 has no such class"):
+    with on_cpus(1), pytest.raises(UserError, match="under_sample-seed0 has no such class"):
         run_grid(finished.cases, tmp_path, check=check)
     assert read_status(tmp_path)["status"].tolist() == ["done"] * 4
 

@@ -47,8 +47,8 @@ def scores_table(seed=0, machines=("fan", "valve"), sections=(0, 1), n=6):
     return table
 
 
-def test_areas_equal_scikit_learn_on_five_hundred_cases():
-    for seed in range(500):
+def test_areas_equal_scikit_learn_on_random_cases():
+    for seed in range(120):
         labels, scores = random_case(seed)
         assert abs(auc(labels, scores) - roc_auc_score(labels, scores)) < 1e-12
         for p in (0.01, 0.1, 0.37, 1.0):

@@ -1,7 +1,7 @@
 """Every kind of TIFF that tifffile, Pillow and OpenCV write here: equal pixels, or the reason.
 
 What was written is the reference for tifffile and OpenCV, what Pillow reads back for Pillow: neither is
-our reader. A few thousand combinations are tried each time, all of them with ``-m slow``.
+our reader. Some two thousand combinations are tried each time, all of them with ``-m slow``.
 """
 
 import struct
@@ -109,7 +109,7 @@ def compare(path, cases):
 
 
 def test_what_tifffile_writes(tmp_path):
-    assert compare(tmp_path / "a.tif", some(4000, **OPTIONS)) > 1500
+    assert compare(tmp_path / "a.tif", some(2000, **OPTIONS)) > 750
 
 
 @slow
