@@ -50,7 +50,7 @@ def sharpen(net, images):
 @pytest.mark.parametrize(
     ("kind", "backbone", "bits", "channels"),
     [
-        ("onnx", "resnet18", 8, 1),
+        ("onnx", "conv4", 8, 1),
         ("onnx", "mobilenet_v2_035", 16, 3),
         ("mindir", "conv4", 16, 3),
     ],

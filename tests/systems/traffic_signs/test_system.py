@@ -116,8 +116,8 @@ def test_equal_runs_are_equal_and_an_exception_is_gone_on_from(run, tmp_path, mo
         patched.setattr(system, "make_detections", fail)
         with pytest.raises(UserError, match="no more"):
             train(other)
-    again = train(other)
-    assert again.ran == ["detections", "metrics", "report"]
+    again = train(other, targets=["metrics"])
+    assert again.ran == ["detections", "metrics"]
     for name in (
         "boxes.csv",
         "proposals/proposals.csv",
