@@ -8,6 +8,8 @@ import time
 import numpy as np
 import pytest
 
+from mindspore_dpus.core.processes import Work, side_by_side
+from mindspore_dpus.experiments.runner import NEEDED
 from tests.reliability import starts
 from tests.reliability.starts import (
     Start,
@@ -41,12 +43,30 @@ def train_here(data, run, *options):
     return tool("train", f"--data.root={data}", f"--output={run}", *starts.OPTIONS, *options)
 
 
+def train_and_send(data, run, send):
+    ended = train_here(data, run, *OPTIONS)
+    send((ended.returncode, ended.stdout.splitlines(), ended.stderr))
+
+
+def do_nothing(send):
+    """Beside another task: only several are forked, and what forks them is kept for the next."""
+
+
+def train_forked(data, run):
+    """The same in a forked process: it counts its cores itself. Exit code, lines, errors."""
+    told = []
+    tasks = [Work("train", train_and_send, (data, run), NEEDED), Work("nothing", do_nothing, ())]
+    ended = side_by_side(tasks, 1, lambda _, value: told.append(value))
+    assert dict(ended) == {0: None, 1: None}
+    return told[0]
+
+
 def test_killed_and_terminated_it_ends_as_if_left_alone(tmp_path):
     data, run, reference = make_castings(tmp_path / "data"), tmp_path / "run", tmp_path / "reference"
     rng = np.random.default_rng()
     with on_cpus(1):  # Their number changes the rounding.
-        alone = train_here(data, reference, *OPTIONS)
-        assert (alone.returncode, alone.stderr) == (0, "")
+        code, lines, errors = train_forked(data, reference)
+        assert (code, errors) == (0, "")
         for number, after in ((signal.SIGKILL, 1), (signal.SIGTERM, 2)):
             before = saved_epochs(run)
             start = Start(data, run, *OPTIONS)
@@ -60,10 +80,11 @@ def test_killed_and_terminated_it_ends_as_if_left_alone(tmp_path):
                 assert start.errors == "terminated: start the same command again to go on\n"
             check_no_epoch_twice(before, start.epochs)
             assert sum(saved_epochs(run).values()) > sum(before.values())
-        before, last = saved_epochs(run), train_here(data, run, *OPTIONS)
-    assert (last.returncode, last.stderr) == (0, "")
-    check_no_epoch_twice(before, epochs_in(last.stdout.splitlines()))
-    assert sum(before.values()) < len(epochs_in(alone.stdout.splitlines()))
+        before, whole = saved_epochs(run), len(epochs_in(lines))
+        code, lines, errors = train_forked(data, run)
+    assert (code, errors) == (0, "")
+    assert sum(before.values()) < whole
+    check_no_epoch_twice(before, epochs_in(lines))
     check_equal(run, reference)
 
 
