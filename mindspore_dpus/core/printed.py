@@ -18,7 +18,9 @@ from contextlib import contextmanager
 _DECODERS = re.compile(
     rb"libpng (?:warning|error)|Corrupt JPEG data|Premature end of JPEG|Unknown Adobe color transform"
     rb"|Inconsistent progression|Warning: unknown JFIF|Invalid SOS parameters|Application transferred"
-    rb"|Note: |\[(?:src/)?libmpg123|\[[^]]+ @ 0x[0-9a-f]+\] |\Z"
+    rb"|Note: |\[(?:src/)?libmpg123|\[[^]]+ @ 0x[0-9a-f]+\] "
+    # libpng prints the end of a line by itself: of two threads, both may come behind both lines.
+    rb"|\s*\Z"
 )
 _COLOURS = re.compile(rb"\x1b\[[0-9;]*m")
 _UNBUFFERED = 2
@@ -126,5 +128,5 @@ def listening(alone: bool = False) -> Iterator[list[str]]:
         yield heard
     finally:
         lines = _ear.close(start)
-        plain = filter(None, map(_plain, lines))
+        plain = filter(bytes.strip, map(_plain, lines))
         heard += [line.decode(errors="replace").strip() for line in plain if _DECODERS.match(line)]

@@ -45,7 +45,18 @@ def test_lines_of_ffmpeg_are_heard_in_the_colours_of_a_terminal_too(capfd):
         print_in_c(b"\x1b[0;33m[mpeg4 @ 0x55f1] \x1b[0m\x1b[1;31mheader damaged\n\x1b[0m")
         print_in_c(b"\n[a program @ home] of others\n")
     assert heard == ["[mov,mp4 @ 0x55f0] moov atom not found", "[mpeg4 @ 0x55f1] header damaged"]
-    assert capfd.readouterr().err == "\x1b[0m\n[a program @ home] of others\n"
+    assert capfd.readouterr().err == "[a program @ home] of others\n"
+
+
+@heard_here
+def test_ends_of_lines_that_come_by_themselves_are_the_decoders(capfd):
+    # libpng prints a line and its end one after the other, and here two threads did.
+    with listening() as heard:
+        for text in (b"libpng error: IDAT: CRC error", b"libpng error: of another", b"\n", b"\n"):
+            print_in_c(text)
+        print_in_c(b"of another library\n")
+    assert heard == ["libpng error: IDAT: CRC errorlibpng error: of another"]
+    assert capfd.readouterr().err == "of another library\n"
 
 
 @pytest.mark.parametrize("asked", [{}, {"OPENCV_LOG_LEVEL": "ERROR"}])
