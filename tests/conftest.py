@@ -185,6 +185,9 @@ def start_cluster():
     """
     # Else what runs there is starved by whatever else this machine does.
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
+    # Ray looks every 3 seconds whether a machine lives, and gives it up after five times: half a minute.
+    os.environ["RAY_health_check_period_ms"] = "1000"  # noqa: SIM112
+    os.environ["RAY_health_check_failure_threshold"] = "3"  # noqa: SIM112
     reason = "ray is not installed (pip install -e '.[ray]')"
     cluster_utils = pytest.importorskip("ray.cluster_utils", reason=reason)
 

@@ -19,7 +19,7 @@ from mindspore_dpus.training.settings import TrainingSettings
 from tests.support import logged, on_cpus
 from tests.training.test_members import without_times
 
-EPOCHS = 4
+EPOCHS = 3
 MEMBER = "00"
 
 
