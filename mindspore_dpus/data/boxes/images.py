@@ -79,11 +79,16 @@ class ByName:
         ways = (name, name.replace("\\", "/"))  # as Windows writes it, where only that is there
         if (there := next((way for way in ways if way in self._paths), None)) is not None:
             return there, ""
-        windows = PureWindowsPath(name)
-        if windows.root:  # of Unix, too
+        if is_whole(name):
+            windows = PureWindowsPath(name)
             return _only(name, self._named.get(windows.name) or self._named.get(windows.stem, []))
         name = name if stem(name) in self._stems else ways[1]
         return _only(name, self._stems.get(stem(name), []))
+
+
+def is_whole(name: str) -> bool:
+    """Whether an annotation names a file by a whole path: of Windows (C:\\..., \\\\server\\...) or Unix."""
+    return bool(PureWindowsPath(name).root)
 
 
 def _only(name: str, found: list[str]) -> tuple[str | None, str]:

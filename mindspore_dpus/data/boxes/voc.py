@@ -6,7 +6,7 @@ So x1 = xmin - 1 and x2 = xmax on reading, and back on writing.
 
 import re
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 from xml.parsers import expat
 
@@ -15,7 +15,12 @@ import pandas as pd
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import atomic, open_regular
 from mindspore_dpus.data.boxes.annotations import Annotations, Found
-from mindspore_dpus.data.boxes.images import annotation_files, check_files_of_frames, stem
+from mindspore_dpus.data.boxes.images import (
+    annotation_files,
+    check_files_of_frames,
+    is_whole,
+    stem,
+)
 from mindspore_dpus.data.boxes.text import number, plain, side, whole
 from mindspore_dpus.data.labels import trim
 
@@ -87,7 +92,7 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
 def _in_folder(name: str, folder: Path) -> str:
     """The path that an XML file in a folder means, below the folder of the frames: a whole path stays as it
     is, and so does one that names the folder, as some programs write it."""
-    if PureWindowsPath(name).root or PurePosixPath(name).is_relative_to(folder.as_posix()):
+    if is_whole(name) or PurePosixPath(name).is_relative_to(folder.as_posix()):
         return name
     return (folder / name).as_posix()
 

@@ -133,21 +133,19 @@ def by_tifffile(page: TiffPage, layout: Layout, segments: list[bytes | memoryvie
         ) from None
     whole = np.empty(page.shaped, page.dtype)
     across = -(-page.imagewidth // layout.columns)
-    for index, data in enumerate(segments):
+    for index, data in enumerate(map(bytes, segments)):
         # Rows and columns that are in the image; others may be there to fill up a strip or tile.
         place = index % (across * -(-page.imagelength // layout.rows))
         rows = min(layout.rows, page.imagelength - place // across * layout.rows)
         columns = min(layout.columns, page.imagewidth - place % across * layout.columns)
-        size = size_inside(page.compression, bytes(data))
+        size = size_inside(page.compression, data)
         if size and (size[0] not in (columns, layout.columns) or size[1] not in (rows, layout.rows)):
             raise ImageError(
                 f"is broken: a strip or tile is an image of {size[0]} x {size[1]} pixels, its header says "
                 f"{columns} x {rows}"
             )
         try:
-            found, (plane, _, top, left, _), _ = page.decode(
-                bytes(data), index, jpegtables=page.jpegtables
-            )
+            found, (plane, _, top, left, _), _ = page.decode(data, index, jpegtables=page.jpegtables)
         except Exception as error:
             # Each of its hundred codecs has errors of its own.
             reason = " ".join(str(error).split())

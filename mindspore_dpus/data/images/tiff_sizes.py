@@ -5,7 +5,7 @@ import struct
 from collections.abc import Callable
 from io import BytesIO
 
-from mindspore_dpus.data.images.headers import codestream_frame, jpeg_size
+from mindspore_dpus.data.images.headers import codestream_frame
 from mindspore_dpus.data.images.png import png_size
 
 Size = tuple[int, int]
@@ -83,8 +83,8 @@ def _codestream(data: bytes) -> Size | None:
 
 
 _FINDERS: dict[int, Callable[[bytes], Size | None]] = {
-    **dict.fromkeys((33003, 33004, 33005, 34712), _codestream),
-    **dict.fromkeys((6, 7, 33007, 34892), lambda data: jpeg_size(BytesIO(data))),
+    # JPEG 2000, and JPEG.
+    **dict.fromkeys((33003, 33004, 33005, 34712, 6, 7, 33007, 34892), _codestream),
     34933: lambda data: png_size(BytesIO(data)),
     50001: _webp,
     **dict.fromkeys((50002, 52546), _jpeg_xl),
