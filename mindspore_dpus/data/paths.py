@@ -2,6 +2,7 @@
 
 import logging
 import os
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
@@ -13,7 +14,8 @@ logger = logging.getLogger(__name__)
 
 def native_all(names: Iterable[str], root: Path, table: Path) -> list[str]:
     r"""Paths as they are written here, where only that exists: ``normal\a.png`` of a table made on Windows
-    is ``normal/a.png``; spaces around a path are taken away, which is said.
+    is ``normal/a.png``; an umlaut may be one character or two (a table or a folder made on a Mac); spaces
+    around a path are taken away, which is said.
 
     Args:
         names: as the table gives them.
@@ -22,7 +24,8 @@ def native_all(names: Iterable[str], root: Path, table: Path) -> list[str]:
     """
     names = list(names)
     found = [native(name, root) for name in names]
-    trimmed = [name for name, there in zip(names, found, strict=True) if len(name) != len(there)]
+    pairs = zip(names, found, strict=True)
+    trimmed = [name for name, there in pairs if name != name.strip() and there == there.strip()]
     if trimmed:
         logger.warning(
             f"{table}: spaces around {len(trimmed)} paths were taken away, such as {trimmed[0]!r}"
@@ -32,15 +35,22 @@ def native_all(names: Iterable[str], root: Path, table: Path) -> list[str]:
 
 def native(name: str, root: Path) -> str:
     """One of ``native_all``."""
-    ways = [name, name.strip()]
-    if os.sep != "\\":
-        ways += [way.replace("\\", "/") for way in ways]
-    ways = list(dict.fromkeys(ways))
+    ways = spellings(name)
     if len(ways) == 1:
         return name
     # Not Path.exists: a name that is too long is none, not an error.
     there = (way for way in ways if os.path.exists(split_frame(os.path.join(root, way))[0]))  # noqa: PTH110, PTH118
     return next(there, name)
+
+
+def spellings(name: str) -> list[str]:
+    """How a file may be called that a table or an annotation names: as it stands there, without spaces
+    around it, with ``/`` for ``\\``, in Unicode's composed and decomposed form; no way twice."""
+    ways = [name, name.strip()]
+    ways += [way.replace("\\", "/") for way in ways]
+    if not name.isascii():
+        ways += [unicodedata.normalize(form, way) for way in ways for form in ("NFC", "NFD")]
+    return list(dict.fromkeys(ways))
 
 
 def refuse_outside(paths: Iterable[str], root: Path, manifest: Path) -> None:

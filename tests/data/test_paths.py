@@ -1,5 +1,7 @@
 """A manifest names files below the data root, and nothing else."""
 
+import unicodedata
+
 import pytest
 
 from mindspore_dpus.core.errors import UserError
@@ -94,3 +96,18 @@ def test_a_path_that_ends_with_a_space_is_meant_where_it_exists(root):
     (root / "b.png ").write_bytes(b"x")
     assert read(root, "b.png ") == ["in/a.png", "b.png "]
     assert read(root, "c.png ") == ["in/a.png", "c.png "]
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_an_umlaut_may_be_one_character_or_two(root, forms):
+    there, written = (unicodedata.normalize(form, "Stück.png") for form in forms)
+    (root / there).write_bytes(b"x")
+    (root / "list.csv").write_text(f"path\n{written} \n", encoding="utf-8")
+    lines = []
+    with logged(lines.append):
+        assert read(root, written) == ["in/a.png", there]
+        assert lines == []
+        assert expand_paths([str(root / "list.csv")]) == [root / there]
+    assert lines == [
+        f"{root}/list.csv: spaces around 1 paths were taken away, such as {written + ' '!r}"
+    ]

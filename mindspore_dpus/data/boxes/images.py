@@ -11,6 +11,7 @@ from mindspore_dpus.data.images.decoded import ImageError
 from mindspore_dpus.data.images.folders import is_image, list_files, walk
 from mindspore_dpus.data.images.formats import size_by_header
 from mindspore_dpus.data.images.reading import read_image
+from mindspore_dpus.data.paths import spellings
 
 
 def list_images(folder: Path) -> list[dict]:
@@ -76,14 +77,15 @@ class ByName:
 
     def find(self, name: str) -> tuple[str | None, str]:
         """The path of the frame, or None; and what is wrong, empty where nothing is."""
-        ways = (name, name.replace("\\", "/"))  # as Windows writes it, where only that is there
+        ways = spellings(name)
         if (there := next((way for way in ways if way in self._paths), None)) is not None:
             return there, ""
-        if is_whole(name):
-            windows = PureWindowsPath(name)
-            return _only(name, self._named.get(windows.name) or self._named.get(windows.stem, []))
-        name = name if stem(name) in self._stems else ways[1]
-        return _only(name, self._stems.get(stem(name), []))
+        if is_whole(name.strip()):
+            files = [PureWindowsPath(way) for way in ways]
+            keys = [*(file.name for file in files), *(file.stem for file in files)]
+            return _only(name, next((self._named[key] for key in keys if key in self._named), []))
+        stems = [stem(way) for way in ways]
+        return _only(name, next((self._stems[key] for key in stems if key in self._stems), []))
 
 
 def is_whole(name: str) -> bool:

@@ -120,8 +120,10 @@ def _blockwise(stored: np.ndarray, change: Change) -> np.ndarray:
     """A change of (H, W) values in float64, kept as float32; block by block, for the memory's sake."""
     values = np.empty(stored.shape, np.float32)
     rows = max(1, BLOCK // stored.shape[1])
-    for first in range(0, len(stored), rows):
-        values[first : first + rows] = change(stored[first : first + rows].astype(np.float64))
+    # What becomes infinite is refused by whoever prepares the image.
+    with np.errstate(over="ignore"):
+        for first in range(0, len(stored), rows):
+            values[first : first + rows] = change(stored[first : first + rows].astype(np.float64))
     return values
 
 
@@ -138,17 +140,29 @@ def _modality(
     slope, intercept = (value_of(section, f"Rescale{what}", _number) for what in ("Slope", "Intercept"))
     if slope is None or intercept is None:
         return None, limits, bits
-    if not math.isfinite(intercept) or not math.isfinite(slope) or slope == 0:
+    ends = None if limits is None else sorted(value * slope + intercept for value in limits)
+    if not _leaves_an_image(slope, intercept, ends):
         raise ImageError(
             f"has the Rescale Slope {slope} and Rescale Intercept {intercept}, which leave no image: "
             "correct them in the file"
         )
     if (slope, intercept) == (1, 0):
         return None, limits, bits
-    if limits:
-        low, high = sorted(value * slope + intercept for value in limits)
-        limits = low, high
+    limits = ends and tuple(ends)
     return (lambda values: values * slope + intercept), limits, bits
+
+
+def _leaves_an_image(slope: float, intercept: float, ends: list[float] | None) -> bool:
+    """Whether float32, in which values are kept, holds different finite ones after a rescale.
+
+    Args:
+        slope, intercept: of the rescale.
+        ends: the smallest and largest value that it gives; None where they are not known.
+    """
+    if not math.isfinite(intercept) or not math.isfinite(slope) or slope == 0:
+        return False
+    with np.errstate(all="ignore"):
+        return ends is None or 0 < np.float32(ends[1]) - np.float32(ends[0]) < np.inf
 
 
 def _has_voi(header: "Dataset", index: int) -> bool:

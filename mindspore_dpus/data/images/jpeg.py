@@ -23,6 +23,8 @@ _MISSING = "is truncated: the end of the image is missing"
 _LONGEST_HEADER = 1 << 24
 # Frames that OpenCV decodes, where they have 8 bits and one, three or four components: coded by Huffman.
 _DECODED = {0xC0, 0xC1, 0xC2}
+# Frames that it does not decode, whatever their bits.
+_OTHERS = {0xF7: "JPEG-LS", **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical JPEG")}
 _ALL = (1 << 64) - 1
 T = TypeVar("T")
 
@@ -146,8 +148,18 @@ def _size(file: BinaryIO) -> Size | None:
 
 
 def _decode(data: bytes, size: Size) -> Decoded:
-    image = _to_its_end(data, _Chain.of(data), partial(decode_by_opencv, size=size))
+    chain = _Chain.of(data)
+    _check_kind(chain)
+    image = _to_its_end(data, chain, partial(decode_by_opencv, size=size))
     return Decoded.of(upright(image, jpeg_orientation(BytesIO(data))))
+
+
+def _check_kind(chain: "_Chain") -> None:
+    """Refuse what OpenCV does not decode by name: where it is tried, JPEG-LS looks as if it were cut."""
+    for marker, content, _ in chain.segments:
+        if marker in FRAME_MARKERS and (marker in _OTHERS or content[:1] != b"\x08"):
+            kind = _OTHERS.get(marker, f"JPEG of {content[0]} bits" if content else "JPEG without bits")
+            raise ImageError(f"is {kind}, which is not read: save it as PNG or as JPEG of 8 bits")
 
 
 def _to_its_end(data: bytes, chain: "_Chain", decode: Callable[..., T]) -> T:

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import unicodedata
 
 import numpy as np
 import pytest
@@ -91,6 +92,16 @@ def test_paths_are_those_of_the_images_whatever_the_ending(tmp_path):
     assert str(caught.value) == (
         f"{path} line 1: the frame road/00001.ppm may be road/00001.jpg or road/00001.png"
     )
+
+
+@pytest.mark.parametrize(
+    "written", ["road/Stück.ppm", " road/Stück.jpg ", r"road\Stück.jpg", "/a/Stück.jpg"]
+)
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_name_may_be_spelled_in_other_ways(written, forms):
+    there = unicodedata.normalize(forms[0], "road/Stück.jpg")
+    name = unicodedata.normalize(forms[1], written)
+    assert ByName([{"path": there}]).find(name) == (there, "")
 
 
 @pytest.mark.parametrize(

@@ -302,6 +302,11 @@ def test_the_compressed_image_has_the_size_that_the_header_says(tmp_path, side):
         ({"WindowCenter": 5, "WindowWidth": 0}, r"the LINEAR window 5\.0 \(centre\), 0\.0 \(width\)"),
         (WINDOW | {"VOILUTFunction": "CUBIC"}, "a window of the unknown function CUBIC"),
         ({"RescaleSlope": 0, "RescaleIntercept": 1}, r"the Rescale Slope 0\.0"),
+        # float32 holds infinity or zero of these.
+        ({"RescaleSlope": 1e37, "RescaleIntercept": 1}, r"the Rescale Slope 1e\+37"),
+        ({"RescaleSlope": -1e308, "RescaleIntercept": 1e308}, r"the Rescale Slope -1e\+308"),
+        ({"RescaleSlope": 1e-300, "RescaleIntercept": 0}, "the Rescale Slope 1e-300"),
+        ({"RescaleSlope": 1e-6, "RescaleIntercept": 1e6}, "the Rescale Slope 1e-06"),
         ({"VOILUTSequence": [lut([1], bits=17)]}, "a look-up table of 17 bits with 1 of 1 entries"),
     ],
 )

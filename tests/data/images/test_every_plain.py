@@ -3,6 +3,7 @@
 import io
 import struct
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -91,6 +92,23 @@ def test_jpeg(tmp_path):
             expected = shown(expected_pixels(file), max(case["orientation"], 1))
         check(read(path), expected, case, tolerance=3 if case["mode"] == "CMYK" else 1)
     assert number == 324
+
+
+@pytest.mark.parametrize(
+    ("marker", "bits", "kind"),
+    [(0xF7, 8, "JPEG-LS"), (0xC5, 8, "hierarchical JPEG"), (0xC1, 12, "JPEG of 12 bits")],
+)
+def test_jpeg_of_another_kind_is_named(tmp_path, marker, bits, kind):
+    data = bytearray(cv2.imencode(".jpg", smooth((40, 56, 1)))[1].tobytes())
+    place = data.find(b"\xff\xc0")
+    data[place + 1], data[place + 4] = marker, bits
+    (tmp_path / "a.jpg").write_bytes(data)
+    message = f"is {kind}, which is not read: save it as PNG or as JPEG of 8 bits"
+    assert read(tmp_path / "a.jpg") == message
+    # Scans of JPEG-LS may hold what would be a marker elsewhere: not taken for a file that is cut.
+    place = data.find(b"\xff\xda")
+    (tmp_path / "a.jpg").write_bytes(data[: place + 20] + b"\xff\x20\xff\xff" + data[place + 20 :])
+    assert read(tmp_path / "a.jpg") == message
 
 
 def test_of_several_pictures_in_a_jpeg_the_first_is_read(tmp_path):
