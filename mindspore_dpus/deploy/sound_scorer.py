@@ -11,11 +11,11 @@ from mindspore_dpus.core.files import digest, read_json
 from mindspore_dpus.data.arrays import load_arrays
 from mindspore_dpus.data.audio.front_end import FrontEnd, network_input
 from mindspore_dpus.data.audio.settings import AudioSettings
+from mindspore_dpus.detectors.aggregators import aggregate
 from mindspore_dpus.detectors.archive import load_detectors
 from mindspore_dpus.detectors.domain_classifier import DomainClassifier
-from mindspore_dpus.detectors.domains import target_probability
-from mindspore_dpus.detectors.standardise import Moments
-from mindspore_dpus.detectors.systems import Model, System, clip_scores, combined
+from mindspore_dpus.detectors.domains import mean_logit, target_probability
+from mindspore_dpus.detectors.systems import Model, System, domain_weighted
 from mindspore_dpus.features.simple_sound import FEATURE_SETS, Projection, SoundFeatures
 
 
@@ -32,7 +32,7 @@ class SoundScore(NamedTuple):
     Attributes:
         score: standardised; higher is more anomalous.
         threshold: of its section.
-        probability: of the target domain: the mean over the systems' vectors.
+        probability: of the target domain, by the systems' vectors together.
         segments: (S,) scores of the segments, each as if it were the clip.
         starts: (S,) seconds at which they begin.
     """
@@ -77,7 +77,7 @@ class SoundScorer:
             self.sections = about["sections"]
             self.systems = {
                 machine: [
-                    System(Model(s["vectors"], s["detector"], s["size"], s["domains"]), s["aggregator"])
+                    System(Model(s["vectors"], s["detector"], s["size"], s["domain"]), s["aggregator"])
                     for s in systems
                 ]
                 for machine, systems in about["systems"].items()
@@ -119,31 +119,35 @@ class SoundScorer:
         n = len(log_mels)
         one, each = np.zeros(n, int), np.arange(n)
         vectors: dict[str, np.ndarray] = {}
-        chances: dict[str, np.ndarray] = {}
+        logits: dict[str, np.ndarray] = {}
         for name in dict.fromkeys(s.model.vectors for s in systems):
             made = self._vectors(name, place, waveform, log_mels, about["has_target"])
-            vectors[name], chances[name] = made
-        segment_scores: dict[Model, dict[str, np.ndarray]] = {}
-        clip, segments = [], []
+            vectors[name], logits[name] = made
+        segment_scores: dict[Model, np.ndarray] = {}
+        # domain -> of each of its systems: the clip's score, and those of the segments, alone as a clip.
+        clip: dict[str, list[np.ndarray]] = {}
+        segments: dict[str, list[np.ndarray]] = {}
         for system in systems:
             model = system.model
+            if system.name not in about["moments"]:
+                continue  # The section has no normals of its domain.
             if model not in segment_scores:
-                prefix = f"{place}/{model.name}/"
-                segment_scores[model] = {
-                    key.removeprefix(prefix): detector.score(vectors[model.vectors])
-                    for key, detector in self._detectors.items()
-                    if key.startswith(prefix)
-                }
-            roles = segment_scores[model]
-            moments = {r: Moments(*m) for r, m in about["moments"][system.name].items()}
-            chance = chances[model.vectors]
-            clip.append(combined(clip_scores(system, roles, one)[1], moments, chance)[0])
-            segments.append(combined(clip_scores(system, roles, each)[1], moments, np.repeat(chance, n)))
+                detector = self._detectors[f"{place}/{model.name}"]
+                segment_scores[model] = detector.score(vectors[model.vectors])
+            mean, deviation = about["moments"][system.name]
+            for found, clips in ((clip, one), (segments, each)):
+                scores = aggregate(system.aggregator, segment_scores[model], clips)[1]
+                found.setdefault(model.domain, []).append((scores - mean) / deviation)
+        chance = target_probability(mean_logit(list(logits.values())), self.kappa)
+        score, each_score = (
+            domain_weighted({d: np.mean(own, axis=0) for d, own in found.items()}, np.repeat(chance, m))
+            for found, m in ((clip, 1), (segments, n))
+        )
         return SoundScore(
-            float(np.mean(clip)),
+            float(score[0]),
             float(about["threshold"]),
-            float(np.mean([chance[0] for chance in chances.values()])),
-            np.mean(segments, axis=0),
+            float(chance[0]),
+            each_score,
             self.front.starts(len(waveform)),
         )
 
@@ -157,7 +161,8 @@ class SoundScorer:
     def _vectors(
         self, name: str, place: str, waveform: np.ndarray, log_mels: np.ndarray, has_target: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Vectors of the segments (S, D), and the clip's probability of the target domain (1,)."""
+        """Vectors of the segments (S, D), and the clip's logit of the target domain (1,); minus infinity
+        where it cannot be told."""
         if name in FEATURE_SETS:
             if name not in self.features:
                 self.features[name] = SoundFeatures(name, self.front.audio)
@@ -165,16 +170,16 @@ class SoundScorer:
             X = self.features[name](waveform, log_mels)
             arrays = self._arrays(f"{place}/{name}/domain/")
             if not arrays:
-                return projection.transform(X), np.zeros(1)
+                return projection.transform(X), np.full(1, -np.inf)
             # As in training, where the mean of the raw vectors' projections is the classifier's input.
             mean = projection.transform(X).mean(axis=0)
             logit = DomainClassifier.from_arrays(arrays).logits(mean[None])
-            return projection.transform(X), target_probability(logit, self.kappa)
+            return projection.transform(X), logit
         if self.embedder is None:
             raise UserError(f"the extractor {name} is missing")
         machine = place.partition("/")[0]
         X = self.embedder.embed(name, machine, network_input(log_mels))
         head = self.scaling.get(f"head/{name}/{machine}")
         if head is None or not has_target:
-            return X, np.zeros(1)
-        return X, target_probability((X @ head).mean(keepdims=True), self.kappa)
+            return X, np.full(1, -np.inf)
+        return X, (X @ head).mean(keepdims=True)

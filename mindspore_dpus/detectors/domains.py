@@ -1,7 +1,6 @@
-"""One detector for both domains, or one for each."""
+"""One detector for both domains, and how the scores of each domain's are weighted."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -11,13 +10,6 @@ from mindspore_dpus.detectors.pseudo_normals import NUMBER, pseudo_normals
 
 # How soft the choice between the domains is (Eq. 7).
 KAPPA = 0.15
-
-
-class Specialised(NamedTuple):
-    """A detector for each domain."""
-
-    source: Detector
-    target: Detector
 
 
 def fit_generalised(
@@ -49,42 +41,27 @@ def fit_generalised(
     return create().fit(np.concatenate(parts))
 
 
-def fit_specialised(
-    create_source: Callable[[], Detector],
-    create_target: Callable[[], Detector],
-    source: np.ndarray,
-    target: np.ndarray,
-) -> Specialised:
-    """Domain specialisation: each domain's detector on its own normals.
+def mean_logit(logits: Sequence[np.ndarray]) -> np.ndarray:
+    """One logit of the domain for a clip: the mean over those kinds of vectors that can tell the domains apart.
 
     Args:
-        create_source: makes the source domain's detector.
-        create_target: makes the target domain's; its size must suit few normals.
-        source: (N, D) embeddings of normals.
-        target: (M, D).
+        logits: of each kind of vectors (C,); minus infinity where it cannot.
 
-    Raises:
-        UserError: a domain has too few normals for its detector.
-
-    Source: technical report, section 2.4.
+    Returns:
+        (C,) float64; minus infinity where none can.
     """
-    detectors = []
-    for name, create, vectors in (
-        ("source", create_source, source),
-        ("target", create_target, target),
-    ):
-        try:
-            detectors.append(create().fit(vectors))
-        except UserError as error:
-            raise UserError(f"{name} domain: {error}") from None
-    return Specialised(*detectors)
+    table = np.stack([np.asarray(values, np.float64) for values in logits])
+    known = np.isfinite(table)
+    number = known.sum(axis=0)
+    total = np.where(known, table, 0).sum(axis=0)
+    return np.where(number > 0, total / np.maximum(number, 1), -np.inf)
 
 
 def target_probability(logits: np.ndarray, kappa: float = KAPPA) -> np.ndarray:
     """How likely a clip is of the target domain (Eq. 7): ``sigmoid(logit / kappa)``.
 
     Args:
-        logits: (N,) of the domain head; above 0: target.
+        logits: (N,) of the domain head; above 0: target. Minus infinity: surely not.
         kappa: above 0; the smaller, the harder the choice.
 
     Returns:

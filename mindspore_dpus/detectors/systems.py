@@ -1,4 +1,4 @@
-"""A system of anomaly scores: vectors, inlier model, aggregator, how domains are treated; by section.
+"""A system of anomaly scores: vectors, inlier model of a domain, aggregator; by section.
 
 Fitting and scoring in one place, for training, prediction and exports alike. Scoring needs NumPy alone.
 """
@@ -11,7 +11,6 @@ import numpy as np
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.detectors import create_detector
-from mindspore_dpus.detectors.aggregators import aggregate
 from mindspore_dpus.detectors.base import Detector
 from mindspore_dpus.detectors.domains import fit_generalised, specialised_scores
 from mindspore_dpus.detectors.held_out import held_out_scores
@@ -20,6 +19,9 @@ from mindspore_dpus.detectors.standardise import Moments
 GENERALISED, SPECIALISED = "generalised", "specialised"
 DOMAINS = (GENERALISED, SPECIALISED)
 BOTH, SOURCE, TARGET = "both", "source", "target"
+# How domains are treated -> whose normals its systems learn from: those of both domains together, or systems
+# of each domain, which only their ensembles bring together (technical report, sections 2.3 to 2.5).
+LEARNT = {GENERALISED: (BOTH,), SPECIALISED: (SOURCE, TARGET)}
 
 
 class Model(NamedTuple):
@@ -29,19 +31,19 @@ class Model(NamedTuple):
         vectors: what it is fitted on, such as ``simple`` or an extractor.
         detector: key of ``DETECTORS``.
         size: its size; None where it has none.
-        domains: one of ``DOMAINS``.
+        domain: whose normals it learns from: ``both``, ``source`` or ``target``.
     """
 
     vectors: str
     detector: str
     size: int | None
-    domains: str
+    domain: str
 
     @property
     def name(self) -> str:
         """For files and people."""
         size = "" if self.size is None else f"-{self.size}"
-        return f"{self.vectors} {self.detector}{size} {self.domains}"
+        return f"{self.vectors} {self.detector}{size} {self.domain}"
 
 
 class System(NamedTuple):
@@ -73,56 +75,45 @@ class Vectors(NamedTuple):
         return Vectors(self.X[inside], self.clips[inside])
 
 
+def learnt(domain: str, is_target: np.ndarray) -> np.ndarray:
+    """(n,) bool: which normals a model of that domain learns from; of no clip is it known to be of the target
+    domain unless the data say so."""
+    if domain == BOTH:
+        return np.ones(len(is_target), bool)
+    return is_target == (domain == TARGET)
+
+
 @dataclass(frozen=True)
 class Fitting:
     """What all models of a run are fitted with.
 
     Args:
         pseudo_normals: of ``fit_generalised``.
-        target_size: size of the target domain's detector (specialised).
         folds: of held-out scores.
         seed: of detectors, pseudo-normals and folds.
     """
 
     pseudo_normals: int
-    target_size: int
     folds: int
     seed: int
 
-    def fit(self, model: Model, X: np.ndarray, is_target: np.ndarray) -> dict[str, Detector]:
-        """Fit a section's detectors.
+    def fit(self, model: Model, X: np.ndarray, is_target: np.ndarray) -> Detector:
+        """Fit a section's detector on those normals that are of its domain.
 
         Args:
             model: which.
             X: (n, D) of normals' segments.
             is_target: (n,) whether a segment is of the target domain.
 
-        Returns:
-            ``both``; or ``source`` and, where there are normals of the target domain, ``target``.
-
         Raises:
             UserError: too few normals for its size.
         """
-        if model.domains == GENERALISED:
-            return {BOTH: self._fit_role(model, BOTH, X, is_target)}
-        roles = [SOURCE, TARGET] if is_target.any() else [SOURCE]
-        return {
-            role: self._fit_role(
-                model, role, X[is_target == (role == TARGET)], is_target[is_target == (role == TARGET)]
-            )
-            for role in roles
-        }
-
-    def _fit_role(self, model: Model, role: str, X: np.ndarray, is_target: np.ndarray) -> Detector:
-        size = model.size
-        if role == TARGET and size is not None:
-            size = self.target_size
 
         def create() -> Detector:
-            return create_detector(model.detector, size, self.seed)
+            return create_detector(model.detector, model.size, self.seed)
 
-        if role != BOTH:
-            return create().fit(X)
+        if model.domain != BOTH:
+            return create().fit(X[learnt(model.domain, is_target)])
         source, target = X[~is_target], X[is_target]
         # Of a section without a shift, there is nothing between its domains.
         number = self.pseudo_normals if len(target) and len(source) else 0
@@ -132,7 +123,7 @@ class Fitting:
 
     def held_out(
         self, model: Model, normals: Vectors, is_target: np.ndarray
-    ) -> dict[str, tuple[np.ndarray, Vectors]]:
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Scores of normals by detectors that have not seen them.
 
         Args:
@@ -141,72 +132,44 @@ class Fitting:
             is_target: (n,) of their segments.
 
         Returns:
-            Role (as in ``fit``) -> (scores (m,), clips (m,)) of the segments of that role's domain.
+            Scores (m,) and clips (m,) of the segments that the model learns from.
 
         Raises:
-            UserError: a role has fewer than two clips, or too few for the size.
+            UserError: these are of fewer than two clips, or too few for the size.
         """
-        if model.domains == GENERALISED:
-            roles = {BOTH: np.ones(len(is_target), bool)}
-        else:
-            roles = {SOURCE: ~is_target}
-            if is_target.any():
-                roles[TARGET] = is_target
-        found = {}
-        for role, inside in roles.items():
-            X, clips, target = normals.X[inside], normals.clips[inside], is_target[inside]
-            n_clips = len(np.unique(clips))
-            if n_clips < 2:
-                raise UserError(f"{n_clips} clip of the {role} domain; held-out scores need two or more")
+        inside = learnt(model.domain, is_target)
+        X, clips, target = normals.X[inside], normals.clips[inside], is_target[inside]
+        n_clips = len(np.unique(clips))
+        if n_clips < 2:
+            raise UserError(
+                f"{n_clips} normal clip of the {model.domain} domain to learn from; held-out scores need "
+                "two or more"
+            )
 
-            def fit(rows: np.ndarray, role=role, X=X, target=target) -> Detector:
-                return self._fit_role(model, role, X[rows], target[rows])
+        def fit(rows: np.ndarray) -> Detector:
+            return self.fit(model, X[rows], target[rows])
 
-            scores = held_out_scores(fit, X, clips, min(self.folds, n_clips), self.seed)
-            found[role] = (scores, clips)
-        return found
+        scores = held_out_scores(fit, X, clips, min(self.folds, n_clips), self.seed)
+        return scores, clips
 
 
-def clip_scores(
-    system: System, roles: Mapping[str, np.ndarray], clips: np.ndarray
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Aggregate the scores of segments.
+def domain_weighted(scores: Mapping[str, np.ndarray], probability: np.ndarray) -> np.ndarray:
+    """The score of an ensemble: Eq. 8 where it has systems of each domain.
 
     Args:
-        system: names the aggregator.
-        roles: role -> (n,) scores of segments.
-        clips: (n,).
-
-    Returns:
-        The clips (C,), in their order; role -> (C,) scores.
-    """
-    parts = {role: aggregate(system.aggregator, scores, clips) for role, scores in roles.items()}
-    names = next(iter(parts.values()))[0]
-    return names, {role: scores for role, (_, scores) in parts.items()}
-
-
-def combined(
-    roles: Mapping[str, np.ndarray], moments: Mapping[str, Moments], probability: np.ndarray
-) -> np.ndarray:
-    """The standardised score of clips: Eq. 8 for specialised systems.
-
-    Args:
-        roles: role -> (C,) aggregated scores.
-        moments: role -> of its held-out scores.
+        scores: domain (``LEARNT``) -> (C,) mean of the standardised scores of its systems. ``source`` alone:
+            of a section that has no normals of the target domain; and the other way round.
         probability: (C,) of the target domain.
+
+    Source: technical report, section 2.5: systems are averaged in each domain, and Eq. 8 comes last.
     """
-    scaled = {
-        role: (scores - moments[role].mean) / moments[role].deviation for role, scores in roles.items()
-    }
-    if BOTH in scaled:
-        return scaled[BOTH]
-    if TARGET not in scaled:
-        return scaled[SOURCE]
-    return specialised_scores(scaled[SOURCE], scaled[TARGET], probability)
+    if len(scores) == 1:
+        return next(iter(scores.values()))
+    return specialised_scores(scores[SOURCE], scores[TARGET], probability)
 
 
 def moments_of(scores: np.ndarray, what: str) -> Moments:
-    """Mean and deviation of a role's held-out clip scores.
+    """Mean and deviation of held-out clip scores.
 
     Raises:
         UserError: they do not differ.

@@ -1,4 +1,4 @@
-"""Pseudo-normals between the domains, one detector for both, one for each, Eq. 7 and 8."""
+"""Pseudo-normals between the domains, one detector for both, Eq. 7 and 8."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.detectors import create_detector
 from mindspore_dpus.detectors.domains import (
     fit_generalised,
-    fit_specialised,
+    mean_logit,
     specialised_scores,
     target_probability,
 )
@@ -70,12 +70,11 @@ def test_without_a_target_domain_there_is_nothing_to_mix():
         fit_generalised(knn, SOURCE, TARGET[:0])
 
 
-def test_specialised_detectors_know_one_domain_each():
-    detectors = fit_specialised(knn, knn, SOURCE, TARGET)
-    assert np.array_equal(detectors.source.points, SOURCE)
-    assert np.array_equal(detectors.target.points, TARGET)
-    with pytest.raises(UserError, match="target domain: detector knn: size 32 needs at least 32"):
-        fit_specialised(knn, lambda: create_detector("knn", 32), SOURCE, TARGET)
+def test_one_logit_of_those_vectors_that_can_tell_the_domains_apart():
+    none = -np.inf
+    found = mean_logit([np.array([1.0, none, none]), np.array([3.0, 2.0, none])])
+    assert found.tolist() == [2, 2, none]
+    assert target_probability(found)[2] == 0
 
 
 def test_equation_7():

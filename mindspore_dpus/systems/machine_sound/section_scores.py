@@ -7,17 +7,14 @@ import numpy as np
 import pandas as pd
 
 from mindspore_dpus.data.audio.names import TARGET
+from mindspore_dpus.detectors.aggregators import aggregate
 from mindspore_dpus.detectors.base import Detector
 from mindspore_dpus.detectors.domain_classifier import DomainClassifier
-from mindspore_dpus.detectors.domains import target_probability
 from mindspore_dpus.detectors.standardise import Moments
 from mindspore_dpus.detectors.systems import (
     Fitting,
     Model,
-    System,
     Vectors,
-    clip_scores,
-    combined,
     moments_of,
 )
 from mindspore_dpus.features.simple_sound import FEATURE_SETS, Projection
@@ -37,7 +34,6 @@ class SectionVectors:
         projection: of simple features; None: vectors are used as they are.
         domain: classifier of simple features; None: none, or a network's head.
         logits: (n,) of the segments, by a network's head; None: none.
-        kappa: of Eq. 7.
     """
 
     vectors: Vectors
@@ -46,7 +42,6 @@ class SectionVectors:
     projection: Projection | None
     domain: DomainClassifier | None
     logits: np.ndarray | None
-    kappa: float
 
     def logit(self, clips: np.ndarray) -> np.ndarray:
         """(C,) domain logits of clips; minus infinity where the section has no target domain."""
@@ -57,14 +52,6 @@ class SectionVectors:
         if self.domain is None:
             return np.full(len(clips), -np.inf)
         return self.domain.logits(np.stack([own.X[own.clips == clip].mean(axis=0) for clip in clips]))
-
-    def probability(self, clips: np.ndarray) -> np.ndarray:
-        """(C,) of the target domain (Eq. 7)."""
-        logits = self.logit(clips)
-        known = np.isfinite(logits)
-        found = np.zeros(len(clips))
-        found[known] = target_probability(logits[known], self.kappa)
-        return found
 
 
 def section_vectors(
@@ -100,7 +87,7 @@ def scaled_vectors(
     normals = np.flatnonzero(inside)
     is_target = (table["domain"] == TARGET).to_numpy()
     if name not in FEATURE_SETS:
-        return SectionVectors(vectors, normals, is_target, None, None, logits, config.detectors.kappa)
+        return SectionVectors(vectors, normals, is_target, None, None, logits)
     own = vectors.of(normals)
     projection = Projection(config.simple.components, config.simple.scaled).fit(own.X)
     domain = None
@@ -108,20 +95,20 @@ def scaled_vectors(
         means = np.stack([own.X[own.clips == clip].mean(axis=0) for clip in normals])
         domain = DomainClassifier().fit(projection.transform(means), is_target[normals])
     vectors = Vectors(projection.transform(vectors.X), vectors.clips)
-    return SectionVectors(vectors, normals, is_target, projection, domain, None, config.detectors.kappa)
+    return SectionVectors(vectors, normals, is_target, projection, domain, None)
 
 
 @dataclass(frozen=True)
 class SectionScores:
-    """What a model's system says of a section.
+    """What a system says of a section.
 
     Args:
-        moments: role -> of held-out scores of normals.
-        normal: (M,) standardised held-out scores of its normals.
+        moments: of its held-out scores of normals.
+        normal: (M,) standardised scores of the section's normals; held-out ones of those it learns from.
         test, pseudo: standardised scores of test clips and of what stands for anomalies.
     """
 
-    moments: dict[str, Moments]
+    moments: Moments
     normal: np.ndarray
     test: np.ndarray
     pseudo: np.ndarray
@@ -140,7 +127,7 @@ def score_section(
 
     Args:
         data: the section's vectors.
-        model: which.
+        model: which; it must have normals there.
         aggregators: of its systems.
         fitting: what it is fitted with.
         test, pseudo: clips.
@@ -154,45 +141,36 @@ def score_section(
     """
     own = data.vectors.of(data.normals)
     is_target = data.is_target[own.clips]
-    held = fitting.held_out(model, own, is_target)
-    detectors = fitting.fit(model, own.X, is_target)
+    held_scores, held_clips = fitting.held_out(model, own, is_target)
+    detector = fitting.fit(model, own.X, is_target)
     wanted = data.vectors.of(np.concatenate([data.normals, test, pseudo]))
-    roles = {role: detector.score(wanted.X) for role, detector in detectors.items()}
-    for role, (scores, clips) in held.items():
-        # A normal's own score must not come from a detector that has seen it.
-        roles[role] = roles[role].copy()
-        roles[role][np.isin(wanted.clips, clips)] = scores
-    probability = data.probability(np.unique(wanted.clips))
+    scores = detector.score(wanted.X).copy()
+    # A normal's own score must not come from a detector that has seen it.
+    scores[np.isin(wanted.clips, held_clips)] = held_scores
     found = {}
     for aggregator in aggregators:
-        system = System(model, aggregator)
-        clips, aggregated = clip_scores(system, roles, wanted.clips)
+        clips, values = aggregate(aggregator, scores, wanted.clips)
         place = {int(clip): i for i, clip in enumerate(clips)}
-        order = np.array([place[int(clip)] for clip in np.unique(wanted.clips)])
-        aggregated = {role: scores[order] for role, scores in aggregated.items()}
-        clips = np.unique(wanted.clips)
-        moments = {}
-        for role, (_, of_role) in held.items():
-            inside = np.isin(clips, of_role)
-            moments[role] = moments_of(aggregated[role][inside], f"{role} domain")
-        used_moments = moments
-        if by == "test":
-            inside = np.isin(clips, test)
-            used_moments = {r: moments_of(s[inside], "test") for r, s in aggregated.items()}
-        scores = combined(aggregated, moments, probability)
-        leaked = combined(aggregated, used_moments, probability)
-        index = {int(clip): i for i, clip in enumerate(clips)}
 
-        def pick(values: np.ndarray, chosen: np.ndarray, index=index) -> np.ndarray:
-            return values[[index[int(clip)] for clip in chosen]]
+        def pick(chosen: np.ndarray, values=values, place=place) -> np.ndarray:
+            return values[[place[int(clip)] for clip in chosen]]
 
+        moments = moments_of(pick(np.unique(held_clips)), f"{model.domain} domain")
+        of_test = moments if by == "train" else moments_of(pick(np.unique(test)), "test")
         found[aggregator] = SectionScores(
-            used_moments, pick(scores, data.normals), pick(leaked, test), pick(scores, pseudo)
+            of_test,
+            _scaled(pick(data.normals), moments),
+            _scaled(pick(test), of_test),
+            _scaled(pick(pseudo), moments),
         )
     return found
 
 
-def fitted(data: SectionVectors, model: Model, fitting: Fitting) -> dict[str, Detector]:
-    """The detectors of a section, by role, fitted on all of its normals."""
+def _scaled(scores: np.ndarray, moments: Moments) -> np.ndarray:
+    return (scores - moments.mean) / moments.deviation
+
+
+def fitted(data: SectionVectors, model: Model, fitting: Fitting) -> Detector:
+    """The detector of a section, fitted on all of its normals of the model's domain."""
     own = data.vectors.of(data.normals)
     return fitting.fit(model, own.X, data.is_target[own.clips])

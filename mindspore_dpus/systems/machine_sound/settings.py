@@ -165,19 +165,19 @@ class DetectorSettings:
     names: tuple[Literal[tuple(DETECTORS)], ...] = ("knn", "gmm", "lof")
     """Which."""
     sizes: tuple[int, ...] = key((1, 2, 4, 16, 32), at_least(1))
-    """Neighbours, or components of the mixture."""
+    """Neighbours, or components of the mixture. Those that the normals of some section are too few for (the few
+    of its target domain, above all) are left out, with a line."""
     aggregators: tuple[Literal[tuple(AGGREGATORS)], ...] = tuple(AGGREGATORS)
     """From the scores of segments to the clip's."""
     domains: tuple[Literal[DOMAINS], ...] = DOMAINS
-    """generalised: one detector for both domains, with pseudo-normals between them; specialised: one for
-    each domain, weighted by how likely a clip is of the target domain (Eq. 8)."""
+    """generalised: one detector for both domains, with pseudo-normals between them; specialised: systems
+    of each domain, which are chosen and averaged by themselves and then weighted by how likely a clip is of the
+    target domain (Eq. 8)."""
     fit_on: Literal["held_out", "all"] = "held_out"
     """Normals that detectors of embeddings learn from. held_out: those that did not train the extractor,
     as in the paper; all: both. Detectors of simple features always learn from all."""
     pseudo_normals: int = key(50, at_least(0))
     """Embeddings between the domains that are made for each section (generalised)."""
-    target_size: int = key(1, at_least(1))
-    """Size of the target domain's detector, which has few normals (specialised)."""
     kappa: float = key(0.15, above(0))
     """How soft the choice between the domains is (Eq. 7)."""
     folds: int = key(5, at_least(2))
@@ -198,7 +198,8 @@ class EnsembleSettings:
     """Which systems make the product's score (section 2.5)."""
 
     size: int | None = key(5, at_least(1))
-    """How many of the best are averaged; all of them where there are fewer. null: all, without a choice."""
+    """How many of the best are averaged (specialised: of each domain); all of them where there are fewer. null:
+    all, without a choice."""
     each_vectors: bool = True
     """So many of every kind of vectors (simple features, each network), each kind judged by itself. false:
     of all together. Extractors learn to tell sections apart, so where other sections stand for anomalies,

@@ -155,7 +155,7 @@ def test_detailed_features_and_all_systems_go_through_every_product(finished, tm
         "evaluation__n_bootstrap": 0,
     }
     run = systems.train(tiny(tmp_path / "run", **changes))
-    chosen = read_json(run / "selection.json")["generalised"]["members"]["fan"]
+    chosen = read_json(run / "selection.json")["generalised"]["both"]["members"]["fan"]
     # Two sets, three models (KNN of two sizes, and Mahalanobis), four aggregators: none is left out.
     assert len(chosen) == len(set(chosen)) == 2 * 3 * 4
     columns = read_table(run / "system_scores.csv")
