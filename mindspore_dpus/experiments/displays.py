@@ -25,6 +25,7 @@ class Table:
         percent: those of them that are shown in per cent.
         across: an axis whose values are the columns, instead of metrics; the first metric is shown, and
             the other axes are the rows. A cell with fewer runs than the fullest one says how many.
+        printed: metric -> a paper's number for it, as it is printed: the table's first row.
         fold: so many parts side by side.
     """
 
@@ -32,6 +33,7 @@ class Table:
     metrics: list[str] | None = None
     percent: list[str] = field(default_factory=list)
     across: str | None = None
+    printed: dict[str, float] = field(default_factory=dict)
     fold: int = 1
 
 
@@ -118,6 +120,7 @@ def _check(place: str, display: Table | Figure, axes: dict[str, dict], measures:
                 raise UserError(f"{place}: across shows one metric, and metrics names more")
             if len(axes) < 2:
                 raise UserError(f"{place}: across needs another axis, for the rows")
+        _check_printed(place, display)
         if type(display.fold) is not int or display.fold < 1:
             raise UserError(f"{place}: fold is {display.fold!r}; it must be a whole number from 1 up")
         return
@@ -143,6 +146,18 @@ def _check(place: str, display: Table | Figure, axes: dict[str, dict], measures:
         raise UserError(f"{place}: best is {display.best!r}; it must be {', '.join(measures.names)}")
     if display.kind == "lines":
         display.x = _axis(place, "x", display.x, axes)
+
+
+def _check_printed(place: str, table: Table) -> None:
+    printed = table.printed
+    numbers = isinstance(printed, dict) and all(type(v) in (int, float) for v in printed.values())
+    if not numbers:
+        raise UserError(f"{place}: printed is {printed!r}; it must map metrics to numbers")
+    if printed and table.across is not None:
+        raise UserError(f"{place}: printed has no effect with across; leave it out")
+    for name in printed:
+        if name not in (table.metrics or []):
+            raise UserError(f"{place}: printed names {name!r}, which its metrics do not")
 
 
 def _axis(place: str, key: str, name: object, axes: dict[str, dict]) -> str:

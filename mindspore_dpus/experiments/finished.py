@@ -18,7 +18,7 @@ from mindspore_dpus.experiments.grid import Case
 from mindspore_dpus.metrics.by_group import with_groups
 from mindspore_dpus.metrics.fusion import BASELINE, FUSED
 from mindspore_dpus.metrics.fusion_curve import of_members
-from mindspore_dpus.metrics.measures import LEARNING_RATE, TRAINING_SECONDS
+from mindspore_dpus.metrics.measures import LEARNING_RATE, OF_RUN, TRAINING_SECONDS
 from mindspore_dpus.metrics.predictions import read_predictions
 from mindspore_dpus.systems import load_config, load_system
 from mindspore_dpus.training.lr_range import suggest_rate
@@ -114,6 +114,26 @@ def measured(case: Case, split: str, name: str) -> float:
         return learning_rate(case)
     metric, _, label = name.partition(":")
     return load_system(case.config.system).MEASURES.value(case.folder, split, metric, label)
+
+
+def note(case: Case, split: str, name: str) -> str:
+    """What tables must say of a number that ``measured`` gives; empty: nothing."""
+    if name in OF_RUN:
+        return ""
+    metric, _, label = name.partition(":")
+    return load_system(case.config.system).MEASURES.note(case.folder, split, metric, label)
+
+
+def notes(cases: list[Case], axes: list[str], split: str, names: list[str]) -> dict[tuple, str]:
+    """(values of the axes, name) -> what tables must say of that cell; empty: nothing."""
+    found: dict[tuple, dict[str, None]] = {}
+    for case in cases:
+        key = tuple(case.cell[axis] for axis in axes)
+        for name in names:
+            of_cell = found.setdefault((key, name), {})
+            if said := note(case, split, name):
+                of_cell[said] = None
+    return {key: ", ".join(said) for key, said in found.items()}
 
 
 def val_score(name: str, case: Case) -> float:

@@ -14,7 +14,7 @@ from mindspore_dpus.experiments.searching import Search
 
 # Columns that the tables have besides the axes and the metrics.
 TAKEN = re.compile(
-    r"seed|split|runs|pairs|(group_|within_)?difference(_low|_high)?|.+_(mean|sd)"
+    r"seed|split|runs|pairs|notes|(group_|within_)?difference(_low|_high)?|.+_(mean|sd)"
     r"|class|support|f1|gain|\d+ fused|largest cluster|.+ random"
     r"|(true_)?share_deviation|energy|mmd|all images|within groups|group .+"
     r"|interval over groups|difference within groups"

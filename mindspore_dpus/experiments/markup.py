@@ -107,6 +107,34 @@ def as_text(table: pd.DataFrame, column: str, percent: bool = False) -> list[str
     return ["" if math.isnan(mean) else number(mean, sd, percent) for mean, sd in pairs]
 
 
+def noted(texts: list[str], table: pd.DataFrame, keys: list[str], column: str, notes: dict) -> list[str]:
+    """Texts of a column's cells, and behind each in brackets what must be said of it.
+
+    Args:
+        texts: of ``as_text``.
+        table: with ``keys``, a row a text.
+        keys: columns that make a cell.
+        column: of numbers.
+        notes: of ``finished.notes``.
+    """
+    rows = table[keys].itertuples(index=False, name=None)
+    said = [notes.get((key, column), "") for key in rows]
+    return [
+        f"{text} ({note})" if text and note else text for text, note in zip(texts, said, strict=True)
+    ]
+
+
+def with_notes(table: pd.DataFrame, keys: list[str], columns: list[str], notes: dict) -> pd.DataFrame:
+    """A table for other programs with a last column ``notes``: what must be said of which of its numbers.
+    Without that column where there is nothing to say."""
+    rows = table[keys].itertuples(index=False, name=None)
+    said = [
+        "; ".join(f"{name}: {notes[key, name]}" for name in columns if notes.get((key, name)))
+        for key in rows
+    ]
+    return table.assign(notes=said) if any(said) else table
+
+
 def over_seeds(
     table: pd.DataFrame, keys: list[str], columns: list[str], runs: bool = False
 ) -> pd.DataFrame:

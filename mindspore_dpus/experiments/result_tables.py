@@ -10,11 +10,18 @@ from mindspore_dpus.core.files import write_text
 from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.experiments.details import write_details
 from mindspore_dpus.experiments.ensemble_size import write_fusion
-from mindspore_dpus.experiments.finished import is_done, measures, val_score
+from mindspore_dpus.experiments.finished import is_done, measures, notes, val_score
 from mindspore_dpus.experiments.grid import Case, Experiment
 from mindspore_dpus.experiments.groups import write_groups
 from mindspore_dpus.experiments.made_with import write_made_with
-from mindspore_dpus.experiments.markup import as_text, means, rounded, write_readable
+from mindspore_dpus.experiments.markup import (
+    as_text,
+    means,
+    noted,
+    rounded,
+    with_notes,
+    write_readable,
+)
 from mindspore_dpus.experiments.pairing import compare, compared, compared_by_group, paired_runs
 from mindspore_dpus.experiments.pooled import write_pooled
 from mindspore_dpus.experiments.preserved import write_preserved
@@ -45,7 +52,8 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
     done = sorted(filter(is_done, cases), key=lambda case: cells.index(tuple(case.cell.values())))
     axes, split, metrics = list(experiment.axes), experiment.split, experiment.metrics
     results = measures(done, split, metrics).reindex(columns=[*axes, "seed", "split", *metrics])
-    write_table(results, output / "results.csv")
+    said = notes(done, axes, split, metrics)
+    write_table(with_notes(results, axes, metrics, said), output / "results.csv")
     if experiment.measures.has_predictions:
         write_details(done, split, output)
         write_groups(experiment, done, output)
@@ -62,8 +70,9 @@ def write_results(experiment: Experiment, cases: list[Case], output: Path) -> pd
     if experiment.reference and len(table):
         found = [_difference(cell, experiment, done) for cell in table[axes].to_dict("records")]
         table = table.join(pd.DataFrame(found, index=table.index))
-    write_table(rounded(table), output / "table.csv")
-    write_readable(_readable(table, experiment), output / "table")
+    written = with_notes(rounded(table), axes, metrics, said) if len(table) else table
+    write_table(written, output / "table.csv")
+    write_readable(_readable(table, experiment, said), output / "table")
     if len(table):
         order = list(experiment.axes[experiment.x]) if experiment.x else None
         figure = grid_plots.grid(table, axes, experiment.x, experiment.main_metric, split, order)
@@ -91,14 +100,15 @@ def _difference(cell: dict[str, str], experiment: Experiment, done: list[Case]) 
     return {} if other == cell else compare(paired_runs(cell, other, done, experiment.split))
 
 
-def _readable(table: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
+def _readable(table: pd.DataFrame, experiment: Experiment, said: dict) -> pd.DataFrame:
     """The table with ``mean ± sd`` in one cell, as in the paper's Table 2."""
     axes, split = list(experiment.axes), experiment.split
     if not len(table):
         return pd.DataFrame(columns=axes)
     readable = table[[*axes, "runs"]].astype(str)
     for metric in experiment.metrics:
-        readable[grid_plots.metric_title(metric, split)] = as_text(table, metric)
+        texts = noted(as_text(table, metric), table, axes, metric, said)
+        readable[grid_plots.metric_title(metric, split)] = texts
     if "difference" in table:
         readable[f"{split} AUC difference"] = [
             _difference_in_words(row, experiment.reference) for row in table.to_dict("records")

@@ -12,8 +12,20 @@ from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.experiments import finished
 from mindspore_dpus.experiments.displays import Figure, Table
 from mindspore_dpus.experiments.grid import Case, Experiment
-from mindspore_dpus.experiments.markup import as_text, folded, forget, means, rounded, write_readable
+from mindspore_dpus.experiments.markup import (
+    as_text,
+    folded,
+    forget,
+    means,
+    noted,
+    rounded,
+    with_notes,
+    write_readable,
+)
 from mindspore_dpus.report import grid_plots
+
+# The row of ``Table.printed``.
+PRINTED = "the paper"
 
 
 def write_displays(experiment: Experiment, done: list[Case], output: Path) -> None:
@@ -53,15 +65,44 @@ def _table(experiment: Experiment, table: Table, cases: list[Case]) -> tuple[pd.
     metrics = metrics[:1] if table.across else metrics
     measured = finished.measures(cases, experiment.split, metrics)
     values = means(measured, axes, metrics)
+    said = finished.notes(cases, axes, experiment.split, metrics)
     shown = [axis for axis in axes if len(table.where.get(axis, ())) != 1]
     if table.across:
         # A run whose metric is undefined is no run of the mean.
         values["runs"] = measured.groupby(axes, sort=False)[metrics[0]].count().tolist()
-        return rounded(values), folded(_across(experiment, table, values, shown), table.fold)
+        numbers = noted(_numbers(values, metrics[0], table), values, axes, metrics[0], said)
+        text = _across(experiment, table, values, shown, numbers)
+        return with_notes(rounded(values), axes, metrics, said), folded(text, table.fold)
     text = values[shown].astype(str)
     for metric in metrics:
-        text[_title(metric, table, experiment.split)] = as_text(values, metric, metric in table.percent)
-    return rounded(values), folded(text, table.fold)
+        numbers = noted(_numbers(values, metric, table), values, axes, metric, said)
+        text[_title(metric, table, experiment.split)] = numbers
+    values = with_notes(rounded(values), axes, metrics, said)
+    if table.printed:
+        values = pd.concat([_printed(table, axes, metrics, False), values], ignore_index=True)
+        first = _printed(table, shown, metrics, True).set_axis(text.columns, axis=1)
+        text = pd.concat([first, text], ignore_index=True)
+    return values, folded(text, table.fold)
+
+
+def _printed(table: Table, axes: list[str], metrics: list[str], in_text: bool) -> pd.DataFrame:
+    """The row of a paper's numbers, as it prints them; for other programs in the unit of the others."""
+    row: dict = dict.fromkeys(axes, "") | {axes[0]: PRINTED}
+    if not in_text:
+        row["runs"] = 0
+    for metric in metrics:
+        number = table.printed.get(metric)
+        if in_text:
+            row[metric] = "" if number is None else str(number)
+        else:
+            scale = 100 if metric in table.percent else 1
+            row[f"{metric}_mean"] = np.nan if number is None else round(number / scale, 10)
+            row[f"{metric}_sd"] = np.nan
+    return pd.DataFrame([row])
+
+
+def _numbers(values: pd.DataFrame, metric: str, table: Table) -> list[str]:
+    return as_text(values, metric, metric in table.percent)
 
 
 def _title(metric: str, table: Table, split: str) -> str:
@@ -69,11 +110,11 @@ def _title(metric: str, table: Table, split: str) -> str:
 
 
 def _across(
-    experiment: Experiment, table: Table, values: pd.DataFrame, shown: list[str]
+    experiment: Experiment, table: Table, values: pd.DataFrame, shown: list[str], numbers: list[str]
 ) -> pd.DataFrame:
     """A row for each combination of the other axes, a column for each value of the axis."""
     metric, most = (table.metrics or experiment.metrics)[0], values["runs"].max()
-    axis, numbers = table.across, as_text(values, metric, metric in table.percent)
+    axis = table.across
     texts = [
         text if not text or runs == most else f"{text} ({runs})"
         for text, runs in zip(numbers, values["runs"], strict=True)

@@ -19,7 +19,7 @@ class Status:
 
     Columns: ``run``; ``status`` (to do, running, done, failed); ``minutes`` (of a run that is done: of
     all its stages, whenever they ran); ``<split>_<metric>``; ``message`` (the last line of a run under
-    way, what a failed one died of, and the folder of a reused one).
+    way, what a failed one died of, the folder of a reused one, and what must be said of the measure).
 
     Args:
         cases: the grid.
@@ -47,6 +47,7 @@ class Status:
         if status == DONE:
             minutes = finished.seconds(case) / 60
             value = finished.measured(case, self._split, self._metric)
+            message = message or finished.note(case, self._split, self._metric)
         elif status != TODO:
             now = time.monotonic()
             minutes = (now - self._started.setdefault(case.name, now)) / 60
@@ -89,5 +90,7 @@ class Status:
         """The row of a run that has ended, for the terminal."""
         row = self._rows[case.name]
         title = metric_title(self._metric, self._split)
-        outcome = row["message"] or f"{title} {row[f'{self._split}_{self._metric}']:.3f}"
+        outcome = said = row["message"]
+        if row["status"] != FAILED:
+            outcome = f"{title} {row[f'{self._split}_{self._metric}']:.3f}{said and f' ({said})'}"
         return f"{case.title}: {outcome} ({row['minutes']:.1f} min)"

@@ -23,6 +23,7 @@ class Measures:
             but for ``labelled`` names.
         labelled: names of which ``<name>:<label>`` is one class's, or one row's.
         of_run: names of the run as a whole besides ``TRAINING_SECONDS``.
+        note: what tables must say of a number, of the same arguments as ``value``; empty: nothing.
         has_predictions: whether runs leave class probabilities of every image, from which grids compute
             paired differences, fusion curves and tables by group.
     """
@@ -32,6 +33,7 @@ class Measures:
     value: Callable[[Path, str, str, str], float]
     labelled: tuple[str, ...] = ()
     of_run: tuple[str, ...] = ()
+    note: Callable[[Path, str, str, str], str] = lambda folder, split, name, label: ""
     has_predictions: bool = False
 
     def has(self, name: object) -> bool:

@@ -242,6 +242,26 @@ def test_a_display_that_makes_no_sense_is_named(tmp_path, displays, message):
         experiment(tmp_path, **displays)
 
 
+def test_a_papers_numbers_are_the_first_row(tmp_path, cases):
+    table = {"metrics": ["accuracy", "training_seconds"], "percent": ["accuracy"]}
+    grid = experiment(tmp_path, tables={"a": table | {"printed": {"accuracy": 81.5}}})
+    write_displays(grid, cases, tmp_path)
+    text = (tmp_path / "tables" / "a.md").read_text().splitlines()
+    assert text[2] == "| the paper |  | 81.5 |  |"
+    assert text[3].startswith("| big | 20 | 75.00 |")
+    values = pd.read_csv(tmp_path / "tables" / "a.csv")
+    assert values.loc[0, ["network", "runs", "accuracy_mean"]].tolist() == ["the paper", 0, 0.815]
+    assert values["accuracy_mean"][1] == 0.75
+    assert len(values) == 5
+    for wrong, message in (
+        ({"printed": {"auc": 1}}, "printed names 'auc', which its metrics do not"),
+        ({"printed": {"accuracy": "high"}}, "it must map metrics to numbers"),
+        ({"printed": {"accuracy": 1}, "across": "depth", "metrics": ["accuracy"]}, "has no effect"),
+    ):
+        with pytest.raises(UserError, match=message):
+            experiment(tmp_path, tables={"a": table | wrong})
+
+
 def test_a_table_across_the_only_axis_has_no_rows(tmp_path):
     path = write_experiment(
         tmp_path, axes={"depth": {20: None}}, reference={}, tables={"a": {"across": "depth"}}
