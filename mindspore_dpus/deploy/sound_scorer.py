@@ -180,6 +180,9 @@ class SoundScorer:
         machine = place.partition("/")[0]
         X = self.embedder.embed(name, machine, network_input(log_mels))
         head = self.scaling.get(f"head/{name}/{machine}")
-        if head is None or not has_target:
+        if head is not None and has_target:
+            return X, (X @ head).mean(keepdims=True)
+        arrays = self._arrays(f"{place}/{name}/domain/")
+        if not arrays:
             return X, np.full(1, -np.inf)
-        return X, (X @ head).mean(keepdims=True)
+        return X, DomainClassifier.from_arrays(arrays).logits(X.mean(axis=0)[None])

@@ -4,7 +4,7 @@ Fitting and scoring in one place, for training, prediction and exports alike. Sc
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -91,11 +91,13 @@ class Fitting:
         pseudo_normals: of ``fit_generalised``.
         folds: of held-out scores.
         seed: of detectors, pseudo-normals and folds.
+        options: detector -> its options besides size and seed.
     """
 
     pseudo_normals: int
     folds: int
     seed: int
+    options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     def fit(self, model: Model, X: np.ndarray, is_target: np.ndarray) -> Detector:
         """Fit a section's detector on those normals that are of its domain.
@@ -110,7 +112,8 @@ class Fitting:
         """
 
         def create() -> Detector:
-            return create_detector(model.detector, model.size, self.seed)
+            options = self.options.get(model.detector, {})
+            return create_detector(model.detector, model.size, self.seed, **options)
 
         if model.domain != BOTH:
             return create().fit(X[learnt(model.domain, is_target)])

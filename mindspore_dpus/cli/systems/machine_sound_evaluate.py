@@ -10,6 +10,8 @@ from mindspore_dpus.cli.parser import OneLineParser
 from mindspore_dpus.core.errors import UserError, one_line_errors
 from mindspore_dpus.report.numbers import value_and_interval
 from mindspore_dpus.systems.machine_sound.evaluation import evaluate
+from mindspore_dpus.systems.machine_sound.leaks import MARK
+from mindspore_dpus.systems.machine_sound.metrics_stage import FUSED
 
 
 @one_line_errors
@@ -24,9 +26,10 @@ def main(args: Sequence[str] | None = None) -> None:
     if args.manifest and not args.root:
         raise UserError("--data.manifest needs --data.root")
     folder, metrics = evaluate(args.run, args.root, args.manifest, args.output)
-    for name, metric in metrics["models"].get("fused", {}).items():
+    leak = MARK if metrics["leaks"] else ""
+    for name, metric in metrics["models"].get(FUSED, {}).items():
         value, interval = value_and_interval(metric)
-        print(f"{name:>9}: {value}{interval and f' [{interval}]'}")
+        print(f"{name:>9}: {value}{interval and f' [{interval}]'}{leak}")
     if metrics["without_score"]:
         print(f"{metrics['without_score']} of {metrics['clips']} clips have no score")
     print(f"scores, metrics and challenge files: {folder}")

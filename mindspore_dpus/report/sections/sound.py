@@ -29,13 +29,16 @@ def data_section(samples: pd.DataFrame, findings: pd.DataFrame | None) -> Sectio
     )
 
 
-def results_section(models: Mapping[str, Mapping], results: pd.DataFrame, product: str) -> Section:
+def results_section(
+    models: Mapping[str, Mapping], results: pd.DataFrame, product: str, mark: str = ""
+) -> Section:
     """Every row's numbers, and the product's cells section by section.
 
     Args:
         models: row -> name -> value, low, high.
         results: of ``results.csv``.
         product: row of the product.
+        mark: what must be said of the product's numbers.
     """
     own = results[(results["row"] == product) & (results["section"] != "")]
     own = own[own["definition"] == "official"] if (own["definition"] == "official").any() else own
@@ -49,17 +52,19 @@ def results_section(models: Mapping[str, Mapping], results: pd.DataFrame, produc
         {
             "names": list(next(iter(models.values()), {})),
             "models": models,
+            "mark": mark,
             "columns": list(cells.columns),
             "sections": [(" ".join(key), list(row)) for key, row in cells.iterrows()],
         },
     )
 
 
-def roc_section(scores: pd.DataFrame) -> Section:
+def roc_section(scores: pd.DataFrame, mark: str = "") -> Section:
     """The ROC of every section, a panel a machine.
 
     Args:
         scores: ``machine, section, label, score`` of labelled clips.
+        mark: what must be said of them.
     """
     from sklearn.metrics import roc_curve
 
@@ -77,7 +82,7 @@ def roc_section(scores: pd.DataFrame) -> Section:
         axis.set(title=plain_text(machine), xlabel="false-call rate", ylabel="recall")
         axis.legend(frameon=False, fontsize=7)
     return Section(
-        "sound_figure.html.j2", {"title": "ROC by section", "text": "", "svg": to_svg(figure)}
+        "sound_figure.html.j2", {"title": f"ROC by section{mark}", "text": "", "svg": to_svg(figure)}
     )
 
 

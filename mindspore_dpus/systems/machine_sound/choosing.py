@@ -1,5 +1,6 @@
 """Which systems make an ensemble, and what they say together: sections 2.4 and 2.5 of the DCASE 2022 report."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -111,6 +112,11 @@ def _select(
         select_by=ensemble.select_by,
         max_fpr=config.evaluation.max_fpr,
     )
+
+
+def with_scope(config: Configuration, scope: str) -> Configuration:
+    """The configuration with another ``ensemble.scope``."""
+    return dataclasses.replace(config, ensemble=dataclasses.replace(config.ensemble, scope=scope))
 
 
 def of_domain(table: pd.DataFrame, domain: str) -> np.ndarray:

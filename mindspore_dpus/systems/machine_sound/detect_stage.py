@@ -68,7 +68,8 @@ def simple_system(config: Configuration) -> System:
 def fitting_of(config: Configuration) -> Fitting:
     """What models are fitted with."""
     detectors = config.detectors
-    return Fitting(detectors.pseudo_normals, detectors.folds, config.seed)
+    options = {"knn": {"distance": detectors.knn_distance}}
+    return Fitting(detectors.pseudo_normals, detectors.folds, config.seed, options)
 
 
 def usable(table: pd.DataFrame) -> Iterator[tuple[str, str]]:

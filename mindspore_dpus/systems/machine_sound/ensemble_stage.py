@@ -14,12 +14,15 @@ from mindspore_dpus.data.audio.names import TARGET
 from mindspore_dpus.decision.gamma import gamma_threshold
 from mindspore_dpus.detectors.archive import save_detectors
 from mindspore_dpus.detectors.systems import LEARNT, System, learnt
+from mindspore_dpus.features.simple_sound import SIMPLE
 from mindspore_dpus.systems.machine_sound.baseline_stage import baseline_scores
 from mindspore_dpus.systems.machine_sound.choosing import (
     Chosen,
     choose,
+    kinds_of,
     scores_of_normals,
     scores_of_test,
+    with_scope,
 )
 from mindspore_dpus.systems.machine_sound.configuration import Configuration
 from mindspore_dpus.systems.machine_sound.detect_stage import (
@@ -31,6 +34,7 @@ from mindspore_dpus.systems.machine_sound.detect_stage import (
     simple_system,
     usable,
 )
+from mindspore_dpus.systems.machine_sound.leaks import mark
 from mindspore_dpus.systems.machine_sound.run_data import (
     TEST,
     machines,
@@ -46,18 +50,13 @@ logger = logging.getLogger(__name__)
 
 SIMPLE_ROW = "simple features"
 BASELINE_ROWS = {"autoencoder": "autoencoder baseline", "mobilenet_v2": "MobileNetV2 baseline"}
-# Behind the name of a row whose numbers saw the test clips' labels or scores.
-LEAKS = " (test data leak in)"
-
-
-def leaks(config: Configuration, selected: bool) -> str:
-    """The mark of a row; ``selected``: whether systems were chosen for it."""
-    by_labels = selected and config.ensemble.select_by == "test_labels"
-    return LEAKS if by_labels or config.standardise.by == "test" else ""
+# Of the ensembles of the other scope, behind their names.
+SCOPES = {"common": "common", "per_machine": "per machine"}
 
 
 def make_ensemble(folder: Path, config: Configuration) -> None:
-    """``selection.json``; ``rows.csv``: a row a test clip, a column a row of the tables; ``scores.csv``:
+    """``selection.json``; ``rows.csv``: a row a test clip, a column a row of the tables (with
+    ``evaluation.paper`` also the ensembles of the other ``ensemble.scope``); ``scores.csv``:
     the product's score and decision of each; ``detectors.npz``, ``scaling.npz``, ``scorer.json``: all
     that scoring a clip needs.
 
@@ -71,19 +70,25 @@ def make_ensemble(folder: Path, config: Configuration) -> None:
         rows[BASELINE_ROWS[name]] = baseline_scores(folder, name, scores["path"])
     simple = simple_system(config)
     if simple in systems:
-        rows[SIMPLE_ROW + leaks(config, False)] = scores[simple.name].to_numpy()
+        rows[SIMPLE_ROW + mark(config, False)] = scores[simple.name].to_numpy()
     logits = _logits(folder, scores["path"])
-    kappa, mark = config.detectors.kappa, leaks(config, True)
+    kappa, leak = config.detectors.kappa, mark(config, True)
+    # With an empty simple.sets, simple features are a row and no part of ensembles.
+    members = systems if config.simple.sets else [s for s in systems if s.model.vectors != SIMPLE]
     ensembles: dict[str, Chosen] = {}
     for approach in config.detectors.domains:
-        if reason := _missing(approach, config, systems, folder):
+        if reason := _missing(approach, config, members, folder):
             logger.info("  note: there are no rows %s: %s", approach, reason)
             continue
-        chosen = choose(config, approach, systems, scores, pseudo)
-        ensembles[approach] = chosen
+        chosen = ensembles[approach] = choose(config, approach, members, scores, pseudo)
         for name, n in (("best one", 1), ("ensemble", None)):
-            values = scores_of_test(chosen, systems, scores, logits, kappa, n)
-            rows[f"{approach}, {name}{mark}"] = values
+            values = scores_of_test(chosen, members, scores, logits, kappa, n)
+            rows[f"{approach}, {name}{leak}"] = values
+        if config.evaluation.paper and config.ensemble.size is not None:
+            other = next(scope for scope in SCOPES if scope != config.ensemble.scope)
+            chosen = choose(with_scope(config, other), approach, members, scores, pseudo)
+            values = scores_of_test(chosen, members, scores, logits, kappa)
+            rows[f"{approach}, ensemble, {SCOPES[other]}{leak}"] = values
     product = config.ensemble.product
     if product not in ensembles:
         raise UserError(
@@ -97,6 +102,7 @@ def make_ensemble(folder: Path, config: Configuration) -> None:
                 domain: {
                     "leaks": s.leaks,
                     "members": {m: list(names) for m, names in s.members.items()},
+                    "vectors": {m: kinds_of({domain: s}, members, m) for m in s.members},
                     "arbitrary": s.arbitrary,
                     "values": {m: s.values[m].to_dict() for m in s.values.columns},
                 }
@@ -106,10 +112,10 @@ def make_ensemble(folder: Path, config: Configuration) -> None:
         },
     )
     write_table(pd.concat([scores[CLIP], pd.DataFrame(rows)], axis=1), folder / "rows.csv")
-    normals = scores_of_normals(ensembles[product], systems, pseudo, kappa)
+    normals = scores_of_normals(ensembles[product], members, pseudo, kappa)
     thresholds = _thresholds(normals, config.decision)
-    _write_scores(folder, scores[CLIP].assign(score=rows[f"{product}, ensemble{mark}"]), thresholds)
-    _write_product(folder, config, systems, ensembles[product], thresholds)
+    _write_scores(folder, scores[CLIP].assign(score=rows[f"{product}, ensemble{leak}"]), thresholds)
+    _write_product(folder, config, members, ensembles[product], thresholds)
 
 
 def _logits(folder: Path, paths: pd.Series) -> dict[str, np.ndarray]:

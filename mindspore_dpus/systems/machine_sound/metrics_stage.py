@@ -2,19 +2,23 @@
 
 import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from mindspore_dpus.core.files import write_json
+from mindspore_dpus.core.files import read_json, write_json
 from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.audio.names import ANOMALY, NORMAL, SOURCE, TARGET, UNKNOWN
+from mindspore_dpus.detectors.domains import mean_logit
+from mindspore_dpus.detectors.systems import SPECIALISED
 from mindspore_dpus.metrics.anomaly import auc, harmonic_means, section_results
 from mindspore_dpus.metrics.anomaly_decisions import decision_results
 from mindspore_dpus.metrics.anomaly_intervals import mean_intervals
 from mindspore_dpus.systems.machine_sound.challenge import write_challenge_files
 from mindspore_dpus.systems.machine_sound.detect_stage import CLIP
+from mindspore_dpus.systems.machine_sound.leaks import find_row, leaking
 from mindspore_dpus.systems.machine_sound.paper_tables import (
     PAPER,
     paper_tables,
@@ -34,6 +38,8 @@ NUMBERS = {
     "pauc": ("together", {"metric": "pauc"}),
 }
 FUSED = "fused"
+# Of ``domain_auc``: by all kinds of vectors that the ensemble's systems see.
+ENSEMBLE = "ensemble"
 
 
 def metric_of(table: pd.DataFrame, evaluation: SoundEvaluationSettings, seed: int) -> dict:
@@ -110,12 +116,35 @@ def domain_aucs(domains: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["vectors", "machine", "section", "auc"])
 
 
+def ensemble_domains(domains: pd.DataFrame, selection: Mapping) -> pd.DataFrame:
+    """The logit by which an ensemble tells the domains apart, as rows ``ensemble``.
+
+    Args:
+        domains: of ``domains.csv``.
+        selection: of ``selection.json``, of one approach: domain -> what is chosen.
+    """
+    parts = []
+    for machine, part in domains.groupby("machine"):
+        chosen = [kind for s in selection.values() for kind in s["vectors"].get(machine, ())]
+        own = {kind: part[part["vectors"] == kind] for kind in dict.fromkeys(chosen)}
+        first = next(iter(own.values()))
+        logits = [table.set_index("path")["logit"].loc[first["path"]] for table in own.values()]
+        logit = mean_logit([values.astype(float) for values in logits])
+        parts.append(first.assign(vectors=ENSEMBLE, logit=logit))
+    return pd.concat(parts) if parts else domains
+
+
 def make_metrics(
-    folder: Path, evaluation: SoundEvaluationSettings, product: str, scope: str, seed: int
+    folder: Path,
+    evaluation: SoundEvaluationSettings,
+    product: str,
+    scope: str,
+    seed: int,
+    earlier: bool = False,
 ) -> None:
-    """``metrics.json``: for every row of the tables its numbers, the product's as ``fused``;
-    ``results.csv``: all cells of all rows; ``domain_auc.csv``; ``decisions.csv``; ``challenge/``; with
-    ``evaluation.paper`` ``tables/``.
+    """``metrics.json``: for every row of the tables its numbers, the product's as ``fused``; ``leaks``:
+    which of them saw the test clips' labels or scores; ``results.csv``: all cells of all rows;
+    ``domain_auc.csv``; ``decisions.csv``; ``challenge/``; with ``evaluation.paper`` ``tables/``.
 
     Args:
         folder: with ``rows.csv``, ``scores.csv`` and ``domains.csv``.
@@ -123,6 +152,7 @@ def make_metrics(
         product: the row that is the product.
         scope: of the ensembles.
         seed: of the bootstrap.
+        earlier: whether the run repeats the system that the report improves (its reference [5]).
     """
     samples = read_table(folder / "samples.csv").set_index("path")
     rows, scores = read_table(folder / "rows.csv"), read_table(folder / "scores.csv")
@@ -138,20 +168,25 @@ def make_metrics(
         cells.append(per_machine(table, evaluation.max_fpr).assign(row=name))
     if not models:
         logger.info("  note: no test clip is labelled; there are scores, and no metrics")
-    domain = domain_aucs(read_table(folder / "domains.csv"))
+    domains, chosen = read_table(folder / "domains.csv"), read_json(folder / "selection.json")
+    # Where there are systems of each domain, that is what weighs them.
+    of_ensemble = ensemble_domains(domains, chosen.get(SPECIALISED, chosen[product]))
+    domain = domain_aucs(pd.concat([domains, of_ensemble]))
     write_table(domain, folder / "domain_auc.csv")
     n_clips, without = len(scores), int((scores["error"] != "").sum())
-    fused = next((name for name in names if name.startswith(f"{product}, ensemble")), None)
+    fused = find_row(names, f"{product}, ensemble")
     ordered = {FUSED: models[fused]} | models if fused in models else models
     means = domain.groupby("vectors")["auc"].mean() if len(domain) else {}
-    if FUSED in ordered and len(domain):
-        best = float(max(means))
-        ordered[FUSED] = ordered[FUSED] | {"domain_auc": {"value": best, "low": None, "high": None}}
+    if FUSED in ordered and ENSEMBLE in means:
+        value = float(means[ENSEMBLE])
+        ordered[FUSED] = ordered[FUSED] | {"domain_auc": {"value": value, "low": None, "high": None}}
+    leaks = leaking(models)
     write_json(
         folder / "metrics.json",
         {
             "test": {
                 "models": ordered,
+                "leaks": [FUSED, *leaks] if fused in leaks else leaks,
                 "domain_auc": {name: float(value) for name, value in dict(means).items()},
                 "clips": n_clips,
                 "without_score": without,
@@ -162,7 +197,7 @@ def make_metrics(
     results = pd.concat(cells)[columns] if cells else pd.DataFrame(columns=columns)
     write_table(results, folder / "results.csv")
     if evaluation.paper:
-        write_paper_tables(folder / "tables", paper_tables(results, domain, scope))
+        write_paper_tables(folder / "tables", paper_tables(results, domain, scope, earlier))
     good = scores[scores["error"] == ""].astype({"score": float, "decision": int})
     known = good[good["label"].isin((NORMAL, ANOMALY))]
     decided = decision_results(known) if len(known) else pd.DataFrame(columns=["machine"])

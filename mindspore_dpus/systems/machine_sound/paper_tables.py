@@ -7,6 +7,8 @@ import pandas as pd
 
 from mindspore_dpus.core.files import write_text
 from mindspore_dpus.core.tables import write_table
+from mindspore_dpus.systems.machine_sound.configuration import Configuration
+from mindspore_dpus.systems.machine_sound.leaks import unmarked
 
 MACHINES = ("bearing", "fan", "gearbox", "slider", "valve", "ToyCar", "ToyTrain")
 ALL = "all"
@@ -53,19 +55,42 @@ CELLS = {
     "table2": ("domain", "target"),
     "table3": ("together", "both"),
 }
-# Our rows that repeat one of the paper's. The ensembles are those of the run's ``ensemble.scope``.
+# Our rows that repeat one of the paper's, besides ensembles.
 BASELINE_OURS = {"autoencoder baseline": BASELINE_AE, "MobileNetV2 baseline": BASELINE_MN}
 
 
-def row_of(name: str, scope: str) -> str | None:
-    """Which row of the paper's a row of a run's tables repeats; None: none."""
+def repeats_earlier(config: Configuration) -> bool:
+    """Whether a run repeats the system of reference [5], which is that of section 2.1: EfficientNet-B0 by
+    Eq. 3, without target-domain clips in every batch and without pseudo-normals."""
+    extractors = config.extractors
+    return (
+        extractors.networks == ("efficientnet_b0",)
+        and extractors.batches == "plain"
+        and extractors.target_per_batch == 0
+        and config.detectors.pseudo_normals == 0
+    )
+
+
+def row_of(name: str, scope: str, earlier: bool = False) -> str | None:
+    """Which row of the paper's a row of a run's tables repeats; None: none.
+
+    Args:
+        name: of the run's row.
+        scope: the run's ``ensemble.scope``.
+        earlier: ``repeats_earlier``: such a run's best single system is row [5], and its ensembles are none of
+            the paper's.
+    """
+    name = unmarked(name)
     if name in BASELINE_OURS:
         return BASELINE_OURS[name]
-    titles = {"generalised, ensemble": GENERALISED, "specialised, ensemble": SPECIALISED}
-    for start, title in titles.items():
-        if name.startswith(start):
-            return title if scope == "common" else f"{title} per machine"
-    return None
+    if earlier:
+        return EARLIER if name == "generalised, best one" else None
+    approach, _, kind = name.partition(", ")
+    titles = {"generalised": GENERALISED, "specialised": SPECIALISED}
+    kinds = {"ensemble, common": "common", "ensemble, per machine": "per_machine", "ensemble": scope}
+    if approach not in titles or kind not in kinds:
+        return None
+    return titles[approach] + ("" if kinds[kind] == "common" else " per machine")
 
 
 def _ours(cells: pd.DataFrame) -> dict[str, float]:
@@ -78,13 +103,16 @@ def _ours(cells: pd.DataFrame) -> dict[str, float]:
     return dict(inverse) | {ALL: 100 / float((1 / values).mean())}
 
 
-def paper_tables(results: pd.DataFrame, domains: pd.DataFrame, scope: str) -> dict[str, pd.DataFrame]:
+def paper_tables(
+    results: pd.DataFrame, domains: pd.DataFrame, scope: str, earlier: bool = False
+) -> dict[str, pd.DataFrame]:
     """The tables.
 
     Args:
         results: a run's ``results.csv``.
         domains: its ``domain_auc.csv``.
         scope: its ``ensemble.scope``.
+        earlier: of ``row_of``.
 
     Returns:
         ``table1`` ... ``table4`` -> ``row``, ``whose`` (paper, ours), the machines (the paper's, then
@@ -110,8 +138,10 @@ def paper_tables(results: pd.DataFrame, domains: pd.DataFrame, scope: str) -> di
         lines = []
         for title, numbers in rows.items():
             lines.append((title, "paper", dict(zip((*MACHINES, ALL), numbers, strict=True))))
-            lines += [(row, "ours", v) for row, v in ours.items() if row_of(row, scope) == title]
-        lines += [(row, "ours", v) for row, v in ours.items() if row_of(row, scope) is None]
+            lines += [
+                (row, "ours", v) for row, v in ours.items() if row_of(row, scope, earlier) == title
+            ]
+        lines += [(row, "ours", v) for row, v in ours.items() if row_of(row, scope, earlier) is None]
         found[name] = pd.DataFrame(
             [
                 {"row": row, "whose": whose} | {m: v.get(m, np.nan) for m in (*machines, ALL)}

@@ -16,6 +16,7 @@ from mindspore_dpus.report.numbers import value_and_interval
 from mindspore_dpus.report.page import Card, Page, Section, write_page
 from mindspore_dpus.report.sections import sound
 from mindspore_dpus.systems.machine_sound.configuration import Configuration
+from mindspore_dpus.systems.machine_sound.leaks import find_row, mark
 from mindspore_dpus.systems.machine_sound.metrics_stage import FUSED
 from mindspore_dpus.systems.machine_sound.run_data import TEST, read_clips
 from mindspore_dpus.systems.machine_sound.vectors import read_vectors, used
@@ -35,28 +36,30 @@ def write_report(path: Path, source: Source, config: Configuration) -> None:
     findings = summarise(read_table(audit)) if audit.exists() else None
     sections: list[Section | None] = [sound.data_section(read_clips(path), findings)]
     if models:
-        product = next(n for n in models if n.startswith(f"{config.ensemble.product}, ensemble"))
+        product = find_row(models, f"{config.ensemble.product}, ensemble")
         results = read_table(path / "results.csv")
-        sections.append(sound.results_section(models, results, product))
-        sections.append(sound.roc_section(labelled))
+        leak = mark(config, True)
+        sections.append(sound.results_section(models, results, product, leak))
+        sections.append(sound.roc_section(labelled, leak))
     sections.append(_most_anomalous(path, source, config, scores))
     sections.append(_map(path, config))
     page = Page(
         title=path.resolve().name,
         subtitle=f"machine sound, {', '.join(config.extractors.networks) or 'simple features alone'}, "
         f"seed {config.seed}",
-        cards=_cards(metrics["models"]),
+        cards=_cards(metrics["models"], mark(config, True)),
     )
     write_page(path, page, sections)
 
 
-def _cards(models: dict) -> list[Card]:
+def _cards(models: dict, leak: str) -> list[Card]:
     if FUSED not in models:
         return []
     cards = []
     for name, title in {"official": "official score", "auc": "AUC", "pauc": "pAUC"}.items():
         value, interval = value_and_interval(models[FUSED][name])
-        cards.append(Card(title, value, f"test, {interval}" if interval else "test"))
+        note = f"test, {interval}" if interval else "test"
+        cards.append(Card(title, value, note + leak))
     return cards
 
 

@@ -32,7 +32,8 @@ class SectionVectors:
         normals: (M,) clips that the detectors learn from.
         is_target: clip -> whether it is of the target domain, (N,) bool by clip number.
         projection: of simple features; None: vectors are used as they are.
-        domain: classifier of simple features; None: none, or a network's head.
+        domain: classifier of vectors that no network with a domain head made; None: there is one domain, or a
+            network's head.
         logits: (n,) of the segments, by a network's head; None: none.
     """
 
@@ -86,16 +87,17 @@ def scaled_vectors(
         inside &= (table["part"] == HELD_OUT).to_numpy()
     normals = np.flatnonzero(inside)
     is_target = (table["domain"] == TARGET).to_numpy()
-    if name not in FEATURE_SETS:
-        return SectionVectors(vectors, normals, is_target, None, None, logits)
     own = vectors.of(normals)
-    projection = Projection(config.simple.components, config.simple.scaled).fit(own.X)
-    domain = None
-    if is_target[normals].any() and not is_target[normals].all():
+    projection = domain = None
+    if name in FEATURE_SETS:
+        projection = Projection(config.simple.components, config.simple.scaled).fit(own.X)
+        vectors = Vectors(projection.transform(vectors.X), vectors.clips)
+    # A network that was trained without domains (Eq. 3) has no head for them.
+    if logits is None and is_target[normals].any() and not is_target[normals].all():
         means = np.stack([own.X[own.clips == clip].mean(axis=0) for clip in normals])
-        domain = DomainClassifier().fit(projection.transform(means), is_target[normals])
-    vectors = Vectors(projection.transform(vectors.X), vectors.clips)
-    return SectionVectors(vectors, normals, is_target, projection, domain, None)
+        means = means if projection is None else projection.transform(means)
+        domain = DomainClassifier().fit(means, is_target[normals])
+    return SectionVectors(vectors, normals, is_target, projection, domain, logits)
 
 
 @dataclass(frozen=True)

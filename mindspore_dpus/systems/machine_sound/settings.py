@@ -72,7 +72,8 @@ class SimpleSettings:
     sets: tuple[Literal[tuple(FEATURE_SETS)], ...] = (SIMPLE,)
     """Which the detectors see. simple: mean and deviation; detailed: the deviation of the change from frame
     to frame, too, and all of it once more of spectra with a window of 32 ms; level: how loud the clip is,
-    one number, for recorders whose gain stays the same."""
+    one number, for recorders whose gain stays the same. The model of the row "simple features", which every
+    table has, takes part in ensembles, too; with none here it does not."""
     components: int | None = key(None, at_least(1))
     """Principal components that are kept; null: all numbers."""
     scaled: bool = True
@@ -105,7 +106,8 @@ class ExtractorSettings:
     mixup: float | None = key(None, above(0))
     """Beta parameter of the Mixup of normals with other sounds (batches: plain); null: none."""
     mixing: float = key(1.0, above(0))
-    """Beta parameter of the pseudo-target sounds (batches: domain)."""
+    """Beta parameter of the pseudo-target sounds (batches: domain). The report does not name it; the
+    authors' code has 0.2."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,9 @@ class DetectorSettings:
     sizes: tuple[int, ...] = key((1, 2, 4, 16, 32), at_least(1))
     """Neighbours, or components of the mixture. Those that the normals of some section are too few for (the few
     of its target domain, above all) are left out, with a line."""
+    knn_distance: Literal["kth", "mean"] = "kth"
+    """Of KNN: the distance to the k-th nearest normal (Ramaswamy et al., whom the report cites), or the mean
+    of the distances to the k nearest (the authors' code). Also of the row "simple features"."""
     aggregators: tuple[Literal[tuple(AGGREGATORS)], ...] = tuple(AGGREGATORS)
     """From the scores of segments to the clip's."""
     domains: tuple[Literal[DOMAINS], ...] = DOMAINS

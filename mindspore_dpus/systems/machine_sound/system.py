@@ -38,6 +38,7 @@ from mindspore_dpus.systems.machine_sound.metrics_stage import (
     make_metrics,
     paper_artefacts,
 )
+from mindspore_dpus.systems.machine_sound.paper_tables import repeats_earlier
 from mindspore_dpus.systems.machine_sound.planning import planned_seconds
 from mindspore_dpus.systems.machine_sound.report import write_report
 from mindspore_dpus.systems.machine_sound.run_data import Found, source_of
@@ -115,7 +116,7 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
             needs=("samples", *vectors, *baselines, "scores"),
             settings=[
                 *(results(config.ensemble), results(config.decision)),
-                config.evaluation.max_fpr,
+                *(config.evaluation.max_fpr, config.evaluation.paper),
             ],
             artefacts=(
                 *("selection.json", "rows.csv", "scores.csv"),
@@ -123,15 +124,13 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
             ),
         )
     )
-    product = config.ensemble.product
+    product, scope, earlier = config.ensemble.product, config.ensemble.scope, repeats_earlier(config)
     graph.append(
         Stage(
             "metrics",
-            lambda key: make_metrics(
-                folder, config.evaluation, product, config.ensemble.scope, config.seed
-            ),
+            lambda key: make_metrics(folder, config.evaluation, product, scope, config.seed, earlier),
             needs=("samples", "scores", "ensemble"),
-            settings=[results(config.evaluation), product, config.seed],
+            settings=[results(config.evaluation), product, config.seed, earlier],
             artefacts=lambda: [
                 *("metrics.json", "results.csv", "domain_auc.csv", "decisions.csv"),
                 *challenge_artefacts(folder),
