@@ -4,7 +4,7 @@
 half-open as in our table: x2 = x + width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -28,7 +28,7 @@ def recognises(path: Path) -> bool:
     return head.startswith("{") and any(f'"{key}"' in head for key in ("images", "annotations"))
 
 
-def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -> Found:
+def read(path: Path, images: list[dict] | None, classes: Mapping[str, int | None] | None) -> Found:
     """Read COCO annotations; see :mod:`mindspore_dpus.data.boxes.registry` for the arguments.
 
     Frames keep their number as ``image_id``. A crowd, which is a region and no box, is a problem.

@@ -6,14 +6,20 @@ the name. Frames without a sign are not listed: give the folder of the images to
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import write_text
-from mindspore_dpus.data.boxes.annotations import EDGES, Annotations, Found
+from mindspore_dpus.data.boxes.annotations import (
+    EDGES,
+    Annotations,
+    Found,
+    by_number,
+    unknown_number,
+)
 from mindspore_dpus.data.boxes.text import read_text
 
 _LINE = re.compile(r"([^;]+);(-?\d{1,9});(-?\d{1,9});(-?\d{1,9});(-?\d{1,9});(\d{1,9})")
@@ -28,18 +34,19 @@ def recognises(path: Path) -> bool:
     return _LINE.fullmatch(head.strip()) is not None
 
 
-def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -> Found:
+def read(path: Path, images: list[dict] | None, classes: Mapping[str, int | None] | None) -> Found:
     """Read ``gt.txt``; see :mod:`mindspore_dpus.data.boxes.registry` for the arguments.
 
     Args:
         path: the file.
         images: not used.
-        classes: the name of class 0, of class 1 and so on; None: the numbers are the names.
+        classes: class name -> number; None: the numbers are the names.
 
     Raises:
         UserError: a line is not of the format.
     """
     rows, numbers = [], set()
+    names = None if classes is None else by_number(classes)
     for i, line in enumerate(read_text(path).splitlines(), start=1):
         if not line.strip():
             continue
@@ -50,20 +57,15 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
         number = int(match[6])
         row = {"path": name, "x1": x1, "y1": y1, "x2": x2 + 1, "y2": y2 + 1}
         row["place"] = f"{path} line {i}"
-        if classes is not None and number >= len(classes):
-            row["error"] = f"the class {number} is unknown; known are 0 to {len(classes) - 1}"
-            row["label"] = str(number)
-        else:
-            row["label"] = str(number) if classes is None else classes[number]
+        row["label"] = str(number)
+        if names is not None and number not in names:
+            row["error"] = unknown_number(number, names)
+        elif names is not None:
+            row["label"] = names[number]
         numbers.add(number)
         rows.append(row)
     frames = [{"path": p, "width": None, "height": None} for p in dict.fromkeys(r["path"] for r in rows)]
-    listed = (
-        {str(n): n for n in sorted(numbers)}
-        if classes is None
-        else {name: i for i, name in enumerate(classes)}
-    )
-    return Found(rows, frames, listed)
+    return Found(rows, frames, {str(n): n for n in sorted(numbers)} if names is None else None)
 
 
 def write(annotations: Annotations, path: Path) -> None:

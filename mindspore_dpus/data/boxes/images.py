@@ -1,5 +1,6 @@
 """The image files that boxes lie in: their names and sizes."""
 
+from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pandas as pd
@@ -164,7 +165,7 @@ def with_images(found: Found, images: list[dict]) -> Found:
     for name in (name for name in wrong if name not in told):
         path, _ = names.find(name)
         rows.append({"path": path or name, "place": name, "error": wrong[name]})
-    return Found(rows, list(frames.values()), found.classes)
+    return replace(found, rows=rows, frames=list(frames.values()))
 
 
 def _other_size(listed: dict, image: dict) -> str:

@@ -5,7 +5,7 @@ So x1 = xmin - 1 and x2 = xmax on reading, and back on writing.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 from xml.parsers import expat
@@ -57,7 +57,7 @@ def recognises(path: Path) -> bool:
     return False
 
 
-def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -> Found:
+def read(path: Path, images: list[dict] | None, classes: Mapping[str, int | None] | None) -> Found:
     """Read a file or a folder of them; see :mod:`mindspore_dpus.data.boxes.registry` for the arguments.
 
     A file that is damaged or no annotation is a problem of its frame. ``difficult`` is kept as a column

@@ -6,14 +6,20 @@ frame has no boxes. Images lie where the files of labels do, or in ``images/`` w
 ``labels/``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import write_text
-from mindspore_dpus.data.boxes.annotations import EDGES, Annotations, Found
+from mindspore_dpus.data.boxes.annotations import (
+    EDGES,
+    Annotations,
+    Found,
+    by_number,
+    unknown_number,
+)
 from mindspore_dpus.data.boxes.images import (
     ByName,
     annotation_files,
@@ -83,7 +89,7 @@ def _find_classes(folder: Path) -> Path | None:
     return next((file for file in files if file.name.lower() == CLASSES and file.is_file()), None)
 
 
-def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -> Found:
+def read(path: Path, images: list[dict] | None, classes: Mapping[str, int | None] | None) -> Found:
     """Read a folder of label files; see :mod:`mindspore_dpus.data.boxes.registry` for the arguments.
 
     A line that is not YOLO's is a problem of its frame.
@@ -91,8 +97,7 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
     Args:
         path: the folder.
         images: of ``list_images``; None: they are searched for.
-        classes: the names of class 0, of class 1 ...; None: ``classes.txt`` in the folder or the one
-            above.
+        classes: class name -> number, where there is no ``classes.txt`` in the folder or the one above.
 
     Raises:
         UserError: no folder, images or names of classes.
@@ -101,10 +106,12 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
         raise UserError(f"{path} is not a folder; YOLO has a text file a frame: give their folder")
     images = find_images(path) if images is None else images
     file = _find_classes(path)
-    names = _read_classes(file) if file is not None else None
-    if names is None and classes is None:
+    listed = None
+    if file is not None:
+        listed = {name: i for i, name in enumerate(_read_classes(file))}
+    elif classes is None:
         raise UserError(f"{path}: there is no {CLASSES} with the names of the classes; give them")
-    names = list(classes) if names is None else names
+    names = by_number(classes if listed is None else listed)
     by_name = ByName(images)
     sizes = {frame["path"]: (frame["width"], frame["height"]) for frame in images}
     rows: list[dict] = []
@@ -127,7 +134,7 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
         else:
             read[name] = labels
             rows += _rows(text, labels, name, sizes[name], names)
-    return Found(rows, images, {name: i for i, name in enumerate(names)})
+    return Found(rows, images, listed)
 
 
 def _read_classes(file: Path) -> list[str]:
@@ -139,7 +146,9 @@ def _read_classes(file: Path) -> list[str]:
     return names
 
 
-def _rows(text: str, file: Path, path: str, size: tuple[int, int], names: list[str]) -> list[dict]:
+def _rows(
+    text: str, file: Path, path: str, size: tuple[int, int], names: Mapping[int, str]
+) -> list[dict]:
     rows = []
     for i, line in enumerate(text.splitlines(), start=1):
         cells = line.split()
@@ -150,8 +159,8 @@ def _rows(text: str, file: Path, path: str, size: tuple[int, int], names: list[s
             if len(cells) not in (5, 6):
                 raise ValueError(f"{line.strip()[:80]!r} is not class x y width height, or with a score")
             label = whole(cells[0])
-            if not 0 <= label < len(names):
-                raise ValueError(f"the class {label} is unknown; known are 0 to {len(names) - 1}")
+            if label not in names:
+                raise ValueError(unknown_number(label, names))
             x, y, width, height = map(number, cells[1:5])
             if max(abs(v) for v in (x, y, width, height)) > 2:
                 raise ValueError("x, y, width and height must be shares of the frame, not pixels")

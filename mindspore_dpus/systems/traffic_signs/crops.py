@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.boxes.annotations import by_number
 from mindspore_dpus.data.hashing import fingerprint
 from mindspore_dpus.data.images.regions import name_region
 from mindspore_dpus.data.samples import read_manifest
@@ -97,7 +98,7 @@ class Crops:
             {
                 "path": _regions(kept, file),
                 "label": [
-                    _class_name(label, frames.annotations.classes, file) for label in kept["label"]
+                    _class_name(label, frames.annotations.numbers, file) for label in kept["label"]
                 ],
                 "split": "train",
                 "group": kept["group"].where(kept["group"] != "", kept["path"]),
@@ -112,12 +113,17 @@ def _relative(path: Path, root: Path) -> str:
         return path.resolve().as_posix()
 
 
-def _class_name(label: str, classes: dict[str, int], file: str) -> str:
-    by_number = {number: name for name, number in classes.items()}
+def _class_name(label: str, classes: dict[str, int | None], file: str) -> str:
+    names = by_number(classes)
     if label in classes:
         return label
-    if label.isdecimal() and int(label) in by_number:
-        return by_number[int(label)]
+    if label.isdecimal() and int(label) in names:
+        return names[int(label)]
+    if label.isdecimal() and not names:
+        raise UserError(
+            f"regions.crops: {file} has the label {label!r}, and the classes of the frames have no numbers: "
+            "give data.classes (the names of class 0, 1 ...), or names in the table"
+        )
     raise UserError(
         f"regions.crops: {file} has the label {label!r}, which is neither the name nor the number of a "
         "class of the frames (see classes.csv in the run folder)"

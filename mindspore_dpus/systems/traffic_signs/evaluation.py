@@ -87,10 +87,10 @@ def evaluate(path: Path, asked: Evaluation) -> tuple[Path, list[str]]:
         boxes=None if asked.boxes is None else str(asked.boxes),
         format="auto",
         list_frames=asked.list_frames,
-        # Other data may number the run's classes; those that it does not know are problems.
-        classes=tuple(read_run_frames(run).classes),
     )
-    found = readable(find_annotations(asked.root, data), asked.root, data.max_pixels)
+    # Classes that the run does not know are problems.
+    classes = read_run_frames(run).annotations.numbers
+    found = readable(find_annotations(asked.root, data, classes), asked.root, data.max_pixels)
     frames = found.sound().frames
     if asked.split != "all":
         named = frames["split"] if "split" in frames else pd.Series("", index=frames.index)

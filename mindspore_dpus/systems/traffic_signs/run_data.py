@@ -1,7 +1,8 @@
 """configuration -> the data of a run: frames and boxes, split by frame."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,8 +46,15 @@ def read_frame(path: Path, max_pixels: int) -> np.ndarray:
     return to_rgb(read_image(path, max_pixels=max_pixels))
 
 
-def find_annotations(root: Path, data: FrameSettings) -> Annotations:
+def find_annotations(
+    root: Path, data: FrameSettings, classes: Mapping[str, int | None] | None = None
+) -> Annotations:
     """Boxes as the data have them; what is wrong with single ones is listed.
+
+    Args:
+        root: folder of the frames.
+        data: the section.
+        classes: class name -> number, of a run (``Annotations.numbers``); None: those of the section.
 
     Raises:
         UserError: no folder, no file of boxes, or one of another format; a name that is not UTF-8.
@@ -60,7 +68,7 @@ def find_annotations(root: Path, data: FrameSettings) -> Annotations:
             f"data.boxes: {' and '.join(map(str, named))} not found; give a file or folder of boxes"
         )
     images = root if data.list_frames else None
-    found = read_boxes(boxes, data.format, images=images, classes=data.classes, strict=False)
+    found = read_boxes(boxes, data.format, images=images, classes=classes or data.classes, strict=False)
     for path in (*found.frames["path"], *found.problems["path"]):
         refuse_nameless(path, root)
     return found
@@ -93,7 +101,7 @@ def readable(annotations: Annotations, root: Path, max_pixels: int) -> Annotatio
     table = pd.concat(
         [annotations.problems, pd.DataFrame(problems, columns=PROBLEM_COLUMNS)], ignore_index=True
     )
-    return Annotations(annotations.boxes, frames, table, annotations.classes)
+    return replace(annotations, frames=frames, problems=table)
 
 
 def assign(frames: pd.DataFrame, data: FrameSettings, seed: int) -> pd.Series:
@@ -145,7 +153,7 @@ class FoundFrames:
         there = [p for p in self.found.frames["path"] if (self.root / p).is_file()]
         contents = fingerprint(there, self.root, cache_of(self.run, self.config) / "hashes.csv")
         tables = (self.found.frames, self.found.boxes, self.found.problems)
-        return [contents, list(self.found.classes), *(t.to_csv(index=False) for t in tables)]
+        return [contents, list(self.found.numbers.items()), *(t.to_csv(index=False) for t in tables)]
 
     def make(self, key: str) -> None:
         """``boxes.csv``, ``frames.csv`` (with the split), ``classes.csv``, ``problems.csv``."""
@@ -169,8 +177,7 @@ class FoundFrames:
         trained = sound.boxes["path"].isin(frames["path"][frames["split"] == "train"])
         if not trained.any():
             raise UserError(f"{self.root}: no training frame has a box")
-        table = Annotations(sound.boxes[COLUMNS], frames, sound.problems, sound.classes)
-        manifest.write(table, run / "boxes.csv")
+        manifest.write(replace(sound, boxes=sound.boxes[COLUMNS], frames=frames), run / "boxes.csv")
 
 
 class RunFrames:

@@ -188,6 +188,30 @@ def test_evaluate_on_the_runs_own_test_frames_gives_its_metrics(run, tmp_path):
     assert other["value"] == pytest.approx(own["value"], abs=1e-6)
 
 
+def test_evaluate_on_numbers_with_gaps_names_the_classes_of_the_run(run, tmp_path):
+    # As of a run whose classes.csv has gaps and does not begin at 0.
+    other = tmp_path / "run"
+    shutil.copytree(run.path, other)
+    for name in ("boxes", "classes"):
+        table = pd.read_csv(other / f"{name}.csv")
+        table.assign(class_id=5 + 3 * table["class_id"]).to_csv(other / f"{name}.csv", index=False)
+    boxes, frames = pd.read_csv(other / "boxes.csv"), tmp_path / "frames"
+    boxes = boxes[boxes["path"].str.startswith("test/")]
+    lines = [";".join(map(str, row)) for row in boxes.drop(columns="class_name").to_numpy().tolist()]
+    shutil.copytree(run / "data" / "test", frames / "test")
+    (frames / "gt.txt").write_text("\n".join(lines))
+    folder, _ = evaluation.evaluate(other, evaluation.Evaluation(frames, output=tmp_path / "e"))
+    own, theirs = (json.loads((f / "metrics.json").read_text()) for f in (run, folder))
+    assert theirs["problems"] == 0
+    classes = pd.read_csv(folder / "per_class.csv")
+    expected = boxes["class_name"].value_counts()
+    counts = dict(zip(classes["label"], classes["truths"], strict=True))
+    assert {k: v for k, v in counts.items() if v} == expected.to_dict()
+    assert theirs["models"]["fused"]["map_50"]["value"] == pytest.approx(
+        own["test"]["models"]["fused"]["map_50"]["value"], abs=1e-6
+    )
+
+
 def test_an_export_finds_what_the_run_finds(run, tmp_path):
     for name in ("onnx", "onnxruntime"):
         pytest.importorskip(name, reason=f"{name} is not installed (pip install -e '.[export]')")
