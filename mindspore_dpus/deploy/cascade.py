@@ -110,7 +110,8 @@ def detect(
         scored: of ``score_boxes``.
         background_threshold: least probability of a sign (the paper's BG CNN SCORE).
         sign_threshold: least probability of the best class (TS CNN SCORE).
-        nms_threshold: intersection over union above which the lower sign score goes (0.3).
+        nms_threshold: intersection over union above which the lower sign score goes (0.3); it holds for
+            what is returned, also where the vote has moved boxes together.
         limit: detections of a frame (6).
         vote_threshold: a box that is kept becomes the mean of all that have passed and overlap it by as
             much, weighted by the product of both probabilities: the sign network knows what a box
@@ -134,13 +135,16 @@ def detect(
     scores, classes = signs.max(axis=1), signs.argmax(axis=1)
     passed = scores >= sign_threshold
     boxes, scores, classes = scored.boxes[rows][passed], scores[passed], classes[passed]
-    kept = nms(boxes, scores, nms_threshold, limit=limit)
-    found = boxes[kept]
+    kept = nms(boxes, scores, nms_threshold, limit=None if vote_threshold is not None else limit)
+    found, scores_found, classes_found = boxes[kept], scores[kept], classes[kept]
     if vote_threshold is not None and len(kept):
         # Two probabilities of 0 would leave nothing to divide by.
         weights = np.maximum(scores * scored.foreground[rows][passed], np.finfo(np.float64).tiny)
         found = vote(found, boxes, weights, vote_threshold)
-    return Detections(found, classes[kept], scores[kept])
+        # Two boxes that were kept may have gone to the same sign.
+        apart = nms(found, scores_found, nms_threshold, limit=limit)
+        found, scores_found, classes_found = found[apart], scores_found[apart], classes_found[apart]
+    return Detections(found, classes_found, scores_found)
 
 
 def vote(kept: np.ndarray, boxes: np.ndarray, weights: np.ndarray, threshold: float) -> np.ndarray:
