@@ -37,6 +37,7 @@ from mindspore_dpus.systems.traffic_signs.region_stage import (
     crops_identity,
     make_place_filter,
     make_regions,
+    train_background,
 )
 from mindspore_dpus.systems.traffic_signs.report import summary, write_report
 from mindspore_dpus.systems.traffic_signs.run_data import FoundFrames, data_root
@@ -97,8 +98,13 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
             "regions",
             lambda key: make_regions(run, config),
             needs=("frames", "proposals", *placed),
-            settings=lambda: [results(config.regions), config.seed, crops_identity(run, config)],
-            artefacts=[f"{name}/samples.csv" for name in CLASSIFIERS],
+            settings=lambda: [
+                results(config.regions),
+                train_background(config),
+                config.seed,
+                crops_identity(run, config),
+            ],
+            artefacts=[*(f"{name}/samples.csv" for name in CLASSIFIERS), "regions.csv"],
         )
     )
     for name in CLASSIFIERS:
