@@ -97,7 +97,12 @@ def _row(item: object, place: str, frames: dict[int, dict], names: dict[int, str
     if not isinstance(item, dict):
         return row | {"error": "it is not an object"}
     try:
-        image, category = whole(item["image_id"]), whole(item["category_id"])
+        image = whole(item["image_id"])
+        if image not in frames:
+            return row | {"error": f"its image_id {image} is not among the images"}
+        # Whatever else is wrong: what this frame shows is not known.
+        row["path"] = frames[image]["path"]
+        category = whole(item["category_id"])
         x, y, width, height = map(number, item["bbox"])
         if "score" in item:
             row["score"] = number(item["score"])
@@ -106,9 +111,6 @@ def _row(item: object, place: str, frames: dict[int, dict], names: dict[int, str
     except (TypeError, ValueError) as error:
         return row | {"error": f"image_id, category_id, bbox or score is wrong: {error}"}
     row |= {"x1": x, "y1": y, "x2": x + width, "y2": y + height, "label": names.get(category, "")}
-    if image not in frames:
-        return row | {"error": f"its image_id {image} is not among the images"}
-    row["path"] = frames[image]["path"]
     if category not in names:
         row["error"] = f"its category_id {category} is not among the categories"
     return row

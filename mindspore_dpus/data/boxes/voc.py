@@ -110,7 +110,9 @@ def _read_file(file: Path, folder: Path) -> tuple[dict, list[dict]]:
         try:
             frame[key] = side(text)
         except ValueError as error:
-            raise ValueError(f"size/{key}: {error}") from None
+            # Of the frame that it names, which may be called otherwise than the file.
+            wrong = {"path": frame["path"], "place": str(file), "error": f"size/{key}: {error}"}
+            return frame | {"width": None, "height": None}, [wrong]
     rows = []
     for i, item in enumerate(root.findall("object"), start=1):
         row: dict = {"path": frame["path"], "place": f"{file} object {i}"}
