@@ -7,7 +7,7 @@ frame has no boxes. Images lie where the files of labels do, or in ``images/`` w
 """
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
@@ -31,6 +31,8 @@ from mindspore_dpus.data.boxes.text import number, read_text, whole
 from mindspore_dpus.data.labels import trim
 
 CLASSES = "classes.txt"
+# Folders that stand for one another: the files of images/a/1.jpg and labels/a/1.txt belong together.
+IMAGES, LABELS = "images", "labels"
 # Shares are written with so many digits, and read as true to so many.
 _DIGITS = 9
 
@@ -69,9 +71,9 @@ def find_images(folder: Path) -> list[dict]:
         UserError: they are not there.
     """
     places = [folder]
-    if "labels" in folder.parts:
-        last = len(folder.parts) - 1 - folder.parts[::-1].index("labels")
-        places.insert(0, Path(*folder.parts[:last], "images", *folder.parts[last + 1 :]))
+    if LABELS in folder.parts:
+        last = len(folder.parts) - 1 - folder.parts[::-1].index(LABELS)
+        places.insert(0, Path(*folder.parts[:last], IMAGES, *folder.parts[last + 1 :]))
     for place in places:
         if place.is_dir():
             try:
@@ -80,7 +82,7 @@ def find_images(folder: Path) -> list[dict]:
                 continue
     raise UserError(
         f"{folder}: the sizes of the frames are needed, and no images lie in "
-        f"{' or '.join(map(str, places))}; name their folder"
+        f"{' or '.join(map(str, places))}; name their folder (data.root with data.list_frames)"
     )
 
 
@@ -100,7 +102,7 @@ def read(path: Path, images: list[dict] | None, classes: Mapping[str, int | None
         classes: class name -> number, where there is no ``classes.txt`` in the folder or the one above.
 
     Raises:
-        UserError: no folder, images or names of classes.
+        UserError: no folder, images or names of classes; no file belongs to any image.
     """
     if not path.is_dir():
         raise UserError(f"{path} is not a folder; YOLO has a text file a frame: give their folder")
@@ -116,8 +118,9 @@ def read(path: Path, images: list[dict] | None, classes: Mapping[str, int | None
     sizes = {frame["path"]: (frame["width"], frame["height"]) for frame in images}
     rows: list[dict] = []
     read: dict[str, Path] = {}
-    for labels in label_files(path):
-        name, error = by_name.find(labels.relative_to(path).as_posix())
+    found = label_files(path)
+    for labels in found:
+        name, error = _find(by_name, labels.relative_to(path))
         frame = {"path": name or stem(labels.relative_to(path).as_posix()), "place": str(labels)}
         try:
             text = read_text(labels)
@@ -134,7 +137,29 @@ def read(path: Path, images: list[dict] | None, classes: Mapping[str, int | None
         else:
             read[name] = labels
             rows += _rows(text, labels, name, sizes[name], names)
+    if found and not any(row["path"] in sizes for row in rows) and not read:
+        raise UserError(
+            f"{path}: none of the {len(found)} files finds its image: {found[0].name} belongs to no image "
+            f"such as {images[0]['path']}; give the folder of the images that lie as the labels do"
+        )
     return Found(rows, images, listed)
+
+
+def _find(images: ByName, labels: Path) -> tuple[str | None, str]:
+    """The image of a file of labels, a path below their folder: there below the folder of the images, or
+    with a folder ``images`` in the way, in the place of ``labels`` or before all others."""
+    name, error = images.find(labels.as_posix())
+    if name is not None:
+        return name, ""
+    parts = list(labels.parent.parts)
+    if LABELS in parts:
+        last = len(parts) - 1 - parts[::-1].index(LABELS)
+        parts[last] = IMAGES
+    else:
+        parts.insert(0, IMAGES)
+    name, other = images.find(PurePosixPath(*parts, labels.name).as_posix())
+    # Two that it may be are worth more words than none.
+    return name, "" if name else (other if " may be " in other else error)
 
 
 def _read_classes(file: Path) -> list[str]:
