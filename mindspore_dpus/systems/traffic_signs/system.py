@@ -16,6 +16,7 @@ from mindspore_dpus.core.stages import Stage
 from mindspore_dpus.data.simulate.streets import simulate_streets
 from mindspore_dpus.stages import describe as described
 from mindspore_dpus.stages.classifier_stages import ClassifierStages
+from mindspore_dpus.stages.member_stages import check_training_of
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration, check_configuration
 from mindspore_dpus.systems.traffic_signs.detect_stage import make_detections, make_metrics
 from mindspore_dpus.systems.traffic_signs.measures import MEASURES
@@ -35,12 +36,13 @@ from mindspore_dpus.systems.traffic_signs.refinement_stage import (
 from mindspore_dpus.systems.traffic_signs.region_mining import BACKGROUND
 from mindspore_dpus.systems.traffic_signs.region_stage import (
     crops_identity,
+    crops_of,
     make_place_filter,
     make_regions,
     train_background,
 )
 from mindspore_dpus.systems.traffic_signs.report import summary, write_report
-from mindspore_dpus.systems.traffic_signs.run_data import FoundFrames, data_root
+from mindspore_dpus.systems.traffic_signs.run_data import FoundFrames, data_root, read_run_frames
 from mindspore_dpus.systems.traffic_signs.score_stage import make_region_scores
 from mindspore_dpus.systems.traffic_signs.trained_detector import (
     CLASSIFIERS,
@@ -167,23 +169,42 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
     return graph
 
 
-def check_networks(config: Configuration, training: ProposalTraining) -> None:
-    """Refuse networks that cannot be built, and weights that cannot be had, before the first is trained.
+def check_networks(run: RunFolder, config: Configuration, training: ProposalTraining) -> None:
+    """Refuse networks that cannot be built, weights that cannot be had and crops that cannot be used, before
+    the first network is trained.
 
     Raises:
-        UserError: says which.
+        UserError: says which, and of which section.
     """
-    check_network(training)
-    trainings = {name: training_of(config, name) for name in CLASSIFIERS}
+    frames, crops = read_run_frames(run), crops_of(run, config)
+    if crops:
+        crops.check(frames)
+    with _of_section("proposals"):
+        check_network(training)
+    # As many signs as the data name; those that no training frame shows will be fewer outputs.
+    for name, n_classes in zip(CLASSIFIERS, (2, max(2, len(frames.classes))), strict=True):
+        with _of_section(name):
+            shape = source_of(run, config, name).reader.shape
+            check_training_of(training_of(config, name), shape, n_classes)
     if config.refinement.enabled:
-        trainings["refinement"] = refinement_training(config)
-    for name, network in trainings.items():
-        try:
-            network.weights()
-        except UserError as error:
-            raise UserError(f"{name}: {error}") from None
-    if config.refinement.enabled:
-        check_refinement(trainings["refinement"])
+        with _of_section("refinement"):
+            check_refinement(refinement_training(config))
+
+
+@contextmanager
+def _of_section(name: str) -> Iterator[None]:
+    """Errors about a network say whose it is: the rooms below know the keys of one network only."""
+    try:
+        yield
+    except UserError as error:
+        text = str(error)
+        if text.startswith(f"{name}."):
+            raise
+        if name == "proposals":  # Its network's keys have no section of their own.
+            text = text.replace("model.", "proposals.", 1) if text.startswith("model.") else text
+        if text.startswith(("model.", "training.", "loss.")):
+            text = f"{name}.{text}"
+        raise UserError(text if text.startswith(f"{name}.") else f"{name}: {text}") from None
 
 
 def _frames(config: Configuration, run: RunFolder) -> list[Stage]:
@@ -225,7 +246,7 @@ def _proposals(config: Configuration, run: RunFolder) -> list[Stage]:
             needs=("frames",),
             settings=training.learnt,
             artefacts=("proposals/members/proposals/best.safetensors",),
-            check=lambda: check_networks(config, training),
+            check=lambda: check_networks(run, config, training),
             check_after=("frames",),
         ),
         Stage(

@@ -328,10 +328,16 @@ def test_frames_are_split_as_the_data_say_and_else_by_the_seed():
         ("--refinement.training.augment.shift=0.1", "refinement.training.augment moves the sign"),
         ("--refinement.training.augment.horizontal_flip=true", "augment moves the sign"),
         ("--refinement.model.rotate=true", "refinement.model.rotate has no effect"),
-        ("--refinement.model.freeze=[nothing.*]", "nothing"),
+        ("--refinement.model.freeze=[nothing.*]", r"^refinement\.model\.freeze: .*nothing"),
+        ("--proposals.options={widht: 2}", r"^proposals\.options: the backbone has no option 'widht'"),
+        ("--background.model.options={widht: 2}", r"^background\.model\.options: .* no option 'widht'"),
+        ("--signs.model.backbone=nothing", r"^signs: unknown backbone 'nothing'"),
+        ("--signs.training.select_by=recall", r"^signs\.training\.select_by is 'recall'"),
+        ("--regions.crops=[none/manifest.csv]", r"^regions\.crops: none/manifest\.csv"),
     ],
 )
 def test_settings_that_do_not_fit_are_one_line(tmp_path, more, message):
     args = ["--proposals.keep_maps=false"] if "sweep" in more else []
     with pytest.raises(UserError, match=message):
         train(config(tmp_path / "run", more, *args))
+    assert not (tmp_path / "run" / "proposals").exists()
