@@ -16,6 +16,7 @@ from mindspore_dpus.deploy.cascade import Detections, Scored, detect, score_boxe
 from mindspore_dpus.deploy.place_filter import PlaceFilter
 from mindspore_dpus.deploy.proposals import Maps, Proposals, propose
 from mindspore_dpus.deploy.refinement import refine
+from mindspore_dpus.deploy.stopwatch import Stopwatch
 
 
 class Networks(Protocol):
@@ -127,13 +128,20 @@ class Detector:
             min_size=s.min_size,
         )
 
-    def score(self, frame: np.ndarray, boxes: np.ndarray, floor: float | None = None) -> Scored:
+    def score(
+        self,
+        frame: np.ndarray,
+        boxes: np.ndarray,
+        floor: float | None = None,
+        watch: Stopwatch | None = None,
+    ) -> Scored:
         """What the classifiers say of a frame's boxes.
 
         Args:
             frame: (H, W, 3) uint8 RGB.
             boxes: (P, 4) proposals.
             floor: the sign network sees no box below it; None: the background threshold.
+            watch: takes the time of every step.
         """
         s, networks = self.settings, self.networks
 
@@ -159,6 +167,7 @@ class Detector:
             len(s.classes),
             s.background_threshold if floor is None else floor,
             moved if s.refinement_rounds else None,
+            watch,
         )
 
     def choose(self, scored: Scored) -> Detections:

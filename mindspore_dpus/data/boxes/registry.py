@@ -57,7 +57,9 @@ def recognise(path: Path) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise UserError(f"{path} holds boxes in the formats {' and '.join(found)}; name one")
+        raise UserError(
+            f"{path} holds boxes in the formats {' and '.join(found)}; name one (data.format)"
+        )
     known = ", ".join(f"{name} ({row.title})" for name, row in FORMATS.items())
     raise UserError(f"{path} is in no format of boxes that is known: {known}")
 

@@ -17,6 +17,7 @@ from mindspore_dpus.data.simulate.streets import simulate_streets
 from mindspore_dpus.stages import describe as described
 from mindspore_dpus.stages.classifier_stages import ClassifierStages
 from mindspore_dpus.stages.member_stages import check_training_of
+from mindspore_dpus.systems.traffic_signs.classifier_tables import TABLES, make_classifier_tables
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration, check_configuration
 from mindspore_dpus.systems.traffic_signs.detect_stage import make_detections, make_metrics
 from mindspore_dpus.systems.traffic_signs.measures import MEASURES
@@ -130,11 +131,20 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
             lambda key: make_region_scores(run, config),
             needs=("frames", "proposals", *placed, "regions", *members),
             settings=[
+                "ms of each step",  # What region_scores.json holds.
                 min(config.cascade.background_thresholds),
                 *([section_of(config, name).margin] for name in CLASSIFIERS),
                 config.refinement.rounds if config.refinement.enabled else 0,
             ],
             artefacts=("region_scores.csv", "region_scores.json"),
+        )
+    )
+    graph.append(
+        Stage(
+            "classifier_tables",
+            lambda key: make_classifier_tables(run, config),
+            needs=[f"{name}.{part}" for name in CLASSIFIERS for part in ("members", "predictions")],
+            artefacts=tuple(TABLES.values()),
         )
     )
     files = ("thresholds.csv", "thresholds.json", "detections_val.csv", "detections_test.csv")

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus import systems
-from mindspore_dpus.cli import predict, simulate
+from mindspore_dpus.cli import evaluate, predict, simulate
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.data.boxes.annotations import EDGES
@@ -90,7 +90,25 @@ def test_every_stage_leaves_what_it_should(run):
     assert set(background["label"]) == {"background", "sign"}
     # No frame in two splits.
     assert (background.groupby("group")["split"].nunique() == 1).all()
+    for table, name in (("table6", "background"), ("table7", "signs")):
+        rows = pd.read_csv(run / "tables" / f"{table}.csv").set_index("split")
+        assert rows.index.tolist() == ["train", "val", "test"]
+        history = pd.read_csv(run / name / "members" / "00" / "history.csv")
+        # One member, one epoch: what its validation said.
+        assert rows.loc["train", "loss"] == pytest.approx(history["train_loss"][0], abs=1e-5)
+        assert rows.loc["val", "loss"] == pytest.approx(history["val_loss"][0], abs=1e-4)
+        assert rows.loc["val", "accuracy"] == pytest.approx(history["val_accuracy"][0], abs=1e-5)
+        own = json.loads((run / name / "metrics.json").read_text())["test"]["models"]["fused"]
+        if name == "signs":
+            assert rows.loc["test", "accuracy"] == pytest.approx(own["accuracy"]["value"], abs=1e-5)
+    steps = json.loads((run / "time.json").read_text())["ms_per_frame"]
+    networks = ["proposal_network", "background_network", "refinement_network", "sign_network"]
+    others = ["proposal_boxes", "place_filter", "suppression", "vote"]
+    assert set(steps) == {*networks, *others}
+    assert all(steps[name] > steps[other] > 0 for name in networks for other in others[1:])
     page = (run / "report.html").read_text()
+    for title in ("Table 5", "Table 6", "Table 7", "Table 8", "What the place filter removes"):
+        assert title in page
     assert "Frames with misses and false calls first" in page
     assert page.count("<svg") == 2
     assert "data:image/jpeg;base64," in page
@@ -210,6 +228,27 @@ def test_evaluate_on_numbers_with_gaps_names_the_classes_of_the_run(run, tmp_pat
     assert theirs["models"]["fused"]["map_50"]["value"] == pytest.approx(
         own["test"]["models"]["fused"]["map_50"]["value"], abs=1e-6
     )
+
+
+def test_evaluate_of_frames_that_cannot_be_used_says_why(run, tmp_path, capsys):
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    cv2.imwrite(str(frames / "a.png"), np.zeros((60, 80, 3), np.uint8))
+    (frames / "boxes").mkdir()
+    (frames / "boxes" / "a.xml").write_text(
+        "<annotation><filename>a.png</filename><object><name>moon</name><bndbox><xmin>1</xmin>"
+        "<ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object></annotation>"
+    )
+    (frames / "boxes" / "a.txt").write_text("0 .5 .5 .1 .1\n")
+    call = [f"--run={run.path}", f"--data.root={frames}", f"--data.boxes={frames / 'boxes'}"]
+    call += ["--data.list_frames", f"--output={tmp_path / 'e'}"]
+    assert evaluate.main(call) == 2
+    assert "in the formats voc and yolo; name one (data.format)" in capsys.readouterr().err
+    assert evaluate.main([*call, "--data.format=voc"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no sound annotated frame; 1 problems, the first of" in line
+    assert "a.xml object 1: the class 'moon' is unknown" in line
+    assert pd.read_csv(tmp_path / "e" / "problems.csv")["path"].tolist() == ["a.png"]
 
 
 def test_an_export_finds_what_the_run_finds(run, tmp_path):
