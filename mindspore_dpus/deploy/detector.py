@@ -50,6 +50,8 @@ class DetectorSettings:
         sign_images, sign_margin: the sign network's.
         classes: names in the order of the sign network's outputs.
         background_threshold, sign_threshold, nms_threshold, limit: of ``detect``.
+        class_numbers: of ``classes`` in the data that were learnt from; None: not known, as of an export
+            by an earlier version.
     """
 
     sizes: tuple[float, ...]
@@ -74,6 +76,7 @@ class DetectorSettings:
     limit: int = 6
     vote_threshold: float | None = None
     max_pixels: int = MAX_PIXELS
+    class_numbers: tuple[int, ...] | None = None
 
     def to_dict(self) -> dict:
         """Numbers, lists and dicts, for JSON."""
@@ -91,6 +94,8 @@ class DetectorSettings:
             values[name] = tuple(values[name])
         for name in ("background_images", "refinement_images", "sign_images"):
             values[name] = ImageSettings.from_dict(values[name])
+        if values.get("class_numbers") is not None:
+            values["class_numbers"] = tuple(values["class_numbers"])
         if values["place_filter"] is not None:
             values["place_filter"] = PlaceFilter.from_dict(values["place_filter"])
         return cls(**values)

@@ -43,7 +43,7 @@ def read(path: Path, images: list[dict] | None, classes: Mapping[str, int | None
         classes: class name -> number; None: the numbers are the names.
 
     Raises:
-        UserError: a line is not of the format.
+        UserError: no line is of the format.
     """
     rows, numbers = [], set()
     names = None if classes is None else by_number(classes)
@@ -52,7 +52,11 @@ def read(path: Path, images: list[dict] | None, classes: Mapping[str, int | None
             continue
         match = _LINE.fullmatch(line.strip())
         if match is None:
-            raise UserError(f"{path} line {i}: {line.strip()[:80]!r} is not file;x1;y1;x2;y2;class")
+            # Of the frame that it names, if it names one: what that shows is not known.
+            error = f"{line.strip()[:80]!r} is not file;x1;y1;x2;y2;class"
+            named = line.partition(";")[0].strip() if ";" in line else ""
+            rows.append({"path": named, "place": f"{path} line {i}", "error": error})
+            continue
         name, x1, y1, x2, y2 = match[1], *map(float, match.groups()[1:5])
         number = int(match[6])
         row = {"path": name, "x1": x1, "y1": y1, "x2": x2 + 1, "y2": y2 + 1}
@@ -64,7 +68,10 @@ def read(path: Path, images: list[dict] | None, classes: Mapping[str, int | None
             row["label"] = names[number]
         numbers.add(number)
         rows.append(row)
-    frames = [{"path": p, "width": None, "height": None} for p in dict.fromkeys(r["path"] for r in rows)]
+    if rows and all("label" not in row for row in rows):
+        raise UserError(f"{rows[0]['place']}: {rows[0]['error']}")
+    listed = dict.fromkeys(row["path"] for row in rows if "label" in row)
+    frames = [{"path": name, "width": None, "height": None} for name in listed]
     return Found(rows, frames, {str(n): n for n in sorted(numbers)} if names is None else None)
 
 

@@ -20,6 +20,7 @@ from mindspore_dpus.data.images.decoded import ImageError
 from mindspore_dpus.data.images.footage import to_rgb
 from mindspore_dpus.data.images.frames import refuse_nameless
 from mindspore_dpus.data.images.reading import read_image
+from mindspore_dpus.data.paths import native
 from mindspore_dpus.data.sample_table import SPLITS, UNUSED
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
 from mindspore_dpus.systems.traffic_signs.settings import FrameSettings
@@ -71,7 +72,29 @@ def find_annotations(
     found = read_boxes(boxes, data.format, images=images, classes=classes or data.classes, strict=False)
     for path in (*found.frames["path"], *found.problems["path"]):
         refuse_nameless(path, root)
-    return found
+    return found if data.list_frames else _as_on_disk(found, root, boxes)
+
+
+def _as_on_disk(found: Annotations, root: Path, file: Path) -> Annotations:
+    """The same, with frames called as their files are: an umlaut may be one character or two, a path may
+    have been written on Windows.
+
+    Raises:
+        UserError: none of the frames is there.
+    """
+    tables = found.frames, found.boxes, found.problems
+    names = {path: native(path, root) for path in dict.fromkeys(p for t in tables for p in t["path"])}
+    there = [name for name in names.values() if (root / name).is_file()]
+    if len(found.frames) and not there:
+        raise UserError(
+            f"{root}: none of the {len(found.frames)} frames of {file} is there, such as "
+            f"{found.frames['path'].iloc[0]}; give their folder as data.root, or set data.list_frames, "
+            "which finds frames by their names without endings"
+        )
+    frames, boxes, problems = (t.assign(path=t["path"].map(names)) for t in tables)
+    # Two ways to write one name.
+    frames = frames.drop_duplicates("path", ignore_index=True)
+    return replace(found, frames=frames, boxes=boxes, problems=problems)
 
 
 def readable(annotations: Annotations, root: Path, max_pixels: int) -> Annotations:

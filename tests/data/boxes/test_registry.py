@@ -187,6 +187,15 @@ def test_names_in_the_rows_go_before_numbers_that_another_file_gives(tmp_path):
     assert found.classes == SPARSE
 
 
+def test_class_names_in_two_forms_are_refused_for_that_reason(tmp_path):
+    names = [unicodedata.normalize(form, "Straße für alle") for form in ("NFC", "NFD")]
+    rows = "".join(f"a.png,1,2,3,4,{name}\n" for name in names)
+    (tmp_path / "boxes.csv").write_text(f"path,x1,y1,x2,y2,class_name\n{rows}")
+    with pytest.raises(UserError, match="look the same and are written with other characters") as caught:
+        read_boxes(tmp_path / "boxes.csv")
+    assert "capitals" not in str(caught.value)
+
+
 def test_an_annotation_of_another_image_is_a_problem(tmp_path):
     images = write_images(tmp_path / "images", ["a.png", "b.png", "empty.png"])
     write_images(images, ["b.png", "empty.png"], (SIZE[0] * 2, SIZE[1] * 2))

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import shutil
+import unicodedata
 
 import cv2
 import numpy as np
@@ -172,6 +173,8 @@ def test_predict_gives_the_runs_detections_and_errors_as_rows(run, tmp_path, cap
     assert np.allclose(found["x1"].astype(float), expected["x1"], atol=0.02)
     assert predict.main([f"--run={run.path}", str(folder), f"--output={tmp_path / 's.json'}"]) == 1
     coco = json.loads((tmp_path / "s.json").read_text())
+    numbers = pd.read_csv(run / "classes.csv").set_index("class_name")["class_id"].to_dict()
+    assert {row["name"]: row["id"] for row in coco["categories"]}.items() <= numbers.items()
     assert len(coco["annotations"]) == len(expected)
     assert len(coco["errors"]) == 1
 
@@ -320,6 +323,32 @@ def test_bad_frames_and_boxes_are_rows(data):
     assert "class 7 is unknown" in errors["3.png"]
     assert "does not exist" in errors["9.png"]
     assert found.sound().frames["path"].tolist() == ["0.png", "4.png", "5.png"]
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+@pytest.mark.parametrize("name", ["gt.txt", "boxes.csv"])
+@pytest.mark.parametrize("listed", [False, True])
+def test_an_umlaut_may_be_written_in_another_way_than_on_disk(data, forms, name, listed):
+    disk, text = (unicodedata.normalize(form, "größe 1.png") for form in forms)
+    (data / "1.png").rename(data / disk)
+    lines = (data / "gt.txt").read_text().replace("1.png;", f"{text};")
+    (data / "gt.txt").write_text(lines)
+    if name == "boxes.csv":
+        rows = [line.replace(";", ",") for line in lines.splitlines()]
+        (data / name).write_text("\n".join(["path,x1,y1,x2,y2,class_name", *rows]))
+        # The table of frames is written in the way of the disk.
+        frames = sorted(path.name for path in data.glob("*.png"))
+        (data / "frames.csv").write_text("\n".join(["path", *frames]))
+    found = read(data, list_frames=listed)
+    assert found.problems.empty
+    assert disk in found.sound().boxes["path"].tolist()
+    assert len(found.frames) == 6
+
+
+def test_frames_that_lie_elsewhere_are_one_line(data, tmp_path):
+    (tmp_path / "other").mkdir()
+    with pytest.raises(UserError, match=r"none of the 6 frames of .*gt\.txt is there, such as 0\.png"):
+        read(tmp_path / "other", boxes=str(data / "gt.txt"))
 
 
 def test_a_name_that_no_table_can_hold_is_one_line(data):
