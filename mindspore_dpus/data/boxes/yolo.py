@@ -120,7 +120,8 @@ def read(path: Path, images: list[dict] | None, classes: Mapping[str, int | None
     read: dict[str, Path] = {}
     found = label_files(path)
     for labels in found:
-        name, error = _find(by_name, labels.relative_to(path))
+        names_of, error = _find(by_name, labels.relative_to(path))
+        name = names_of[0] if len(names_of) == 1 else None
         frame = {"path": name or stem(labels.relative_to(path).as_posix()), "place": str(labels)}
         try:
             text = read_text(labels)
@@ -128,7 +129,8 @@ def read(path: Path, images: list[dict] | None, classes: Mapping[str, int | None
             rows.append(frame | {"error": str(problem)})
             continue
         if name is None:
-            rows.append(frame | {"error": error})
+            # Of each that it may be, nobody knows what it shows.
+            rows += [frame | {"path": p, "error": error} for p in names_of or [frame["path"]]]
         elif name in read:
             rows.append(frame | {"error": f"{read[name]} is also the file of {name}"})
         elif None in sizes[name]:
@@ -145,21 +147,21 @@ def read(path: Path, images: list[dict] | None, classes: Mapping[str, int | None
     return Found(rows, images, listed)
 
 
-def _find(images: ByName, labels: Path) -> tuple[str | None, str]:
-    """The image of a file of labels, a path below their folder: there below the folder of the images, or
-    with a folder ``images`` in the way, in the place of ``labels`` or before all others."""
-    name, error = images.find(labels.as_posix())
-    if name is not None:
-        return name, ""
+def _find(images: ByName, labels: Path) -> tuple[list[str], str]:
+    """The images that a file of labels, a path below their folder, may belong to, and what is wrong where
+    it is not one: there below the folder of the images, or with a folder ``images`` in the way, in the
+    place of ``labels`` or before all others."""
     parts = list(labels.parent.parts)
     if LABELS in parts:
         last = len(parts) - 1 - parts[::-1].index(LABELS)
         parts[last] = IMAGES
     else:
         parts.insert(0, IMAGES)
-    name, other = images.find(PurePosixPath(*parts, labels.name).as_posix())
-    # Two that it may be are worth more words than none.
-    return name, "" if name else (other if " may be " in other else error)
+    beside = PurePosixPath(*parts, labels.name)
+    for name in (labels.as_posix(), beside.as_posix()):
+        if found := images.all_of(name):
+            return found, images.find(name)[1]
+    return [], images.find(labels.as_posix())[1]
 
 
 def _read_classes(file: Path) -> list[str]:

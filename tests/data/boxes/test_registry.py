@@ -196,6 +196,21 @@ def test_class_names_in_two_forms_are_refused_for_that_reason(tmp_path):
     assert "capitals" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["gtsdb", "yolo"])
+def test_of_two_images_that_may_be_meant_neither_is_without_signs(tmp_path, name):
+    images = write_images(tmp_path / "images", ["a.png", "a.jpg", "b.png"])
+    if name == "gtsdb":
+        (tmp_path / "gt.txt").write_text("a.ppm;1;2;9;9;0\nb.ppm;1;2;9;9;0\n")
+    else:
+        (tmp_path / "labels").mkdir()
+        for stem in "ab":
+            (tmp_path / "labels" / f"{stem}.txt").write_text("0 .5 .5 .2 .2\n")
+    found = read_boxes(tmp_path / NAMES[name], images=images, classes=["stop"], strict=False)
+    assert set(found.problems["path"]) == {"a.jpg", "a.png"}
+    assert found.problems["error"].str.contains("may be a.jpg or a.png").all()
+    assert found.sound().frames["path"].tolist() == ["b.png"]
+
+
 def test_an_annotation_of_another_image_is_a_problem(tmp_path):
     images = write_images(tmp_path / "images", ["a.png", "b.png", "empty.png"])
     write_images(images, ["b.png", "empty.png"], (SIZE[0] * 2, SIZE[1] * 2))

@@ -198,3 +198,11 @@ def test_a_wrong_size_is_a_problem_of_the_frame_that_the_file_names(tmp_path):
     assert found.problems["path"].tolist() == ["b.png"]
     assert found.problems["error"].tolist() == ["size/width: 'w' is not a number"]
     assert found.sound().frames["path"].tolist() == ["c.png"]
+
+
+def test_an_image_called_as_the_file_is_not_one_without_signs_where_the_file_names_another(tmp_path):
+    images = write_images(tmp_path / "images", ["000001.png", "c.png"])
+    found = read_boxes(file(tmp_path, name="renamed.jpg"), images=images, strict=False)
+    assert found.problems["path"].tolist() == ["renamed.jpg", "000001.png"]
+    assert "names renamed.jpg, which is not in" in found.problems["error"][1]
+    assert found.sound().frames["path"].tolist() == ["c.png"]
