@@ -126,5 +126,6 @@ def _nothing(asked: Evaluation, found: Annotations, folder: Path) -> str:
     text = f"{asked.root}: no sound annotated frame{of_split}"
     if found.problems.empty:
         return text
-    place, error = found.problems[["place", "error"]].iloc[0]
-    return f"{text}; {len(found.problems)} problems, the first of {place}: {error} ({folder / 'problems.csv'})"
+    path, place, error = found.problems[["path", "place", "error"]].iloc[0]
+    first = f"{len(found.problems)} problems, the first of {path} ({place}): {error}"
+    return f"{text}; {first}; all are in {folder / 'problems.csv'}"

@@ -250,7 +250,7 @@ def test_evaluate_of_frames_that_cannot_be_used_says_why(run, tmp_path, capsys):
     assert evaluate.main([*call, "--data.format=voc"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "no sound annotated frame; 1 problems, the first of" in line
-    assert "a.xml object 1: the class 'moon' is unknown" in line
+    assert "a.xml object 1): the class 'moon' is unknown" in line
     assert pd.read_csv(tmp_path / "e" / "problems.csv")["path"].tolist() == ["a.png"]
 
 
