@@ -1,4 +1,7 @@
-"""Machine sound's files, or sound as it comes -> the table of scores. Needs NumPy, SciPy and soundfile."""
+"""Machine sound's files, or sound as it comes -> the table of scores.
+
+Needs what requirements/deploy_sound.txt names, and nothing else.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
