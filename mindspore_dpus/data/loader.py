@@ -25,7 +25,10 @@ def normalise(images: np.ndarray) -> np.ndarray:
     mean = np.array(IMAGENET_MEAN[channels], np.float32)
     std = np.array(IMAGENET_STD[channels], np.float32)
     scale = 1.0 / (std * np.iinfo(images.dtype).max)
-    batch = images.astype(np.float32) * scale - mean / std
+    # In place: other copies would stay in the memory of the thread that prepares batches.
+    batch = images.astype(np.float32)
+    batch *= scale
+    batch -= mean / std
     return np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
 
 

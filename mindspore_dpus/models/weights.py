@@ -62,7 +62,7 @@ def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
         if path.suffix in (".pth", ".pt"):
             return _read_torch(path)
         if path.suffix == ".ckpt":
-            return {name: p.asnumpy() for name, p in ms.load_checkpoint(str(path)).items()}
+            return _read_mindspore(path)
     except (SafetensorError, ValueError, TypeError, OSError) as error:  # Type: numpy has no bfloat16
         raise _unreadable(path, error) from None
     raise UserError(f"{path} is not a readable checkpoint: .safetensors, .ckpt or .pth is read")
@@ -74,6 +74,18 @@ def _numbers(parameters: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         if value.dtype.kind not in "fiub":
             raise ValueError(f"{name} is of {value.dtype}; save it as float32")
     return parameters
+
+
+def _read_mindspore(path: Path) -> dict[str, np.ndarray]:
+    try:
+        found = ms.load_checkpoint(str(path))
+    except Exception as error:  # MindSpore raises what its parser raises
+        raise _unreadable(path, error) from None
+    # Beside them, such a file may hold texts: whatever was appended to it.
+    parameters = {name: p.asnumpy() for name, p in found.items() if isinstance(p, ms.Parameter)}
+    if not parameters:
+        raise ValueError("it holds no parameters")
+    return _numbers(parameters)
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:

@@ -79,7 +79,11 @@ def features_of(
     ]
     shared = source.cache / f"features-{digest(identity)}"
     if not is_filled(shared):
+        from mindspore_dpus.core.device import give_back_memory
+
         _extract(source, table, rows, features, weights, device, seed, shared)
+        # Now: what later stages keep would lie scattered over what the network has left.
+        give_back_memory()
     return open_shards(shared)
 
 

@@ -150,7 +150,7 @@ def train_in_turn(
     stamp = {"key": recipe.key, "backbone": recipe.network.name}
     trainers = {}
     for job in jobs:
-        start = start_state(recipe.network, job.seed)
+        start = partial(start_state, recipe.network, job.seed)
         task = recipe.task(job.data)
         # Losses may depend on the class counts. Members of one strategy share them, and so a trainer.
         if task.loss_key not in trainers:
@@ -184,7 +184,7 @@ def try_rates(job: Job, recipe: Recipe, device: Device) -> pd.DataFrame:
     training = dataclasses.replace(recipe.training, learning_rate=recipe.training.lr_range.low)
     plan = recipe.network.phases(net)
     trainer = Trainer(net, task.create_loss(), training, device, {}, plan)
-    start = start_state(recipe.network, job.seed)
+    start = partial(start_state, recipe.network, job.seed)
     return range_test(trainer.stepper(task, start, job.seed), recipe.training.lr_range)
 
 

@@ -27,6 +27,7 @@ from mindspore_dpus.training.settings import TrainingSettings
 from mindspore_dpus.training.task import Task
 
 logger = logging.getLogger(__name__)
+Start = Callable[[], dict[str, np.ndarray]]
 
 
 @dataclass
@@ -63,7 +64,7 @@ class Trainer:
     def fit(
         self,
         task: Task,
-        start: dict[str, np.ndarray],
+        start: Start,
         folder: Path,
         seed: list[int],
         on_epoch: Callable[[dict], None] = lambda row: None,
@@ -76,7 +77,8 @@ class Trainer:
 
         Args:
             task: what the member learns (``training.task``).
-            start: weights to start from (``models.weights.get_state``).
+            start: gives the weights to start from (``models.weights.get_state``), alike at every call: they
+                are not kept while the member learns.
             folder: the member's folder.
             seed: run seed and member: drives order and augmentation.
             on_epoch: called after every epoch with its row of the history.
@@ -149,7 +151,7 @@ class Trainer:
         self,
         folder: Path,
         stamp: dict,
-        start: dict[str, np.ndarray],
+        start: Start,
         task: Task,
     ) -> list[dict]:
         """Set network and optimiser to the last finished epoch, or to the start; its history."""
@@ -172,10 +174,10 @@ class Trainer:
                 last.unlink()
         return self._begin(start, task)
 
-    def _begin(self, start: dict[str, np.ndarray], task: Task) -> list[dict]:
+    def _begin(self, start: Start, task: Task) -> list[dict]:
         """Set network, optimiser and loss to the start of a member; its history: none yet."""
         self.halvings = []
-        set_state(self.net, start)
+        set_state(self.net, start())
         for parameter, value in zip(self.loss.get_parameters(), self.fresh_loss, strict=True):
             assign(parameter, value)
         self._enter(1, task)
@@ -239,9 +241,7 @@ class Trainer:
                 momentum = schedule.momentum(epoch, step, self.epochs, steps)
                 assign(self.engine.optimizer.momentum, momentum)
 
-    def stepper(
-        self, task: Task, start: dict[str, np.ndarray], seed: list[int]
-    ) -> Callable[[float], float]:
+    def stepper(self, task: Task, start: Start, seed: list[int]) -> Callable[[float], float]:
         """A training that goes on by one step whenever it is called, at the rate that it is given.
 
         Args:

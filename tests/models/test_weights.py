@@ -6,6 +6,7 @@ import http.server
 import threading
 from pathlib import Path
 
+import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Tensor, nn
@@ -90,6 +91,24 @@ def test_a_torn_checkpoint_is_named(state, tmp_path, name):
     path.write_bytes(saved(tmp_path / "whole.safetensors", state).read_bytes()[:1000])
     with pytest.raises(UserError, match=f"{name} is not a readable checkpoint"):
         load_weights(create_model("resnet18", 2), path)
+
+
+# An empty name without a value, which MindSpore reads as a list; a checkpoint of a text alone.
+@pytest.mark.parametrize("content", [b"\x0a\x00", None])
+def test_a_file_of_mindspore_without_parameters_is_refused(tmp_path, content):
+    path = tmp_path / "w.ckpt"
+    ms.save_checkpoint([], str(path), append_dict={"note": "none"})
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match="w.ckpt is not a readable checkpoint: it holds no parameters"):
+        read_checkpoint(path)
+
+
+def test_texts_in_a_file_of_mindspore_are_passed_over(tmp_path):
+    path = tmp_path / "w.ckpt"
+    weight = {"name": "w", "data": Tensor(np.arange(3, dtype=np.float32))}
+    ms.save_checkpoint([weight], str(path), append_dict={"note": "best"})
+    assert {name: value.tolist() for name, value in read_checkpoint(path).items()} == {"w": [0, 1, 2]}
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x02"])

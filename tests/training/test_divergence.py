@@ -18,7 +18,7 @@ from mindspore_dpus.training.checkpoint import load_checkpoint
 from mindspore_dpus.training.divergence import Diverged, check_outputs, check_steps, halve_or_stop
 from mindspore_dpus.training.settings import TrainingSettings
 from mindspore_dpus.training.trainer import Trainer
-from tests.support import MemberData, logged
+from tests.support import MemberData, held, logged
 
 SEED = [0, 0]
 # Adam moves every weight by about the rate. Two layers of the square root of the largest float32 meet in
@@ -59,7 +59,7 @@ def fit(device, data, folder, stop_after=None, **training):
             raise KeyboardInterrupt
 
     with logged(report):
-        member.fit(data.task(member.training), get_state(member.net), folder, SEED, report)
+        member.fit(data.task(member.training), held(get_state(member.net)), folder, SEED, report)
     return told
 
 
@@ -165,7 +165,7 @@ def test_the_next_member_of_a_trainer_starts_at_the_full_rate(device, data, tmp_
     told = {"00": [], "01": []}
     for name, lines in told.items():
         with logged(lambda line, lines=lines, name=name: lines.append(line.replace(name, "", 1))):
-            member.fit(data.task(member.training), start, tmp_path / name, SEED, lines.append)
+            member.fit(data.task(member.training), held(start), tmp_path / name, SEED, lines.append)
     (one, stamp), (other, other_stamp) = last(tmp_path / "00"), last(tmp_path / "01")
     assert stamp["halvings"] == other_stamp["halvings"] != []
     # It diverged as often: it did not begin with the rate that the first ended with.

@@ -27,7 +27,7 @@ from mindspore_dpus.training.schedules import SCHEDULES
 from mindspore_dpus.training.settings import TrainingSettings
 from mindspore_dpus.training.trainer import Trainer
 from tests.models.frozen import frozen
-from tests.support import MemberData
+from tests.support import MemberData, held
 
 SEED = [0, 1]
 # Convolutions, batch norms and sums of two paths, in 0.4 million parameters.
@@ -81,14 +81,14 @@ def start(backbone=SMALL):
 def fit(trainer, data, folder, backbone=SMALL):
     """Train a member; the rows of its history that were reported."""
     rows = []
-    trainer.fit(data.task(trainer.training), start(backbone), folder, SEED, rows.append)
+    trainer.fit(data.task(trainer.training), held(start(backbone)), folder, SEED, rows.append)
     return rows
 
 
 def fit_tiny(trainer, data, folder):
     """The same from the weights that the trainer's own network has."""
     rows = []
-    trainer.fit(data.task(trainer.training), get_state(trainer.net), folder, SEED, rows.append)
+    trainer.fit(data.task(trainer.training), held(get_state(trainer.net)), folder, SEED, rows.append)
     return rows
 
 
@@ -181,7 +181,7 @@ def test_patience_ends_a_member_early_and_for_good(device, data, tmp_path):
 def test_the_accuracy_of_training_is_that_of_its_images(device, data, tmp_path):
     # By such a rate nothing changes, so the outputs after the epoch are those in it.
     member, rows = tiny(device, epochs=1, learning_rate=1e-30), []
-    member.fit(data.task(member.training), get_state(member.net), tmp_path, SEED, rows.append)
+    member.fit(data.task(member.training), held(get_state(member.net)), tmp_path, SEED, rows.append)
     outputs = predict(member.net, data.images, data.train)
     assert rows[0]["train_accuracy"] == (outputs.argmax(axis=1) == data.labels[data.train]).mean()
 
@@ -202,7 +202,7 @@ def test_the_range_test_trains_all_that_will_be_trained(device, data):
     member = tiny(device)
     member = tiny(device, phases(member.net, config), epochs=3)
     before = get_state(member.net)
-    member.stepper(data.task(member.training), before, SEED)(0.1)
+    member.stepper(data.task(member.training), held(before), SEED)(0.1)
     changed = {name for name, value in get_state(member.net).items() if (value != before[name]).any()}
     assert changed == {"3.weight", "3.bias", "4.weight", "4.bias"}
 
@@ -214,7 +214,7 @@ def test_gradual_unfreezing_starts_at_the_classifier(device, data, tmp_path):
     states = [get_state(member.net)]
     member.fit(
         data.task(member.training),
-        states[0],
+        held(states[0]),
         tmp_path / "whole",
         SEED,
         lambda row: states.append(get_state(member.net)),
@@ -235,9 +235,11 @@ def test_a_member_resumed_before_and_after_unfreezing_equals_an_uninterrupted_on
     )
     whole = tiny(device, plan, epochs=6, optimizer="radam")
     state, task = get_state(whole.net), data.task(whole.training)
-    whole.fit(task, state, tmp_path / "whole", SEED)
+    whole.fit(task, held(state), tmp_path / "whole", SEED)
     for epochs in (2, 3, 6):
-        tiny(device, plan, epochs=epochs, optimizer="radam").fit(task, state, tmp_path / "torn", SEED)
+        tiny(device, plan, epochs=epochs, optimizer="radam").fit(
+            task, held(state), tmp_path / "torn", SEED
+        )
     assert_equal(weights(tmp_path / "whole", "last"), weights(tmp_path / "torn", "last"))
 
 
@@ -246,7 +248,7 @@ def test_patience_does_not_run_before_all_layers_are_trained(device, data, tmp_p
         tiny(device).net, ModelSettings(fine_tuning="gradual", unfreeze_parts=2, unfreeze_every=3)
     )
     member = tiny(device, plan, epochs=12, patience=2, select_by="auc", learning_rate=1e-12)
-    member.fit(data.task(member.training), get_state(member.net), tmp_path, SEED)
+    member.fit(data.task(member.training), held(get_state(member.net)), tmp_path, SEED)
     assert len(load_checkpoint(tmp_path / "last.safetensors")[1]["history"]) == 8
 
 
@@ -288,7 +290,7 @@ def test_outputs_that_are_not_numbers_are_named(device, data, tmp_path):
     config = TrainingSettings(epochs=1, batch_size=8)
     member = Trainer(net, create_loss("cross_entropy", (12, 12)), config, device, {})
     with pytest.raises(UserError, match=r"member 00: the outputs are not numbers after epoch 1;"):
-        member.fit(data.task(member.training), state, tmp_path / "00", SEED)
+        member.fit(data.task(member.training), held(state), tmp_path / "00", SEED)
 
 
 def test_a_finished_member_is_not_trained_again(device, data, tmp_path):
@@ -313,7 +315,7 @@ def test_a_loss_that_is_not_a_number_names_member_epoch_and_step(device, data, t
 @pytest.mark.parametrize("select_by", ["auc", "accuracy", "loss", "last"])
 def test_the_best_epoch_is_kept(device, data, tmp_path, select_by):
     member = tiny(device, epochs=5, select_by=select_by, learning_rate=0.03)
-    member.fit(data.task(member.training), get_state(member.net), tmp_path, SEED)
+    member.fit(data.task(member.training), held(get_state(member.net)), tmp_path, SEED)
     history = load_checkpoint(tmp_path / "last.safetensors")[1]["history"]
     expected = {
         "auc": max(history, key=lambda row: row["val_auc"]),
@@ -347,7 +349,7 @@ class Recorder:
 def test_every_step_has_the_rate_of_the_schedule(device, data, tmp_path, schedule):
     member = tiny(device, epochs=4, lr_schedule=schedule, learning_rate=0.1)
     recorder = Recorder(member)
-    member.fit(data.task(member.training), get_state(member.net), tmp_path, SEED)
+    member.fit(data.task(member.training), held(get_state(member.net)), tmp_path, SEED)
     expected = [
         0.1 * SCHEDULES[schedule].factor(epoch, step, 4, 3)
         for epoch in (1, 2, 3, 4)
@@ -361,7 +363,7 @@ def test_optimizer_and_schedule_go_on_to_the_bit(device, data, tmp_path, optimiz
     settings = {"optimizer": optimizer, "lr_schedule": "one_cycle", "epochs": 3}
     whole = tiny(device, **settings)
     state = get_state(whole.net)
-    whole.fit(data.task(whole.training), state, tmp_path / "whole", SEED)
+    whole.fit(data.task(whole.training), held(state), tmp_path / "whole", SEED)
     for member, stop in ((tiny(device, **settings), 2), (tiny(device, **settings), 9)):
 
         def stop_after(row, stop=stop):
@@ -369,7 +371,7 @@ def test_optimizer_and_schedule_go_on_to_the_bit(device, data, tmp_path, optimiz
                 raise KeyboardInterrupt
 
         try:
-            member.fit(data.task(member.training), state, tmp_path / "torn", SEED, stop_after)
+            member.fit(data.task(member.training), held(state), tmp_path / "torn", SEED, stop_after)
         except KeyboardInterrupt:
             assert stop == 2
     assert_equal(weights(tmp_path / "whole", "last"), weights(tmp_path / "torn", "last"))

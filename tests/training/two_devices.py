@@ -19,7 +19,7 @@ from mindspore_dpus.models.weights import get_state
 from mindspore_dpus.training.parallel import meet
 from mindspore_dpus.training.settings import TrainingSettings
 from mindspore_dpus.training.trainer import Trainer
-from tests.support import MemberData
+from tests.support import MemberData, held
 
 
 def smooth_net(device):
@@ -66,7 +66,7 @@ def main(folder: Path) -> None:
         training = dataclasses.replace(config, epochs=epochs)
         net = smooth_net(device)
         Trainer(net, create_loss("cross_entropy", (11, 10)), training, device).fit(
-            data.task(training), start, folder / name, [0, 0]
+            data.task(training), held(start), folder / name, [0, 0]
         )
         return net
 

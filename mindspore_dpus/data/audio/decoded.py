@@ -63,8 +63,12 @@ def mix(frames: np.ndarray, channel: int | str) -> np.ndarray:
         ValueError: ``channel`` is neither.
     """
     number = frames.shape[1]
+    if channel == MEAN and number == 1:
+        return frames[:, 0]
     if channel == MEAN:
-        return frames.mean(axis=1, dtype=np.float64).astype(np.float32) if number > 1 else frames[:, 0]
+        # Infinity and its negative have no mean; whoever reads them refuses what is no number.
+        with np.errstate(invalid="ignore"):
+            return frames.mean(axis=1, dtype=np.float64).astype(np.float32)
     check_channel(channel)
     if channel >= number:
         has = "one channel" if number == 1 else f"{number} channels"

@@ -245,6 +245,7 @@ def test_lengths_that_were_not_known_when_the_header_was_written(tmp_path):
             reader(flac)
 
 
+@pytest.mark.filterwarnings("error")
 def test_what_is_no_sound(tmp_path):
     (tmp_path / "empty.wav").write_bytes(b"")
     (tmp_path / "text.wav").write_text("path,machine\n")
@@ -255,6 +256,8 @@ def test_what_is_no_sound(tmp_path):
     saved(tmp_path / "ogg.wav", noise(100), format="OGG")
     saved(tmp_path / "nan.wav", [0.0, np.nan], subtype="FLOAT")
     saved(tmp_path / "huge.wav", [0.0, 1e300], subtype="DOUBLE")
+    # Of these, NumPy says that they have no mean.
+    saved(tmp_path / "both.wav", [[0.0, 0.0], [np.inf, -np.inf]], subtype="FLOAT")
     for name, message in {
         "empty.wav": r"is empty \(0 bytes\)",
         "text.wav": "is broken or not a sound file",
@@ -266,6 +269,7 @@ def test_what_is_no_sound(tmp_path):
         "ogg.wav": "is a file of the format OGG",
         "nan.wav": "has samples that are not numbers",
         "huge.wav": "has samples that are not numbers",
+        "both.wav": "has samples that are not numbers",
         "gone.wav": "does not exist",
         "nul\0.wav": "has a name that cannot be",
     }.items():
