@@ -55,14 +55,28 @@ def _of_run(run: Path) -> str:
 
 def _of_model(model: Path) -> str:
     # Of several graphs, the export is a folder.
-    path = model / "bundle.json" if model.is_dir() else model.with_name(f"{model.name}.json")
+    folder = model.is_dir()
+    path = model / "bundle.json" if folder else model.with_name(f"{model.name}.json")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        return SYSTEMS[0]  # Its reader says what is missing.
-    except ValueError:
-        return SYSTEMS[0]
+    except (OSError, ValueError) as error:
+        if folder:
+            raise UserError(_no_export(model, path, error)) from None
+        return SYSTEMS[0]  # Its reader says what is wrong.
+    if folder and not isinstance(found, dict):
+        raise UserError(f"{path} is not what an export writes: export again")
     return found.get("system", SYSTEMS[0]) if isinstance(found, dict) else SYSTEMS[0]
+
+
+def _no_export(folder: Path, path: Path, error: OSError | ValueError) -> str:
+    """Why a folder is no export."""
+    if not isinstance(error, OSError):
+        return f"{path} is damaged: export again"
+    if path.exists():
+        return f"{path} cannot be read: {error.strerror}"
+    if (folder / "config.yaml").is_file():
+        return f"{folder} is a run folder: give it with --run, or export it first (tools/export.py)"
+    return f"{folder} holds no bundle.json: give a folder that tools/export.py has written, or an .onnx file"
 
 
 def _without_system(args: Sequence[str]) -> list[str]:

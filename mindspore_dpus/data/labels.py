@@ -54,7 +54,9 @@ def refuse_alike(names: Iterable[str], source: object, what: str = "classes") ->
     alike = find_alike(names)
     if alike is not None:
         how = "differ in capitals or spaces only"
-        if _seen(alike[0], "NFC") != _seen(alike[1], "NFC"):
+        if len({unicodedata.normalize("NFC", name) for name in alike}) == 1:
+            how = "look the same and are written with other characters (an umlaut as one, or as two)"
+        elif _seen(alike[0], "NFC") != _seen(alike[1], "NFC"):
             how = "are one number, or differ in the width or form of letters only"
         raise UserError(f"{source}: the {what} {alike[0]!r} and {alike[1]!r} {how}; give them one name")
 

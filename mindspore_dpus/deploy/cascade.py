@@ -7,6 +7,11 @@ import numpy as np
 
 from mindspore_dpus.data.boxes.arithmetic import as_boxes, iou, nms
 from mindspore_dpus.deploy.place_filter import PlaceFilter
+from mindspore_dpus.deploy.stopwatch import Stopwatch
+
+# Steps that ``score_boxes`` and ``detect`` take the time of.
+SCORING = ("place_filter", "background_network", "refinement_network", "sign_network")
+CHOOSING = ("suppression", "vote")
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ def score_boxes(
     n_classes: int,
     foreground_floor: float,
     refine: Callable[[np.ndarray], np.ndarray] | None = None,
+    watch: Stopwatch | None = None,
 ) -> Scored:
     """Ask the networks about a frame's proposals.
 
@@ -64,23 +70,28 @@ def score_boxes(
             lower where thresholds are still to be chosen.
         refine: boxes (M, 4) -> (M, 4), moved to where the sign is, before the sign network sees them;
             None: boxes stay as they are (the paper).
+        watch: takes the time of the steps ``SCORING``; a network's holds the cutting of its regions.
 
     Raises:
         ValueError: a network gives another number of rows or classes, or a NaN.
     """
-    boxes = as_boxes(boxes)
+    boxes, watch = as_boxes(boxes), watch or Stopwatch()
     if place_filter is not None:
-        boxes = boxes[place_filter.keep(boxes, width, height)]
+        with watch.of("place_filter"):
+            boxes = boxes[place_filter.keep(boxes, width, height)]
     first = np.zeros(0)
     if len(boxes):
-        first = _checked("background", foreground(boxes), (len(boxes),))
+        with watch.of("background_network"):
+            first = _checked("background", foreground(boxes), (len(boxes),))
     asked = first >= foreground_floor
     second = np.full((len(boxes), n_classes), np.nan)
     if asked.any():
         if refine is not None:
             boxes = boxes.copy()
-            boxes[asked] = _checked("refinement", refine(boxes[asked]), (int(asked.sum()), 4))
-        second[asked] = _checked("sign", signs(boxes[asked]), (int(asked.sum()), n_classes))
+            with watch.of("refinement_network"):
+                boxes[asked] = _checked("refinement", refine(boxes[asked]), (int(asked.sum()), 4))
+        with watch.of("sign_network"):
+            second[asked] = _checked("sign", signs(boxes[asked]), (int(asked.sum()), n_classes))
     return Scored(boxes, first, second)
 
 
@@ -101,6 +112,7 @@ def detect(
     nms_threshold: float = 0.3,
     limit: int = 6,
     vote_threshold: float | None = None,
+    watch: Stopwatch | None = None,
 ) -> Detections:
     """What passes both thresholds, without doubles, the best sign score first.
 
@@ -110,11 +122,13 @@ def detect(
         scored: of ``score_boxes``.
         background_threshold: least probability of a sign (the paper's BG CNN SCORE).
         sign_threshold: least probability of the best class (TS CNN SCORE).
-        nms_threshold: intersection over union above which the lower sign score goes (0.3).
+        nms_threshold: intersection over union above which the lower sign score goes (0.3); it holds for
+            what is returned, also where the vote has moved boxes together.
         limit: detections of a frame (6).
         vote_threshold: a box that is kept becomes the mean of all that have passed and overlap it by as
             much, weighted by the product of both probabilities: the sign network knows what a box
             shows, not how well it fits. None: boxes stay as they are (the paper).
+        watch: takes the time of the steps ``CHOOSING``.
 
     Raises:
         ValueError: the sign network has not been asked about a box that passes the first threshold.
@@ -134,13 +148,20 @@ def detect(
     scores, classes = signs.max(axis=1), signs.argmax(axis=1)
     passed = scores >= sign_threshold
     boxes, scores, classes = scored.boxes[rows][passed], scores[passed], classes[passed]
-    kept = nms(boxes, scores, nms_threshold, limit=limit)
-    found = boxes[kept]
+    watch = watch or Stopwatch()
+    with watch.of("suppression"):
+        kept = nms(boxes, scores, nms_threshold, limit=None if vote_threshold is not None else limit)
+    found, scores_found, classes_found = boxes[kept], scores[kept], classes[kept]
     if vote_threshold is not None and len(kept):
         # Two probabilities of 0 would leave nothing to divide by.
         weights = np.maximum(scores * scored.foreground[rows][passed], np.finfo(np.float64).tiny)
-        found = vote(found, boxes, weights, vote_threshold)
-    return Detections(found, classes[kept], scores[kept])
+        with watch.of("vote"):
+            found = vote(found, boxes, weights, vote_threshold)
+        # Two boxes that were kept may have gone to the same sign.
+        with watch.of("suppression"):
+            apart = nms(found, scores_found, nms_threshold, limit=limit)
+        found, scores_found, classes_found = found[apart], scores_found[apart], classes_found[apart]
+    return Detections(found, classes_found, scores_found)
 
 
 def vote(kept: np.ndarray, boxes: np.ndarray, weights: np.ndarray, threshold: float) -> np.ndarray:

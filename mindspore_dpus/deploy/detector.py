@@ -16,6 +16,7 @@ from mindspore_dpus.deploy.cascade import Detections, Scored, detect, score_boxe
 from mindspore_dpus.deploy.place_filter import PlaceFilter
 from mindspore_dpus.deploy.proposals import Maps, Proposals, propose
 from mindspore_dpus.deploy.refinement import refine
+from mindspore_dpus.deploy.stopwatch import Stopwatch
 
 
 class Networks(Protocol):
@@ -49,6 +50,8 @@ class DetectorSettings:
         sign_images, sign_margin: the sign network's.
         classes: names in the order of the sign network's outputs.
         background_threshold, sign_threshold, nms_threshold, limit: of ``detect``.
+        class_numbers: of ``classes`` in the data that were learnt from; None: not known, as of an export
+            by an earlier version.
     """
 
     sizes: tuple[float, ...]
@@ -73,6 +76,7 @@ class DetectorSettings:
     limit: int = 6
     vote_threshold: float | None = None
     max_pixels: int = MAX_PIXELS
+    class_numbers: tuple[int, ...] | None = None
 
     def to_dict(self) -> dict:
         """Numbers, lists and dicts, for JSON."""
@@ -90,6 +94,8 @@ class DetectorSettings:
             values[name] = tuple(values[name])
         for name in ("background_images", "refinement_images", "sign_images"):
             values[name] = ImageSettings.from_dict(values[name])
+        if values.get("class_numbers") is not None:
+            values["class_numbers"] = tuple(values["class_numbers"])
         if values["place_filter"] is not None:
             values["place_filter"] = PlaceFilter.from_dict(values["place_filter"])
         return cls(**values)
@@ -127,13 +133,20 @@ class Detector:
             min_size=s.min_size,
         )
 
-    def score(self, frame: np.ndarray, boxes: np.ndarray, floor: float | None = None) -> Scored:
+    def score(
+        self,
+        frame: np.ndarray,
+        boxes: np.ndarray,
+        floor: float | None = None,
+        watch: Stopwatch | None = None,
+    ) -> Scored:
         """What the classifiers say of a frame's boxes.
 
         Args:
             frame: (H, W, 3) uint8 RGB.
             boxes: (P, 4) proposals.
             floor: the sign network sees no box below it; None: the background threshold.
+            watch: takes the time of every step.
         """
         s, networks = self.settings, self.networks
 
@@ -159,6 +172,7 @@ class Detector:
             len(s.classes),
             s.background_threshold if floor is None else floor,
             moved if s.refinement_rounds else None,
+            watch,
         )
 
     def choose(self, scored: Scored) -> Detections:

@@ -1,6 +1,7 @@
 """Signs in frames, folders and videos -> a table, COCO JSON, pictures; the detector may be an export."""
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,11 +11,14 @@ import numpy as np
 from mindspore_dpus.core.errors import UserError, one_line
 from mindspore_dpus.core.files import atomic, write_json
 from mindspore_dpus.data.images.footage import Frame, find_footage, read_frames
+from mindspore_dpus.data.images.formats import EXTENSIONS
 from mindspore_dpus.deploy.detector import Detector
 from mindspore_dpus.deploy.growing import going_on
 from mindspore_dpus.deploy.scoring import row_name
 from mindspore_dpus.report.box_pictures import draw_boxes
 
+# Characters of a frame's name in that of its picture: a name of 255 bytes holds them in any letters.
+_LONGEST = 50
 EDGES = ("x1", "y1", "x2", "y2")
 COLUMNS = ("path", "error", *EDGES, "label", "score")
 
@@ -56,7 +60,7 @@ def predict(
         inputs: of ``data.images.footage.find_footage``.
         output: the table; a COCO file has ``images, annotations, categories`` with scores.
         every: of a video, every so many frames.
-        pictures: folder for frames with their boxes; None: none.
+        pictures: folder for frames with their boxes (``picture_name``); None: none.
 
     Returns:
         ``frames``, ``signs``, ``errors``, and how many frames were ``kept`` from an earlier start.
@@ -89,7 +93,7 @@ def predict(
                 results.append([row])
             if frame.image is not None:
                 number += 1
-                picture = None if pictures is None else pictures / f"{number:06d}.jpg"
+                picture = None if pictures is None else pictures / picture_name(number, row["path"])
                 if picture and not (kept and picture.exists()):
                     _draw(frame, row, picture)
             rows.append(row)
@@ -99,7 +103,8 @@ def predict(
                 writer.writeheader()
                 writer.writerows(sign_rows(rows))
         else:
-            write_json(output, as_coco(rows, detector.settings.classes))
+            settings = detector.settings
+            write_json(output, as_coco(rows, settings.classes, settings.class_numbers))
         results.path.unlink()
     errors = sum(row["error"] != "" for row in rows)
     signs = sum(len(row["signs"]) for row in rows)
@@ -117,14 +122,27 @@ def sign_rows(frames: Sequence[dict]) -> Iterator[dict]:
             yield row | dict(zip((*EDGES, "label", "score"), sign, strict=True))
 
 
-def as_coco(frames: Sequence[dict], classes: Sequence[str]) -> dict:
+def picture_name(number: int, path: str) -> str:
+    """A frame's picture: its place among the frames, which no other has, and its own name, of a video with
+    the frame's number: ``000002_drive.mp4_3.jpg``, ``000001_00600.jpg``."""
+    name = re.split(r"[\\/]", path)[-1]
+    stem, ending = name.rpartition(".")[::2]
+    name = stem if stem and f".{ending.lower()}" in EXTENSIONS else name
+    shown = re.sub(r"[^\w.-]+", "_", name)[:_LONGEST]
+    return f"{number:06d}_{shown}.jpg"
+
+
+def as_coco(
+    frames: Sequence[dict], classes: Sequence[str], numbers: Sequence[int] | None = None
+) -> dict:
     """Detections as COCO annotations with scores; frames that cannot be used stand in ``errors``.
 
     Args:
         frames: of ``FRAME_COLUMNS``.
         classes: all class names.
+        numbers: of the classes in the data that were learnt from; None: 1, 2, ...
     """
-    category = {name: i for i, name in enumerate(classes, start=1)}
+    category = dict(zip(classes, numbers or range(1, len(classes) + 1), strict=True))
     usable = [frame for frame in frames if not frame["error"]]
     signs = [(i, sign) for i, frame in enumerate(usable, start=1) for sign in frame["signs"]]
     annotations = []

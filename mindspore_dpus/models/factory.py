@@ -129,7 +129,7 @@ def _create_mindcv(backbone: str, num_classes: int, in_channels: int, **options)
 
     known = mindcv.list_models()
     if backbone not in known:
-        near = difflib.get_close_matches(backbone, [*OURS, *known], n=3, cutoff=0.4)
+        near = difflib.get_close_matches(backbone, {*OURS, *known}, n=3, cutoff=0.4)
         raise UserError(
             f"unknown backbone {backbone!r}: use {', '.join(near) or ', '.join(OURS)}, or another "
             "model name of mindcv"

@@ -7,7 +7,9 @@ its published checkpoints load as they are.
 from mindspore import Tensor, nn
 from mindspore.common.initializer import Normal
 
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.models.layers import GlobalMean, conv
+from mindspore_dpus.models.small import new_dropout
 
 # Sandler et al. 2018, Table 2: expansion factor, output channels, repeats, stride of the first.
 INVERTED_RESIDUALS = (
@@ -69,6 +71,9 @@ class MobileNetV2(nn.Cell):
             straight on the pooled features.
 
     Input (N, in_channels, H, W) float32, normalised; output logits (N, C) float32.
+
+    Raises:
+        UserError: a width that is not above 0, an impossible probability.
     """
 
     classifier_name = "classifier.1"
@@ -83,6 +88,8 @@ class MobileNetV2(nn.Cell):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        if width <= 0:
+            raise UserError(f"width is {width:g}; it must be above 0")
         self.in_one = None  # Or a faster way up to the classifier (models.kernels.in_one).
         channels = round_channels(32 * width)
         last_channels = round_channels(1280 * max(1.0, width))
@@ -96,7 +103,7 @@ class MobileNetV2(nn.Cell):
         cells += [*conv_bn(channels, last_channels, 1), nn.ReLU6()]
         self.features = nn.SequentialCell(*cells)
         self.classifier = nn.SequentialCell(
-            nn.Dropout(p=dropout),
+            new_dropout(dropout),
             nn.Dense(last_channels, num_classes, weight_init=Normal(0.01), bias_init="zeros"),
         )
 

@@ -77,6 +77,33 @@ def check_members(folder: Path, source: Source, classifier: ClassifierTraining) 
         UserError: the backbone, the checkpoint, what is to be frozen, the loss, the measure that epochs
             are selected by, the device or the cluster cannot be used.
     """
+    from mindspore_dpus.training.classification_task import MEASURES
+
+    samples = read_table(folder / "samples.csv")
+    classes = class_names(samples)
+    unseen = sorted(set(classes) - set(samples.loc[samples["split"] == "val", "label"]))
+    if classifier.training.select_by == "auc" and unseen:
+        raise UserError(
+            f"training.select_by is auc, and no validation image shows {unseen[0]!r}"
+            + (f" or {len(unseen) - 1} more classes" if unseen[1:] else "")
+            + f"; name {', '.join(m for m in MEASURES if m != 'auc')} or last"
+        )
+    check_training_of(classifier, source.reader.shape, len(classes))
+
+
+def check_training_of(
+    classifier: ClassifierTraining, shape: tuple[int, int, int], n_classes: int
+) -> None:
+    """The part of ``check_members`` that needs no samples.
+
+    Args:
+        classifier: the sections.
+        shape: of an image.
+        n_classes: of the network's outputs.
+
+    Raises:
+        UserError: as there.
+    """
     from mindspore_dpus.core.device import configure
     from mindspore_dpus.losses import create_loss
     from mindspore_dpus.models.factory import create_model
@@ -87,31 +114,21 @@ def check_members(folder: Path, source: Source, classifier: ClassifierTraining) 
     select_by = classifier.training.select_by
     if select_by not in (*MEASURES, "last"):
         raise UserError(f"training.select_by is {select_by!r}; it must be {', '.join(MEASURES)} or last")
-    samples = read_table(folder / "samples.csv")
-    classes = class_names(samples)
-    unseen = sorted(set(classes) - set(samples.loc[samples["split"] == "val", "label"]))
-    if select_by == "auc" and unseen:
-        raise UserError(
-            f"training.select_by is auc, and no validation image shows {unseen[0]!r}"
-            + (f" or {len(unseen) - 1} more classes" if unseen[1:] else "")
-            + f"; name {', '.join(m for m in MEASURES if m != 'auc')} or last"
-        )
     device = configure(classifier.device)
     if classifier.training.executor == "ray":
         check_cluster(classifier.training, device)
     model = classifier.model
     if model.rotate and model.pretrained is None:
         raise UserError("model.rotate has no effect with random weights; leave it out")
-    n_classes = len(classes)
     net = create_model(
         model.backbone,
         n_classes,
-        source.reader.shape[-1],
+        shape[-1],
         classifier.weights(),
         allow_fresh=model.allow_fresh,
         random=False,
         options=model.options,
-        image_size=source.reader.shape[0],
+        image_size=shape[0],
     )
     phases(net, model)
     create_loss(classifier.loss.name, [1] * n_classes, **classifier.loss.options)

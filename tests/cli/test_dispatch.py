@@ -126,3 +126,19 @@ def test_a_module_that_fails_to_import_is_no_missing_command(monkeypatch):
     monkeypatch.setattr(dispatch.importlib, "import_module", fail)
     with pytest.raises(ModuleNotFoundError, match="gone"):
         dispatch.run_verb("predict", ["--system=classification"])
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("bundle.json", "{", "bundle.json is damaged: export again"),
+        ("bundle.json", "[]", "bundle.json is not what an export writes"),
+        ("config.yaml", "system: traffic_signs\n", "is a run folder: give it with --run, or export it"),
+        ("notes.txt", "", "holds no bundle.json: give a folder that tools/export.py has written"),
+    ],
+)
+def test_a_folder_that_is_no_export_says_what_it_is(tmp_path, capsys, file, text, message):
+    (tmp_path / file).write_text(text)
+    assert dispatch.run_verb("predict", [f"--model={tmp_path}", "frames"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line

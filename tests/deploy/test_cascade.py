@@ -149,3 +149,25 @@ def test_what_has_not_passed_has_no_vote():
     assert voted.classes.tolist() == plain.classes.tolist()
     nothing = detect(scored, background_threshold=1.1, sign_threshold=0, vote_threshold=0.3)
     assert nothing.boxes.shape == (0, 4)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_the_vote_moves_together_is_suppressed_once_more(seed):
+    scored = random_scores(60, seed)
+    limits = {"background_threshold": 0.0, "sign_threshold": 0.0, "nms_threshold": 0.3, "limit": 1000}
+    overlaps = iou(*[detect(scored, **limits, vote_threshold=0.1).boxes] * 2)
+    assert (overlaps - np.eye(len(overlaps))).max() <= 0.3
+
+
+def test_a_double_that_goes_after_the_vote_leaves_its_place_to_the_next_box():
+    # The first two overlap by 0.25 and are kept; the third lies between and draws both to itself.
+    boxes = np.array([[0.0, 0, 10, 10], [6, 0, 16, 10], [3, 0, 13, 10], [50, 50, 60, 60]])
+    signs = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.6, 0.4]])
+    limits = {"background_threshold": 0.5, "sign_threshold": 0.5, "limit": 2}
+    scored = Scored(boxes, np.array([0.5, 0.5, 1.0, 1.0]), signs)
+    plain = detect(scored, **limits)
+    assert plain.boxes.tolist() == boxes[:2].tolist()
+    found = detect(scored, **limits, vote_threshold=0.3)
+    assert found.classes.tolist() == [0, 0]
+    assert found.scores.tolist() == [0.9, 0.6]
+    np.testing.assert_allclose(found.boxes[1], boxes[3])

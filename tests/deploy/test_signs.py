@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.deploy.signs import predict
+from mindspore_dpus.deploy.signs import as_coco, picture_name, predict
 from tests.deploy.conftest import write_grey
 
 
@@ -24,7 +24,10 @@ class Grey:
     seen: list[int] = field(default_factory=list)
     settings: SimpleNamespace = field(
         default_factory=lambda: SimpleNamespace(
-            classes=("stop", "yield"), max_pixels=10_000, to_dict=lambda: {"classes": ["stop", "yield"]}
+            classes=("stop", "yield"),
+            class_numbers=(14, 13),
+            max_pixels=10_000,
+            to_dict=lambda: {"classes": ["stop", "yield"]},
         )
     )
 
@@ -89,7 +92,24 @@ def test_tables(footage, tmp_path):
     assert [image["file_name"][-7:] for image in coco["images"]][1:3] == ["c.avi#1", "c.avi#6"]
     assert [box["image_id"] for box in coco["annotations"]] == [3, 4, 5]
     assert coco["annotations"][0]["bbox"] == [1.0, 2.0, 4.0, 5.5]
+    # Classes have the numbers of the data that were learnt from.
+    assert coco["annotations"][0]["category_id"] == 13
+    assert coco["categories"] == [{"id": 14, "name": "stop"}, {"id": 13, "name": "yield"}]
+    assert as_coco([], ("stop", "yield"))["categories"][1] == {"id": 2, "name": "yield"}
     assert len(coco["errors"]) == 1
+
+
+def test_a_picture_is_called_as_its_frame(footage, tmp_path):
+    run(Grey(), footage, tmp_path / "out.csv", every=5, pictures=tmp_path / "p")
+    assert sorted(file.name for file in (tmp_path / "p").iterdir()) == [
+        "000001_a.jpg",
+        "000002_c.avi_1.jpg",
+        "000003_c.avi_6.jpg",
+        "000004_d.jpg",
+        "000005_e.jpg",
+    ]
+    assert picture_name(7, r"C:\x\a b?ü.PNG") == "000007_a_b_ü.jpg"
+    assert len(picture_name(7, "a/" + 250 * "ü").encode()) < 250
 
 
 @pytest.mark.parametrize("change", ["model", "every", "touched"])

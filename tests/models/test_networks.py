@@ -152,6 +152,10 @@ def test_other_names_come_from_mindcv():
 
 
 def test_an_unknown_name_gets_the_nearest_ones():
+    with pytest.raises(UserError) as caught:
+        create_model("mobilenet_v2_141", 2)
+    # mindcv has one of that name, too.
+    assert str(caught.value).count("mobilenet_v2_140") == 1
     with pytest.raises(UserError, match="unknown backbone 'resnet19'.*resnet18"):
         create_model("resnet19", 2)
 

@@ -19,6 +19,7 @@ from mindspore_dpus.models.dropout import seed_dropout, use_seeded_dropout
 from mindspore_dpus.models.feed_forward import FeedForward
 from mindspore_dpus.models.freeze import frozen_start, layers, set_frozen
 from mindspore_dpus.models.lenet import LeNet5
+from mindspore_dpus.models.mobilenet_v2 import MobileNetV2
 from mindspore_dpus.models.small import ACTIVATIONS, new_activation
 from mindspore_dpus.models.small_alexnet import SmallAlexNet
 from mindspore_dpus.models.weights import classifier_name, stem_name
@@ -256,6 +257,9 @@ def test_activations(name):
         (lambda: FeedForward(2, layers=(30, 0)), "a layer of the network is 0 wide"),
         (lambda: FeedForward(2, dropout=1), "dropout is 1; it must be 0 or more and below 1"),
         (lambda: CifarCnn(2, dropout_maps=-0.1), "dropout is -0.1; it must be"),
+        (lambda: MobileNetV2(2, dropout=2.0), "dropout is 2; it must be 0 or more and below 1"),
+        (lambda: MobileNetV2(2, width=0), "width is 0; it must be above 0"),
+        (lambda: MobileNetV2(2, width=-1), "width is -1; it must be above 0"),
         (lambda: SmallAlexNet(2, convolutions=3), "convolutions is 3; it must be 4 or 5"),
     ],
 )

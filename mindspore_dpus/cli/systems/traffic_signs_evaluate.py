@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mindspore_dpus.cli.parser import OneLineParser
 from mindspore_dpus.core.errors import one_line_errors
+from mindspore_dpus.data.boxes.registry import AUTO, FORMATS
 from mindspore_dpus.systems.traffic_signs.evaluation import Evaluation, evaluate
 
 
@@ -21,6 +22,13 @@ def main(args: Sequence[str] | None = None) -> None:
         "--data.boxes", dest="boxes", type=Path, help="default: boxes.csv or gt.txt in the folder"
     )
     parser.add_argument(
+        "--data.format",
+        dest="format",
+        default=AUTO,
+        choices=(AUTO, *FORMATS),
+        help="of the boxes; auto: by their content",
+    )
+    parser.add_argument(
         "--data.list_frames",
         dest="list_frames",
         action="store_true",
@@ -29,6 +37,14 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", default="all", choices=("train", "val", "test", "all"))
     parser.add_argument("--output", type=Path, help="default: evaluations/<folder> in the run folder")
     args = parser.parse_args(args)
-    asked = Evaluation(args.root, args.boxes, args.list_frames, args.split, args.output, args.target)
+    asked = Evaluation(
+        args.root,
+        args.boxes,
+        args.format,
+        args.list_frames,
+        args.split,
+        args.output,
+        args.target,
+    )
     folder, lines = evaluate(args.run, asked)
     print("\n".join([*lines, f"detections and metrics: {folder}"]))

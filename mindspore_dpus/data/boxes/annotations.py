@@ -13,13 +13,14 @@ table of boxes. What is wrong with a whole annotation file is always a ``UserErr
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.paths import spellings
 
 EDGES = ["x1", "y1", "x2", "y2"]
 COLUMNS = ["path", *EDGES, "label"]
@@ -39,12 +40,20 @@ class Annotations:
             where nobody says), and what else the file says of a frame, as its split.
         problems: ``path, place, error``, a row for each box or frame that could not be used.
         classes: class name -> its number in the file, in the order of the class indices.
+        numbered: False: neither the file nor the caller numbers the classes. Their numbers are then places
+            in the alphabet, which no other file means.
     """
 
     boxes: pd.DataFrame
     frames: pd.DataFrame
     problems: pd.DataFrame
     classes: dict[str, int]
+    numbered: bool = True
+
+    @property
+    def numbers(self) -> dict[str, int | None]:
+        """Class name -> its number; None where the classes have names only."""
+        return dict(self.classes) if self.numbered else dict.fromkeys(self.classes)
 
     def sound(self) -> "Annotations":
         """Only the frames without a problem: in the others, what is not annotated may be an object."""
@@ -52,7 +61,7 @@ class Annotations:
         boxes, frames = (
             table[~table["path"].isin(bad)].reset_index(drop=True) for table in (self.boxes, self.frames)
         )
-        return Annotations(boxes, frames, self.problems.iloc[:0], self.classes)
+        return replace(self, boxes=boxes, frames=frames, problems=self.problems.iloc[:0])
 
 
 @dataclass(frozen=True)
@@ -65,22 +74,29 @@ class Found:
         frames: ``path, width, height`` (0 or None: unknown) of the frames that the file lists, perhaps
             others; of a file that lists none, those of its boxes.
         classes: class name -> its number in the file; None: the file does not list them.
+        numbered: False: the numbers of ``classes`` are of ``Annotations.numbered``.
     """
 
     rows: list[dict]
     frames: list[dict]
     classes: dict[str, int] | None
+    numbered: bool = True
 
 
 def check(
-    found: Found, classes: Sequence[str] | None, *, strict: bool, tolerance: float = TOLERANCE
+    found: Found,
+    classes: Mapping[str, int | None] | None,
+    *,
+    strict: bool,
+    tolerance: float = TOLERANCE,
 ) -> Annotations:
     """Sort what a reader found into sound boxes, frames and problems.
 
     Args:
         found: of a reader.
-        classes: the names that are allowed; None: those that the file lists, and of a file that lists
-            none, those of its boxes, numbered in alphabetical order.
+        classes: the names that are allowed, with their numbers, None where they have none; None: those
+            that the file lists, and of a file that lists none, those of its boxes, numbered in
+            alphabetical order.
         strict: raise the first problem instead of listing it.
         tolerance: how many pixels a box may reach out of its frame; it is cut there.
 
@@ -96,6 +112,10 @@ def check(
     alone = set(away) - {row["path"] for row in found.rows}
     nameless = [{"path": p, "place": "frame", "error": path_error(p)} for p in away if p in alone]
     for row in [*found.rows, *nameless]:
+        if row["path"] not in sizes:
+            # The boxes' file may write an umlaut as one character, the frames' as two.
+            ways = (way for way in spellings(row["path"]) if way in sizes)
+            row = row | {"path": next(ways, row["path"])}
         error = row.get("error") or _error(row, sizes, allowed, tolerance)
         if error:
             if strict:
@@ -107,12 +127,8 @@ def check(
     table = pd.DataFrame(boxes, columns=None if boxes else COLUMNS)
     table = table[COLUMNS + [name for name in table if name not in COLUMNS]]
     table = table.astype(dict.fromkeys(EDGES, float) | {"path": object, "label": object})
-    return Annotations(
-        table,
-        frames,
-        pd.DataFrame(problems, columns=PROBLEM_COLUMNS),
-        _numbered(table, found.classes, classes),
-    )
+    numbers, numbered = _numbered(table, found, classes)
+    return Annotations(table, frames, pd.DataFrame(problems, columns=PROBLEM_COLUMNS), numbers, numbered)
 
 
 def _frame_table(rows: list[dict]) -> pd.DataFrame:
@@ -128,17 +144,17 @@ def _frame_table(rows: list[dict]) -> pd.DataFrame:
 
 
 def _numbered(
-    table: pd.DataFrame, listed: dict[str, int] | None, names: Sequence[str] | None
-) -> dict[str, int]:
-    if listed is not None and names is not None:
-        # The file's own numbers, where it has them for all.
-        if set(names) <= set(listed):
-            return {name: listed[name] for name in names}
-        return {name: i for i, name in enumerate(names)}
-    if listed is not None:
-        return dict(listed)
+    table: pd.DataFrame, found: Found, names: Mapping[str, int | None] | None
+) -> tuple[dict[str, int], bool]:
+    """Class name -> number, and whether anybody says so."""
+    listed = found.classes
+    # The file's own numbers, where it has them for all.
+    if listed is not None and (names is None or set(names) <= set(listed)):
+        return {name: listed[name] for name in (listed if names is None else names)}, found.numbered
+    if names is not None and None not in names.values():
+        return dict(names), True
     order = sorted(set(table["label"])) if names is None else names
-    return {name: i for i, name in enumerate(order)}
+    return {name: i for i, name in enumerate(order)}, False
 
 
 def path_error(path: str) -> str | None:
@@ -195,7 +211,23 @@ def _cut(row: dict, width, height) -> dict:
     }
 
 
-def _some(names: Sequence[str], most: int = 8) -> str:
+def by_number(classes: Mapping[str, int | None]) -> dict[int, str]:
+    """Number -> name, of the classes that have a number."""
+    return {number: name for name, number in classes.items() if number is not None}
+
+
+def unknown_number(number: int, names: Mapping[int, str]) -> str:
+    """The message for a class's number that ``names`` does not hold."""
+    numbers = sorted(names)
+    if not numbers:
+        return f"the class {number} is given by its number, and the classes here have names only"
+    known = _some(numbers)
+    if numbers == list(range(len(numbers))):
+        known = f"0 to {numbers[-1]}"
+    return f"the class {number} is unknown; known are {known}"
+
+
+def _some(names: Sequence, most: int = 8) -> str:
     shown = [repr(name) for name in list(names)[:most]]
     return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")
 

@@ -4,7 +4,7 @@
 half-open as in our table: x2 = x + width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -28,7 +28,7 @@ def recognises(path: Path) -> bool:
     return head.startswith("{") and any(f'"{key}"' in head for key in ("images", "annotations"))
 
 
-def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -> Found:
+def read(path: Path, images: list[dict] | None, classes: Mapping[str, int | None] | None) -> Found:
     """Read COCO annotations; see :mod:`mindspore_dpus.data.boxes.registry` for the arguments.
 
     Frames keep their number as ``image_id``. A crowd, which is a region and no box, is a problem.
@@ -97,7 +97,12 @@ def _row(item: object, place: str, frames: dict[int, dict], names: dict[int, str
     if not isinstance(item, dict):
         return row | {"error": "it is not an object"}
     try:
-        image, category = whole(item["image_id"]), whole(item["category_id"])
+        image = whole(item["image_id"])
+        if image not in frames:
+            return row | {"error": f"its image_id {image} is not among the images"}
+        # Whatever else is wrong: what this frame shows is not known.
+        row["path"] = frames[image]["path"]
+        category = whole(item["category_id"])
         x, y, width, height = map(number, item["bbox"])
         if "score" in item:
             row["score"] = number(item["score"])
@@ -106,9 +111,6 @@ def _row(item: object, place: str, frames: dict[int, dict], names: dict[int, str
     except (TypeError, ValueError) as error:
         return row | {"error": f"image_id, category_id, bbox or score is wrong: {error}"}
     row |= {"x1": x, "y1": y, "x2": x + width, "y2": y + height, "label": names.get(category, "")}
-    if image not in frames:
-        return row | {"error": f"its image_id {image} is not among the images"}
-    row["path"] = frames[image]["path"]
     if category not in names:
         row["error"] = f"its category_id {category} is not among the categories"
     return row

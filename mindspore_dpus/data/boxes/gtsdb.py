@@ -6,14 +6,20 @@ the name. Frames without a sign are not listed: give the folder of the images to
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import write_text
-from mindspore_dpus.data.boxes.annotations import EDGES, Annotations, Found
+from mindspore_dpus.data.boxes.annotations import (
+    EDGES,
+    Annotations,
+    Found,
+    by_number,
+    unknown_number,
+)
 from mindspore_dpus.data.boxes.text import read_text
 
 _LINE = re.compile(r"([^;]+);(-?\d{1,9});(-?\d{1,9});(-?\d{1,9});(-?\d{1,9});(\d{1,9})")
@@ -28,42 +34,45 @@ def recognises(path: Path) -> bool:
     return _LINE.fullmatch(head.strip()) is not None
 
 
-def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -> Found:
+def read(path: Path, images: list[dict] | None, classes: Mapping[str, int | None] | None) -> Found:
     """Read ``gt.txt``; see :mod:`mindspore_dpus.data.boxes.registry` for the arguments.
 
     Args:
         path: the file.
         images: not used.
-        classes: the name of class 0, of class 1 and so on; None: the numbers are the names.
+        classes: class name -> number; None: the numbers are the names.
 
     Raises:
-        UserError: a line is not of the format.
+        UserError: no line is of the format.
     """
     rows, numbers = [], set()
+    names = None if classes is None else by_number(classes)
     for i, line in enumerate(read_text(path).splitlines(), start=1):
         if not line.strip():
             continue
         match = _LINE.fullmatch(line.strip())
         if match is None:
-            raise UserError(f"{path} line {i}: {line.strip()[:80]!r} is not file;x1;y1;x2;y2;class")
+            # Of the frame that it names, if it names one: what that shows is not known.
+            error = f"{line.strip()[:80]!r} is not file;x1;y1;x2;y2;class"
+            named = line.partition(";")[0].strip() if ";" in line else ""
+            rows.append({"path": named, "place": f"{path} line {i}", "error": error})
+            continue
         name, x1, y1, x2, y2 = match[1], *map(float, match.groups()[1:5])
         number = int(match[6])
         row = {"path": name, "x1": x1, "y1": y1, "x2": x2 + 1, "y2": y2 + 1}
         row["place"] = f"{path} line {i}"
-        if classes is not None and number >= len(classes):
-            row["error"] = f"the class {number} is unknown; known are 0 to {len(classes) - 1}"
-            row["label"] = str(number)
-        else:
-            row["label"] = str(number) if classes is None else classes[number]
+        row["label"] = str(number)
+        if names is not None and number not in names:
+            row["error"] = unknown_number(number, names)
+        elif names is not None:
+            row["label"] = names[number]
         numbers.add(number)
         rows.append(row)
-    frames = [{"path": p, "width": None, "height": None} for p in dict.fromkeys(r["path"] for r in rows)]
-    listed = (
-        {str(n): n for n in sorted(numbers)}
-        if classes is None
-        else {name: i for i, name in enumerate(classes)}
-    )
-    return Found(rows, frames, listed)
+    if rows and all("label" not in row for row in rows):
+        raise UserError(f"{rows[0]['place']}: {rows[0]['error']}")
+    listed = dict.fromkeys(row["path"] for row in rows if "label" in row)
+    frames = [{"path": name, "width": None, "height": None} for name in listed]
+    return Found(rows, frames, {str(n): n for n in sorted(numbers)} if names is None else None)
 
 
 def write(annotations: Annotations, path: Path) -> None:

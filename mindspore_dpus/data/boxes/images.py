@@ -1,5 +1,6 @@
 """The image files that boxes lie in: their names and sizes."""
 
+from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pandas as pd
@@ -77,15 +78,19 @@ class ByName:
 
     def find(self, name: str) -> tuple[str | None, str]:
         """The path of the frame, or None; and what is wrong, empty where nothing is."""
+        return _only(name, self.all_of(name))
+
+    def all_of(self, name: str) -> list[str]:
+        """The paths of all frames that a name may mean."""
         ways = spellings(name)
         if (there := next((way for way in ways if way in self._paths), None)) is not None:
-            return there, ""
+            return [there]
         if is_whole(name.strip()):
             files = [PureWindowsPath(way) for way in ways]
             keys = [*(file.name for file in files), *(file.stem for file in files)]
-            return _only(name, next((self._named[key] for key in keys if key in self._named), []))
+            return next((self._named[key] for key in keys if key in self._named), [])
         stems = [stem(way) for way in ways]
-        return _only(name, next((self._stems[key] for key in stems if key in self._stems), []))
+        return next((self._stems[key] for key in stems if key in self._stems), [])
 
 
 def is_whole(name: str) -> bool:
@@ -160,11 +165,13 @@ def with_images(found: Found, images: list[dict]) -> Found:
         path, error = names.find(row["path"])
         error = row.get("error") or wrong.get(row["path"]) or error
         told.add(row["path"])
-        rows.append(row | {"path": path or row["path"]} | ({"error": error} if error else {}))
+        # Of each that it may be, nobody knows what it shows.
+        for name in names.all_of(row["path"]) or [row["path"]]:
+            rows.append(row | {"path": name} | ({"error": error} if error else {}))
     for name in (name for name in wrong if name not in told):
-        path, _ = names.find(name)
-        rows.append({"path": path or name, "place": name, "error": wrong[name]})
-    return Found(rows, list(frames.values()), found.classes)
+        for path in names.all_of(name) or [name]:
+            rows.append({"path": path, "place": name, "error": wrong[name]})
+    return replace(found, rows=rows, frames=list(frames.values()))
 
 
 def _other_size(listed: dict, image: dict) -> str:

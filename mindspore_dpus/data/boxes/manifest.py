@@ -4,23 +4,33 @@
 box. As in ``gt.txt`` right and bottom edges are inclusive: one is added on reading and taken away on
 writing. ``frames.csv``: ``path,width,height`` and what else is known of a frame, as its ``split``; a
 frame without boxes stands here only. ``classes.csv``: ``class_id,class_name``, so that a class without
-boxes is one. The files of ``other.csv`` are ``other_frames.csv`` and ``other_classes.csv``.
+boxes is one; a column ``numbers`` says ``none`` where the data do not number them
+(``Annotations.numbered``). The files of ``other.csv`` are ``other_frames.csv`` and ``other_classes.csv``.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import atomic
-from mindspore_dpus.data.boxes.annotations import COLUMNS, EDGES, Annotations, Found
+from mindspore_dpus.data.boxes.annotations import (
+    COLUMNS,
+    EDGES,
+    Annotations,
+    Found,
+    by_number,
+    unknown_number,
+)
 from mindspore_dpus.data.boxes.text import number, plain, side, whole
 from mindspore_dpus.data.delimited import has_columns, read_rows
 from mindspore_dpus.data.labels import trim_all
 
 NEEDED = ("path", *EDGES)
+# In the column ``numbers`` of classes.csv: classes that the data do not number.
+OURS = "none"
 # Columns that are read below, and keys of our own, which no column of the file may take the place of.
 _OWN = ("class_id", "class_name", "score", "label", "place", "error")
 
@@ -36,23 +46,23 @@ def recognises(path: Path) -> bool:
     return path.suffix.lower() == ".csv" and path.is_file() and has_columns(path, NEEDED)
 
 
-def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -> Found:
+def read(path: Path, images: list[dict] | None, classes: Mapping[str, int | None] | None) -> Found:
     """Read ``boxes.csv`` and what lies beside it; see :mod:`mindspore_dpus.data.boxes.registry`.
 
     Args:
         path: of the boxes.
         images: not used.
-        classes: the name of class 0 and so on; needed where the file gives numbers only.
+        classes: class name -> number; needed where the file gives numbers only. Names in the file's rows
+            go first: it may number the same classes in another way.
 
     Raises:
         UserError: one of the files is not as it should be, or two of them contradict each other.
     """
     table = read_rows(path, NEEDED).rows
     _trim_classes(table, path)
-    known = _read_classes(beside(path, "classes"))
-    if known is None and classes is not None:
-        known = {name: i for i, name in enumerate(classes)}
+    known, numbered = _read_classes(beside(path, "classes"))
     names: dict[int, str] = {} if known is None else {i: name for name, i in known.items()}
+    given = None if known is not None or classes is None else by_number(classes)
     rows = []
     for line, cells in table:
         place = f"{path} line {line}"
@@ -60,7 +70,7 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
         try:
             x1, y1, x2, y2 = (number(cells[name]) for name in EDGES)
             row |= {"x1": x1, "y1": y1, "x2": x2 + 1, "y2": y2 + 1}
-            row["label"] = _label(cells, names, fixed=known is not None)
+            row["label"] = _label(cells, names, given, fixed=known is not None)
             if "score" in cells:
                 row["score"] = number(cells["score"])
         except ValueError as error:
@@ -73,7 +83,7 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
         frames = [{"path": p, "width": None, "height": None} for p in paths]
     if known is None and names:
         known = {names[i]: i for i in sorted(names)}
-    return Found(rows, frames, known)
+    return Found(rows, frames, known, numbered)
 
 
 def _trim_classes(table: list[tuple[int, dict[str, str]]], path: Path) -> None:
@@ -83,8 +93,11 @@ def _trim_classes(table: list[tuple[int, dict[str, str]]], path: Path) -> None:
         cells["class_name"] = name
 
 
-def _label(cells: dict[str, str], names: dict[int, str], fixed: bool) -> str:
-    """The class of a row. What the rows say of numbers and names is kept in ``names`` and must agree."""
+def _label(
+    cells: dict[str, str], names: dict[int, str], given: dict[int, str] | None, fixed: bool
+) -> str:
+    """The class of a row. What the rows say of numbers and names is kept in ``names`` and must agree; what
+    they do not say is looked up in ``given``."""
     name = cells.get("class_name", "")
     if not cells.get("class_id"):
         if not name:
@@ -92,9 +105,13 @@ def _label(cells: dict[str, str], names: dict[int, str], fixed: bool) -> str:
         return name
     i = whole(cells["class_id"])
     if not name:
-        if i not in names:
+        if i in names:
+            return names[i]
+        if given is None:
             raise ValueError(f"the class {i} is unknown: classes.csv does not name it")
-        return names[i]
+        if i not in given:
+            raise ValueError(unknown_number(i, given))
+        return given[i]
     if not fixed:
         if name in names.values() and names.get(i) != name:
             raise ValueError(f"the class {name!r} has another number in the rows above")
@@ -104,9 +121,10 @@ def _label(cells: dict[str, str], names: dict[int, str], fixed: bool) -> str:
     return name
 
 
-def _read_classes(path: Path) -> dict[str, int] | None:
+def _read_classes(path: Path) -> tuple[dict[str, int] | None, bool]:
+    """Class name -> number, None without such a file; and whether the numbers are the data's."""
     if not os.path.lexists(path):  # a link that leads nowhere is refused where it is read
-        return None
+        return None, True
     classes: dict[str, int] = {}
     table = read_rows(path, ("class_id", "class_name")).rows
     _trim_classes(table, path)
@@ -118,7 +136,7 @@ def _read_classes(path: Path) -> dict[str, int] | None:
         if not name or name in classes or i in classes.values():
             raise UserError(f"{path} line {line}: the class {i}, {name!r}, is empty or named twice")
         classes[name] = i
-    return classes
+    return classes, not any(cells.get("numbers") == OURS for _, cells in table)
 
 
 def _read_frames(path: Path) -> list[dict] | None:
@@ -148,6 +166,8 @@ def write(annotations: Annotations, path: Path) -> None:
     classes = pd.DataFrame(
         {"class_id": list(annotations.classes.values()), "class_name": list(annotations.classes)}
     )
+    if not annotations.numbered:
+        classes["numbers"] = OURS
     # The boxes last: where they are, the others are.
     for part, file in (
         (annotations.frames, beside(path, "frames")),

@@ -3,7 +3,7 @@
 Not in ``__init__``: box arithmetic is used where there is no pandas.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,13 +22,14 @@ class Format(NamedTuple):
     Args:
         title: what it is, for messages.
         recognises: whether a file or folder is of it, by a look at its beginning.
-        read: (path, images of ``list_images`` or None, class names or None) -> what it found.
+        read: (path, images of ``list_images`` or None, class name -> number or None for classes that have
+            none, or no classes at all) -> what it found.
         write: (annotations, path).
     """
 
     title: str
     recognises: Callable[[Path], bool]
-    read: Callable[[Path, list[dict] | None, Sequence[str] | None], Found]
+    read: Callable[[Path, list[dict] | None, Mapping[str, int | None] | None], Found]
     write: Callable[[Annotations, Path], None]
 
 
@@ -56,7 +57,9 @@ def recognise(path: Path) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise UserError(f"{path} holds boxes in the formats {' and '.join(found)}; name one")
+        raise UserError(
+            f"{path} holds boxes in the formats {' and '.join(found)}; name one (data.format)"
+        )
     known = ", ".join(f"{name} ({row.title})" for name, row in FORMATS.items())
     raise UserError(f"{path} is in no format of boxes that is known: {known}")
 
@@ -66,7 +69,7 @@ def read_boxes(
     format: str = AUTO,
     *,
     images: str | Path | None = None,
-    classes: Sequence[str] | None = None,
+    classes: Sequence[str] | Mapping[str, int | None] | None = None,
     strict: bool = True,
     tolerance: float = TOLERANCE,
 ) -> Annotations:
@@ -79,7 +82,8 @@ def read_boxes(
             the sizes are the images' own; names that differ in their ending only are matched, and paths
             are relative to this folder.
         classes: the names of class 0, of class 1 ... for formats that number them, and the only classes
-            that are allowed in the others; None: as the file says.
+            that are allowed in the others; or name -> number, None for a class that has no number (then a
+            file of numbers cannot mean it); None: as the file says.
         strict: raise the first problem of a box or frame; else these are listed in ``problems``.
         tolerance: how many pixels a box may reach out of its frame; it is cut there.
 
@@ -97,6 +101,8 @@ def read_boxes(
         raise UserError(f"the format of boxes {name!r} is unknown; choose {AUTO}, {', '.join(FORMATS)}")
     if classes is not None and (not classes or len(set(classes)) < len(classes) or not all(classes)):
         raise UserError(f"{path}: the names of the classes must be given once each, none empty")
+    if classes is not None and not isinstance(classes, Mapping):
+        classes = {name: i for i, name in enumerate(classes)}
     listed = None if images is None else list_images(Path(images))
     found = FORMATS[name].read(path, listed, classes)
     written = [row["label"] for row in found.rows if row.get("label") and "error" not in row]

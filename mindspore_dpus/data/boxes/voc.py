@@ -5,7 +5,7 @@ So x1 = xmin - 1 and x2 = xmax on reading, and back on writing.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 from xml.parsers import expat
@@ -16,6 +16,7 @@ from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import atomic, open_regular
 from mindspore_dpus.data.boxes.annotations import Annotations, Found
 from mindspore_dpus.data.boxes.images import (
+    ByName,
     annotation_files,
     check_files_of_frames,
     is_whole,
@@ -57,7 +58,7 @@ def recognises(path: Path) -> bool:
     return False
 
 
-def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -> Found:
+def read(path: Path, images: list[dict] | None, classes: Mapping[str, int | None] | None) -> Found:
     """Read a file or a folder of them; see :mod:`mindspore_dpus.data.boxes.registry` for the arguments.
 
     A file that is damaged or no annotation is a problem of its frame. ``difficult`` is kept as a column
@@ -65,7 +66,9 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
 
     Args:
         path: an XML file, or a folder that is searched for them.
-        images, classes: not used.
+        images: of ``list_images``; the image that is called as a file is a problem where the file names one
+            that is not there.
+        classes: not used.
 
     Raises:
         UserError: there is no such file or folder, or no XML file in it.
@@ -76,6 +79,7 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
     if not files:
         raise UserError(f"{path}: no XML files there")
     rows, frames = [], []
+    by_name = None if images is None else ByName(images)
     for file in files:
         folder = file.parent.relative_to(path if path.is_dir() else path.parent)
         try:
@@ -86,6 +90,13 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
             continue
         frames.append(frame)
         rows += found
+        own = (folder / file.stem).as_posix()
+        if by_name is not None and not by_name.all_of(frame["path"]):
+            # Renamed, most likely; without its signs it is no frame without signs.
+            error = (
+                f"names {frame['path']}, which is not in the folder of the frames; is this image meant?"
+            )
+            rows += [{"path": p, "place": str(file), "error": error} for p in by_name.all_of(own)]
     return Found(rows, frames, None)
 
 
@@ -110,7 +121,9 @@ def _read_file(file: Path, folder: Path) -> tuple[dict, list[dict]]:
         try:
             frame[key] = side(text)
         except ValueError as error:
-            raise ValueError(f"size/{key}: {error}") from None
+            # Of the frame that it names, which may be called otherwise than the file.
+            wrong = {"path": frame["path"], "place": str(file), "error": f"size/{key}: {error}"}
+            return frame | {"width": None, "height": None}, [wrong]
     rows = []
     for i, item in enumerate(root.findall("object"), start=1):
         row: dict = {"path": frame["path"], "place": f"{file} object {i}"}

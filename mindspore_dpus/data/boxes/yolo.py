@@ -6,14 +6,20 @@ frame has no boxes. Images lie where the files of labels do, or in ``images/`` w
 ``labels/``.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import write_text
-from mindspore_dpus.data.boxes.annotations import EDGES, Annotations, Found
+from mindspore_dpus.data.boxes.annotations import (
+    EDGES,
+    Annotations,
+    Found,
+    by_number,
+    unknown_number,
+)
 from mindspore_dpus.data.boxes.images import (
     ByName,
     annotation_files,
@@ -25,6 +31,8 @@ from mindspore_dpus.data.boxes.text import number, read_text, whole
 from mindspore_dpus.data.labels import trim
 
 CLASSES = "classes.txt"
+# Folders that stand for one another: the files of images/a/1.jpg and labels/a/1.txt belong together.
+IMAGES, LABELS = "images", "labels"
 # Shares are written with so many digits, and read as true to so many.
 _DIGITS = 9
 
@@ -63,9 +71,9 @@ def find_images(folder: Path) -> list[dict]:
         UserError: they are not there.
     """
     places = [folder]
-    if "labels" in folder.parts:
-        last = len(folder.parts) - 1 - folder.parts[::-1].index("labels")
-        places.insert(0, Path(*folder.parts[:last], "images", *folder.parts[last + 1 :]))
+    if LABELS in folder.parts:
+        last = len(folder.parts) - 1 - folder.parts[::-1].index(LABELS)
+        places.insert(0, Path(*folder.parts[:last], IMAGES, *folder.parts[last + 1 :]))
     for place in places:
         if place.is_dir():
             try:
@@ -74,7 +82,7 @@ def find_images(folder: Path) -> list[dict]:
                 continue
     raise UserError(
         f"{folder}: the sizes of the frames are needed, and no images lie in "
-        f"{' or '.join(map(str, places))}; name their folder"
+        f"{' or '.join(map(str, places))}; name their folder (data.root with data.list_frames)"
     )
 
 
@@ -83,7 +91,7 @@ def _find_classes(folder: Path) -> Path | None:
     return next((file for file in files if file.name.lower() == CLASSES and file.is_file()), None)
 
 
-def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -> Found:
+def read(path: Path, images: list[dict] | None, classes: Mapping[str, int | None] | None) -> Found:
     """Read a folder of label files; see :mod:`mindspore_dpus.data.boxes.registry` for the arguments.
 
     A line that is not YOLO's is a problem of its frame.
@@ -91,26 +99,29 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
     Args:
         path: the folder.
         images: of ``list_images``; None: they are searched for.
-        classes: the names of class 0, of class 1 ...; None: ``classes.txt`` in the folder or the one
-            above.
+        classes: class name -> number, where there is no ``classes.txt`` in the folder or the one above.
 
     Raises:
-        UserError: no folder, images or names of classes.
+        UserError: no folder, images or names of classes; no file belongs to any image.
     """
     if not path.is_dir():
         raise UserError(f"{path} is not a folder; YOLO has a text file a frame: give their folder")
     images = find_images(path) if images is None else images
     file = _find_classes(path)
-    names = _read_classes(file) if file is not None else None
-    if names is None and classes is None:
+    listed = None
+    if file is not None:
+        listed = {name: i for i, name in enumerate(_read_classes(file))}
+    elif classes is None:
         raise UserError(f"{path}: there is no {CLASSES} with the names of the classes; give them")
-    names = list(classes) if names is None else names
+    names = by_number(classes if listed is None else listed)
     by_name = ByName(images)
     sizes = {frame["path"]: (frame["width"], frame["height"]) for frame in images}
     rows: list[dict] = []
     read: dict[str, Path] = {}
-    for labels in label_files(path):
-        name, error = by_name.find(labels.relative_to(path).as_posix())
+    found = label_files(path)
+    for labels in found:
+        names_of, error = _find(by_name, labels.relative_to(path))
+        name = names_of[0] if len(names_of) == 1 else None
         frame = {"path": name or stem(labels.relative_to(path).as_posix()), "place": str(labels)}
         try:
             text = read_text(labels)
@@ -118,7 +129,8 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
             rows.append(frame | {"error": str(problem)})
             continue
         if name is None:
-            rows.append(frame | {"error": error})
+            # Of each that it may be, nobody knows what it shows.
+            rows += [frame | {"path": p, "error": error} for p in names_of or [frame["path"]]]
         elif name in read:
             rows.append(frame | {"error": f"{read[name]} is also the file of {name}"})
         elif None in sizes[name]:
@@ -127,7 +139,29 @@ def read(path: Path, images: list[dict] | None, classes: Sequence[str] | None) -
         else:
             read[name] = labels
             rows += _rows(text, labels, name, sizes[name], names)
-    return Found(rows, images, {name: i for i, name in enumerate(names)})
+    if found and not any(row["path"] in sizes for row in rows) and not read:
+        raise UserError(
+            f"{path}: none of the {len(found)} files finds its image: {found[0].name} belongs to no image "
+            f"such as {images[0]['path']}; give the folder of the images that lie as the labels do"
+        )
+    return Found(rows, images, listed)
+
+
+def _find(images: ByName, labels: Path) -> tuple[list[str], str]:
+    """The images that a file of labels, a path below their folder, may belong to, and what is wrong where
+    it is not one: there below the folder of the images, or with a folder ``images`` in the way, in the
+    place of ``labels`` or before all others."""
+    parts = list(labels.parent.parts)
+    if LABELS in parts:
+        last = len(parts) - 1 - parts[::-1].index(LABELS)
+        parts[last] = IMAGES
+    else:
+        parts.insert(0, IMAGES)
+    beside = PurePosixPath(*parts, labels.name)
+    for name in (labels.as_posix(), beside.as_posix()):
+        if found := images.all_of(name):
+            return found, images.find(name)[1]
+    return [], images.find(labels.as_posix())[1]
 
 
 def _read_classes(file: Path) -> list[str]:
@@ -139,7 +173,9 @@ def _read_classes(file: Path) -> list[str]:
     return names
 
 
-def _rows(text: str, file: Path, path: str, size: tuple[int, int], names: list[str]) -> list[dict]:
+def _rows(
+    text: str, file: Path, path: str, size: tuple[int, int], names: Mapping[int, str]
+) -> list[dict]:
     rows = []
     for i, line in enumerate(text.splitlines(), start=1):
         cells = line.split()
@@ -150,8 +186,8 @@ def _rows(text: str, file: Path, path: str, size: tuple[int, int], names: list[s
             if len(cells) not in (5, 6):
                 raise ValueError(f"{line.strip()[:80]!r} is not class x y width height, or with a score")
             label = whole(cells[0])
-            if not 0 <= label < len(names):
-                raise ValueError(f"the class {label} is unknown; known are 0 to {len(names) - 1}")
+            if label not in names:
+                raise ValueError(unknown_number(label, names))
             x, y, width, height = map(number, cells[1:5])
             if max(abs(v) for v in (x, y, width, height)) > 2:
                 raise ValueError("x, y, width and height must be shares of the frame, not pixels")

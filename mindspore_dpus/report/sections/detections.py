@@ -1,7 +1,7 @@
 """The report's section on detections: numbers, classes, and the frames with the most errors."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -39,10 +39,11 @@ def section(
     metrics: dict,
     classes: pd.DataFrame,
     thresholds: pd.DataFrame,
-    removed: dict | None,
+    place: dict | None,
     errors: pd.DataFrame,
     pictures: Sequence[str],
     figures: Sequence[str],
+    tables: Mapping[str, pd.DataFrame],
 ) -> Section:
     """Metrics of val and test, classes of test, Table 8, what the place filter removes, pictures.
 
@@ -50,10 +51,11 @@ def section(
         metrics: of ``metrics.json``.
         classes: of ``per_class_test.csv``.
         thresholds: of ``thresholds.csv``.
-        removed: of ``place_filter.json``; None: there is no filter.
+        place: ``place_filter.json``; None: there is no filter.
         errors: path, signs, found, missed, false_calls of the frames that are shown first.
         pictures: of the first of them.
         figures: SVG, shown before the frames.
+        tables: title -> rows, shown as they are.
     """
     shown = list(zip(errors.itertuples(index=False), pictures, strict=False))
     return Section(
@@ -66,7 +68,9 @@ def section(
             .astype(dict.fromkeys(AP, float))
             .to_dict("records"),
             "thresholds": thresholds.head(10).to_dict("records"),
-            "removed": removed,
+            "removed": place and place["removed"],
+            "limits": place and place["filter"],
+            "tables": {title: (list(rows), rows.values.tolist()) for title, rows in tables.items()},
             "shown": shown,
             "figures": figures,
             "wrong": int(((errors["missed"] + errors["false_calls"]) > 0).sum()),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.boxes.annotations import by_number
 from mindspore_dpus.data.hashing import fingerprint
 from mindspore_dpus.data.images.regions import name_region
 from mindspore_dpus.data.samples import read_manifest
@@ -43,7 +44,13 @@ class Crops:
         return {file: self._read(Path(file)) for file in self.files}
 
     def _read(self, file: Path) -> pd.DataFrame:
-        table = read_manifest(file, "regions.crops")
+        try:
+            table = read_manifest(file, "regions.crops")
+        except UserError as error:
+            text = str(error)
+            raise UserError(
+                text if text.startswith("regions.crops") else f"regions.crops: {text}"
+            ) from None
         table["path"] = [_relative(file.parent / path, self.root) for path in table["path"]]
         lost = next((p for p in table["path"] if not (self.root / p).is_file()), None)
         if lost is not None:
@@ -78,7 +85,27 @@ class Crops:
         tables = [self._training_rows(file, table, frames) for file, table in self.read().items()]
         return pd.concat(tables, ignore_index=True)
 
+    def check(self, frames: RunFrames) -> None:
+        """Refuse tables that ``training_rows`` could not use.
+
+        Raises:
+            UserError: as there, and of ``read``.
+        """
+        for file, table in self.read().items():
+            _rows(self._sorted(table, frames)[0], file, frames)
+
     def _training_rows(self, file: str, table: pd.DataFrame, frames: RunFrames) -> pd.DataFrame:
+        kept, *left_out = self._sorted(table, frames)
+        logger.info(
+            "  %s: %d of %d crops are used (left out: %d of other splits, %d marked by %s, %d of frames "
+            "of this run)",
+            *(file, len(kept), len(table), *left_out[:2]),
+            *(", ".join(self.leave_out) or "no column", left_out[2]),
+        )
+        return _rows(kept, file, frames)
+
+    def _sorted(self, table: pd.DataFrame, frames: RunFrames) -> tuple[pd.DataFrame, int, int, int]:
+        """The rows that may be trained on; and how many are of other splits, marked, of own frames."""
         own = {Path(path).stem for path in frames.paths}
         marked = pd.Series(False, index=table.index)
         for column in self.leave_out:
@@ -87,22 +114,20 @@ class Crops:
         other = ~table["split"].isin(("train", ""))
         framed = table["group"].isin(own)
         kept = table[~(other | marked | framed)]
-        logger.info(
-            "  %s: %d of %d crops are used (left out: %d of other splits, %d marked by %s, %d of frames "
-            "of this run)",
-            *(file, len(kept), len(table), other.sum(), marked.sum()),
-            *(", ".join(self.leave_out) or "no column", framed.sum()),
-        )
-        return pd.DataFrame(
-            {
-                "path": _regions(kept, file),
-                "label": [
-                    _class_name(label, frames.annotations.classes, file) for label in kept["label"]
-                ],
-                "split": "train",
-                "group": kept["group"].where(kept["group"] != "", kept["path"]),
-            }
-        )
+        return kept, int(other.sum()), int(marked.sum()), int(framed.sum())
+
+
+def _rows(kept: pd.DataFrame, file: str, frames: RunFrames) -> pd.DataFrame:
+    """Crops as ``training_rows`` gives them."""
+    numbers = frames.annotations.numbers
+    return pd.DataFrame(
+        {
+            "path": _regions(kept, file),
+            "label": [_class_name(label, numbers, file) for label in kept["label"]],
+            "split": "train",
+            "group": kept["group"].where(kept["group"] != "", kept["path"]),
+        }
+    )
 
 
 def _relative(path: Path, root: Path) -> str:
@@ -112,12 +137,17 @@ def _relative(path: Path, root: Path) -> str:
         return path.resolve().as_posix()
 
 
-def _class_name(label: str, classes: dict[str, int], file: str) -> str:
-    by_number = {number: name for name, number in classes.items()}
+def _class_name(label: str, classes: dict[str, int | None], file: str) -> str:
+    names = by_number(classes)
     if label in classes:
         return label
-    if label.isdecimal() and int(label) in by_number:
-        return by_number[int(label)]
+    if label.isdecimal() and int(label) in names:
+        return names[int(label)]
+    if label.isdecimal() and not names:
+        raise UserError(
+            f"regions.crops: {file} has the label {label!r}, and the classes of the frames have no numbers: "
+            "give data.classes (the names of class 0, 1 ...), or names in the table"
+        )
     raise UserError(
         f"regions.crops: {file} has the label {label!r}, which is neither the name nor the number of a "
         "class of the frames (see classes.csv in the run folder)"

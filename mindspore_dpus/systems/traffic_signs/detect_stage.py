@@ -13,7 +13,8 @@ from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.boxes import coco
 from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.data.sample_table import class_names
-from mindspore_dpus.deploy.cascade import Detections, detect
+from mindspore_dpus.deploy.cascade import CHOOSING, Detections, detect
+from mindspore_dpus.deploy.stopwatch import Stopwatch
 from mindspore_dpus.metrics import matching
 from mindspore_dpus.metrics.detection import bootstrap_detection, detection_metrics, per_class
 from mindspore_dpus.metrics.settings import EvaluationSettings
@@ -30,7 +31,7 @@ DETECTION_COLUMNS = ["path", *EDGES, "label", "score"]
 def make_detections(run: RunFolder, config: Configuration) -> None:
     """``thresholds.csv`` (Table 8, on validation frames), ``thresholds.json`` (the best),
     ``detections_val.csv``, ``detections_test.csv``, ``detections_test.json`` (COCO results), ``time.json``
-    (ms of a frame and stage)."""
+    (ms of a frame and step)."""
     frames, c = read_run_frames(run), config.cascade
     classes = class_names(read_table(run / "signs" / "samples.csv"))
     scored = read_region_scores(run, frames, classes)
@@ -58,11 +59,10 @@ def make_detections(run: RunFolder, config: Configuration) -> None:
     chosen = {name: float(table[name].iloc[0]) for name in names}
     write_json(run / "thresholds.json", chosen | {"val_map_50": float(table["value"].iloc[0])})
     logger.info("  thresholds (validation): background %g, sign %g, suppression %g", *chosen.values())
+    watch, rules = Stopwatch(), chosen | {"limit": c.limit, "vote_threshold": c.vote_threshold}
     for split in EVALUATED:
         rows = frames.of(split)
-        detections = [
-            detect(scored[i], **chosen, limit=c.limit, vote_threshold=c.vote_threshold) for i in rows
-        ]
+        detections = [detect(scored[i], **rules, watch=watch) for i in rows]
         table = detection_table(frames, rows, detections, classes)
         write_table(table, run / f"detections_{split}.csv")
         if split == "test":
@@ -72,7 +72,9 @@ def make_detections(run: RunFolder, config: Configuration) -> None:
     write_json(
         run / "time.json",
         {
-            "ms_per_frame": proposals["ms_per_frame"] | {"classifiers": regions["ms_per_frame"]},
+            "ms_per_frame": proposals["ms_per_frame"]
+            | regions["ms_per_frame"]
+            | watch.ms(CHOOSING, len(scored)),
             "looked_at_per_frame": regions["regions_per_frame"],
             "passed_background_per_frame": float(np.mean(passed)),
         },

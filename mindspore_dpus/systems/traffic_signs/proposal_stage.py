@@ -1,7 +1,6 @@
 """frames -> proposal network -> proposals of every frame, and how many signs they find."""
 
 import logging
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from mindspore_dpus.core.tables import write_table
 from mindspore_dpus.data.boxes.annotations import EDGES
 from mindspore_dpus.deploy.anchors import anchor_grid, anchor_shapes, grid_size
 from mindspore_dpus.deploy.proposals import Maps, propose
+from mindspore_dpus.deploy.stopwatch import Stopwatch
 from mindspore_dpus.metrics.proposal_recall import proposal_recall
 from mindspore_dpus.models.pretrained import weights_file
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
@@ -205,15 +205,13 @@ def make_proposals(run: RunFolder, config: Configuration, key: str) -> None:
     frames = read_run_frames(run)
     detector = proposal_detector(run, config, key)
     root, tables = data_root(run, config), []
-    seconds = {"network": 0.0, "boxes": 0.0}
+    watch = Stopwatch()
     for place, path in enumerate(frames.paths):
         image = read_frame(root / path, config.data.max_pixels)
-        begin = time.perf_counter()
-        maps = detector.maps(image)
-        middle = time.perf_counter()
-        found = detector.proposals(maps)
-        seconds["network"] += middle - begin
-        seconds["boxes"] += time.perf_counter() - middle
+        with watch.of("proposal_network"):
+            maps = detector.maps(image)
+        with watch.of("proposal_boxes"):
+            found = detector.proposals(maps)
         if config.proposals.keep_maps:
             write_maps(maps, maps_file(run, place))
         table = pd.DataFrame(found.boxes.round(2), columns=EDGES)
@@ -232,7 +230,7 @@ def make_proposals(run: RunFolder, config: Configuration, key: str) -> None:
             "boxes": len(best),
             "proposals_per_frame": float(np.mean([len(found[i]) for i in rows])),
         }
-    per_frame = {name: 1000 * value / len(frames.paths) for name, value in seconds.items()}
+    per_frame = watch.ms(("proposal_network", "proposal_boxes"), len(frames.paths))
     write_json(run / FOLDER / "recall.json", numbers | {"ms_per_frame": per_frame})
     logger.info(
         "  recall of proposals on test: %.4f at 0.5, %.4f at 0.7",

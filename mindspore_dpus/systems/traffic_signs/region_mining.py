@@ -122,11 +122,11 @@ def mine_frames(
     paths: Sequence[str],
     splits: Sequence[str],
     sizes: Sequence[tuple[int, int]],
-    total_background: int,
+    n_background: Sequence[float],
     background_below: float = 0.2,
     sign_from: float = 0.6,
 ) -> pd.DataFrame:
-    """Background and signs out of many frames, until there is enough background.
+    """Background and signs out of many frames.
 
     Each frame has a random generator of its own, so that what it gives does not depend on the others.
 
@@ -134,14 +134,14 @@ def mine_frames(
         proposals, truth, labels, paths, splits: of every frame, as for ``mine_regions``.
         seed: of the dice.
         sizes: width and height of every frame.
-        total_background: background boxes wanted of all frames; n is a frame's share of them. The dice
-            gives about as many, and fewer where frames have not enough.
+        n_background: background boxes that every frame gives on average; fewer where it has not enough.
         background_below, sign_from: of ``judge``.
 
     Returns:
         As ``mine_regions``, frame after frame.
 
-    Source: section 4.2.2 of the paper; its step 5 repeats until there are 50,000 of each class.
+    Source: section 4.2.2 of the paper; its step 5 repeats until there are 50,000 of each class
+    (here: ``regions.train_background``).
     """
     base = [seed] if isinstance(seed, int) else list(seed)
     tables = [
@@ -154,12 +154,12 @@ def mine_frames(
             split=split,
             width=size[0],
             height=size[1],
-            n_background=total_background / max(len(paths), 1),
+            n_background=n,
             background_below=background_below,
             sign_from=sign_from,
         )
-        for i, (found, true, names, path, split, size) in enumerate(
-            zip(proposals, truth, labels, paths, splits, sizes, strict=True)
+        for i, (found, true, names, path, split, size, n) in enumerate(
+            zip(proposals, truth, labels, paths, splits, sizes, n_background, strict=True)
         )
     ]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)

@@ -1,5 +1,6 @@
 """proposals -> place filter -> regions that the background and the sign network learn from."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,10 @@ from mindspore_dpus.systems.traffic_signs.run_data import (
 )
 from mindspore_dpus.systems.traffic_signs.settings import PlaceSettings
 from mindspore_dpus.systems.traffic_signs.trained_detector import SIGN
+
+logger = logging.getLogger(__name__)
+
+BALANCED = "balanced"
 
 
 def make_place_filter(run: RunFolder, place: PlaceSettings) -> None:
@@ -71,9 +76,17 @@ def crops_identity(run: RunFolder, config: Configuration) -> list:
     return crops.identity(cache_of(run, config) / "hashes.csv") if crops else []
 
 
+def train_background(config: Configuration) -> float | str:
+    """``regions.train_background``, with its default."""
+    r = config.regions
+    if r.train_background is not None:
+        return r.train_background
+    return BALANCED if config.background.sampling.strategy == "none" else r.background_per_frame
+
+
 def make_regions(run: RunFolder, config: Configuration) -> None:
     """``background/samples.csv`` (background, sign) and ``signs/samples.csv`` (the classes): path of a
-    region, label, split, group (its frame).
+    region, label, split, group (its frame); ``regions.csv``: how many there are of each kind and split.
 
     Both have the true boxes; the training and validation regions of signs are also mined from
     proposals, and crops are added to those of training. The sign network is validated and tested on
@@ -84,38 +97,63 @@ def make_regions(run: RunFolder, config: Configuration) -> None:
     if config.place.enabled:
         kept = PlaceFilter.from_dict(read_json(run / "place_filter.json")["filter"])
         found = [b[kept.keep(b, *size)] for b, size in zip(found, frames.sizes, strict=True)]
-    r = config.regions
-    mined = mine_frames(
-        found,
-        frames.boxes,
-        frames.labels,
-        config.seed,
-        paths=frames.paths,
-        splits=frames.splits.tolist(),
-        sizes=frames.sizes,
-        total_background=round(r.background_per_frame * len(frames.paths)),
-        background_below=r.background_below,
-        sign_from=r.sign_from,
-    )
-    true = true_regions(frames)
-    both = _named(pd.concat([true, mined[mined["split"].isin(SPLITS)]], ignore_index=True))
-    crops = crops_of(run, config)
-    if crops:
-        both = pd.concat([both, crops.training_rows(frames)], ignore_index=True)
+    r, true, crops = config.regions, true_regions(frames), crops_of(run, config)
+    shown = crops.training_rows(frames) if crops else None
+
+    def regions(in_training: float) -> pd.DataFrame:
+        n = np.where(frames.splits == "train", in_training, r.background_per_frame)
+        mined = mine_frames(
+            found,
+            frames.boxes,
+            frames.labels,
+            config.seed,
+            paths=frames.paths,
+            splits=frames.splits.tolist(),
+            sizes=frames.sizes,
+            n_background=n.tolist(),
+            background_below=r.background_below,
+            sign_from=r.sign_from,
+        )
+        both = _named(pd.concat([true, mined[mined["split"].isin(SPLITS)]], ignore_index=True))
+        return both if shown is None else pd.concat([both, shown], ignore_index=True)
+
+    n = train_background(config)
+    if n == BALANCED:
+        signs = regions(0)
+        n = int((signs["split"] == "train").sum()) / len(frames.of("train"))
+    both = regions(n)
     is_background = both["label"] == BACKGROUND
     binary = both.assign(label=np.where(is_background, BACKGROUND, SIGN))
     _refuse_empty(binary, (BACKGROUND, SIGN), run)
     write_table(binary, run / "background" / "samples.csv")
-    shown = both[~is_background & ((both["split"] == "train") | both["path"].isin(_named(true)["path"]))]
-    trained = set(shown["label"][shown["split"] == "train"])
+    _count(both, true, shown, run)
+    named = both[~is_background & ((both["split"] == "train") | both["path"].isin(_named(true)["path"]))]
+    trained = set(named["label"][named["split"] == "train"])
     # What nobody shows the network it cannot name: it counts in the detector's metrics, not here.
-    shown = shown[shown["label"].isin(trained)]
+    named = named[named["label"].isin(trained)]
     if len(trained) < 2:
         raise UserError(
             f"training frames show {len(trained)} class of signs; the sign network needs two or more"
         )
-    _refuse_empty(shown, (), run)
-    write_table(shown, run / "signs" / "samples.csv")
+    _refuse_empty(named, (), run)
+    write_table(named, run / "signs" / "samples.csv")
+
+
+def _count(both: pd.DataFrame, true: pd.DataFrame, crops: pd.DataFrame | None, run: RunFolder) -> None:
+    """``regions.csv``, and a line of it in the log."""
+    kind = np.full(len(both), "mined signs", dtype=object)
+    kind[both["path"].isin(_named(true)["path"])] = "true boxes"
+    if crops is not None:
+        kind[both["path"].isin(crops["path"])] = "crops"
+    kind[both["label"] == BACKGROUND] = BACKGROUND
+    table = pd.crosstab(both["split"], kind).reindex(list(SPLITS), fill_value=0)
+    kinds = ("true boxes", "mined signs", "crops", BACKGROUND)
+    table = table.reindex(columns=list(kinds), fill_value=0)
+    write_table(table.reset_index(), run / "regions.csv")
+    train = table.loc["train"]
+    logger.info(
+        "  regions of training: %d of signs, %d of background", train[:-1].sum(), train[BACKGROUND]
+    )
 
 
 def true_regions(frames: RunFrames) -> pd.DataFrame:

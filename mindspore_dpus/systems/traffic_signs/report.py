@@ -15,6 +15,7 @@ from mindspore_dpus.metrics.matching import as_one_class, match
 from mindspore_dpus.report.detection_plots import place_map, precision_recall_curves
 from mindspore_dpus.report.page import Card, Page, write_page
 from mindspore_dpus.report.sections import detections
+from mindspore_dpus.systems.traffic_signs.classifier_tables import TABLES
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
 from mindspore_dpus.systems.traffic_signs.detect_stage import as_arrays, errors_of
 from mindspore_dpus.systems.traffic_signs.place_filter_fit import heat_map
@@ -66,12 +67,26 @@ def write_report(run: RunFolder, config: Configuration) -> None:
         metrics,
         read_table(run / "per_class_test.csv"),
         read_table(run / "thresholds.csv"),
-        place and place["removed"],
+        place,
         errors,
         pictures,
         [_map(frames, place), _curves(frames, rows, found)],
+        _paper_tables(run, config),
     )
     write_page(run.path, page, [section])
+
+
+def _paper_tables(run: RunFolder, config: Configuration) -> dict[str, pd.DataFrame]:
+    """Titles and rows of what the paper has as Tables 5 to 7, and of what the networks learnt from."""
+    files = {
+        "Regions that both networks learn from": "regions.csv",
+        "Background network: loss and accuracy (the paper's Table 6)": TABLES["background"],
+        "Sign network: loss and accuracy (the paper's Table 7)": TABLES["signs"],
+    }
+    if config.sweep.enabled:
+        title = "Proposals, recall of true boxes and seconds a frame (the paper's Table 5)"
+        files = {title: "proposals/table5.csv"} | files
+    return {title: read_table(run / file) for title, file in files.items()}
 
 
 def _map(frames: RunFrames, place: dict | None) -> str:
@@ -125,6 +140,7 @@ def summary(run: RunFolder) -> str:
         f"{recall['proposals_per_frame']:.0f} a frame"
     )
     time = metrics["time"]["ms_per_frame"]
-    lines.append("       ms a frame: " + ", ".join(f"{k} {v:.0f}" for k, v in time.items()))
+    parts = ", ".join(f"{name.replace('_', ' ')} {v:.1f}" for name, v in time.items())
+    lines.append(f"       ms a frame: {parts}")
     lines.append(f"report: {Path(run.path, 'report.html')}")
     return "\n".join(lines)

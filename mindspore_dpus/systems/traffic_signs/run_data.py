@@ -1,7 +1,9 @@
 """configuration -> the data of a run: frames and boxes, split by frame."""
 
 import logging
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from mindspore_dpus.data.images.decoded import ImageError
 from mindspore_dpus.data.images.footage import to_rgb
 from mindspore_dpus.data.images.frames import refuse_nameless
 from mindspore_dpus.data.images.reading import read_image
+from mindspore_dpus.data.paths import native
 from mindspore_dpus.data.sample_table import SPLITS, UNUSED
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
 from mindspore_dpus.systems.traffic_signs.settings import FrameSettings
@@ -45,8 +48,15 @@ def read_frame(path: Path, max_pixels: int) -> np.ndarray:
     return to_rgb(read_image(path, max_pixels=max_pixels))
 
 
-def find_annotations(root: Path, data: FrameSettings) -> Annotations:
+def find_annotations(
+    root: Path, data: FrameSettings, classes: Mapping[str, int | None] | None = None
+) -> Annotations:
     """Boxes as the data have them; what is wrong with single ones is listed.
+
+    Args:
+        root: folder of the frames.
+        data: the section.
+        classes: class name -> number, of a run (``Annotations.numbers``); None: those of the section.
 
     Raises:
         UserError: no folder, no file of boxes, or one of another format; a name that is not UTF-8.
@@ -60,10 +70,33 @@ def find_annotations(root: Path, data: FrameSettings) -> Annotations:
             f"data.boxes: {' and '.join(map(str, named))} not found; give a file or folder of boxes"
         )
     images = root if data.list_frames else None
-    found = read_boxes(boxes, data.format, images=images, classes=data.classes, strict=False)
+    found = read_boxes(boxes, data.format, images=images, classes=classes or data.classes, strict=False)
     for path in (*found.frames["path"], *found.problems["path"]):
         refuse_nameless(path, root)
-    return found
+    return found if data.list_frames else _as_on_disk(found, root, boxes)
+
+
+def _as_on_disk(found: Annotations, root: Path, file: Path) -> Annotations:
+    """The same, with frames called as their files are: an umlaut may be one character or two, a path may
+    have been written on Windows.
+
+    Raises:
+        UserError: none of the frames is there.
+    """
+    tables = found.frames, found.boxes, found.problems
+    names = {path: native(path, root) for path in dict.fromkeys(p for t in tables for p in t["path"])}
+    # Not Path.is_file: a name that is too long is none, not an error.
+    there = any(os.path.isfile(os.path.join(root, name)) for name in names.values())  # noqa: PTH113, PTH118
+    if len(found.frames) and not there:
+        raise UserError(
+            f"{root}: none of the {len(found.frames)} frames of {file} is there, such as "
+            f"{found.frames['path'].iloc[0]}; give their folder as data.root, or set data.list_frames, "
+            "which finds frames by their names without endings"
+        )
+    frames, boxes, problems = (t.assign(path=t["path"].map(names)) for t in tables)
+    # Two ways to write one name.
+    frames = frames.drop_duplicates("path", ignore_index=True)
+    return replace(found, frames=frames, boxes=boxes, problems=problems)
 
 
 def readable(annotations: Annotations, root: Path, max_pixels: int) -> Annotations:
@@ -93,7 +126,7 @@ def readable(annotations: Annotations, root: Path, max_pixels: int) -> Annotatio
     table = pd.concat(
         [annotations.problems, pd.DataFrame(problems, columns=PROBLEM_COLUMNS)], ignore_index=True
     )
-    return Annotations(annotations.boxes, frames, table, annotations.classes)
+    return replace(annotations, frames=frames, problems=table)
 
 
 def assign(frames: pd.DataFrame, data: FrameSettings, seed: int) -> pd.Series:
@@ -145,7 +178,7 @@ class FoundFrames:
         there = [p for p in self.found.frames["path"] if (self.root / p).is_file()]
         contents = fingerprint(there, self.root, cache_of(self.run, self.config) / "hashes.csv")
         tables = (self.found.frames, self.found.boxes, self.found.problems)
-        return [contents, list(self.found.classes), *(t.to_csv(index=False) for t in tables)]
+        return [contents, list(self.found.numbers.items()), *(t.to_csv(index=False) for t in tables)]
 
     def make(self, key: str) -> None:
         """``boxes.csv``, ``frames.csv`` (with the split), ``classes.csv``, ``problems.csv``."""
@@ -169,8 +202,7 @@ class FoundFrames:
         trained = sound.boxes["path"].isin(frames["path"][frames["split"] == "train"])
         if not trained.any():
             raise UserError(f"{self.root}: no training frame has a box")
-        table = Annotations(sound.boxes[COLUMNS], frames, sound.problems, sound.classes)
-        manifest.write(table, run / "boxes.csv")
+        manifest.write(replace(sound, boxes=sound.boxes[COLUMNS], frames=frames), run / "boxes.csv")
 
 
 class RunFrames:

@@ -1,7 +1,5 @@
 """networks -> what they say of every region of the frames that validate and test."""
 
-import time
-
 import numpy as np
 import pandas as pd
 
@@ -9,7 +7,8 @@ from mindspore_dpus.core.files import write_json
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.core.tables import read_table, write_table
 from mindspore_dpus.data.boxes.annotations import EDGES
-from mindspore_dpus.deploy.cascade import Scored
+from mindspore_dpus.deploy.cascade import SCORING, Scored
+from mindspore_dpus.deploy.stopwatch import Stopwatch
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration
 from mindspore_dpus.systems.traffic_signs.proposal_stage import read_proposals
 from mindspore_dpus.systems.traffic_signs.run_data import (
@@ -27,19 +26,17 @@ SCORE_DIGITS = 6
 
 def make_region_scores(run: RunFolder, config: Configuration) -> None:
     """``region_scores.csv``: path, x1, y1, x2, y2, foreground, and a column a class, empty where the sign
-    network was not asked; ``region_scores.json``: milliseconds and regions of a frame.
+    network was not asked; ``region_scores.json``: milliseconds of each step, and regions, of a frame.
 
     Thresholds, suppression and vote are chosen on this table: none of them needs a network.
     """
     frames, detector = read_run_frames(run), run_detector(run, config)
     found, root = read_proposals(run, frames), data_root(run, config)
-    floor, tables, spent = min(config.cascade.background_thresholds), [], []
+    floor, tables, watch = min(config.cascade.background_thresholds), [], Stopwatch()
     for split in EVALUATED:
         for i in frames.of(split):
             image = read_frame(root / frames.paths[i], config.data.max_pixels)
-            begin = time.perf_counter()
-            scored = detector.score(image, found[i], floor)
-            spent.append(time.perf_counter() - begin)
+            scored = detector.score(image, found[i], floor, watch)
             tables.append(_as_table(frames.paths[i], scored, detector.settings.classes))
     # A frame without a region has no row.
     table = pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
@@ -47,7 +44,7 @@ def make_region_scores(run: RunFolder, config: Configuration) -> None:
     write_json(
         run / TIMES,
         {
-            "ms_per_frame": 1000 * float(np.mean(spent)),
+            "ms_per_frame": watch.ms(SCORING, len(tables)),
             "regions_per_frame": float(np.mean([len(t) for t in tables])),
         },
     )

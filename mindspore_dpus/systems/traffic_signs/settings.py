@@ -170,6 +170,10 @@ class RegionSettings:
     """One that overlaps a true box by as much shows its sign."""
     background_per_frame: float = key(40.0, above(0))
     """Background that the dice takes of a frame on average."""
+    train_background: float | Literal["balanced"] | None = key(None, above(0))
+    """The same of a training frame; balanced: as much of all of them as they and the crops show signs, or
+    as there is. Default: balanced, where background.sampling.strategy is none; else
+    background_per_frame, as the strategy draws out of it."""
     crops: tuple[str, ...] = key((), changes_results=False)
     """CSV tables of photographs of single signs (path, label, split, group, roi_x1 ...); the training rows
     are shown to both networks."""

@@ -16,6 +16,8 @@ from mindspore_dpus.core.stages import Stage
 from mindspore_dpus.data.simulate.streets import simulate_streets
 from mindspore_dpus.stages import describe as described
 from mindspore_dpus.stages.classifier_stages import ClassifierStages
+from mindspore_dpus.stages.member_stages import check_training_of
+from mindspore_dpus.systems.traffic_signs.classifier_tables import TABLES, make_classifier_tables
 from mindspore_dpus.systems.traffic_signs.configuration import Configuration, check_configuration
 from mindspore_dpus.systems.traffic_signs.detect_stage import make_detections, make_metrics
 from mindspore_dpus.systems.traffic_signs.measures import MEASURES
@@ -35,11 +37,13 @@ from mindspore_dpus.systems.traffic_signs.refinement_stage import (
 from mindspore_dpus.systems.traffic_signs.region_mining import BACKGROUND
 from mindspore_dpus.systems.traffic_signs.region_stage import (
     crops_identity,
+    crops_of,
     make_place_filter,
     make_regions,
+    train_background,
 )
 from mindspore_dpus.systems.traffic_signs.report import summary, write_report
-from mindspore_dpus.systems.traffic_signs.run_data import FoundFrames, data_root
+from mindspore_dpus.systems.traffic_signs.run_data import FoundFrames, data_root, read_run_frames
 from mindspore_dpus.systems.traffic_signs.score_stage import make_region_scores
 from mindspore_dpus.systems.traffic_signs.trained_detector import (
     CLASSIFIERS,
@@ -97,8 +101,13 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
             "regions",
             lambda key: make_regions(run, config),
             needs=("frames", "proposals", *placed),
-            settings=lambda: [results(config.regions), config.seed, crops_identity(run, config)],
-            artefacts=[f"{name}/samples.csv" for name in CLASSIFIERS],
+            settings=lambda: [
+                results(config.regions),
+                train_background(config),
+                config.seed,
+                crops_identity(run, config),
+            ],
+            artefacts=[*(f"{name}/samples.csv" for name in CLASSIFIERS), "regions.csv"],
         )
     )
     for name in CLASSIFIERS:
@@ -122,11 +131,20 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
             lambda key: make_region_scores(run, config),
             needs=("frames", "proposals", *placed, "regions", *members),
             settings=[
+                "ms of each step",  # What region_scores.json holds.
                 min(config.cascade.background_thresholds),
                 *([section_of(config, name).margin] for name in CLASSIFIERS),
                 config.refinement.rounds if config.refinement.enabled else 0,
             ],
             artefacts=("region_scores.csv", "region_scores.json"),
+        )
+    )
+    graph.append(
+        Stage(
+            "classifier_tables",
+            lambda key: make_classifier_tables(run, config),
+            needs=[f"{name}.{part}" for name in CLASSIFIERS for part in ("members", "predictions")],
+            artefacts=tuple(TABLES.values()),
         )
     )
     files = ("thresholds.csv", "thresholds.json", "detections_val.csv", "detections_test.csv")
@@ -161,23 +179,42 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
     return graph
 
 
-def check_networks(config: Configuration, training: ProposalTraining) -> None:
-    """Refuse networks that cannot be built, and weights that cannot be had, before the first is trained.
+def check_networks(run: RunFolder, config: Configuration, training: ProposalTraining) -> None:
+    """Refuse networks that cannot be built, weights that cannot be had and crops that cannot be used, before
+    the first network is trained.
 
     Raises:
-        UserError: says which.
+        UserError: says which, and of which section.
     """
-    check_network(training)
-    trainings = {name: training_of(config, name) for name in CLASSIFIERS}
+    frames, crops = read_run_frames(run), crops_of(run, config)
+    if crops:
+        crops.check(frames)
+    with _of_section("proposals"):
+        check_network(training)
+    # As many signs as the data name; those that no training frame shows will be fewer outputs.
+    for name, n_classes in zip(CLASSIFIERS, (2, max(2, len(frames.classes))), strict=True):
+        with _of_section(name):
+            shape = source_of(run, config, name).reader.shape
+            check_training_of(training_of(config, name), shape, n_classes)
     if config.refinement.enabled:
-        trainings["refinement"] = refinement_training(config)
-    for name, network in trainings.items():
-        try:
-            network.weights()
-        except UserError as error:
-            raise UserError(f"{name}: {error}") from None
-    if config.refinement.enabled:
-        check_refinement(trainings["refinement"])
+        with _of_section("refinement"):
+            check_refinement(refinement_training(config))
+
+
+@contextmanager
+def _of_section(name: str) -> Iterator[None]:
+    """Errors about a network say whose it is: the rooms below know the keys of one network only."""
+    try:
+        yield
+    except UserError as error:
+        text = str(error)
+        if text.startswith(f"{name}."):
+            raise
+        if name == "proposals":  # Its network's keys have no section of their own.
+            text = text.replace("model.", "proposals.", 1) if text.startswith("model.") else text
+        if text.startswith(("model.", "training.", "loss.")):
+            text = f"{name}.{text}"
+        raise UserError(text if text.startswith(f"{name}.") else f"{name}: {text}") from None
 
 
 def _frames(config: Configuration, run: RunFolder) -> list[Stage]:
@@ -219,7 +256,7 @@ def _proposals(config: Configuration, run: RunFolder) -> list[Stage]:
             needs=("frames",),
             settings=training.learnt,
             artefacts=("proposals/members/proposals/best.safetensors",),
-            check=lambda: check_networks(config, training),
+            check=lambda: check_networks(run, config, training),
             check_after=("frames",),
         ),
         Stage(

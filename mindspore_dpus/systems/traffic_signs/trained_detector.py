@@ -22,7 +22,7 @@ from mindspore_dpus.systems.traffic_signs.proposal_stage import (
 )
 from mindspore_dpus.systems.traffic_signs.refinement_stage import FOLDER as REFINEMENT
 from mindspore_dpus.systems.traffic_signs.refinement_stage import refinement_training
-from mindspore_dpus.systems.traffic_signs.run_data import cache_of, data_root
+from mindspore_dpus.systems.traffic_signs.run_data import cache_of, data_root, read_run_frames
 from mindspore_dpus.systems.traffic_signs.settings import StageNetwork
 
 CLASSIFIERS = ("background", "signs")
@@ -142,6 +142,7 @@ def _settings(run: RunFolder, config: Configuration, stride: int, classes) -> De
     place = None
     if classes and config.place.enabled:
         place = PlaceFilter.from_dict(read_json(filter_file)["filter"])
+    numbers = read_run_frames(run).annotations.classes if classes else {}
     chosen = {}
     if classes and thresholds_file.exists():
         chosen = read_json(thresholds_file)
@@ -165,6 +166,7 @@ def _settings(run: RunFolder, config: Configuration, stride: int, classes) -> De
         limit=config.cascade.limit,
         vote_threshold=config.cascade.vote_threshold,
         max_pixels=config.data.max_pixels,
+        class_numbers=tuple(numbers[name] for name in classes) if classes else None,
         **{
             name: chosen[name]
             for name in ("background_threshold", "sign_threshold", "nms_threshold")

@@ -109,11 +109,11 @@ def test_classes_are_the_files_the_callers_or_those_of_the_boxes():
     rows = row(label="stop"), row(label="bend")
     assert checked(*rows).classes == {"bend": 0, "stop": 1}
     assert checked(*rows, listed={"stop": 14, "bend": 21}).classes == {"stop": 14, "bend": 21}
-    assert checked(*rows, classes=["stop", "bend"]).classes == {"stop": 0, "bend": 1}
-    found = checked(*rows, listed={"bend": 21, "stop": 14}, classes=["stop"])
+    assert checked(*rows, classes={"stop": 7, "bend": 1}).classes == {"stop": 7, "bend": 1}
+    found = checked(*rows, listed={"bend": 21, "stop": 14}, classes={"stop": 0})
     assert found.classes == {"stop": 14}
     assert list(found.problems["error"]) == ["the class 'bend' is unknown; known are 'stop'"]
-    many = [f"c{i}" for i in range(20)]
+    many = {f"c{i}": i for i in range(20)}
     assert checked(row(), classes=many).problems["error"][0].endswith("'c7' and 12 more")
 
 

@@ -102,6 +102,17 @@ def test_a_bad_annotation_is_a_problem(tmp_path, change, error):
         read_boxes(path)
 
 
+def test_whatever_is_wrong_with_it_its_frame_is_not_one_without_signs(tmp_path):
+    images = [*IMAGES, *(IMAGES[0] | {"id": i, "file_name": f"{i}.png"} for i in range(6, 12))]
+    lacks = [{k: v for k, v in BOX.items() if k != key} for key in ("bbox", "category_id")]
+    wrong = [{"bbox": [1, 2, 3]}, {"bbox": None}, {"category_id": "x"}, {"score": "x"}]
+    items = [BOX, *lacks, *(BOX | change for change in wrong)]
+    items = [item | {"image_id": i} for i, item in enumerate(items, start=5)]
+    found = read_boxes(file(tmp_path, images=images, annotations=items), strict=False)
+    assert found.problems["path"].tolist() == [f"{i}.png" for i in range(6, 12)]
+    assert found.sound().frames["path"].tolist() == ["a.png"]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

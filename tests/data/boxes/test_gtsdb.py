@@ -1,5 +1,7 @@
 """gt.txt: inclusive edges, classes by number, lines that are none."""
 
+import re
+
 import pytest
 
 from mindspore_dpus.core.errors import UserError
@@ -39,10 +41,18 @@ def test_a_class_beyond_the_names_is_unknown(tmp_path):
 )
 def test_a_line_of_another_kind_is_named(tmp_path, line):
     path = tmp_path / "gt.txt"
-    path.write_text(f"a.ppm;1;2;3;4;1\n{line}\n")
-    with pytest.raises(UserError) as caught:
+    path.write_text(f"a.ppm;1;2;3;4;1\n{line}\nb.ppm;1;2;3;4;1\n")
+    message = f"{path} line 2: {line!r} is not file;x1;y1;x2;y2;class"
+    with pytest.raises(UserError, match=re.escape(message)):
+        read_boxes(path, "gtsdb")
+    found = read_boxes(path, "gtsdb", strict=False)
+    assert (found.problems["place"] + ": " + found.problems["error"]).tolist() == [message]
+    # Where the line names a frame, that is left out.
+    assert found.sound().frames["path"].tolist() == (["b.ppm"] if ";" in line else ["a.ppm", "b.ppm"])
+    # No line at all is of the format: the file is another.
+    path.write_text(f"{line}\n{line}\n")
+    with pytest.raises(UserError, match=re.escape(message.replace("line 2", "line 1"))):
         read_boxes(path, "gtsdb", strict=False)
-    assert str(caught.value) == f"{path} line 2: {line!r} is not file;x1;y1;x2;y2;class"
 
 
 def test_a_name_with_a_semicolon_is_refused(tmp_path):

@@ -124,6 +124,93 @@ def test_of_a_whole_path_the_files_name_counts(name, found):
     assert ByName([{"path": path} for path in paths]).find(name) == found
 
 
+SPARSE = {"stop": 14, "bend": 3, "fork": 40}
+
+
+def numbered(folder, name, numbers):
+    """A file of one box a number, without names of classes."""
+    write_images(folder / "images", ["a.png"])
+    if name == "boxes":
+        rows = "".join(f"a.png,1,2,{9 + i},9,{i}\n" for i in numbers)
+        (folder / "boxes.csv").write_text(f"path,x1,y1,x2,y2,class_id\n{rows}")
+        return folder / "boxes.csv"
+    if name == "gtsdb":
+        (folder / "gt.txt").write_text("".join(f"a.png;1;2;{9 + i};9;{i}\n" for i in numbers))
+        return folder / "gt.txt"
+    (folder / "labels").mkdir(exist_ok=True)
+    (folder / "labels" / "a.txt").write_text("".join(f"{i} .5 .5 .{i + 1} .2\n" for i in numbers))
+    return folder / "labels"
+
+
+@pytest.mark.parametrize("name", ["boxes", "gtsdb", "yolo"])
+def test_numbers_with_gaps_are_looked_up_and_names_alone_are_positions(tmp_path, name):
+    def read(numbers, classes):
+        path = numbered(tmp_path, name, numbers)
+        return read_boxes(path, images=tmp_path / "images", classes=classes, strict=False)
+
+    found = read([3, 14], SPARSE)
+    assert found.boxes["label"].tolist() == ["bend", "stop"]
+    assert found.classes == SPARSE
+    assert found.numbered
+    assert read([2, 0], list(SPARSE)).boxes["label"].tolist() == ["fork", "stop"]
+    errors = read([2, 3], SPARSE).problems["error"].tolist()
+    assert errors == ["the class 2 is unknown; known are 3, 14, 40"]
+    # Names that nobody has numbered: no number of another file means them.
+    found = read([0, 1], dict.fromkeys(SPARSE))
+    assert found.boxes.empty
+    assert found.problems["error"].tolist() == [
+        f"the class {i} is given by its number, and the classes here have names only" for i in (0, 1)
+    ]
+    assert not found.numbered
+
+
+def test_classes_without_numbers_stay_so_in_our_own_file(tmp_path):
+    found = read_boxes(written(tmp_path, "voc"))
+    assert found.classes == {"give way": 0, "stop": 1}
+    assert found.numbers == {"give way": None, "stop": None}
+    write_boxes(found, tmp_path / "own" / "boxes.csv", "boxes")
+    again = read_boxes(tmp_path / "own" / "boxes.csv")
+    assert again.numbers == found.numbers
+    assert read_boxes(written(tmp_path, "coco")).numbers == CLASSES
+    # With names of class 0, 1 ..., they have numbers.
+    named = read_boxes(written(tmp_path, "voc"), classes=list(CLASSES))
+    assert named.numbers == CLASSES
+
+
+def test_names_in_the_rows_go_before_numbers_that_another_file_gives(tmp_path):
+    (tmp_path / "boxes.csv").write_text(
+        "path,x1,y1,x2,y2,class_id,class_name\na.png,1,2,9,9,3,stop\na.png,1,2,8,9,14,\n"
+    )
+    found = read_boxes(tmp_path / "boxes.csv", classes=SPARSE, strict=False)
+    assert found.problems.empty
+    assert found.boxes["label"].tolist() == ["stop", "stop"]
+    assert found.classes == SPARSE
+
+
+def test_class_names_in_two_forms_are_refused_for_that_reason(tmp_path):
+    names = [unicodedata.normalize(form, "Straße für alle") for form in ("NFC", "NFD")]
+    rows = "".join(f"a.png,1,2,3,4,{name}\n" for name in names)
+    (tmp_path / "boxes.csv").write_text(f"path,x1,y1,x2,y2,class_name\n{rows}")
+    with pytest.raises(UserError, match="look the same and are written with other characters") as caught:
+        read_boxes(tmp_path / "boxes.csv")
+    assert "capitals" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["gtsdb", "yolo"])
+def test_of_two_images_that_may_be_meant_neither_is_without_signs(tmp_path, name):
+    images = write_images(tmp_path / "images", ["a.png", "a.jpg", "b.png"])
+    if name == "gtsdb":
+        (tmp_path / "gt.txt").write_text("a.ppm;1;2;9;9;0\nb.ppm;1;2;9;9;0\n")
+    else:
+        (tmp_path / "labels").mkdir()
+        for stem in "ab":
+            (tmp_path / "labels" / f"{stem}.txt").write_text("0 .5 .5 .2 .2\n")
+    found = read_boxes(tmp_path / NAMES[name], images=images, classes=["stop"], strict=False)
+    assert set(found.problems["path"]) == {"a.jpg", "a.png"}
+    assert found.problems["error"].str.contains("may be a.jpg or a.png").all()
+    assert found.sound().frames["path"].tolist() == ["b.png"]
+
+
 def test_an_annotation_of_another_image_is_a_problem(tmp_path):
     images = write_images(tmp_path / "images", ["a.png", "b.png", "empty.png"])
     write_images(images, ["b.png", "empty.png"], (SIZE[0] * 2, SIZE[1] * 2))

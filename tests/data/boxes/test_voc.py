@@ -93,10 +93,6 @@ def test_no_document_type_is_read(tmp_path, doctype, use, encoding):
         ("<annotation><filename>a.jpg", "is damaged or no XML: no element found"),
         ("<svg/>", "is not Pascal VOC: its root is 'svg'"),
         ("<annotation/>", "has no filename"),
-        (
-            "<annotation><filename>a</filename><size><width>w</width></size></annotation>",
-            "size/width: 'w'",
-        ),
         ('<?xml version="1.0" encoding="nonsense"?><annotation/>', "is damaged or no XML"),
         ("", "is damaged or no XML"),
     ],
@@ -194,3 +190,19 @@ def test_encodings_of_several_bytes_a_letter_are_read(tmp_path, encoding, name):
     (tmp_path / "a.xml").write_bytes(text.replace(name, "\x81").encode("latin-1"))
     with pytest.raises(UserError, match="is damaged: its byte .* is not in its encoding"):
         read_boxes(tmp_path, "voc")
+
+
+def test_a_wrong_size_is_a_problem_of_the_frame_that_the_file_names(tmp_path):
+    images = write_images(tmp_path / "images", ["b.png", "c.png"])
+    found = read_boxes(file(tmp_path, name="b.png", width="w"), images=images, strict=False)
+    assert found.problems["path"].tolist() == ["b.png"]
+    assert found.problems["error"].tolist() == ["size/width: 'w' is not a number"]
+    assert found.sound().frames["path"].tolist() == ["c.png"]
+
+
+def test_an_image_called_as_the_file_is_not_one_without_signs_where_the_file_names_another(tmp_path):
+    images = write_images(tmp_path / "images", ["000001.png", "c.png"])
+    found = read_boxes(file(tmp_path, name="renamed.jpg"), images=images, strict=False)
+    assert found.problems["path"].tolist() == ["renamed.jpg", "000001.png"]
+    assert "names renamed.jpg, which is not in" in found.problems["error"][1]
+    assert found.sound().frames["path"].tolist() == ["c.png"]

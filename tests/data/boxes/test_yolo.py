@@ -170,3 +170,23 @@ def test_pipes_among_images_and_labels_are_not_waited_for(labels):
         ["train/b.png", str(file), f"{file} cannot be read: it is not a regular file"]
     ]
     assert len(found.boxes) == 2
+
+
+@pytest.mark.parametrize(("images", "folder"), [(".", "labels"), (".", "."), ("images", "labels")])
+def test_the_folder_of_the_frames_may_hold_both_images_and_labels(labels, images, folder):
+    root = labels.parent
+    (labels / "classes.txt").rename(root / "classes.txt")
+    found = read_boxes(root / folder, images=root / images, strict=False)
+    assert found.problems.empty
+    (path,) = set(found.boxes["path"])
+    assert (root / images / path).samefile(root / "images" / "train" / "a.png")
+    assert len(found.frames) == 2
+
+
+def test_no_file_that_finds_an_image_is_one_line(labels):
+    other = write_images(labels.parent / "other", ["x/1.png", "x/2.png"])
+    with pytest.raises(
+        UserError,
+        match=r"labels: none of the 1 files finds its image: a.txt belongs to no image such as x/1.png",
+    ):
+        read_boxes(labels, images=other, strict=False)

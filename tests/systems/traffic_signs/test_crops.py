@@ -1,5 +1,6 @@
 """Crops of single signs beside the frames: which are used, under what names, and what is refused."""
 
+import dataclasses
 import logging
 
 import cv2
@@ -103,6 +104,12 @@ def test_refusals(folder, frames, old, new, error):
     file.write_text(file.read_text().replace(old, new, 1))
     with pytest.raises(UserError, match=error):
         crops(folder).training_rows(frames)
+
+
+def test_a_number_means_nothing_where_the_frames_classes_have_names_only(folder, frames):
+    frames.annotations = dataclasses.replace(frames.annotations, numbered=False)
+    with pytest.raises(UserError, match=r"the label '00014', and the classes .* give data.classes"):
+        crops(folder, ("cut",)).training_rows(frames)
 
 
 def test_a_corner_that_is_no_number(folder, frames):

@@ -107,7 +107,7 @@ def many(n, seed=3):
 
 
 def test_frames_together_give_the_background_that_is_wanted():
-    table = mine_frames(**many(30), seed=1, total_background=1500)
+    table = mine_frames(**many(30), seed=1, n_background=[50] * 30)
     background = table[table["label"] == "background"]
     assert len(background) == pytest.approx(1500, abs=120)
     assert background["path"].nunique() == 30
@@ -115,15 +115,15 @@ def test_frames_together_give_the_background_that_is_wanted():
 
 
 def test_a_frame_gives_the_same_beside_others_and_another_seed_something_else():
-    alone = mine_frames(**many(1), seed=[1, 2], total_background=50)
-    beside = mine_frames(**many(2), seed=[1, 2], total_background=100)
+    alone = mine_frames(**many(1), seed=[1, 2], n_background=[50])
+    beside = mine_frames(**many(2), seed=[1, 2], n_background=[50, 80])
     pd.testing.assert_frame_equal(alone, beside[beside["path"] == "0.jpg"])
-    other = mine_frames(**many(1), seed=[1, 3], total_background=50)
+    other = mine_frames(**many(1), seed=[1, 3], n_background=[50])
     assert not alone.equals(other)
 
 
 def test_no_frames_give_an_empty_table_with_its_columns():
-    table = mine_frames(**many(0), seed=1, total_background=10)
+    table = mine_frames(**many(0), seed=1, n_background=[])
     assert table.columns.tolist()[0] == "path"
     assert len(table) == 0
 

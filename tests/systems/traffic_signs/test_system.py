@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import shutil
+import unicodedata
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 from mindspore_dpus import systems
-from mindspore_dpus.cli import predict, simulate
+from mindspore_dpus.cli import evaluate, predict, simulate
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.run_folder import RunFolder
 from mindspore_dpus.data.boxes.annotations import EDGES
@@ -90,7 +91,25 @@ def test_every_stage_leaves_what_it_should(run):
     assert set(background["label"]) == {"background", "sign"}
     # No frame in two splits.
     assert (background.groupby("group")["split"].nunique() == 1).all()
+    for table, name in (("table6", "background"), ("table7", "signs")):
+        rows = pd.read_csv(run / "tables" / f"{table}.csv").set_index("split")
+        assert rows.index.tolist() == ["train", "val", "test"]
+        history = pd.read_csv(run / name / "members" / "00" / "history.csv")
+        # One member, one epoch: what its validation said.
+        assert rows.loc["train", "loss"] == pytest.approx(history["train_loss"][0], abs=1e-5)
+        assert rows.loc["val", "loss"] == pytest.approx(history["val_loss"][0], abs=1e-4)
+        assert rows.loc["val", "accuracy"] == pytest.approx(history["val_accuracy"][0], abs=1e-5)
+        own = json.loads((run / name / "metrics.json").read_text())["test"]["models"]["fused"]
+        if name == "signs":
+            assert rows.loc["test", "accuracy"] == pytest.approx(own["accuracy"]["value"], abs=1e-5)
+    steps = json.loads((run / "time.json").read_text())["ms_per_frame"]
+    networks = ["proposal_network", "background_network", "refinement_network", "sign_network"]
+    others = ["proposal_boxes", "place_filter", "suppression", "vote"]
+    assert set(steps) == {*networks, *others}
+    assert all(steps[name] > steps[other] > 0 for name in networks for other in others[1:])
     page = (run / "report.html").read_text()
+    for title in ("Table 5", "Table 6", "Table 7", "Table 8", "What the place filter removes"):
+        assert title in page
     assert "Frames with misses and false calls first" in page
     assert page.count("<svg") == 2
     assert "data:image/jpeg;base64," in page
@@ -154,6 +173,8 @@ def test_predict_gives_the_runs_detections_and_errors_as_rows(run, tmp_path, cap
     assert np.allclose(found["x1"].astype(float), expected["x1"], atol=0.02)
     assert predict.main([f"--run={run.path}", str(folder), f"--output={tmp_path / 's.json'}"]) == 1
     coco = json.loads((tmp_path / "s.json").read_text())
+    numbers = pd.read_csv(run / "classes.csv").set_index("class_name")["class_id"].to_dict()
+    assert {row["name"]: row["id"] for row in coco["categories"]}.items() <= numbers.items()
     assert len(coco["annotations"]) == len(expected)
     assert len(coco["errors"]) == 1
 
@@ -186,6 +207,51 @@ def test_evaluate_on_the_runs_own_test_frames_gives_its_metrics(run, tmp_path):
     own = json.loads((run / "metrics.json").read_text())["test"]["models"]["fused"]["map_50"]
     other = json.loads((folder / "metrics.json").read_text())["models"]["fused"]["map_50"]
     assert other["value"] == pytest.approx(own["value"], abs=1e-6)
+
+
+def test_evaluate_on_numbers_with_gaps_names_the_classes_of_the_run(run, tmp_path):
+    # As of a run whose classes.csv has gaps and does not begin at 0.
+    other = tmp_path / "run"
+    shutil.copytree(run.path, other)
+    for name in ("boxes", "classes"):
+        table = pd.read_csv(other / f"{name}.csv")
+        table.assign(class_id=5 + 3 * table["class_id"]).to_csv(other / f"{name}.csv", index=False)
+    boxes, frames = pd.read_csv(other / "boxes.csv"), tmp_path / "frames"
+    boxes = boxes[boxes["path"].str.startswith("test/")]
+    lines = [";".join(map(str, row)) for row in boxes.drop(columns="class_name").to_numpy().tolist()]
+    shutil.copytree(run / "data" / "test", frames / "test")
+    (frames / "gt.txt").write_text("\n".join(lines))
+    folder, _ = evaluation.evaluate(other, evaluation.Evaluation(frames, output=tmp_path / "e"))
+    own, theirs = (json.loads((f / "metrics.json").read_text()) for f in (run, folder))
+    assert theirs["problems"] == 0
+    classes = pd.read_csv(folder / "per_class.csv")
+    expected = boxes["class_name"].value_counts()
+    counts = dict(zip(classes["label"], classes["truths"], strict=True))
+    assert {k: v for k, v in counts.items() if v} == expected.to_dict()
+    assert theirs["models"]["fused"]["map_50"]["value"] == pytest.approx(
+        own["test"]["models"]["fused"]["map_50"]["value"], abs=1e-6
+    )
+
+
+def test_evaluate_of_frames_that_cannot_be_used_says_why(run, tmp_path, capsys):
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    cv2.imwrite(str(frames / "a.png"), np.zeros((60, 80, 3), np.uint8))
+    (frames / "boxes").mkdir()
+    (frames / "boxes" / "a.xml").write_text(
+        "<annotation><filename>a.png</filename><object><name>moon</name><bndbox><xmin>1</xmin>"
+        "<ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object></annotation>"
+    )
+    (frames / "boxes" / "a.txt").write_text("0 .5 .5 .1 .1\n")
+    call = [f"--run={run.path}", f"--data.root={frames}", f"--data.boxes={frames / 'boxes'}"]
+    call += ["--data.list_frames", f"--output={tmp_path / 'e'}"]
+    assert evaluate.main(call) == 2
+    assert "in the formats voc and yolo; name one (data.format)" in capsys.readouterr().err
+    assert evaluate.main([*call, "--data.format=voc"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no sound annotated frame; 1 problems, the first of" in line
+    assert "a.xml object 1): the class 'moon' is unknown" in line
+    assert pd.read_csv(tmp_path / "e" / "problems.csv")["path"].tolist() == ["a.png"]
 
 
 def test_an_export_finds_what_the_run_finds(run, tmp_path):
@@ -259,6 +325,32 @@ def test_bad_frames_and_boxes_are_rows(data):
     assert found.sound().frames["path"].tolist() == ["0.png", "4.png", "5.png"]
 
 
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+@pytest.mark.parametrize("name", ["gt.txt", "boxes.csv"])
+@pytest.mark.parametrize("listed", [False, True])
+def test_an_umlaut_may_be_written_in_another_way_than_on_disk(data, forms, name, listed):
+    disk, text = (unicodedata.normalize(form, "größe 1.png") for form in forms)
+    (data / "1.png").rename(data / disk)
+    lines = (data / "gt.txt").read_text().replace("1.png;", f"{text};")
+    (data / "gt.txt").write_text(lines)
+    if name == "boxes.csv":
+        rows = [line.replace(";", ",") for line in lines.splitlines()]
+        (data / name).write_text("\n".join(["path,x1,y1,x2,y2,class_name", *rows]))
+        # The table of frames is written in the way of the disk.
+        frames = sorted(path.name for path in data.glob("*.png"))
+        (data / "frames.csv").write_text("\n".join(["path", *frames]))
+    found = read(data, list_frames=listed)
+    assert found.problems.empty
+    assert disk in found.sound().boxes["path"].tolist()
+    assert len(found.frames) == 6
+
+
+def test_frames_that_lie_elsewhere_are_one_line(data, tmp_path):
+    (tmp_path / "other").mkdir()
+    with pytest.raises(UserError, match=r"none of the 6 frames of .*gt\.txt is there, such as 0\.png"):
+        read(tmp_path / "other", boxes=str(data / "gt.txt"))
+
+
 def test_a_name_that_no_table_can_hold_is_one_line(data):
     (data / "5.png").rename(data / os.fsdecode(b"\xb9.png"))
     with pytest.raises(UserError, match=r"data/\\udcb9\.png has a name that is not UTF-8.*rename it"):
@@ -304,10 +396,16 @@ def test_frames_are_split_as_the_data_say_and_else_by_the_seed():
         ("--refinement.training.augment.shift=0.1", "refinement.training.augment moves the sign"),
         ("--refinement.training.augment.horizontal_flip=true", "augment moves the sign"),
         ("--refinement.model.rotate=true", "refinement.model.rotate has no effect"),
-        ("--refinement.model.freeze=[nothing.*]", "nothing"),
+        ("--refinement.model.freeze=[nothing.*]", r"^refinement\.model\.freeze: .*nothing"),
+        ("--proposals.options={widht: 2}", r"^proposals\.options: the backbone has no option 'widht'"),
+        ("--background.model.options={widht: 2}", r"^background\.model\.options: .* no option 'widht'"),
+        ("--signs.model.backbone=nothing", r"^signs: unknown backbone 'nothing'"),
+        ("--signs.training.select_by=recall", r"^signs\.training\.select_by is 'recall'"),
+        ("--regions.crops=[none/manifest.csv]", r"^regions\.crops: none/manifest\.csv"),
     ],
 )
 def test_settings_that_do_not_fit_are_one_line(tmp_path, more, message):
     args = ["--proposals.keep_maps=false"] if "sweep" in more else []
     with pytest.raises(UserError, match=message):
         train(config(tmp_path / "run", more, *args))
+    assert not (tmp_path / "run" / "proposals").exists()
