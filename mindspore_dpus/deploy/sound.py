@@ -1,4 +1,7 @@
-"""Machine sound's files, or sound as it comes -> the table of scores. Needs NumPy, SciPy and soundfile."""
+"""Machine sound's files, or sound as it comes -> the table of scores.
+
+Needs what requirements/deploy_sound.txt names, and nothing else.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -141,11 +144,11 @@ class SoundSummary:
         """Rows that somebody should look at."""
         return self.anomalous + self.unscored
 
-    def lines(self, output: Path) -> list[str]:
-        """What a person wants to know at the end."""
+    def lines(self, output: Path, what: str = "recordings") -> list[str]:
+        """What a person wants to know at the end; ``what`` a row is of."""
         kept = f", {self.kept} of them by an earlier start" if self.kept else ""
         line = (
-            f"{output}: {self.rows} recordings{kept}, {self.anomalous} anomalous, "
+            f"{output}: {self.rows} {what}{kept}, {self.anomalous} anomalous, "
             f"{self.unscored} without a score"
         )
         return [line, *([f"{self.notes} with a note, such as {self.first}"] if self.notes else [])]
@@ -199,7 +202,7 @@ def predict_stream(
     """Score sound as it comes into a table, row by row, until it ends, or Ctrl-C or SIGTERM.
 
     The table is there whatever ends the stream. (There is nothing to go on with: other sound has come
-    meanwhile.)
+    meanwhile.) Without a single window there is none, and an older one stays.
 
     Args:
         scorer, blocks, machine, section, window_seconds, hop_seconds: of ``stream_rows``.
@@ -208,22 +211,35 @@ def predict_stream(
 
     Raises:
         UserError: training never saw the section; the output cannot be written there; the sound cannot
-            be read on.
+            be read on, or ends before a window is full.
         OSError: the disk is full.
     """
     scorer.find(machine, section)
     summary, kind = SoundSummary(), format_of(output)
     with going_on(output, COLUMNS, (), ("stream", scorer.mark), kind=kind) as (results, _):
+        heard = 0
+
+        def counted() -> Iterator[np.ndarray]:
+            nonlocal heard
+            for block in blocks:
+                heard += len(block)
+                yield block
+
         rows = stream_rows(
-            *(scorer, blocks, machine, section), window_seconds=window_seconds, hop_seconds=hop_seconds
+            *(scorer, counted(), machine, section),
+            window_seconds=window_seconds,
+            hop_seconds=hop_seconds,
         )
         try:
             for row in rows:
                 results.append([row])
                 summary.add(row)
                 report(f"{row['path']} {row['error'] or format(row['score'], '.3f')}")
+            _check_heard(summary, heard / scorer.front.audio.rate, window_seconds)
         except KeyboardInterrupt:
-            pass
+            if not summary.rows:
+                results.path.unlink()
+            _check_heard(summary, heard / scorer.front.audio.rate, window_seconds)
         except BaseException:
             # An older table is not replaced by an empty one.
             if not summary.rows:
@@ -233,3 +249,12 @@ def predict_stream(
             raise
         results.path.replace(output)
     return summary
+
+
+def _check_heard(summary: SoundSummary, seconds: float, window_seconds: float) -> None:
+    """Refuse a stream of which nothing was scored: its recorder may never have started."""
+    if not summary.rows:
+        raise UserError(
+            f"the stream ended after {seconds:g} s of sound, before a window of {window_seconds:g} s was full: "
+            "nothing was scored. Look whether the recorder started, or give a shorter --window"
+        )

@@ -1,4 +1,7 @@
-"""The product of a machine sound run: waveform in, score out. Needs NumPy and SciPy."""
+"""The product of a machine sound run: waveform in, score out.
+
+Needs what requirements/deploy_sound.txt names, and nothing else.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -23,8 +23,9 @@ class Table:
         where: axis -> the value or values that it shows; an axis of one value gets no column.
         metrics: its columns; None: the experiment's.
         percent: those of them that are shown in per cent.
-        across: an axis whose values are the columns, instead of metrics; the first metric is shown, and
-            the other axes are the rows. A cell with fewer runs than the fullest one says how many.
+        across: an axis whose values are the columns, instead of metrics. The other axes are the rows, and
+            with them the metrics, where ``metrics`` names several; of the experiment's, the first is shown.
+            A cell with fewer runs than the metric's fullest one says how many.
         printed: metric -> a paper's number for it, as it is printed: the table's first row.
         fold: so many parts side by side.
     """
@@ -116,8 +117,6 @@ def _check(place: str, display: Table | Figure, axes: dict[str, dict], measures:
         _check_measures(place, "percent", display.percent, measures)
         if display.across is not None:
             display.across = _axis(place, "across", display.across, axes)
-            if len(display.metrics or [""]) > 1:
-                raise UserError(f"{place}: across shows one metric, and metrics names more")
             if len(axes) < 2:
                 raise UserError(f"{place}: across needs another axis, for the rows")
         _check_printed(place, display)

@@ -62,16 +62,17 @@ def _where(cases: list[Case], where: dict[str, list[str]]) -> list[Case]:
 def _table(experiment: Experiment, table: Table, cases: list[Case]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Numbers for other programs, and text as the paper prints it."""
     metrics, axes = table.metrics or experiment.metrics, list(experiment.axes)
-    metrics = metrics[:1] if table.across else metrics
+    metrics = metrics[:1] if table.across and not table.metrics else metrics
     measured = finished.measures(cases, experiment.split, metrics)
     values = means(measured, axes, metrics)
     said = finished.notes(cases, axes, experiment.split, metrics)
     shown = [axis for axis in axes if len(table.where.get(axis, ())) != 1]
     if table.across:
         # A run whose metric is undefined is no run of the mean.
-        values["runs"] = measured.groupby(axes, sort=False)[metrics[0]].count().tolist()
-        numbers = noted(_numbers(values, metrics[0], table), values, axes, metrics[0], said)
-        text = _across(experiment, table, values, shown, numbers)
+        counts = measured.groupby(axes, sort=False)[metrics].count()
+        values["runs"] = counts.max(axis=1).tolist()
+        texts = {m: noted(_numbers(values, m, table), values, axes, m, said) for m in metrics}
+        text = _across(experiment, table, values, counts, texts, shown)
         return with_notes(rounded(values), axes, metrics, said), folded(text, table.fold)
     text = values[shown].astype(str)
     for metric in metrics:
@@ -110,30 +111,46 @@ def _title(metric: str, table: Table, split: str) -> str:
 
 
 def _across(
-    experiment: Experiment, table: Table, values: pd.DataFrame, shown: list[str], numbers: list[str]
+    experiment: Experiment,
+    table: Table,
+    values: pd.DataFrame,
+    counts: pd.DataFrame,
+    texts: dict[str, list[str]],
+    shown: list[str],
 ) -> pd.DataFrame:
-    """A row for each combination of the other axes, a column for each value of the axis."""
-    metric, most = (table.metrics or experiment.metrics)[0], values["runs"].max()
-    axis = table.across
-    texts = [
-        text if not text or runs == most else f"{text} ({runs})"
-        for text, runs in zip(numbers, values["runs"], strict=True)
-    ]
-    rows = [name for name in shown if name != axis] or [n for n in experiment.axes if n != axis]
-    keys = [tuple(row[name] for name in rows) for row in values.to_dict("records")]
-    cells = dict(zip(zip(keys, values[axis], strict=True), texts, strict=True))
+    """A row for each combination of the other axes, and for each metric; a column for each value of the axis.
+
+    Args:
+        experiment, table: whose.
+        values: ``means``.
+        counts: a column for each metric: of how many runs the mean is.
+        texts: of each metric, the numbers as they are printed.
+        shown: axes that have more than one value here.
+    """
+    axis, split, metrics = table.across, experiment.split, list(counts)
+    axes = [name for name in shown if name != axis] or [n for n in experiment.axes if n != axis]
+    keys = [tuple(row[name] for name in axes) for row in values.to_dict("records")]
     columns = [value for value in experiment.axes[axis] if value in set(values[axis])]
-    head = [*rows[:-1], f"{rows[-1]}: {_title(metric, table, experiment.split)} by {axis}"]
+    cells = {}
+    for metric in metrics:
+        runs = counts[metric].tolist()
+        for key, value, text, n in zip(keys, values[axis], texts[metric], runs, strict=True):
+            cells[key, metric, value] = text if not text or n == max(runs) else f"{text} ({n})"
+    titles = {metric: _title(metric, table, split) for metric in metrics}
     # In the order of the axes: of a part of the grid, the first runs may be missing.
-    combinations = itertools.product(*(experiment.axes[name] for name in rows))
-    return pd.DataFrame(
+    combinations = [key for key in itertools.product(*(experiment.axes[a] for a in axes)) if key in keys]
+    rows = [
         [
-            [*key, *(cells.get((key, value), "") for value in columns)]
-            for key in combinations
-            if key in keys
-        ],
-        columns=[*head, *columns],
-    )
+            *key,
+            *([titles[metric]] if metrics[1:] else []),
+            *(cells.get((key, metric, c), "") for c in columns),
+        ]
+        for key in combinations
+        for metric in metrics
+    ]
+    named = f"metric by {axis}" if metrics[1:] else f"{axes[-1]}: {titles[metrics[0]]} by {axis}"
+    head = [*axes, named] if metrics[1:] else [*axes[:-1], named]
+    return pd.DataFrame(rows, columns=[*head, *columns])
 
 
 def _figure(experiment: Experiment, figure: Figure, cases: list[Case]) -> str:

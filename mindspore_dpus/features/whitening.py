@@ -4,8 +4,6 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from sklearn.decomposition import PCA
-from sklearn.preprocessing import normalize
 
 from mindspore_dpus.features.settings import DEFAULT_COMPONENTS
 from mindspore_dpus.features.streamed import blocks, dense_rows, principal_components
@@ -88,6 +86,10 @@ def whiten(
 def _exact(
     features: np.ndarray, limit: int, random_state: int | None
 ) -> tuple[np.ndarray, Callable[[int], np.ndarray]]:
+    # Imported late, as scoring sound imports this package's other modules where there is no scikit-learn.
+    from sklearn.decomposition import PCA
+    from sklearn.preprocessing import normalize
+
     centred = features.astype(np.float64)
     size = np.abs(centred).max()
     centred -= centred.mean(axis=0)
@@ -101,6 +103,8 @@ def _exact(
 def _streamed(
     features: np.ndarray, rows: np.ndarray | None, limit: int
 ) -> tuple[np.ndarray, Callable[[int], np.ndarray]]:
+    from sklearn.preprocessing import normalize
+
     mean, axes, deviations = principal_components(features, rows, limit)
     if deviations[0] <= TOLERANCE**2 * np.abs(mean).max():
         deviations = np.empty(0)

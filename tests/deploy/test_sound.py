@@ -14,7 +14,7 @@ from mindspore_dpus.core.errors import Terminated, UserError
 from mindspore_dpus.data.audio.front_end import FrontEnd
 from mindspore_dpus.data.audio.settings import AudioSettings
 from mindspore_dpus.data.audio.stream import pcm_blocks
-from mindspore_dpus.deploy.sound import COLUMNS, predict_sound, predict_stream, sound_row
+from mindspore_dpus.deploy.sound import predict_sound, predict_stream, sound_row
 from mindspore_dpus.deploy.sound_scorer import SoundScore
 
 RATE = 1000
@@ -157,5 +157,32 @@ def test_what_a_stream_was_scored_to_is_there_when_it_breaks_off(tmp_path):
         _stream(Loudness(), [], output, machine="ship")
     assert len(pd.read_csv(output)) == 2
     assert [file.name for file in tmp_path.iterdir()] == ["out.csv"]
-    _stream(Loudness(), [], output)
-    assert output.read_text() == ",".join(COLUMNS) + "\n"
+
+
+def _stopped(seconds):
+    yield np.zeros(round(seconds * RATE), np.float32)
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("blocks", "seconds"),
+    [([], 0), ([np.zeros(RATE // 2, np.float32)], 0.5), (_stopped(0.25), 0.25)],
+)
+def test_a_stream_that_fills_no_window_is_told(tmp_path, blocks, seconds):
+    output = tmp_path / "out.csv"
+    output.write_text("older")
+    words = (
+        rf"ended after {seconds} s of sound, before a window of 1 s was full: nothing was scored\. Look"
+    )
+    with pytest.raises(UserError, match=words):
+        _stream(Loudness(), blocks, output)
+    assert output.read_text() == "older"
+    assert [file.name for file in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_a_stream_ends_with_a_summary_of_its_windows(tmp_path):
+    summary = _stream(
+        Loudness(), [np.full(RATE, i / 2, np.float32) for i in range(3)], tmp_path / "o.csv"
+    )
+    line = f"{tmp_path / 'o.csv'}: 3 windows, 2 anomalous, 0 without a score"
+    assert summary.lines(tmp_path / "o.csv", "windows") == [line]

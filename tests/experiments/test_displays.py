@@ -129,6 +129,25 @@ def test_a_table_across_an_axis_has_its_values_as_columns(tmp_path, cases):
     assert values.columns.tolist()[:3] == ["network", "depth", "runs"]
 
 
+def test_a_table_across_an_axis_has_a_row_for_each_of_its_metrics(tmp_path, cases):
+    metrics = ["training_seconds", "accuracy", "f1:b"]
+    table = {"across": "depth", "metrics": metrics, "percent": ["accuracy"]}
+    files = shown(tmp_path, cases[1:], tables={"a": table})
+    assert files["tables/a.md"].splitlines() == [
+        "| network | metric by depth | 20 | 50 |",
+        "| --- | --- | --- | --- |",
+        "| big | training seconds |  | 20.0 (1) |",
+        "| big | test accuracy / % |  | 50.00 (1) |",
+        "| big | test F1 of b |  |  |",
+        "| small | training seconds | 13.0 ± 1.4 | 4.0000 (1) |",
+        "| small | test accuracy / % | 37.50 ± 17.68 | 12.50 (1) |",
+        "| small | test F1 of b |  |  |",
+    ]
+    values = pd.read_csv(tmp_path / "out" / "tables" / "a.csv")
+    assert sorted(values["runs"]) == [1, 1, 2]
+    assert {"accuracy_mean", "training_seconds_sd", "f1:b_mean"} <= set(values)
+
+
 def test_folding_fills_up_the_last_part():
     table = pd.DataFrame({"a": list("12345")})
     parts = folded(table, 3).to_numpy().tolist()
@@ -230,10 +249,6 @@ def test_measures_of_a_run(cases, tmp_path):
             "a: best is 'recall:b'; it must be",
         ),
         ({"tables": {"a": {"across": "share"}}}, "a: across names the axis 'share', which the axes"),
-        (
-            {"tables": {"a": {"across": "depth", "metrics": ["auc", "f1:b"]}}},
-            "a: across shows one metric, and metrics names more",
-        ),
         ({"figures": {"a": {"kind": "lines"}}}, "a: x names the axis None, which the axes"),
     ],
 )

@@ -16,6 +16,7 @@ from benchmarking.measuring import Prepared
 
 # Prepared by name, as everything here.
 from benchmarking.sound import librosa_log_mel, log_mel, sound_step  # noqa: F401
+from benchmarking.sound_export import sound_export  # noqa: F401
 from benchmarking.starting import starting
 from benchmarking.workloads import (
     LEARNING_RATE,

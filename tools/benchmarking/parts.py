@@ -236,6 +236,10 @@ def _sound(s: Settings) -> tuple[list[Row], list[Comparison]]:
         peer = Work("torch", "sound_step", tuple(options.items())) if s.with_torch else None
         rows.append(Row("sound", f"training step, {name}, 2 s", SEGMENTS_PER_SECOND, fast, peer))
         comparisons.append(Comparison(f"fast_kernels {s.kernels} / none, {name}, 2 s", fast, plain))
+    for name in SOUND_NETWORKS if s.with_onnx else ():
+        # Beside nothing: torch has no such product.
+        work = Work("ours", "sound_export", (("network", name),))
+        rows.append(Row("sound", f"WAV to score, exported {name}, one core", REAL_TIME, work))
     return rows, comparisons
 
 

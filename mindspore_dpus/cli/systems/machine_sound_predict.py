@@ -109,6 +109,7 @@ def _stream(args) -> int:
         hop_seconds=args.hop,
         report=functools.partial(print, flush=True),
     )
+    print("\n".join(summary.lines(args.output, "windows")))
     return int(summary.look > 0)
 
 

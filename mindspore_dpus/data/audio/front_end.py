@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from mindspore_dpus.core.errors import UserError
+from mindspore_dpus.data.audio.clipping import share_clipped
 from mindspore_dpus.data.audio.logmel import LogMel
-from mindspore_dpus.data.audio.measures import share_clipped
 from mindspore_dpus.data.audio.reading import read_clip
 from mindspore_dpus.data.audio.resampling import resample
 from mindspore_dpus.data.audio.segments import segment_starts, standardise

@@ -10,13 +10,12 @@ import pandas as pd
 from mindspore_dpus.core.bars import bar
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.processes import in_threads
+from mindspore_dpus.data.audio.clipping import share_clipped
 from mindspore_dpus.data.audio.reading import MAX_SECONDS, read_clip
 
 VERSION = 1
 """Raised by whoever changes what is measured: audits of runs made before are then made anew."""
 
-# So many equal samples in a row at the extreme are no peak but a limit.
-CLIPPED_RUN = 3
 # Silence is judged by blocks of this many seconds.
 BLOCK_SECONDS = 0.05
 NOTHING = {
@@ -81,25 +80,6 @@ def measure_clip(path: Path, *, channel: int | str, max_seconds: float = MAX_SEC
         "share_silent": share_silent(samples, max(1, round(BLOCK_SECONDS * clip.rate))),
         "content": content.hexdigest(),
     }
-
-
-def share_clipped(samples: np.ndarray) -> float:
-    """The share of samples in runs of ``CLIPPED_RUN`` or more at the largest or the smallest value.
-
-    Whatever that value is: what a recorder has cut off may have been made quieter afterwards. 0 for a
-    constant waveform.
-    """
-    low, high = samples.min(), samples.max()
-    if low == high:
-        return 0.0
-    number = 0
-    for extreme in (low, high):
-        edges = np.flatnonzero(
-            np.diff(np.concatenate([[False], samples == extreme, [False]]).astype(int))
-        )
-        lengths = edges[1::2] - edges[::2]
-        number += int(lengths[lengths >= CLIPPED_RUN].sum())
-    return number / len(samples)
 
 
 def share_silent(samples: np.ndarray, block: int) -> float:

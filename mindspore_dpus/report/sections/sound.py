@@ -9,6 +9,10 @@ from mindspore_dpus.metrics.anomaly import ANOMALY, NORMAL
 from mindspore_dpus.report.page import Section
 from mindspore_dpus.report.plots import plain_axes, plain_text, to_svg
 
+OTHER_MACHINE, OUTLIER = "other machine", "outlier"
+# What the map shows besides a machine's own clips -> marker.
+PSEUDO_ANOMALOUS = {OTHER_MACHINE: "s", OUTLIER: "^"}
+
 
 def data_section(samples: pd.DataFrame, findings: pd.DataFrame | None) -> Section:
     """How many clips of each kind a machine has, and what the audit found.
@@ -114,18 +118,26 @@ def clips_section(
     )
 
 
-def map_section(name: str, machine: str, points: pd.DataFrame) -> Section:
-    """Vectors of a machine's clips in the plane (the paper's Figure 2).
+def map_section(name: str, machine: str, points: pd.DataFrame, has_origin: bool) -> Section:
+    """Vectors of clips in the plane (the paper's Figure 2).
 
     Args:
         name: of the vectors.
-        machine: whose.
-        points: ``x, y, section, label``.
+        machine: whose test clips they are.
+        points: ``x, y, section, kind``: normal and anomalous clips of the machine's sections, and clips of
+            other machines and outliers, whose section is empty.
+        has_origin: whether (0, 0) is that of the vectors, and is marked.
     """
-    figure, (axis,) = plain_axes(width=5.6, height=4.4)
-    for i, (section, part) in enumerate(points.groupby("section")):
+    figure, (axis,) = plain_axes(width=6.4, height=4.8)
+    axis.set_aspect("equal", adjustable="datalim")
+    for kind, marker in PSEUDO_ANOMALOUS.items():
+        own = points[points["kind"] == kind]
+        if len(own):
+            axis.scatter(own["x"], own["y"], s=12, marker=marker, color="#9aa3ad", label=kind)
+    of_machine = points[~points["kind"].isin(PSEUDO_ANOMALOUS)]
+    for i, (section, part) in enumerate(of_machine.groupby("section")):
         for label, marker in ((NORMAL, "o"), (ANOMALY, "x")):
-            own = part[part["label"] == label]
+            own = part[part["kind"] == label]
             axis.scatter(
                 *(own["x"], own["y"]),
                 s=14,
@@ -133,8 +145,16 @@ def map_section(name: str, machine: str, points: pd.DataFrame) -> Section:
                 color=f"C{i % 10}",
                 label=plain_text(f"{section} {label}"),
             )
-    axis.legend(frameon=False, fontsize=7)
-    text = f"{machine}: two principal components of the clips' mean {name} vectors (test clips)."
+    text = (
+        f"{machine}: two principal components of the clips' mean {name} vectors (test clips, outliers)."
+    )
+    if has_origin:
+        axis.scatter(0, 0, s=90, marker="+", color="black", label="origin")
+        text += (
+            " Not centred: as in the paper's Figure 2, clips of other machines should lie near the origin, and "
+            "normal ones of each section away from it."
+        )
+    axis.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     return Section(
         "sound_figure.html.j2", {"title": "Map of vectors", "text": text, "svg": to_svg(figure)}
     )

@@ -63,6 +63,11 @@ def check_configuration(config: Configuration) -> None:
     _check_fine_tuning(config.model, config.training)
     _check_probabilities(config.decision, config.loss)
     _check_devices(config)
+    if config.one_class.detectors and not config.one_class.embeddings:
+        raise UserError(
+            "configuration: one_class.embeddings is empty; name frozen, members or both, or leave "
+            "one_class.detectors empty"
+        )
     augment = config.training.augment
     if config.images.channels == 1 and (augment.hue or augment.saturation):
         raise UserError(

@@ -1,26 +1,24 @@
 """samples -> one_class.json: detectors fitted on normal training images alone, beside the ensemble."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.core.files import write_json
 from mindspore_dpus.core.tables import read_table
-from mindspore_dpus.data.source import Source
 from mindspore_dpus.detectors import DETECTORS, create_detector
-from mindspore_dpus.detectors.settings import OneClassSettings
-from mindspore_dpus.features.settings import FeatureSettings
+from mindspore_dpus.detectors.settings import EMBEDDINGS, OneClassSettings
 from mindspore_dpus.metrics.anomaly import auc, weighted_areas
 from mindspore_dpus.metrics.settings import EvaluationSettings
-from mindspore_dpus.stages.features import features_of
+from mindspore_dpus.systems.classification.embeddings import Extractor
 
 FILE = "one_class.json"
 
 
 def row_names(one_class: OneClassSettings) -> dict[str, tuple[str, int | None]]:
-    """Name of a row, such as ``knn-4`` -> detector and size."""
+    """Name of a row without the prefix of its embedding, such as ``knn-4`` -> detector and size."""
     found: dict[str, tuple[str, int | None]] = {}
     for name in one_class.detectors:
         for size in one_class.sizes if DETECTORS[name].size else (None,):
@@ -65,27 +63,24 @@ def area_with_interval(
 
 def make_one_class(
     folder: Path,
-    source: Source,
+    extractors: Mapping[str, Extractor],
     positive: str,
     one_class: OneClassSettings,
-    features: FeatureSettings,
-    weights: Path | None,
     evaluation: EvaluationSettings,
-    device: DeviceSettings,
     seed: int,
 ) -> None:
-    """``one_class.json``: split -> row -> AUC with its interval.
+    """``one_class.json``: split -> row, such as ``knn-4`` and ``members/knn-4`` -> AUC with its interval.
 
     Args:
         folder: with ``samples.csv``.
-        source: where samples lie and how they are read.
+        extractors: of each of ``one_class.embeddings``.
         positive: the class that is unusual; all others are normal.
-        one_class, features, evaluation, device: the sections.
-        weights: the backbone's checkpoint; None: random weights.
-        seed: of detectors, of random weights and of the bootstrap.
+        one_class, evaluation: the sections.
+        seed: of detectors and of the bootstrap.
 
     Raises:
-        UserError: there are too few normal training images, or detectors cannot be fitted on them.
+        UserError: there are too few normal training images, they look alike to an extractor, or detectors
+            cannot be fitted on them.
     """
     table = read_table(folder / "samples.csv")
     normal, split = (table["label"] != positive).to_numpy(), table["split"].to_numpy()
@@ -95,20 +90,22 @@ def make_one_class(
             f"one_class: training has {len(training)} normal images; 3 or more are needed, or leave "
             "one_class.detectors empty"
         )
-
-    def vectors(rows: np.ndarray) -> np.ndarray:
-        return np.asarray(features_of(source, table, rows, features, weights, device, seed), np.float64)
-
-    learnt = vectors(training)
-    mean, components, deviation = whiten_by(learnt, one_class.n_components)
-    learnt = (learnt - mean) @ components / deviation
     tested = {name: np.flatnonzero(split == name) for name in ("val", "test")}
     tested = {name: rows for name, rows in tested.items() if len(rows)}
-    others = {name: (vectors(rows) - mean) @ components / deviation for name, rows in tested.items()}
     found: dict[str, dict] = {name: {} for name in tested}
-    for row, (name, size) in row_names(one_class).items():
-        detector = create_detector(name, size, seed).fit(learnt)
-        for part, rows in tested.items():
-            scores = detector.score(others[part])
-            found[part][row] = {"auc": area_with_interval(~normal[rows], scores, evaluation, seed)}
+    for embedding in one_class.embeddings:
+        learnt, others = extractors[embedding](table, training, tested)
+        mean, components, deviation = whiten_by(learnt, one_class.n_components)
+        if not len(deviation):
+            raise UserError(
+                f"one_class: to {embedding} all normal training images look alike: leave it out of "
+                "one_class.embeddings, or train the members longer"
+            )
+        learnt = (learnt - mean) @ components / deviation
+        others = {name: (part - mean) @ components / deviation for name, part in others.items()}
+        for row, (name, size) in row_names(one_class).items():
+            detector = create_detector(name, size, seed).fit(learnt)
+            for part, rows in tested.items():
+                area = area_with_interval(~normal[rows], detector.score(others[part]), evaluation, seed)
+                found[part][EMBEDDINGS[embedding] + row] = {"auc": area}
     write_json(folder / FILE, found)

@@ -24,6 +24,7 @@ from mindspore_dpus.systems.classification.decision_stage import (
     decision_artefacts,
     make_decision,
 )
+from mindspore_dpus.systems.classification.embeddings import frozen, of_members
 from mindspore_dpus.systems.classification.heatmap_stage import heatmap_artefacts, make_heatmaps
 from mindspore_dpus.systems.classification.measures import MEASURES
 from mindspore_dpus.systems.classification.one_class import FILE, make_one_class
@@ -107,33 +108,33 @@ def stages(config: Configuration, run: RunFolder) -> list[Stage]:
 
 
 def _one_class(config: Configuration, run: RunFolder, source: Source, audited: tuple[str, ...]) -> Stage:
-    """Detectors of normals alone, on the same features as the clusters."""
-    features = config.features
+    """Detectors of normals alone: on the same features as the clusters, on those of the members."""
+    features, chosen = config.features, config.one_class.embeddings
 
     def weights() -> Path | None:
         return weights_file(features.pretrained, features.backbone, config.model.weights_dirs)
 
     def settings() -> list:
-        file = weights()
+        file = weights() if "frozen" in chosen else None
         return [
             *(results(config.one_class), results(features), results(config.evaluation)),
             *(file_hash(file) if file else None, config.data.positive, config.seed),
         ]
 
+    def make(key: str) -> None:
+        extractors = {
+            "frozen": frozen(source, config, weights),
+            "members": of_members(run, source, config),
+        }
+        make_one_class(
+            *(run.path, extractors, config.data.positive, config.one_class),
+            *(config.evaluation, config.seed),
+        )
+
     return Stage(
         "one_class",
-        lambda key: make_one_class(
-            run.path,
-            source,
-            config.data.positive,
-            config.one_class,
-            features,
-            weights(),
-            config.evaluation,
-            config.device,
-            config.seed,
-        ),
-        needs=("samples",),
+        make,
+        needs=("samples", "members") if "members" in chosen else ("samples",),
         after=audited,
         settings=settings,
         artefacts=(FILE,),

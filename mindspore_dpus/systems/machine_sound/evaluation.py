@@ -23,6 +23,7 @@ from mindspore_dpus.deploy.sound_scorer import SoundScorer
 from mindspore_dpus.features.simple_sound import FEATURE_SETS
 from mindspore_dpus.systems.machine_sound.configuration import Configuration, check_configuration
 from mindspore_dpus.systems.machine_sound.detect_stage import CLIP
+from mindspore_dpus.systems.machine_sound.export_agreement import check_scores
 from mindspore_dpus.systems.machine_sound.extractor_stage import load_extractor
 from mindspore_dpus.systems.machine_sound.leaks import mark
 from mindspore_dpus.systems.machine_sound.metrics_stage import (
@@ -34,8 +35,6 @@ from mindspore_dpus.systems.machine_sound.metrics_stage import (
 from mindspore_dpus.systems.machine_sound.run_data import TEST, clips_of, collect, source_of
 
 logger = logging.getLogger(__name__)
-# How far an export may be from the run, and on how many clips they are compared.
-TOLERANCE, CHECKED = 1e-4, 16
 
 
 class RunEmbedder:
@@ -220,7 +219,8 @@ def export(path: Path, output: Path | None = None) -> tuple[Path, float]:
             | versions(("mindspore", "numpy", "scipy", "onnx", "onnxruntime")),
         }
         write_json(made / BUNDLE, bundle)
-        difference = _agreement(run, config, scorer, OnnxSoundPredictor(made))
+        tested, root = read_table(run / "scores.csv"), source_of(run, config).root
+        difference = check_scores(tested, root, scorer, OnnxSoundPredictor(made))
         write_json(made / BUNDLE, bundle | {"agreement": {"largest_difference": difference}})
         folder.mkdir(exist_ok=True)
         for file in folder.iterdir():
@@ -228,27 +228,3 @@ def export(path: Path, output: Path | None = None) -> tuple[Path, float]:
         for file in sorted(made.iterdir()):
             file.replace(folder / file.name)
     return folder, difference
-
-
-def _agreement(
-    run: RunFolder, config: Configuration, scorer: SoundScorer, exported: SoundScorer
-) -> float:
-    """Largest difference of scores on some of the run's test clips.
-
-    Raises:
-        UserError: it is too large.
-    """
-    table = read_table(run / "scores.csv")
-    table = table[table["error"] == ""]
-    chosen = table.iloc[np.unique(np.linspace(0, len(table) - 1, min(CHECKED, len(table))).astype(int))]
-    root, largest = source_of(run, config).root, 0.0
-    for row in chosen.itertuples():
-        waveform = scorer.front.read(root / row.path)
-        ours = scorer.score(waveform, row.machine, row.section).score
-        theirs = exported.score(waveform, row.machine, row.section).score
-        largest = max(largest, abs(ours - theirs) / max(1.0, abs(ours)))
-    if not largest <= TOLERANCE:
-        raise UserError(
-            f"the export's scores differ from the run's by {largest:.1e}; nothing is written"
-        )
-    return largest

@@ -11,15 +11,14 @@ from mindspore_dpus.core.tables import read_table
 from mindspore_dpus.data.audio.names import ANOMALY, NORMAL
 from mindspore_dpus.data.findings import summarise
 from mindspore_dpus.data.source import Source
-from mindspore_dpus.features.simple_sound import FEATURE_SETS
 from mindspore_dpus.report.numbers import value_and_interval
 from mindspore_dpus.report.page import Card, Page, Section, write_page
 from mindspore_dpus.report.sections import sound
 from mindspore_dpus.systems.machine_sound.configuration import Configuration
+from mindspore_dpus.systems.machine_sound.embedding_map import map_of
 from mindspore_dpus.systems.machine_sound.leaks import find_row, mark
 from mindspore_dpus.systems.machine_sound.metrics_stage import FUSED
-from mindspore_dpus.systems.machine_sound.run_data import TEST, read_clips
-from mindspore_dpus.systems.machine_sound.vectors import read_vectors, used
+from mindspore_dpus.systems.machine_sound.run_data import read_clips
 
 # Clips that are shown.
 SHOWN = 4
@@ -42,7 +41,7 @@ def write_report(path: Path, source: Source, config: Configuration) -> None:
         sections.append(sound.results_section(models, results, product, leak))
         sections.append(sound.roc_section(labelled, leak))
     sections.append(_most_anomalous(path, source, config, scores))
-    sections.append(_map(path, config))
+    sections.append(map_of(path, source, config))
     page = Page(
         title=path.resolve().name,
         subtitle=f"machine sound, {', '.join(config.extractors.networks) or 'simple features alone'}, "
@@ -92,26 +91,3 @@ def _whole(segments: np.ndarray, starts: np.ndarray, config: Configuration) -> n
     for place, segment in zip(places, segments, strict=True):
         picture[:, place : place + n_frames] = segment
     return picture
-
-
-def _map(path: Path, config: Configuration) -> Section | None:
-    """The first machine's test clips, in the vectors of the last network; none of single numbers."""
-    table = used(read_clips(path))
-    kinds = (*config.simple.sets, *config.extractors.networks)
-    name = next(
-        (k for k in reversed(kinds) if k not in FEATURE_SETS or FEATURE_SETS[k].statistics), None
-    )
-    if name is None:
-        return None
-    machine = sorted(p.stem for p in (path / "vectors" / name).glob("*.npz"))[0]
-    vectors, _ = read_vectors(path, name, machine)
-    own = (table["machine"] == machine) & (table["split"] == TEST)
-    rows = np.flatnonzero(own & table["label"].isin((NORMAL, ANOMALY)))
-    if len(rows) < 3:
-        return None
-    means = np.stack([vectors.X[vectors.clips == row].mean(axis=0, dtype=np.float64) for row in rows])
-    centred = means - means.mean(axis=0)
-    _, _, directions = np.linalg.svd(centred, full_matrices=False)
-    places = centred @ directions[:2].T
-    points = table.iloc[rows][["section", "label"]].assign(x=places[:, 0], y=places[:, 1])
-    return sound.map_section(name, machine, points)

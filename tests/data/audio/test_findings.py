@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 import soundfile
 
+from mindspore_dpus.data.audio.clipping import share_clipped
 from mindspore_dpus.data.audio.clips import COLUMNS as CLIP_COLUMNS
 from mindspore_dpus.data.audio.findings import SEVERITY, audit_clips
 from mindspore_dpus.data.audio.measures import (
     NOTHING,
     measure_clip,
     measure_clips,
-    share_clipped,
     share_silent,
 )
 from mindspore_dpus.data.findings import COLUMNS

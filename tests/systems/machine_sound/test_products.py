@@ -125,6 +125,14 @@ def test_commands(finished, tmp_path, monkeypatch, capsys):
     keys = ["--machine=fan", "--section=00", "--window=1", "--hop=0.25", f"--output={output}"]
     predict.main([f"--model={model}", "--stream=s16le", *keys])
     assert len(read_table(output)) == 3
+    assert re.search(r": 3 windows, \d anomalous, 0 without a score\n$", capsys.readouterr().out)
+    # The recorder failed to start: the table of before stays.
+    monkeypatch.setattr(sys, "stdin", type("Pipe", (), {"buffer": io.BytesIO(b"")}))
+    assert predict.main([f"--model={model}", "--stream=s16le", *keys]) == 2
+    assert capsys.readouterr().err.startswith(
+        "error: the stream ended after 0 s of sound, before a window"
+    )
+    assert len(read_table(output)) == 3
     evaluate.main([f"--run={finished.path}", f"--output={tmp_path / 'evaluated'}"])
     first, again = (
         read_table(folder / "scores.csv").astype({"score": float}).set_index("path")["score"]
