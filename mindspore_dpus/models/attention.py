@@ -46,7 +46,7 @@ class Swap(nn.Cell):
         self.fast = None  # Or a faster way (models.kernels.frame_convolution).
 
     def construct(self, x: Tensor) -> Tensor:
-        if self.fast is not None:
+        if self.fast is not None and self.fast.suits(x):
             return self.fast(x)
         return x.transpose(0, 2, 1) if x.ndim == 3 else x.transpose(0, 2, 1, 3)
 

@@ -42,7 +42,7 @@ class FrameConvolution(nn.Conv2d):
         self.pad = nn.Pad(((0, 0), (0, 0), (0, 0), (kernel_size // 2, kernel_size // 2)))
 
     def construct(self, x: Tensor) -> Tensor:
-        if self.fast is not None:
+        if self.fast is not None and self.fast.suits(x, self.weight):
             return self.fast(x, self.weight)
         maps = self.swap(x.reshape(-1, self.frames, self.width))
         return super().construct(self.pad(maps.reshape(-1, self.width, 1, self.frames)))

@@ -6,27 +6,47 @@ which stays in the cache, twice for the statistics and once for the result. They
 inside ``nn.BatchNorm2d``, in training only.
 """
 
+from collections.abc import Callable
+
 import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn
 
+from mindspore_dpus.models.kernels.kernel import Kernel, are_float32
 from mindspore_dpus.models.kernels.loops import normalise, normalise_gradients
 
 
-class BatchNormTraining(nn.Cell):
+class BatchNormTraining(Kernel):
     """The primitive that stands inside an ``nn.BatchNorm2d`` for training: PyNative mode on CPU only.
 
     Args:
         epsilon: added to the variance.
         momentum: weight of the batch in the moving statistics.
+        plain: the primitive that it replaces.
     """
 
-    def __init__(self, epsilon: float, momentum: float) -> None:
-        super().__init__()
+    def __init__(self, epsilon: float, momentum: float, plain: Callable) -> None:
+        super().__init__(plain)
         self.epsilon = epsilon
         self.momentum = np.float32(momentum)
 
-    def construct(
+    def suits(self, x: Tensor, *numbers: Tensor) -> bool:
+        return (
+            x.ndim == 4
+            and are_float32(x, *numbers)
+            and all(each.shape == x.shape[1:2] for each in numbers)
+        )
+
+    def plain(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self._plain(*inputs)[:3]
+
+    def plain_gradients(self, *told: Tensor) -> tuple[Tensor, ...]:
+        # It moves the statistics again, so they are copies.
+        *inputs, moving_mean, moving_variance, gradient = told
+        copies = (ms.Parameter(moving.copy()) for moving in (moving_mean, moving_variance))
+        return super().plain_gradients(*inputs, *copies, gradient)
+
+    def forward(
         self, x: Tensor, gamma: Tensor, beta: Tensor, moving_mean: Tensor, moving_variance: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         out, mean, inverse, variance = normalise(
@@ -41,7 +61,7 @@ class BatchNormTraining(nn.Cell):
         values = moving.asnumpy()
         values += self.momentum * (batch - values)
 
-    def bprop(
+    def backward(
         self,
         x: Tensor,
         gamma: Tensor,
@@ -68,7 +88,7 @@ def use_fast_batch_norm(net: nn.Cell) -> int:
     """
     cells = [cell for _, cell in net.cells_and_names() if _fits(cell)]
     for cell in cells:
-        cell.bn_train = BatchNormTraining(cell.eps, cell.momentum)
+        cell.bn_train = BatchNormTraining(cell.eps, cell.momentum, cell.bn_train)
     return len(cells)
 
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import mindspore as ms
 import numpy as np
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, nn
 
 from mindspore_dpus.core.device import are_convolutions_slow
 from mindspore_dpus.models.kernels.bundles import bundled, count_bundles, unbundled
@@ -27,6 +27,7 @@ from mindspore_dpus.models.kernels.fastest import (
     unloaded,
 )
 from mindspore_dpus.models.kernels.kept import recall
+from mindspore_dpus.models.kernels.kernel import Kernel, are_float32
 from mindspore_dpus.models.kernels.onednn.interface import OneDnnError
 from mindspore_dpus.models.kernels.onednn.library import OneDnn, one_dnn
 from mindspore_dpus.models.kernels.onednn.primitives import Geometry, Reorder, aligned
@@ -155,7 +156,7 @@ class _Plan:
         return of_x, np.ascontiguousarray(total[tuple(slice(size) for size in weights.shape)])
 
 
-class DenseConvolution(nn.Cell):
+class DenseConvolution(Kernel):
     """The primitive that stands inside an ``nn.Conv2d``: PyNative mode on CPU only.
 
     Args:
@@ -164,7 +165,7 @@ class DenseConvolution(nn.Cell):
     """
 
     def __init__(self, conv: nn.Conv2d, dnn: OneDnn) -> None:
-        super().__init__()
+        super().__init__(conv.conv2d)
         names = "in_channels", "out_channels", "kernel_size", "stride", "padding", "pad_mode", "dilation"
         # A depthwise convolution has kernels of its own; of others, bundles are the groups.
         self._groups = 1 if _is_depthwise(conv) else conv.group
@@ -173,8 +174,7 @@ class DenseConvolution(nn.Cell):
         self._conv = SimpleNamespace(group=conv.group // self._groups, **given)
         self._dnn = dnn
         self._plans: OrderedDict[tuple, _Plan | None] = OrderedDict()
-        self._plain = conv.conv2d
-        self._plain_gradients = ops.GradOperation(get_all=True, sens_param=True)
+        self._weights = conv.weight.shape
 
     def _plan(self, shape: tuple[int, ...]) -> _Plan | None:
         """None where oneDNN has no fast kernel."""
@@ -187,17 +187,24 @@ class DenseConvolution(nn.Cell):
 
         return recall(self._plans, shape, create, KEPT_PLANS)
 
-    def construct(self, x: Tensor, weight: Tensor) -> Tensor:
+    def suits(self, x: Tensor, weight: Tensor) -> bool:
+        return (
+            x.ndim == 4
+            and are_float32(x, weight)
+            and x.shape[1] == self._conv.in_channels
+            and weight.shape == self._weights
+            and self._plan(x.shape) is not None
+        )
+
+    def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         plan = self._plan(x.shape)
-        if plan is None:
-            return self._plain(x, weight)
         weights = bundled(weight.asnumpy(), self._groups, self._bundles)
         return Tensor.from_numpy(plan.forward(np.ascontiguousarray(x.asnumpy()), weights))
 
-    def bprop(self, x: Tensor, weight: Tensor, out: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(
+        self, x: Tensor, weight: Tensor, out: Tensor, gradient: Tensor
+    ) -> tuple[Tensor, Tensor]:
         plan = self._plan(x.shape)
-        if plan is None:
-            return self._plain_gradients(lambda *given: self._plain(*given))(x, weight, gradient)
         weights = bundled(weight.asnumpy(), self._groups, self._bundles)
         source, of_result = (np.ascontiguousarray(tensor.asnumpy()) for tensor in (x, gradient))
         of_x, of_weight = plan.backward(source, np.ascontiguousarray(weights), of_result)

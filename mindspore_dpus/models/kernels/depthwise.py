@@ -6,27 +6,36 @@ MindSpore's CPU build lowers a depthwise convolution to one small matrix product
 and exported graphs stay as they are.
 """
 
+from collections.abc import Callable
+
 import mindspore as ms
 from mindspore import Tensor, nn
 
+from mindspore_dpus.models.kernels.kernel import Kernel, are_float32
 from mindspore_dpus.models.kernels.loops import depthwise_forward, depthwise_gradients
 
 
-class DepthwiseConv2d(nn.Cell):
+class DepthwiseConv2d(Kernel):
     """The primitive that stands inside an ``nn.Conv2d``: PyNative mode on CPU only.
 
     Args:
         stride: 1 or 2.
+        plain: the primitive that it replaces.
     """
 
-    def __init__(self, stride: int) -> None:
-        super().__init__()
+    def __init__(self, stride: int, plain: Callable) -> None:
+        super().__init__(plain)
         self.stride = stride
 
-    def construct(self, x: Tensor, weight: Tensor) -> Tensor:
+    def suits(self, x: Tensor, weight: Tensor) -> bool:
+        return x.ndim == 4 and are_float32(x, weight) and weight.shape == (x.shape[1], 1, 3, 3)
+
+    def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         return Tensor.from_numpy(depthwise_forward(x.asnumpy(), weight.asnumpy(), self.stride))
 
-    def bprop(self, x: Tensor, weight: Tensor, out: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(
+        self, x: Tensor, weight: Tensor, out: Tensor, gradient: Tensor
+    ) -> tuple[Tensor, Tensor]:
         arrays = (tensor.asnumpy() for tensor in (x, weight, gradient))
         grad_x, grad_weight = depthwise_gradients(*arrays, self.stride)
         return Tensor.from_numpy(grad_x), Tensor.from_numpy(grad_weight)
@@ -43,7 +52,7 @@ def use_fast_depthwise(net: nn.Cell) -> int:
     """
     cells = [cell for _, cell in net.cells_and_names() if _fits(cell)]
     for cell in cells:
-        cell.conv2d = DepthwiseConv2d(cell.stride[0])
+        cell.conv2d = DepthwiseConv2d(cell.stride[0], cell.conv2d)
     return len(cells)
 
 

@@ -17,6 +17,7 @@ from mindspore_dpus.models.kernels.frame_loops import (
     swap_frames,
     swap_vectors,
 )
+from mindspore_dpus.models.kernels.kernel import are_float32, refuse_second_order
 
 
 class FastFrameConvolution(nn.Cell):
@@ -30,6 +31,15 @@ class FastFrameConvolution(nn.Cell):
         super().__init__()
         self.frames = frames
 
+    def suits(self, x: Tensor, weight: Tensor) -> bool:
+        """Whether our loops can compute with them."""
+        return (
+            x.ndim == 2
+            and are_float32(x, weight)
+            and x.shape[1] == weight.shape[0]
+            and len(x) % self.frames == 0
+        )
+
     def _arrays(self, x: Tensor, weight: Tensor) -> tuple[np.ndarray, np.ndarray]:
         rows = x.asnumpy().reshape(-1, self.frames, x.shape[-1])
         return rows, np.ascontiguousarray(weight.asnumpy()[:, 0, 0].T)
@@ -38,6 +48,7 @@ class FastFrameConvolution(nn.Cell):
         return Tensor.from_numpy(convolve_frames(*self._arrays(x, weight))[:, :, None])
 
     def bprop(self, x: Tensor, weight: Tensor, out: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        refuse_second_order()
         of_x, of_weight = convolve_frames_gradients(
             *self._arrays(x, weight), np.ascontiguousarray(gradient.asnumpy()[:, :, 0])
         )
@@ -48,10 +59,15 @@ class FastFrameConvolution(nn.Cell):
 class FastSwap(nn.Cell):
     """What a ``Swap`` does: PyNative mode on CPU only."""
 
+    def suits(self, x: Tensor) -> bool:
+        """Whether our loops can turn it."""
+        return x.ndim in (3, 4) and are_float32(x)
+
     def construct(self, x: Tensor) -> Tensor:
         return _swap(x)
 
     def bprop(self, x: Tensor, out: Tensor, gradient: Tensor) -> tuple[Tensor]:
+        refuse_second_order()
         return (_swap(gradient),)
 
 

@@ -12,6 +12,7 @@ from mindspore.common import _Function
 
 from mindspore_dpus.models.kernels.batch_norm import BatchNormTraining
 from mindspore_dpus.models.kernels.depthwise import DepthwiseConv2d
+from mindspore_dpus.models.kernels.kernel import are_float32, refuse_second_order
 from mindspore_dpus.models.kernels.loops import filter_channels, filter_channels_gradients
 from mindspore_dpus.models.mobilenet_v2 import InvertedResidual
 
@@ -55,6 +56,7 @@ class _Hidden(_Function):
 
     @staticmethod
     def backward(ctx: _Function, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_second_order()
         columns, expand, active, project = ctx.matrices
         expanded, *_, filtered, _ = ctx.arrays
         grad_out = Tensor.from_numpy(_matrix(_swapped(gradient.asnumpy())))
@@ -99,14 +101,18 @@ def hidden_layers(layers: nn.SequentialCell, x: Tensor) -> Tensor:
 
     Args:
         layers: of an ``InvertedResidual`` that expands, with loops of ``kernels.loops`` in them. Where a
-            batch norm is frozen or shares its statistics with other devices, they run one by one.
+            batch norm is frozen or shares its statistics with other devices, or a batch is not as below,
+            they run one by one.
         x: (N, in_channels, H, W) float32.
 
     Returns:
         (N, out_channels, ceil(H / stride), ceil(W / stride)) float32. Sandler et al. 2018, Figure 3b.
     """
     expand, norm1, _, depthwise, norm2, _, project, norm3 = layers
-    if not all(norm.training and type(norm.bn_train) is BatchNormTraining for norm in (norm1, norm2)):
+    suits = x.ndim == 4 and are_float32(x) and x.shape[1] == expand.in_channels
+    if not suits or not all(
+        norm.training and type(norm.bn_train) is BatchNormTraining for norm in (norm1, norm2)
+    ):
         return layers(x)
     hidden = _Hidden.apply(
         (norm1, norm2),

@@ -25,6 +25,7 @@ from mindspore_dpus.models.kernels.crew import side_by_side
 from mindspore_dpus.models.kernels.folded import FoldedPlan, chunk_size
 from mindspore_dpus.models.kernels.gates import gate_parameters
 from mindspore_dpus.models.kernels.kept import Plan, recall
+from mindspore_dpus.models.kernels.kernel import are_float32, refuse_second_order
 from mindspore_dpus.models.kernels.onednn.interface import OneDnnError
 from mindspore_dpus.models.kernels.onednn.library import OneDnn, one_dnn
 from mindspore_dpus.models.kernels.trunk import Pass, TrunkPlan
@@ -56,6 +57,7 @@ class _Trunk(_Function):
 
     @staticmethod
     def backward(ctx: _Function, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_second_order()
         found = ctx.way.backward(gradient.asnumpy())
         ctx.way = None
         return None, None, None, *(Tensor.from_numpy(array) for part in found for array in part)
@@ -120,8 +122,9 @@ class InOne:
 
     def _obstacle(self, images: Tensor) -> str | None:
         """Why the Cells must run one by one, or None."""
-        if images.ndim != 4 or images.dtype != ms.float32 or 0 in images.shape:
-            return "a batch is not (N, C, H, W) of float32"
+        channels = self.chain[0].conv.in_channels
+        if images.ndim != 4 or not are_float32(images) or images.shape[1] != channels:
+            return f"a batch is not (N, {channels}, H, W) of float32"
         if self._hooks:
             return HOOKED
         if not self._is_as_it_was():

@@ -4,10 +4,13 @@ MindSpore's CPU kernels of these take several times as long as reading and writi
 a large part of a step of a Transformer or Conformer. (Its SiLU is as fast as a loop of ours was.)
 """
 
+from collections.abc import Callable
+
 import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn
 
+from mindspore_dpus.models.kernels.kernel import Kernel, are_float32
 from mindspore_dpus.models.kernels.row_loops import (
     normalise_rows,
     normalise_rows_gradients,
@@ -20,23 +23,27 @@ def _rows(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array).reshape(-1, array.shape[-1])
 
 
-class RowNorm(nn.Cell):
+class RowNorm(Kernel):
     """The primitive that stands inside an ``nn.LayerNorm`` over the last axis: PyNative mode on CPU only.
 
     Args:
         epsilon: added to the variance.
+        plain: the primitive that it replaces.
     """
 
-    def __init__(self, epsilon: float) -> None:
-        super().__init__()
+    def __init__(self, epsilon: float, plain: Callable) -> None:
+        super().__init__(plain)
         self.epsilon = epsilon
 
-    def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def suits(self, x: Tensor, gamma: Tensor, beta: Tensor) -> bool:
+        return are_float32(x, gamma, beta) and x.shape[-1:] == gamma.shape == beta.shape
+
+    def forward(self, x: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         array = x.asnumpy()
         found = normalise_rows(_rows(array), gamma.asnumpy(), beta.asnumpy(), self.epsilon)
         return Tensor.from_numpy(found[0].reshape(array.shape)), *map(Tensor.from_numpy, found[1:])
 
-    def bprop(
+    def backward(
         self,
         x: Tensor,
         gamma: Tensor,
@@ -52,14 +59,17 @@ class RowNorm(nn.Cell):
         return Tensor.from_numpy(found[0].reshape(array.shape)), *map(Tensor.from_numpy, found[1:])
 
 
-class RowSoftmax(nn.Cell):
+class RowSoftmax(Kernel):
     """The primitive that stands inside an ``nn.Softmax`` over the last axis: PyNative mode on CPU only."""
 
-    def construct(self, x: Tensor) -> Tensor:
+    def suits(self, x: Tensor) -> bool:
+        return x.ndim > 0 and are_float32(x)
+
+    def forward(self, x: Tensor) -> Tensor:
         array = x.asnumpy()
         return Tensor.from_numpy(softmax_rows(_rows(array)).reshape(array.shape))
 
-    def bprop(self, x: Tensor, out: Tensor, gradient: Tensor) -> tuple[Tensor]:
+    def backward(self, x: Tensor, out: Tensor, gradient: Tensor) -> tuple[Tensor]:
         array = out.asnumpy()
         found = softmax_rows_gradient(_rows(array), _rows(gradient.asnumpy()))
         return (Tensor.from_numpy(found.reshape(array.shape)),)
@@ -77,10 +87,10 @@ def use_fast_rows(net: nn.Cell) -> int:
     number = 0
     for _, cell in list(net.cells_and_names()):
         if type(cell) is nn.LayerNorm and _fits(cell):
-            cell.layer_norm = RowNorm(cell.epsilon)
+            cell.layer_norm = RowNorm(cell.epsilon, cell.layer_norm)
             number += 1
         elif type(cell) is nn.Softmax and cell.softmax.axis in ((-1,), -1):
-            cell.softmax = RowSoftmax()
+            cell.softmax = RowSoftmax(cell.softmax)
             number += 1
     return number
 
