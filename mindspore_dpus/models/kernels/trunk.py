@@ -33,8 +33,9 @@ from mindspore_dpus.models.kernels.gate_loops import (
     silu_gradients,
 )
 from mindspore_dpus.models.kernels.gates import Gate, GateWeights
-from mindspore_dpus.models.kernels.onednn.library import OneDnn
-from mindspore_dpus.models.kernels.onednn.primitives import BackwardData, Forward
+from mindspore_dpus.models.kernels.onednn.interface import OneDnnError
+from mindspore_dpus.models.kernels.onednn.library import OneDnn, to_blocks
+from mindspore_dpus.models.kernels.onednn.primitives import BackwardData, Forward, Geometry
 from mindspore_dpus.models.kernels.way_back import back_steps, only_shortcuts
 from mindspore_dpus.models.kernels.workspace import Workspace, Workspaces
 
@@ -122,7 +123,7 @@ class TrunkPlan:
     ) -> None:
         self.chain, self.block, self.workspaces = chain, dnn.block, workspaces
         self.slices = cut(shape[0])
-        sizes = {part.stop - part.start for part in self.slices}
+        self.has_blocked_source = False
         self.forward: list[dict[int, Forward]] = []
         self.back_data: list[dict[int, BackwardData]] = []
         self.back_weights: list[dict[int, WeightsGradient]] = []
@@ -136,15 +137,14 @@ class TrunkPlan:
             if link.activation == "silu"
         }
         for link in chain:
-            first = link.source == 0
-            own = {
-                n: geometry(link.conv, n, *pixels[link.source], dnn.block, plain_source=first)
-                for n in sizes
-            }
-            self.forward.append({n: forward_of(dnn, g) for n, g in own.items()})
-            self.back_weights.append({n: back_weights_of(dnn, g) for n, g in own.items()})
-            self.back_data.append({} if first else {n: back_data_of(dnn, g) for n, g in own.items()})
-            some = next(iter(own.values()))
+            try:
+                some = self._add_kernels(dnn, link, pixels[link.source], link.source == 0)
+            except OneDnnError:
+                if link.source:
+                    raise
+                # With AVX2, there is no fast gradient of the weights for 1, 2 or 4 plain channels.
+                self.has_blocked_source = True
+                some = self._add_kernels(dnn, link, pixels[link.source], False)
             channels, (height, width) = some.out_channels // dnn.block, some.out_size
             self.inner_shapes.append((channels, height, width, dnn.block))
             if link.pooled:
@@ -157,6 +157,26 @@ class TrunkPlan:
         )
         self.steps, self.last_slot, self.gradient_sizes = back_steps(chain, inner_sizes, value_sizes)
         self.largest_bank = max(max(b.size for b in own.values()) for own in self.back_weights)
+
+    def _add_kernels(self, dnn: OneDnn, link: Link, pixels: tuple[int, int], plain: bool) -> Geometry:
+        """Those of a link, for parts of every size; the shape of one of them.
+
+        Args:
+            dnn: the library.
+            link: the next one.
+            pixels: height and width of its source.
+            plain: whether that is in no blocks.
+        """
+        own = {
+            n: geometry(link.conv, n, *pixels, dnn.block, plain_source=plain)
+            for n in {part.stop - part.start for part in self.slices}
+        }
+        forward = {n: forward_of(dnn, g) for n, g in own.items()}
+        back_weights = {n: back_weights_of(dnn, g) for n, g in own.items()}
+        self.back_data.append({n: back_data_of(dnn, g) for n, g in own.items()} if link.source else {})
+        self.forward.append(forward)
+        self.back_weights.append(back_weights)
+        return next(iter(own.values()))
 
 
 class Pass:
@@ -201,6 +221,8 @@ class Pass:
         for part, place in zip(parts, plan.slices, strict=True):
             part.factors = {i: own[place] for i, own in zip(dropping, factors, strict=True)}
         images = np.ascontiguousarray(images, np.float32)
+        if plan.has_blocked_source:
+            images = to_blocks(images, plan.block)
         for part, place in zip(parts, plan.slices, strict=True):
             part.values[0] = images[place]
         # The largest first, so that no thread has one left at the end.
