@@ -6,7 +6,7 @@ matrix products: forward and back of 32 to 32 channels at 32x32 pixels take a fi
 384 channels at 8x8 pixels 0.6 of it. Grouped ones go in bundles (``bundles``).
 """
 
-from collections import OrderedDict
+import logging
 from dataclasses import replace
 from functools import reduce
 from types import SimpleNamespace
@@ -26,8 +26,9 @@ from mindspore_dpus.models.kernels.fastest import (
     forward_of,
     unloaded,
 )
-from mindspore_dpus.models.kernels.kept import recall
+from mindspore_dpus.models.kernels.kept import Plans
 from mindspore_dpus.models.kernels.kernel import Kernel, are_float32
+from mindspore_dpus.models.kernels.log import say_once
 from mindspore_dpus.models.kernels.onednn.interface import OneDnnError
 from mindspore_dpus.models.kernels.onednn.library import OneDnn, one_dnn
 from mindspore_dpus.models.kernels.onednn.primitives import Geometry, Reorder, aligned
@@ -172,8 +173,12 @@ class DenseConvolution(Kernel):
         self._bundles = count_bundles(self._groups, conv.in_channels, conv.out_channels, dnn.block)
         given = {name: getattr(conv, name) for name in names}
         self._conv = SimpleNamespace(group=conv.group // self._groups, **given)
+        self._kind = (
+            f"a convolution (kernel {conv.kernel_size}, stride {conv.stride}, dilation {conv.dilation}, "
+            f"groups {conv.group})"
+        )
         self._dnn = dnn
-        self._plans: OrderedDict[tuple, _Plan | None] = OrderedDict()
+        self._plans: Plans[_Plan | None] = Plans(KEPT_PLANS)
         self._weights = conv.weight.shape
 
     def _plan(self, shape: tuple[int, ...]) -> _Plan | None:
@@ -182,10 +187,13 @@ class DenseConvolution(Kernel):
         def create() -> "_Plan | None":
             try:
                 return _Plan(self._dnn, self._conv, self._bundles, shape)
-            except OneDnnError:
+            except OneDnnError as error:
+                # Then they take a hundred times as long.
+                level = logging.WARNING if are_convolutions_slow() else logging.INFO
+                say_once(level, f"{self._kind} is MindSpore's own: {error}")
                 return None
 
-        return recall(self._plans, shape, create, KEPT_PLANS)
+        return self._plans.recall(shape, create)
 
     def suits(self, x: Tensor, weight: Tensor) -> bool:
         return (

@@ -7,14 +7,12 @@ ask for the gradient of the images.
 """
 
 import contextlib
-import functools
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 import mindspore as ms
 import numpy as np
-from mindspore import Tensor, nn, ops
+from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common import _Function
 from mindspore.common.api import _pynative_executor
 
@@ -24,8 +22,9 @@ from mindspore_dpus.models.kernels.chain import Hooks, UnknownNetError, links, l
 from mindspore_dpus.models.kernels.crew import side_by_side
 from mindspore_dpus.models.kernels.folded import FoldedPlan, chunk_size
 from mindspore_dpus.models.kernels.gates import gate_parameters
-from mindspore_dpus.models.kernels.kept import Plan, recall
+from mindspore_dpus.models.kernels.kept import Plan, Plans
 from mindspore_dpus.models.kernels.kernel import are_float32, refuse_second_order
+from mindspore_dpus.models.kernels.log import say_once
 from mindspore_dpus.models.kernels.onednn.interface import OneDnnError
 from mindspore_dpus.models.kernels.onednn.library import OneDnn, one_dnn
 from mindspore_dpus.models.kernels.trunk import Pass, TrunkPlan
@@ -78,20 +77,28 @@ class InOne:
         self._net, self._dnn = net, dnn
         self.chain = links(net)
         self._hooks = Hooks(net)
-        self._weights = [link.conv.weight for link in self.chain]
         self._norms = [link.norm for link in self.chain]
-        self._parameters = [
-            *self._weights,
+        self._shapes = [p.shape for p in (*self._parameters, *self._statistics)]
+        self._trunks: Plans[TrunkPlan] = Plans(KEPT_PLANS)
+        self._workspaces = Workspaces()
+        self._folded: Plans[FoldedPlan] = Plans(KEPT_PLANS)
+        self._folded_from: list[np.ndarray] | None = None
+        # (purpose, shape) that oneDNN has no fast kernel for.
+        self._unfit: set[tuple[str, tuple]] = set()
+
+    # Always those that the Cells have now: somebody may put others in their place.
+    @property
+    def _parameters(self) -> list[Parameter]:
+        return [
+            *(link.conv.weight for link in self.chain),
             *(norm.gamma for norm in self._norms),
             *(norm.beta for norm in self._norms),
             *(p for link in self.chain if link.excite for p in gate_parameters(link.excite)),
         ]
-        self._statistics = [p for norm in self._norms for p in (norm.moving_mean, norm.moving_variance)]
-        self._trunks: OrderedDict[tuple, TrunkPlan] = OrderedDict()
-        self._workspaces = Workspaces()
-        self._folded: OrderedDict[tuple, FoldedPlan] = OrderedDict()
-        self._folded_from: list[np.ndarray] | None = None
-        self._unfit: set[str] = set()
+
+    @property
+    def _statistics(self) -> list[Parameter]:
+        return [p for norm in self._norms for p in (norm.moving_mean, norm.moving_variance)]
 
     def __call__(self, images: Tensor) -> Tensor | None:
         """The mean of the last maps, (N, channels) float32, or None where the Cells must run one by one.
@@ -103,7 +110,7 @@ class InOne:
         if reason is not None:
             # Heatmaps need hooks: nobody has to know.
             level = logging.DEBUG if reason == HOOKED else logging.INFO
-            _say_once(level, f"{type(self._net).__name__} runs layer by layer where {reason}")
+            say_once(level, f"{type(self._net).__name__} runs layer by layer where {reason}")
             return None
         if self._net.training:
             self._leave_evaluation()
@@ -127,7 +134,8 @@ class InOne:
             return f"a batch is not (N, {channels}, H, W) of float32"
         if self._hooks:
             return HOOKED
-        if not self._is_as_it_was():
+        parameters = self._parameters
+        if not self._is_as_it_was(parameters):
             return "a layer was replaced"
         training = self._net.training
         if {norm.training for norm in self._norms} != {training}:
@@ -137,18 +145,21 @@ class InOne:
         # MindSpore sets it for whatever a gradient goes through; ``training.step`` stops it here.
         if images._requires_grad:
             return "the gradient of the images may be wanted"
-        if not all(p.requires_grad for p in self._parameters):
+        if not all(p.requires_grad for p in parameters):
             return "a layer is frozen"
         if not all(type(norm.bn_train) is BatchNormTraining for norm in self._norms):
             return "batch norms see several devices"
         return None
 
-    def _is_as_it_was(self) -> bool:
-        """Whether no Cell was replaced by another."""
+    def _is_as_it_was(self, parameters: list[Parameter]) -> bool:
+        """Whether no Cell was replaced by another, and no parameter by one of another shape or type."""
         try:
-            return links(self._net) == self.chain
+            if links(self._net) != self.chain:
+                return False
         except UnknownNetError:
             return False
+        now = *parameters, *self._statistics
+        return [p.shape for p in now] == self._shapes and all(p.dtype == ms.float32 for p in now)
 
     def _new_trunk(self, shape: tuple) -> TrunkPlan:
         return TrunkPlan(self._dnn, self.chain, shape, self._workspaces)
@@ -160,18 +171,18 @@ class InOne:
     def _plan(
         self,
         purpose: str,
-        plans: "OrderedDict[tuple, Plan]",
+        plans: Plans[Plan],
         shape: tuple,
         create: Callable[[tuple], Plan],
     ) -> Plan | None:
-        if purpose in self._unfit:
+        if (purpose, shape) in self._unfit:
             return None
         try:
-            return recall(plans, shape, lambda: create(shape), KEPT_PLANS)
+            return plans.recall(shape, lambda: create(shape))
         except (OneDnnError, UnknownNetError) as error:
-            self._unfit.add(purpose)
-            logging.getLogger(__name__).warning(
-                "%s of %s runs layer by layer: %s", purpose, type(self._net).__name__, error
+            self._unfit.add((purpose, shape))
+            say_once(
+                logging.WARNING, f"{purpose} of {type(self._net).__name__} runs layer by layer: {error}"
             )
             return None
 
@@ -205,8 +216,10 @@ class InOne:
         return None if number is None else self.evaluate(images.asnumpy(), number)
 
     def _has_changed(self) -> bool:
-        """Whether a parameter is no longer what the plans of evaluation have folded."""
+        """Whether a parameter, or what is added to a variance, is no longer what the plans of evaluation
+        have folded."""
         now = [p.asnumpy() for p in (*self._parameters, *self._statistics)]
+        now.append(np.array([norm.eps for norm in self._norms], np.float32))
         if self._folded_from is not None and _same(now, self._folded_from):
             return False
         self._folded_from = [array.copy() for array in now]
@@ -218,11 +231,6 @@ class InOne:
             self._folded_from = None
             for plan in self._folded.values():
                 plan.unload()
-
-
-@functools.cache
-def _say_once(level: int, line: str) -> None:
-    logging.getLogger(__name__).log(level, line)
 
 
 def _same(now: Sequence[np.ndarray], before: Sequence[np.ndarray]) -> bool:

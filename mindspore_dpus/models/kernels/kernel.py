@@ -13,6 +13,8 @@ from mindspore.common.api import _pynative_executor
 
 from mindspore_dpus.core.errors import UserError
 
+_gradients = ops.GradOperation(get_all=True, sens_param=True)
+
 
 def are_float32(*tensors: Tensor) -> bool:
     """Whether all are float32 and none is empty."""
@@ -45,7 +47,6 @@ class Kernel(nn.Cell):
     def __init__(self, plain: Callable) -> None:
         super().__init__()
         self._plain = plain
-        self._plain_gradients = ops.GradOperation(get_all=True, sens_param=True)
 
     def suits(self, *inputs: Tensor) -> bool:
         """Whether our own code can compute with them."""
@@ -65,7 +66,7 @@ class Kernel(nn.Cell):
 
     def plain_gradients(self, *told: Tensor) -> tuple[Tensor, ...]:
         """Gradients of all inputs, from inputs and the gradient of the result."""
-        return self._plain_gradients(lambda *inputs: self.plain(*inputs))(*told)
+        return _gradients(lambda *inputs: self.plain(*inputs))(*told)
 
     def construct(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         return self.forward(*inputs) if self.suits(*inputs) else self.plain(*inputs)

@@ -31,6 +31,10 @@ class Workspaces:
         # Two links' gradients of weights are alive at a time: one is written, one added up.
         self._banks = [np.empty(0, np.float32) for _ in range(2)]
 
+    def __deepcopy__(self, memo: dict) -> "Workspaces":
+        # What is in it is nobody's, and a copied network has its own.
+        return Workspaces()
+
     def take(self, parts: int) -> list[Workspace]:
         """A set of as many as there are parts, or more."""
         own = self._idle.pop() if self._idle else []

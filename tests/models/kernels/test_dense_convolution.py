@@ -10,7 +10,7 @@ from mindspore.nn.utils import no_init_parameters
 from mindspore_dpus.core.device import configure
 from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.models.factory import create_model
-from mindspore_dpus.models.kernels import crew, dense_convolution
+from mindspore_dpus.models.kernels import crew, dense_convolution, log
 from mindspore_dpus.models.kernels.dense_convolution import DenseConvolution, use_dense_convolutions
 from mindspore_dpus.models.kernels.install import use_fast_kernels
 from mindspore_dpus.models.kernels.onednn.interface import OneDnnError
@@ -32,6 +32,8 @@ CASES = [
     (2, 15, 10, 7, 8, 3, 1, 1, PAD, 5),  # no bundle but all
     (5, 24, 24, 9, 8, 5, 2, 1, PAD, 24),  # depthwise
     (2, 20, 20, 9, 8, 3, 1, 2, SAME, 20),  # depthwise, dilated
+    (2, 16, 24, 9, 7, 3, 1, 1, (0, 1, 1, 0)),  # top, bottom, left, right
+    (2, 16, 24, 9, 7, 4, 2, 1, (1, 2, 0, 1)),
 ]
 
 
@@ -50,7 +52,10 @@ def normals(*shape, seed=0):
 def convolution(case):
     _, inputs, outputs, _, _, kernel, stride, dilation, how, *group = case
     ms.set_seed(1)
-    padding = {"pad_mode": PAD, "padding": kernel // 2} if how == PAD else {"pad_mode": how}
+    if isinstance(how, tuple):
+        padding = {"pad_mode": PAD, "padding": how}
+    else:
+        padding = {"pad_mode": PAD, "padding": kernel // 2} if how == PAD else {"pad_mode": how}
     sizes, given = (inputs, outputs, kernel, stride), {"dilation": dilation, "group": (group or [1])[0]}
     return nn.Conv2d(*sizes, **given, has_bias=True, bias_init="ones", **padding)
 
@@ -67,7 +72,11 @@ def by_torch(cell, x, weight):
     values = [torch.tensor(v, dtype=torch.double, requires_grad=True) for v in (
         x, cell.weight.asnumpy(), cell.bias.asnumpy()
     )]  # fmt: skip
-    padding, own = [cell.padding] * 4 if isinstance(cell.padding, int) else list(cell.padding), values[0]
+    padding, own = [cell.padding] * 4, values[0]
+    if not isinstance(cell.padding, int):
+        # Torch begins with the last axis.
+        top, bottom, left, right = cell.padding
+        padding = [left, right, top, bottom]
     if cell.pad_mode == SAME:
         padding = []
         for axis in (1, 0):
@@ -98,17 +107,25 @@ def test_a_convolution_and_its_gradients_are_torchs(case):
     assert all(plan is not None for plan in cell.conv2d._plans.values())
 
 
-def test_without_a_fast_kernel_mindspores_own_is_used(monkeypatch):
+def test_without_a_fast_kernel_mindspores_own_is_used(monkeypatch, caplog):
     def refuse(*arguments):
         raise OneDnnError("only ref:any")
 
     monkeypatch.setattr(dense_convolution, "_Plan", refuse)
-    for case in (case for case in CASES if case[7] == 1):  # It has none that are dilated.
+    log.say_once.cache_clear()
+    caplog.set_level("INFO")
+    for case in CASES:
         cell, x = convolution(case), normals(case[0], case[1], *case[3:5])
         weight = normals(*cell(Tensor(x)).shape, seed=1)
         expected = learn(cell, x, weight)
         use_dense_convolutions(cell)
         assert_near(learn(cell, x, weight), expected, 1e-6)
+    lines = [message for message in caplog.messages if "only ref:any" in message]
+    assert lines[0] == (
+        "a convolution (kernel (3, 3), stride (1, 1), dilation (1, 1), groups 1) is MindSpore's own: "
+        "only ref:any"
+    )
+    assert len(lines) == len(set(lines)) == len({(*case[5:8], *case[9:]) for case in CASES})
 
 
 def test_equal_calls_have_equal_bits_whoever_computes_them(monkeypatch):

@@ -1,5 +1,6 @@
 """Networks that run as a whole, against the same Cell by Cell, and against torch in float64."""
 
+import copy
 import functools
 import os
 import subprocess
@@ -15,6 +16,7 @@ from mindspore.nn.utils import no_init_parameters
 
 from mindspore_dpus.core.device import configure, give_back_memory
 from mindspore_dpus.core.device_settings import DeviceSettings
+from mindspore_dpus.core.errors import UserError
 from mindspore_dpus.features.extract import extract
 from mindspore_dpus.losses import create_loss
 from mindspore_dpus.models import mobilenet_v2
@@ -28,6 +30,7 @@ from mindspore_dpus.models.kernels import (
     crew,
     gate_loops,
     in_one,
+    log,
     machine_code,
 )
 from mindspore_dpus.models.kernels.chain import UnknownNetError, links
@@ -469,8 +472,8 @@ def test_where_a_part_is_frozen_the_cells_run_one_by_one(counted):
 
 
 def test_hooks_see_what_they_asked_for(counted, caplog):
-    in_one._say_once.cache_clear()
-    caplog.set_level("DEBUG", in_one.__name__)
+    log.say_once.cache_clear()
+    caplog.set_level("DEBUG", log.__name__)
     net, seen = network("basic"), []
     handle = net.layer2.register_forward_hook(lambda cell, x, out: seen.append(out.shape))
     learn(net, images("basic"))
@@ -501,6 +504,97 @@ def test_a_cell_that_was_replaced_is_used(counted):
     found, expected = (set_eval(each)(x).asnumpy() for each in (net, plain))
     assert counted == []
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", ["basic", "mobilenet"])
+def test_other_batches_are_mindspores_own_affair(name, training, counted):
+    nets = network(name), network(name, fast=False)
+    x = images(name)
+    for other in (np.repeat(x, 2, 1), np.repeat(x, 5, 1), x.astype(np.float16), x.astype(float), x[:0]):
+        told = []
+        for net in nets:
+            set_train(net, training)
+            try:
+                told.append(net(ops.stop_gradient(Tensor(other))).asnumpy().shape)
+            except Exception as error:
+                told.append((type(error), str(error).strip().splitlines()[0]))
+        assert told[0] == told[1]
+    assert counted == []
+
+
+def test_a_gradient_of_a_gradient_is_refused(counted):
+    net, x = network("basic"), images("basic")
+    set_train(net, True)
+    trained = net.trainable_params()
+    inner = ms.grad(lambda x: (net(ops.stop_gradient(x)) ** 2).sum(), None, trained)
+    with pytest.raises(UserError, match="no gradient of a gradient"):
+        ms.grad(lambda x: sum((g**2).sum() for g in inner(x)), None, trained)(Tensor(x))
+    counted.clear()
+    found, expected = learn(network("basic"), x), learn(network("basic"), x)
+    assert counted == ["forward", "backward"] * 2
+    assert all(value.tobytes() == expected[key].tobytes() for key, value in found.items())
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_parameter_that_was_replaced_is_used(tied, counted):
+    nets, x = (network("basic"), network("basic", fast=False)), images("basic")
+    before = [set_eval(net)(Tensor(x)).asnumpy() for net in nets]
+    for net in nets:
+        one, other = net.layer2[1].conv1, net.layer2[1].conv2
+        weight = Parameter(Tensor(-2 * one.weight.asnumpy()), name=one.weight.name)
+        one.weight = other.weight if tied else weight
+    found, expected = (set_eval(net)(Tensor(x)).asnumpy() for net in nets)
+    assert np.abs(expected - before[1]).max() > 0.01 * np.abs(expected).max()
+    assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
+    apart = distances(*(learn(net, x) for net in nets))
+    assert counted == ["__call__", "__call__", "forward", "backward"]
+    assert np.median(list(apart.values())) < 1e-3
+    assert apart["layer2.1.conv2.weight"] < 1e-2
+
+
+def test_with_a_parameter_of_another_shape_the_cells_run_one_by_one():
+    net, x = network("basic"), Tensor(images("basic"))
+    assert set_eval(net).in_one(x) is not None
+    norm = net.layer2[1].bn1
+    norm.beta = Parameter(Tensor(np.zeros(3, np.float32)), name=norm.beta.name)
+    assert net.in_one(x) is None
+
+
+def test_another_epsilon_is_folded():
+    nets, x = (network("basic"), network("basic", fast=False)), Tensor(images("basic"))
+    for epsilon in (1e-5, 0.5):
+        for net in nets:
+            net.layer1[0].bn1.eps = epsilon
+            # MindSpore's own primitive has been told another.
+            net.layer1[0].bn1.bn_infer = ops.BatchNorm(is_training=False, epsilon=epsilon)
+        found, expected = (set_eval(net)(x).asnumpy() for net in nets)
+        assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+def test_a_batch_that_cannot_go_as_a_whole_does_not_keep_others_from_it(counted):
+    net = set_eval(network("basic"))
+    net(Tensor(images("basic", 1, 4, 4)))
+    assert net.in_one._unfit
+    assert counted == []
+    net(Tensor(images("basic")))
+    assert counted == ["__call__"]
+
+
+@every_net
+def test_a_copy_of_a_network_is_a_network_of_its_own(name, counted):
+    net, x = network(name), images(name)
+    before = set_eval(net)(Tensor(x)).asnumpy()
+    learn(net, x)
+    set_state(net, weights(name))
+    copied = copy.deepcopy(net)
+    for parameter in net.get_parameters():
+        parameter.set_data(parameter * 2)
+    assert set_eval(copied)(Tensor(x)).asnumpy().tobytes() == before.tobytes()
+    assert copied.in_one is not net.in_one
+    found, expected = learn(copied, x), learn(network(name), x)
+    assert counted == ["__call__", "forward", "backward", "__call__", *["forward", "backward"] * 2]
+    assert all(value.tobytes() == expected[key].tobytes() for key, value in found.items())
 
 
 def test_other_networks_and_other_devices_are_left_alone(device):

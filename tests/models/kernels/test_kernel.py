@@ -1,5 +1,7 @@
 """Inputs that our own code cannot compute with, and gradients of gradients."""
 
+import copy
+
 import mindspore as ms
 import numpy as np
 import pytest
@@ -87,3 +89,15 @@ def test_a_gradient_of_a_gradient_is_refused(name):
         ms.grad(lambda x: (inner(x) ** 2).sum())(Tensor(x))
     # The next step is none.
     assert np.isfinite(inner(Tensor(x)).asnumpy()).all()
+
+
+@every_cell
+def test_a_copy_computes_the_same(name):
+    net, x = made(name, True)
+    net(Tensor(x))
+    copied = copy.deepcopy(net)
+    assert {type(cell) for _, cell in copied.cells_and_names()} == {
+        type(cell) for _, cell in net.cells_and_names()
+    }
+    for one, other in zip(outcome(copied, x), outcome(net, x), strict=True):
+        assert one.tobytes() == other.tobytes()

@@ -43,6 +43,10 @@ class OneDnn:
     interface: Interface
     block: int
 
+    def __deepcopy__(self, memo: dict) -> "OneDnn":
+        # It is loaded once a process, and copies of networks share it.
+        return self
+
 
 @functools.cache
 def one_dnn() -> OneDnn | None:
