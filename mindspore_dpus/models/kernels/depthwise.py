@@ -2,8 +2,8 @@
 
 MindSpore's CPU build lowers a depthwise convolution to one small matrix product a channel (oneDNN's
 ``gemm:jit`` on plain NCHW), and spends more than half of a MobileNetV2 step there. Our loops
-(``kernels.loops``) replace the primitive inside a network's own ``nn.Conv2d`` cells, so Cells, parameters
-and exported graphs stay as they are.
+(``kernels.loops``) replace the primitive inside a network's own ``nn.Conv2d`` cells, so Cells and
+parameters stay as they are.
 """
 
 from collections.abc import Callable

@@ -26,7 +26,8 @@ def use_fast_kernels(net: nn.Cell, kernels: str) -> int:
     MobileNetV2's blocks train with, what works on rows and frames, ordinary
     convolutions, and the whole of what ``in_one`` knows.
 
-    Cells, parameters and exported graphs stay as they are.
+    Cells and parameters stay as they are. MindSpore can neither export nor compile (``ms.export``,
+    ``ms.jit``) a network with them: build one with ``fast_kernels="none"`` and load its weights.
 
     Args:
         net: a network that runs in PyNative mode on CPU, in float32.
