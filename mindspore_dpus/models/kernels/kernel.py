@@ -5,6 +5,7 @@ input is looked at before. And it is seen from MindSpore as one operation with a
 gradient itself.
 """
 
+import sys
 from collections.abc import Callable
 
 import mindspore as ms
@@ -27,11 +28,20 @@ def refuse_second_order() -> None:
     Raises:
         UserError: a gradient of the gradient is being recorded.
     """
-    if _pynative_executor.grad_flag():
+    if _pynative_executor.grad_flag() and _is_inside_a_function_to_differentiate():
         raise UserError(
             "device.fast_kernels: our kernels have no gradient of a gradient (it would silently be zero); "
             "set it to none, or take the inner gradient outside of the function that is differentiated"
         )
+
+
+def _is_inside_a_function_to_differentiate() -> bool:
+    # The flag alone is not enough: after an error in a function that was to be differentiated, MindSpore
+    # leaves it set for the next one.
+    frame = sys._getframe()
+    while frame is not None and frame.f_code.co_name != "_pynative_forward_run":
+        frame = frame.f_back
+    return frame is not None
 
 
 class Kernel(nn.Cell):

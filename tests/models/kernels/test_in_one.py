@@ -588,6 +588,8 @@ def test_a_copy_of_a_network_is_a_network_of_its_own(name, counted):
     learn(net, x)
     set_state(net, weights(name))
     copied = copy.deepcopy(net)
+    assert net.in_one._workspaces._idle
+    assert not copied.in_one._workspaces._idle
     for parameter in net.get_parameters():
         parameter.set_data(parameter * 2)
     assert set_eval(copied)(Tensor(x)).asnumpy().tobytes() == before.tobytes()

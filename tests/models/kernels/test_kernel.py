@@ -92,6 +92,23 @@ def test_a_gradient_of_a_gradient_is_refused(name):
 
 
 @every_cell
+def test_after_an_error_the_next_step_is_taken(name):
+    net, x = made(name, True)
+
+    def stumble(x):
+        net(x)
+        raise ValueError("in the loss")
+
+    def step(x):
+        return (net(x) ** 2).sum()
+
+    expected = ms.grad(step)(Tensor(x)).asnumpy()
+    with pytest.raises(ValueError, match="in the loss"):
+        ms.grad(stumble)(Tensor(x))
+    assert (ms.grad(step)(Tensor(x)).asnumpy() == expected).all()
+
+
+@every_cell
 def test_a_copy_computes_the_same(name):
     net, x = made(name, True)
     net(Tensor(x))
