@@ -6,6 +6,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Tensor, nn
+from mindspore.common.api import _pynative_executor
 
 from mindspore_dpus.core.device import configure
 from mindspore_dpus.core.device_settings import DeviceSettings
@@ -44,6 +45,14 @@ def device():
     configure(DeviceSettings(target="CPU", fast_kernels="onednn"))
     if one_dnn() is None:
         pytest.skip("no oneDNN that can be used here")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    """MindSpore goes on recording after an error in a function that was to be differentiated."""
+    yield
+    _pynative_executor.clear_res()
+    assert not _pynative_executor.grad_flag()
 
 
 def made(name, fast):
@@ -105,6 +114,7 @@ def test_after_an_error_the_next_step_is_taken(name):
     expected = ms.grad(step)(Tensor(x)).asnumpy()
     with pytest.raises(ValueError, match="in the loss"):
         ms.grad(stumble)(Tensor(x))
+    assert _pynative_executor.grad_flag()
     assert (ms.grad(step)(Tensor(x)).asnumpy() == expected).all()
 
 
