@@ -51,8 +51,8 @@ setup(
     python_requires=">=3.11,<3.13",
     entry_points={"console_scripts": ["mindspore-dpus = mindspore_dpus.cli.main:main"]},
     install_requires=[
-        # The suite has run with 2.8 and 2.10. From 2.9 on, MindSpore's own convolutions are 100 times slower
-        # on CPU: there, they go through oneDNN, unless somebody switches that off.
+        # The suite has run with 2.8, 2.9 and 2.10. From 2.9 on, MindSpore's own convolutions are 100 times
+        # slower on CPU: there, they go through oneDNN, unless somebody switches that off.
         "mindspore>=2.7,<2.11",
         # All of these are compiled against NumPy 1.x; 2.10 does not say so.
         "numpy>=1.26,<2",

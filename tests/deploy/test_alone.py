@@ -21,7 +21,7 @@ from mindspore_dpus.deploy.onnx_sound import FORMAT, OnnxSoundPredictor
 from mindspore_dpus.deploy.sound import sound_row
 from mindspore_dpus.detectors import DETECTORS, create_detector
 from mindspore_dpus.detectors.archive import save_detectors
-from mindspore_dpus.detectors.systems import BOTH, GENERALISED, Model, System
+from mindspore_dpus.detectors.systems import BOTH, Model, System
 from mindspore_dpus.features.simple_sound import Projection, SoundFeatures
 from tests.deploy.conftest import expected_scores, write_grey
 
@@ -113,17 +113,12 @@ def test_sound_is_scored_without_scikit_learn(tmp_path):
     projection = Projection(6, scaled=True).fit(normals)
     place, systems, detectors, moments = "fan/00", [], {}, {}
     for name, size in rows:
-        system = System(Model("simple", name, size, GENERALISED), "mean")
-        detectors[f"{place}/{system.model.name}/{BOTH}"] = create_detector(name, size, 0).fit(
+        system = System(Model("simple", name, size, BOTH), "mean")
+        detectors[f"{place}/{system.model.name}"] = create_detector(name, size, 0).fit(
             projection.transform(normals)
         )
-        moments[system.name] = {BOTH: [0.5, 2.0]}
-        systems.append(
-            {
-                **{"vectors": "simple", "detector": name, "size": size},
-                **{"domains": GENERALISED, "aggregator": "mean"},
-            }
-        )
+        moments[system.name] = [0.5, 2.0]
+        systems.append({**system.model._asdict(), "aggregator": system.aggregator})
     save_detectors(tmp_path / "detectors.npz", detectors)
     arrays = {f"{place}/simple/projection/{k}": v for k, v in projection.to_arrays().items()}
     save_arrays(tmp_path / "scaling.npz", arrays)

@@ -45,7 +45,7 @@ def sound_export(
     from mindspore_dpus.deploy.sound import sound_row
     from mindspore_dpus.detectors import create_detector
     from mindspore_dpus.detectors.archive import save_detectors
-    from mindspore_dpus.detectors.systems import BOTH, GENERALISED, Model, System
+    from mindspore_dpus.detectors.systems import BOTH, Model, System
 
     settings, model = AudioSettings(**(audio or {})), folder / "model"
     model.mkdir()
@@ -56,19 +56,13 @@ def sound_export(
             raise error
     stay_on_one_core()
     rng = np.random.default_rng(0)
-    system = System(Model(network, "knn", 1, GENERALISED), "mean")
+    system = System(Model(network, "knn", 1, BOTH), "mean")
     detector = create_detector("knn", 1, 0).fit(rng.normal(size=(normals, EMBEDDING)))
-    name = f"{MACHINE}/{SECTION}/{system.model.name}/{BOTH}"
+    name = f"{MACHINE}/{SECTION}/{system.model.name}"
     save_detectors(model / "detectors.npz", {name: detector})
     save_arrays(model / "scaling.npz", {"nothing": np.zeros(1)})
-    about = {"threshold": 0.0, "has_target": False, "moments": {system.name: {BOTH: [0.0, 1.0]}}}
-    row = {
-        "vectors": network,
-        "detector": "knn",
-        "size": 1,
-        "domains": GENERALISED,
-        "aggregator": "mean",
-    }
+    about = {"threshold": 0.0, "has_target": False, "moments": {system.name: [0.0, 1.0]}}
+    row = {**system.model._asdict(), "aggregator": system.aggregator}
     bundle = {
         "system": "machine_sound",
         "format": FORMAT,
