@@ -27,7 +27,8 @@ def use_fast_kernels(net: nn.Cell, kernels: str) -> int:
     convolutions, and the whole of what ``in_one`` knows.
 
     Cells and parameters stay as they are. MindSpore can neither export nor compile (``ms.export``,
-    ``ms.jit``) a network with such a primitive in it: build one with ``fast_kernels="none"`` and load its weights.
+    ``ms.jit``) a network with such a primitive in it: build one with ``fast_kernels="none"`` and load its
+    weights.
 
     Args:
         net: a network that runs in PyNative mode on CPU, in float32.
