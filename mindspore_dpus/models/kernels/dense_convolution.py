@@ -31,7 +31,8 @@ from mindspore_dpus.models.kernels.kernel import Kernel, are_float32
 from mindspore_dpus.models.kernels.log import say_once
 from mindspore_dpus.models.kernels.onednn.interface import OneDnnError
 from mindspore_dpus.models.kernels.onednn.library import OneDnn, one_dnn
-from mindspore_dpus.models.kernels.onednn.primitives import Geometry, Reorder, aligned
+from mindspore_dpus.models.kernels.onednn.memory import aligned
+from mindspore_dpus.models.kernels.onednn.primitives import Geometry, Reorder
 
 # With fewer, most of a block would be zeros; still far better than a hundred times as long.
 FEWEST_CHANNELS = 1 if are_convolutions_slow() else 8

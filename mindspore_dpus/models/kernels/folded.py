@@ -13,7 +13,8 @@ from mindspore_dpus.models.kernels.crew import n_parts, side_by_side
 from mindspore_dpus.models.kernels.gate_loops import scale_and_silu
 from mindspore_dpus.models.kernels.gates import Gate, GateWeights, gate_parameters
 from mindspore_dpus.models.kernels.onednn.library import OneDnn
-from mindspore_dpus.models.kernels.onednn.primitives import Forward, aligned
+from mindspore_dpus.models.kernels.onednn.memory import lasting
+from mindspore_dpus.models.kernels.onednn.primitives import Forward
 
 # Images that go through the network together in a thread: more of them read weights less often, and
 # their maps no longer stay in the cache.
@@ -168,7 +169,7 @@ class _Buffers:
 
     def __init__(self, plan: FoldedPlan) -> None:
         self.images = np.zeros(plan._input, np.float32)
-        slots = [aligned((size,)) for size in plan._slot_sizes]
+        slots = [lasting((size,)) for size in plan._slot_sizes]
         self.values = [self.images]
         for i, slot in enumerate(plan._slots[1:]):
             shape = plan._pooled.get(i, plan._shape(i))
@@ -179,7 +180,7 @@ class _Buffers:
         for i, link in enumerate(plan.chain):
             n, channels, _, _, block = plan._shape(i)
             if link.pooled:
-                self.before_pool = aligned(plan._shape(i))
+                self.before_pool = lasting(plan._shape(i))
                 self.where = np.empty(plan._pooled[i], np.uint8)
             if link.excite:
                 narrow = link.excite.conv_reduce.out_channels

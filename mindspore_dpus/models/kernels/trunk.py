@@ -33,10 +33,10 @@ from mindspore_dpus.models.kernels.gate_loops import (
     silu_gradients,
 )
 from mindspore_dpus.models.kernels.gates import Gate, GateWeights
+from mindspore_dpus.models.kernels.layout import lay_out
 from mindspore_dpus.models.kernels.onednn.interface import OneDnnError
 from mindspore_dpus.models.kernels.onednn.library import OneDnn, to_blocks
 from mindspore_dpus.models.kernels.onednn.primitives import BackwardData, Forward, Geometry
-from mindspore_dpus.models.kernels.way_back import back_steps, only_shortcuts
 from mindspore_dpus.models.kernels.workspace import Workspace, Workspaces
 
 INFINITE = np.float32(np.inf)
@@ -66,24 +66,20 @@ class _Part:
     def __init__(self, plan: "TrunkPlan", n: int, workspace: Workspace) -> None:
         block = plan.block
         self.n = n
-        number = len(plan.chain)
-        inner, values = plan.inner_shapes, plan.value_shapes[1:]
-        passing = max((int(np.prod(values[i])) for i in plan.passing_on), default=0)
-        own = [0 if i in plan.passing_on else int(np.prod(shape)) for i, shape in enumerate(values)]
-        sizes = [*(int(np.prod(shape)) for shape in inner), *own, passing, *plan.gradient_sizes]
-        arrays = workspace.arrays([n * size for size in sizes])
-        self.inner = [a.reshape(n, *shape) for a, shape in zip(arrays, inner, strict=False)]
-        once = arrays[2 * number]
-        self.values: list[np.ndarray | None] = [None]
-        for i, shape in enumerate(values):
-            array = once[: n * int(np.prod(shape))] if i in plan.passing_on else arrays[number + i]
-            self.values.append(array.reshape(n, *shape))
-        self.gradients = arrays[2 * number + 1 :]
+        layout = plan.layout
+        self._numbers = workspace.numbers(n * layout.size)
+        self.inner = [
+            self._at(start, shape) for start, shape in zip(layout.inner, plan.inner_shapes, strict=True)
+        ]
+        self._gradients = layout.gradients
+        values = plan.value_shapes[1:]
+        own = [self._at(start, shape) for start, shape in zip(layout.values, values, strict=True)]
+        self.values: list[np.ndarray | None] = [None, *own]
         self.where = None
         for link, shape in zip(plan.chain, values, strict=True):
             if link.pooled:
                 self.where = np.empty((n, *shape), np.uint8)
-        self.sums = [(np.empty((s[0], block)), np.empty((s[0], block))) for s in inner]
+        self.sums = [(np.empty((s[0], block)), np.empty((s[0], block))) for s in plan.inner_shapes]
         # Links that end with SiLU -> their gates; those that drop images -> by what these are multiplied.
         self.gates = {
             i: Gate(n, (plan.inner_shapes[i][0], block), narrow, training=True)
@@ -95,9 +91,14 @@ class _Part:
         self.inner_vectors = [as_vectors(array) for array in self.inner]
         self.value_vectors = [None, *(as_vectors(array) for array in self.values[1:])]
 
-    def gradient(self, slot: int, like: np.ndarray) -> np.ndarray:
-        """A piece of gradient memory in the shape of an array."""
-        return self.gradients[slot][: like.size].reshape(like.shape)
+    def _at(self, start: int, shape: tuple[int, ...]) -> np.ndarray:
+        """An array (n, *shape) at a place of the layout."""
+        begin = self.n * start
+        return self._numbers[begin : begin + self.n * int(np.prod(shape))].reshape(self.n, *shape)
+
+    def gradient(self, name: int, like: np.ndarray) -> np.ndarray:
+        """A gradient in the shape of an array."""
+        return self._at(self._gradients[name], like.shape[1:])
 
 
 class TrunkPlan:
@@ -130,7 +131,6 @@ class TrunkPlan:
         self.inner_shapes: list[tuple[int, ...]] = []
         self.value_shapes: list[tuple[int, ...]] = [shape[1:]]
         pixels = [shape[2:]]
-        self.passing_on = only_shortcuts(chain)
         self.narrow = {
             i: link.excite.conv_reduce.out_channels if link.excite else 0
             for i, link in enumerate(chain)
@@ -155,7 +155,7 @@ class TrunkPlan:
         inner_sizes, value_sizes = (
             [int(np.prod(s)) for s in shapes] for shapes in (self.inner_shapes, self.value_shapes)
         )
-        self.steps, self.last_slot, self.gradient_sizes = back_steps(chain, inner_sizes, value_sizes)
+        self.layout = lay_out(chain, inner_sizes, value_sizes)
         self.largest_bank = max(max(b.size for b in own.values()) for own in self.back_weights)
 
     def _add_kernels(self, dnn: OneDnn, link: Link, pixels: tuple[int, int], plain: bool) -> Geometry:
@@ -350,8 +350,8 @@ class Pass:
             self._to_source(part, i + 1, *lines[i + 1][:3])
         else:
             last = part.value_vectors[-1]
-            blocked.spread_average(part.means, part.gradient(plan.last_slot, last))
-        link, step, numbers = plan.chain[i], plan.steps[i], self.statistics[i]
+            blocked.spread_average(part.means, part.gradient(plan.layout.last, last))
+        link, step, numbers = plan.chain[i], plan.layout.steps[i], self.statistics[i]
         x, sums = part.inner_vectors[i], part.sums[i]
         two = step.other is not None
         other = step.other if two else step.one
@@ -403,7 +403,7 @@ class Pass:
     ) -> None:
         """From a batch norm to the convolution's source, and to its weights."""
         plan = self.plan
-        link, step, numbers = plan.chain[i], plan.steps[i], self.statistics[i]
+        link, step, numbers = plan.chain[i], plan.layout.steps[i], self.statistics[i]
         x = part.inner_vectors[i]
         inner = part.gradient(step.inner, x)
         if link.drop_path:

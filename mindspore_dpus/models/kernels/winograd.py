@@ -11,11 +11,11 @@ import threading
 import numpy as np
 
 from mindspore_dpus.models.kernels.onednn.library import OneDnn
+from mindspore_dpus.models.kernels.onednn.memory import aligned
 from mindspore_dpus.models.kernels.onednn.primitives import (
     BackwardWeights,
     Forward,
     Geometry,
-    aligned,
 )
 from mindspore_dpus.models.kernels.winograd_loops import (
     from_tiles,

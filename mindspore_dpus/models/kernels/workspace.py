@@ -1,26 +1,22 @@
 """The memory in which a network's maps and gradients lie in training: the same for batches of all sizes."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from mindspore_dpus.models.kernels.onednn.primitives import aligned
+from mindspore_dpus.models.kernels.onednn.memory import lasting
 
 
 class Workspace:
-    """Memory of one part of a batch. Whoever asks next gets the same again, and more where it is too small."""
+    """Memory of one part of a batch. Whoever asks next gets the same again, or more where it is too small."""
 
     def __init__(self) -> None:
-        self._pieces: list[np.ndarray] = []
+        self._numbers = np.empty(0, np.float32)
 
-    def arrays(self, sizes: Sequence[int]) -> list[np.ndarray]:
-        """Uninitialised arrays of so many numbers, float32, each at the beginning of a cache line."""
-        for i, size in enumerate(sizes):
-            if i == len(self._pieces):
-                self._pieces.append(aligned((size,)))
-            elif self._pieces[i].size < size:
-                self._pieces[i] = aligned((size,))
-        return [piece[:size] for piece, size in zip(self._pieces, sizes, strict=False)]
+    def numbers(self, size: int) -> np.ndarray:
+        """So many uninitialised numbers, (size,) float32, at the beginning of a cache line."""
+        if self._numbers.size < size:
+            self._numbers = np.empty(0, np.float32)  # Before there is more.
+            self._numbers = lasting((size,))
+        return self._numbers[:size]
 
 
 class Workspaces:
@@ -53,5 +49,5 @@ class Workspaces:
         """Two uninitialised arrays (parts, size) float32, for the gradients of weights on one way back."""
         for i, bank in enumerate(self._banks):
             if bank.size < parts * size:
-                self._banks[i] = np.empty(parts * size, np.float32)
+                self._banks[i] = lasting((parts * size,))
         return [bank[: parts * size].reshape(parts, size) for bank in self._banks]

@@ -5,7 +5,8 @@ import pytest
 
 from mindspore_dpus.models.kernels import machine_code, winograd, winograd_loops
 from mindspore_dpus.models.kernels.onednn.library import from_blocks, to_blocks
-from mindspore_dpus.models.kernels.onednn.primitives import Geometry, aligned
+from mindspore_dpus.models.kernels.onednn.memory import aligned
+from mindspore_dpus.models.kernels.onednn.primitives import Geometry
 from mindspore_dpus.models.kernels.winograd import (
     FEWEST_FOR_WEIGHTS,
     WinogradBackwardData,

@@ -11,18 +11,13 @@ def places(arrays):
 
 def test_the_same_memory_for_all_that_fits():
     workspace = Workspace()
-    first = workspace.arrays([10, 6, 0])
-    assert [array.shape for array in first] == [(10,), (6,), (0,)]
-    assert all(array.dtype == np.float32 for array in first)
-    assert all(place % 64 == 0 for place in places(first)[:2])
-    less = workspace.arrays([7, 6])
-    assert [array.size for array in less] == [7, 6]
-    assert places(less) == places(first)[:2]
-    more = workspace.arrays([10, 8, 3, 2])
-    assert [array.size for array in more] == [10, 8, 3, 2]
-    assert places(more)[0] == places(first)[0]
-    assert places(more)[1] != places(first)[1]
-    assert places(workspace.arrays([9, 7])) == places(more)[:2]
+    first = workspace.numbers(10)
+    assert (first.shape, first.dtype) == ((10,), np.float32)
+    assert places([first])[0] % 64 == 0
+    assert places([workspace.numbers(7)]) == places([first])
+    more = workspace.numbers(5000)
+    assert more.size == 5000
+    assert places([workspace.numbers(10)]) == places([more])
 
 
 def test_batches_under_way_have_memory_of_their_own():

@@ -16,13 +16,13 @@ from mindspore_dpus.models.kernels.onednn.interface import (
     Interface,
     OneDnnError,
 )
+from mindspore_dpus.models.kernels.onednn.memory import aligned
 from mindspore_dpus.models.kernels.onednn.primitives import (
     BackwardData,
     BackwardWeights,
     Forward,
     Geometry,
     Reorder,
-    aligned,
 )
 
 # Channels that lie together: AVX-512, then AVX2.

@@ -15,19 +15,11 @@ from mindspore_dpus.models.kernels.onednn.interface import (
     OneDnnError,
     Owned,
 )
+from mindspore_dpus.models.kernels.onednn.memory import aligned, lasting
 
-ALIGNMENT = 64
 # Up to so many channels, and from so many pixels of height and width on, Winograd's algorithm is faster.
 # (Single layers of ResNet18 on an AVX-512 machine: twice as fast at 64 and 128 channels, slower at 512.)
 WINOGRAD_CHANNELS, WINOGRAD_PIXELS = 256, 14
-
-
-def aligned(shape: tuple[int, ...], dtype: type = np.float32) -> np.ndarray:
-    """An uninitialised array at the beginning of a cache line."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    raw = np.empty(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + size].view(dtype).reshape(shape)
 
 
 @dataclass(frozen=True)
@@ -200,7 +192,7 @@ class _WithWeights:
             weights: (O, I, H, W) float32, contiguous; a depthwise convolution's (C, 1, 1, H, W).
         """
         if not self.weights.size:
-            self.weights = aligned((self.primitive.size("weights"),))
+            self.weights = lasting((self.primitive.size("weights"),))
         self._load(weights, self.weights)
 
     def unload(self) -> None:

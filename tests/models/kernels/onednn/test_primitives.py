@@ -14,12 +14,12 @@ from mindspore_dpus.models.kernels.onednn.library import (
     one_dnn,
     to_blocks,
 )
+from mindspore_dpus.models.kernels.onednn.memory import aligned
 from mindspore_dpus.models.kernels.onednn.primitives import (
     BackwardData,
     BackwardWeights,
     Forward,
     Geometry,
-    aligned,
 )
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra: reference)")
