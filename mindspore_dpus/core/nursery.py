@@ -75,10 +75,7 @@ class Nursery:
             NurseryDied: whoever should have forked it was killed twice.
         """
         for last in (False, True):
-            if self._process is not None and self._surroundings != _surroundings():
-                self.close()
-            if self._process is None:
-                self._start()
+            self.start()
             try:
                 return self._ask((_FORK, cpus), [connection.fileno()])
             except NurseryDied:
@@ -111,6 +108,13 @@ class Nursery:
         self._process = None
         self.peak_mb, self.cpu_seconds = 0, 0.0
 
+    def start(self) -> None:
+        """Begin to import, where nothing does or has done so in these surroundings."""
+        if self._process is not None and self._surroundings != _surroundings():
+            self.close()
+        if self._process is None:
+            self._start()
+
     def _start(self) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         arguments = theirs, self._modules, self._run
@@ -138,6 +142,18 @@ def _surroundings() -> tuple:
 # The one that nobody uses at the moment; its imports took seconds.
 _kept: Nursery | None = None
 _at_end: util.Finalize | None = None
+
+
+def start_kept(
+    context: BaseContext, modules: Sequence[str], run: Callable[[Connection, list[int]], None]
+) -> None:
+    """Start one that is kept for the next who needs these modules; it imports them meanwhile.
+
+    Args:
+        context, modules, run: as for ``Nursery``.
+    """
+    with lent(context, modules, run) as nursery:
+        nursery.start()
 
 
 def close_kept() -> None:

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.nursery import CAN_FORK, Forked, Nursery, NurseryDied, is_kept, lent
+from mindspore_dpus.core.nursery import CAN_FORK, Forked, Nursery, NurseryDied, is_kept, lent, start_kept
 
 CONTEXT = multiprocessing.get_context("spawn")
 # Calls that wait for threads at a time.
@@ -79,6 +79,18 @@ def in_threads(function: Callable, items: Iterable) -> Iterator:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         while queued := list(islice(items, QUEUED)):
             yield from pool.map(function, queued)
+
+
+def prepare(imports: Iterable[str], n_processes: int) -> None:
+    """Let another process begin to import what those of ``side_by_side`` will need, where they will be forked.
+
+    Args:
+        imports: module of their function, and what else they will need.
+        n_processes: how many will run at a time.
+    """
+    if CAN_FORK:
+        with _inherited(cpu_shares(n_processes)[0]):
+            start_kept(CONTEXT, sorted(set(imports)), _run)
 
 
 def side_by_side(

@@ -109,7 +109,7 @@ class ClassifierStages:
                 lambda: self._below(member_artefacts(place)),
                 ["subsets", *members_after],
                 classifier.settings,
-                check=partial(check_members, place, source, classifier),
+                check=partial(check_members, place, source, classifier, self.sampling.n_subsets),
             )
         )
         evaluation = self.evaluation

@@ -70,14 +70,23 @@ class ClassifierTraining:
         return Recipe(network, task, self.training, self.device, key)
 
 
-def check_members(folder: Path, source: Source, classifier: ClassifierTraining) -> None:
-    """Build the members' network and loss once, before anything long is computed.
+def check_members(folder: Path, source: Source, classifier: ClassifierTraining, n_members: int) -> None:
+    """Build the members' network and loss once, before anything long is computed; from then on, what their
+    processes need is imported beside what is computed first.
+
+    Args:
+        folder: with ``samples.csv``.
+        source: where samples lie and how they are read.
+        classifier: the sections.
+        n_members: how many will be trained.
 
     Raises:
         UserError: the backbone, the checkpoint, what is to be frozen, the loss, the measure that epochs
             are selected by, the device or the cluster cannot be used.
     """
+    from mindspore_dpus.core.device import configure
     from mindspore_dpus.training.classification_task import MEASURES
+    from mindspore_dpus.training.members import expect_members
 
     samples = read_table(folder / "samples.csv")
     classes = class_names(samples)
@@ -89,6 +98,7 @@ def check_members(folder: Path, source: Source, classifier: ClassifierTraining) 
             + f"; name {', '.join(m for m in MEASURES if m != 'auc')} or last"
         )
     check_training_of(classifier, source.reader.shape, len(classes))
+    expect_members(n_members, classifier.training, configure(classifier.device))
 
 
 def check_training_of(

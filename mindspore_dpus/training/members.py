@@ -18,7 +18,7 @@ from mindspore_dpus.core.cluster import Needs, connect, disconnect, on_cluster
 from mindspore_dpus.core.device import Device, configure, give_back_memory
 from mindspore_dpus.core.device_settings import DeviceSettings
 from mindspore_dpus.core.errors import UserError
-from mindspore_dpus.core.processes import Work, side_by_side
+from mindspore_dpus.core.processes import Work, prepare, side_by_side
 from mindspore_dpus.models.freeze import Phase
 from mindspore_dpus.training.lr_range import range_test
 from mindspore_dpus.training.progress import Progress
@@ -127,6 +127,18 @@ def train_members(
             train_in_turn(jobs, recipe, device, progress)
     finally:
         progress.close()
+
+
+def expect_members(n_members: int, training: TrainingSettings, device: Device) -> None:
+    """Let what processes of members import be imported in the background, if they are going to be started.
+
+    Args:
+        n_members: how many will be trained.
+        training, device: as in ``train_members``.
+    """
+    n_processes = min(device.processes, n_members)
+    if n_processes > 1 and device.n_devices == 1 and training.executor == "local":
+        prepare([__name__, *NEEDED], n_processes)
 
 
 def train_in_turn(

@@ -16,7 +16,14 @@ import pytest
 from mindspore_dpus.core import nursery, processes
 from mindspore_dpus.core.errors import Terminated, UserError
 from mindspore_dpus.core.nursery import CAN_FORK, close_kept, kept_usage
-from mindspore_dpus.core.processes import Work, available_cpus, cpu_shares, in_threads, side_by_side
+from mindspore_dpus.core.processes import (
+    Work,
+    available_cpus,
+    cpu_shares,
+    in_threads,
+    prepare,
+    side_by_side,
+)
 from mindspore_dpus.core.stages import peak_memory_mb
 
 ROOT = Path(__file__).parents[2]
@@ -437,6 +444,19 @@ def test_several_tasks_have_what_they_need_imported(tmp_path):
     assert alone == (True, CAN_FORK)
     ((alone,),), _ = run([Work("another", look_at_modules, (), ("wave",))])
     assert alone == (True, False)
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="processes are not forked on this system")
+def test_what_tasks_need_is_imported_before_they_come():
+    close_kept()
+    prepare([__name__, "colorsys"], 2)
+    prepare([__name__], 2)  # It has that already.
+    prepared = nursery._kept._process.pid
+    tasks = [Work(f"task {i}", look_at_surroundings, (), ("colorsys",)) for i in range(2)]
+    messages, errors = run(tasks)
+    assert errors == [None] * 2
+    assert [message[0][0] for message in messages] == [prepared] * 2
+    assert run([Work("task", look_at_modules, (), ("colorsys",))], n_processes=2)[0] == [[(True, True)]]
 
 
 def look_at_surroundings(send):

@@ -6,6 +6,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Tensor
+from mindspore.common.initializer import Initializer
 from safetensors.numpy import save_file
 
 from mindspore_dpus.core.errors import UserError
@@ -182,3 +183,16 @@ def store_reference_logits():
 
 if __name__ == "__main__":
     store_reference_logits()
+
+
+def test_who_copies_a_network_to_be_filled_draws_no_random_weights(monkeypatch):
+    net = create_model("resnet18", num_classes=2, in_channels=1, random=False)
+    assert all(not parameter.asnumpy().any() for parameter in net.get_parameters())
+
+    def refuse(*args):
+        raise AssertionError("random weights were drawn")
+
+    monkeypatch.setattr(Initializer, "__call__", refuse)
+    copies = net.parameters_dict()["conv1.weight"].clone()
+    assert copies.shape == (64, 1, 7, 7)
+    assert not copies.asnumpy().any()
