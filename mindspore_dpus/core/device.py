@@ -133,9 +133,14 @@ def _keep_freed_memory() -> None:
 
 
 def give_back_memory() -> None:
-    """Give freed memory back to the system, before others need it: see ``_keep_freed_memory``."""
+    """Give memory that nobody needs any more back to the system, before others need it."""
     gc.collect()
     ms.ms_memory_recycle()
+    give_back_freed()
+
+
+def give_back_freed() -> None:
+    """Give back what was freed: see ``_keep_freed_memory``."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (AttributeError, OSError, TypeError):

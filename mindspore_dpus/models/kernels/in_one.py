@@ -16,6 +16,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common import _Function
 from mindspore.common.api import _pynative_executor
 
+from mindspore_dpus.core.device import give_back_freed
 from mindspore_dpus.models.kernels.batch_norm import BatchNormTraining
 from mindspore_dpus.models.kernels.blocked import equal
 from mindspore_dpus.models.kernels.chain import Hooks, UnknownNetError, links, links_up_to
@@ -231,6 +232,7 @@ class InOne:
             self._folded_from = None
             for plan in self._folded.values():
                 plan.unload()
+            give_back_freed()
 
 
 def _same(now: Sequence[np.ndarray], before: Sequence[np.ndarray]) -> bool:
