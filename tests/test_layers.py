@@ -1,6 +1,7 @@
 """Who may import whom: the layers of the package, and the rooms that MindSpore never enters."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -70,8 +71,14 @@ def at_import(node):
             yield from at_import(child)
 
 
-def imported(name, nodes):
-    """Full names that import statements name; ``from a import b`` is ``a.b`` where that is a module."""
+@functools.cache
+def imported(name, with_functions=True):
+    """Full names that a module's import statements name; ``from a import b`` is ``a.b`` where that is a
+    module. Without those in functions, which do not run when it is imported."""
+    return set(_imported(name, ast.walk(tree(name)) if with_functions else at_import(tree(name))))
+
+
+def _imported(name, nodes):
     package = name if MODULES[name].stem == "__init__" else name.rpartition(".")[0]
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -107,7 +114,7 @@ def loaded(name):
         seen.add(current)
         waiting.append(current.rpartition(".")[0] or current)
         if current in MODULES:
-            waiting.extend(imported(current, at_import(tree(current))))
+            waiting.extend(imported(current, with_functions=False))
     return seen
 
 
@@ -119,7 +126,7 @@ def below(room):
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_imports_from_its_own_floor_or_lower(name):
     assert name == PACKAGE or floor(name) is not None, f"{name} has no floor"
-    ours = {other for other in imported(name, ast.walk(tree(name))) if other.split(".")[0] == PACKAGE}
+    ours = {other for other in imported(name) if other.split(".")[0] == PACKAGE}
     assert {other for other in ours if floor(other) > floor(name)} == set()
 
 
@@ -129,7 +136,7 @@ def test_no_system_imports_another(system):
     for name in below(f"systems.{system}"):
         others = {
             other
-            for other in imported(name, ast.walk(tree(name)))
+            for other in imported(name)
             if other.startswith(f"{PACKAGE}.systems.") and not f"{other}.".startswith(f"{own}.")
         }
         assert others == set(), name

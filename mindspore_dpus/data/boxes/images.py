@@ -162,11 +162,11 @@ def with_images(found: Found, images: list[dict]) -> Found:
             wrong[listed["path"]] = error
     rows, told = [], set()
     for row in found.rows:
-        path, error = names.find(row["path"])
-        error = row.get("error") or wrong.get(row["path"]) or error
+        may_be = names.all_of(row["path"])
+        error = row.get("error") or wrong.get(row["path"]) or _only(row["path"], may_be)[1]
         told.add(row["path"])
         # Of each that it may be, nobody knows what it shows.
-        for name in names.all_of(row["path"]) or [row["path"]]:
+        for name in may_be or [row["path"]]:
             rows.append(row | {"path": name} | ({"error": error} if error else {}))
     for name in (name for name in wrong if name not in told):
         for path in names.all_of(name) or [name]:

@@ -140,7 +140,7 @@ def _modality(
     slope, intercept = (value_of(section, f"Rescale{what}", _number) for what in ("Slope", "Intercept"))
     if slope is None or intercept is None:
         return None, limits, bits
-    ends = None if limits is None else sorted(value * slope + intercept for value in limits)
+    ends = limits and tuple(sorted(value * slope + intercept for value in limits))
     if not _leaves_an_image(slope, intercept, ends):
         raise ImageError(
             f"has the Rescale Slope {slope} and Rescale Intercept {intercept}, which leave no image: "
@@ -148,11 +148,10 @@ def _modality(
         )
     if (slope, intercept) == (1, 0):
         return None, limits, bits
-    limits = ends and tuple(ends)
-    return (lambda values: values * slope + intercept), limits, bits
+    return (lambda values: values * slope + intercept), ends, bits
 
 
-def _leaves_an_image(slope: float, intercept: float, ends: list[float] | None) -> bool:
+def _leaves_an_image(slope: float, intercept: float, ends: tuple[float, float] | None) -> bool:
     """Whether float32, in which values are kept, holds different finite ones after a rescale.
 
     Args:

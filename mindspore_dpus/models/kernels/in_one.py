@@ -28,7 +28,8 @@ from mindspore_dpus.models.kernels.kernel import are_float32, refuse_second_orde
 from mindspore_dpus.models.kernels.log import say_once
 from mindspore_dpus.models.kernels.onednn.interface import OneDnnError
 from mindspore_dpus.models.kernels.onednn.library import OneDnn, one_dnn
-from mindspore_dpus.models.kernels.trunk import Pass, TrunkPlan
+from mindspore_dpus.models.kernels.trunk import Pass
+from mindspore_dpus.models.kernels.trunk_plan import TrunkPlan
 from mindspore_dpus.models.kernels.workspace import Workspaces
 
 # Shapes whose plans are kept: full batches, and the last one of an epoch.

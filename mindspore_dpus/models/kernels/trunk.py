@@ -10,21 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mindspore_dpus.models.kernels import blocked
-from mindspore_dpus.models.kernels.blocked import as_vectors
-from mindspore_dpus.models.kernels.chain import (
-    Link,
-    filled,
-    filled_weights,
-    geometry,
-)
-from mindspore_dpus.models.kernels.crew import cut, side_by_side
-from mindspore_dpus.models.kernels.fastest import (
-    WeightsGradient,
-    back_data_of,
-    back_weights_of,
-    forward_of,
-    unloaded,
-)
+from mindspore_dpus.models.kernels.chain import filled, filled_weights
+from mindspore_dpus.models.kernels.crew import side_by_side
+from mindspore_dpus.models.kernels.fastest import unloaded
 from mindspore_dpus.models.kernels.gate_loops import (
     combine_dropped,
     drop_gradients,
@@ -32,12 +20,9 @@ from mindspore_dpus.models.kernels.gate_loops import (
     scale_drop_and_add,
     silu_gradients,
 )
-from mindspore_dpus.models.kernels.gates import Gate, GateWeights
-from mindspore_dpus.models.kernels.layout import lay_out
-from mindspore_dpus.models.kernels.onednn.interface import OneDnnError
-from mindspore_dpus.models.kernels.onednn.library import OneDnn, to_blocks
-from mindspore_dpus.models.kernels.onednn.primitives import BackwardData, Forward, Geometry
-from mindspore_dpus.models.kernels.workspace import Workspace, Workspaces
+from mindspore_dpus.models.kernels.gates import GateWeights
+from mindspore_dpus.models.kernels.onednn.library import to_blocks
+from mindspore_dpus.models.kernels.trunk_plan import Part, TrunkPlan
 
 INFINITE = np.float32(np.inf)
 # Between these, an activation passes on what it gets; SiLU's own loops have done what it does.
@@ -60,125 +45,6 @@ class _Statistics:
     variance: np.ndarray
 
 
-class _Part:
-    """A part of a batch on its way."""
-
-    def __init__(self, plan: "TrunkPlan", n: int, workspace: Workspace) -> None:
-        block = plan.block
-        self.n = n
-        layout = plan.layout
-        self._numbers = workspace.numbers(n * layout.size)
-        self.inner = [
-            self._at(start, shape) for start, shape in zip(layout.inner, plan.inner_shapes, strict=True)
-        ]
-        self._gradients = layout.gradients
-        values = plan.value_shapes[1:]
-        own = [self._at(start, shape) for start, shape in zip(layout.values, values, strict=True)]
-        self.values: list[np.ndarray | None] = [None, *own]
-        self.where = None
-        for link, shape in zip(plan.chain, values, strict=True):
-            if link.pooled:
-                self.where = np.empty((n, *shape), np.uint8)
-        self.sums = [(np.empty((s[0], block)), np.empty((s[0], block))) for s in plan.inner_shapes]
-        # Links that end with SiLU -> their gates; those that drop images -> by what these are multiplied.
-        self.gates = {
-            i: Gate(n, (plan.inner_shapes[i][0], block), narrow, training=True)
-            for i, narrow in plan.narrow.items()
-        }
-        self.factors: dict[int, np.ndarray] = {}
-        last = plan.value_shapes[-1]
-        self.means = np.empty((n, last[0], block), np.float32)
-        self.inner_vectors = [as_vectors(array) for array in self.inner]
-        self.value_vectors = [None, *(as_vectors(array) for array in self.values[1:])]
-
-    def _at(self, start: int, shape: tuple[int, ...]) -> np.ndarray:
-        """An array (n, *shape) at a place of the layout."""
-        begin = self.n * start
-        return self._numbers[begin : begin + self.n * int(np.prod(shape))].reshape(self.n, *shape)
-
-    def gradient(self, name: int, like: np.ndarray) -> np.ndarray:
-        """A gradient in the shape of an array."""
-        return self._at(self._gradients[name], like.shape[1:])
-
-
-class TrunkPlan:
-    """Forward and back for batches of one shape.
-
-    Args:
-        dnn: the library.
-        chain: the network (``chain.links``).
-        shape: (N, C, H, W) of a batch.
-        workspaces: the memory to compute in; plans of the same network may share it.
-
-    Raises:
-        OneDnnError: there is no fast kernel for one of the convolutions or gradients.
-        UnknownNetError: the chain is tangled.
-    """
-
-    def __init__(
-        self,
-        dnn: OneDnn,
-        chain: Sequence[Link],
-        shape: tuple[int, int, int, int],
-        workspaces: Workspaces,
-    ) -> None:
-        self.chain, self.block, self.workspaces = chain, dnn.block, workspaces
-        self.slices = cut(shape[0])
-        self.has_blocked_source = False
-        self.forward: list[dict[int, Forward]] = []
-        self.back_data: list[dict[int, BackwardData]] = []
-        self.back_weights: list[dict[int, WeightsGradient]] = []
-        self.inner_shapes: list[tuple[int, ...]] = []
-        self.value_shapes: list[tuple[int, ...]] = [shape[1:]]
-        pixels = [shape[2:]]
-        self.narrow = {
-            i: link.excite.conv_reduce.out_channels if link.excite else 0
-            for i, link in enumerate(chain)
-            if link.activation == "silu"
-        }
-        for link in chain:
-            try:
-                some = self._add_kernels(dnn, link, pixels[link.source], link.source == 0)
-            except OneDnnError:
-                if link.source:
-                    raise
-                # With AVX2, there is no fast gradient of the weights for 1, 2 or 4 plain channels.
-                self.has_blocked_source = True
-                some = self._add_kernels(dnn, link, pixels[link.source], False)
-            channels, (height, width) = some.out_channels // dnn.block, some.out_size
-            self.inner_shapes.append((channels, height, width, dnn.block))
-            if link.pooled:
-                height, width = -(-height // 2), -(-width // 2)
-            self.value_shapes.append((channels, height, width, dnn.block))
-            pixels.append((height, width))
-        self.counts = [shape[0] * s[1] * s[2] for s in self.inner_shapes]
-        inner_sizes, value_sizes = (
-            [int(np.prod(s)) for s in shapes] for shapes in (self.inner_shapes, self.value_shapes)
-        )
-        self.layout = lay_out(chain, inner_sizes, value_sizes)
-        self.largest_bank = max(max(b.size for b in own.values()) for own in self.back_weights)
-
-    def _add_kernels(self, dnn: OneDnn, link: Link, pixels: tuple[int, int], plain: bool) -> Geometry:
-        """Those of a link, for parts of every size; the shape of one of them.
-
-        Args:
-            dnn: the library.
-            link: the next one.
-            pixels: height and width of its source.
-            plain: whether that is in no blocks.
-        """
-        own = {
-            n: geometry(link.conv, n, *pixels, dnn.block, plain_source=plain)
-            for n in {part.stop - part.start for part in self.slices}
-        }
-        forward = {n: forward_of(dnn, g) for n, g in own.items()}
-        back_weights = {n: back_weights_of(dnn, g) for n, g in own.items()}
-        self.back_data.append({n: back_data_of(dnn, g) for n, g in own.items()} if link.source else {})
-        self.forward.append(forward)
-        self.back_weights.append(back_weights)
-        return next(iter(own.values()))
-
-
 class Pass:
     """One way through a plan, forward and, if wanted, back. Several can be under way.
 
@@ -190,7 +56,7 @@ class Pass:
         self.plan = plan
         self._own = plan.workspaces.take(len(plan.slices))
         self._parts = [
-            _Part(plan, s.stop - s.start, own) for s, own in zip(plan.slices, self._own, strict=False)
+            Part(plan, s.stop - s.start, own) for s, own in zip(plan.slices, self._own, strict=False)
         ]
         self.statistics: list[_Statistics] = []
 
@@ -243,7 +109,7 @@ class Pass:
             if plan.back_data[i]:
                 plan.back_data[i][n].load(arranged)
 
-    def _convolve(self, part: _Part, i: int) -> None:
+    def _convolve(self, part: Part, i: int) -> None:
         """Finish the link before, and go on to the next batch norm."""
         if i:
             self._finish(part, i - 1)
@@ -251,7 +117,7 @@ class Pass:
         plan.forward[i][part.n](part.values[plan.chain[i].source], part.inner[i])
         blocked.moments(part.inner_vectors[i], *part.sums[i])
 
-    def _finish(self, part: _Part, i: int) -> None:
+    def _finish(self, part: Part, i: int) -> None:
         link, numbers = self.plan.chain[i], self.statistics[i]
         scale, shift = numbers.scale, numbers.shift
         if link.pooled:
@@ -271,7 +137,7 @@ class Pass:
             other = part.value_vectors[link.shortcut]
             blocked.scale_add_and_cut(x, scale, shift, other, *bounds, out)
 
-    def _average(self, part: _Part) -> None:
+    def _average(self, part: Part) -> None:
         self._finish(part, len(self.plan.chain) - 1)
         blocked.average_maps(part.value_vectors[-1], part.means)
 
@@ -343,7 +209,7 @@ class Pass:
         self._own, self._parts = [], []
         return self._weights, gammas, betas, of_gates
 
-    def _to_norm(self, part: _Part, i: int, lines: dict[int, tuple]) -> None:
+    def _to_norm(self, part: Part, i: int, lines: dict[int, tuple]) -> None:
         """Finish the link behind, and go on to the sums that this link's batch norm needs."""
         plan = self.plan
         if i + 1 in lines:
@@ -399,7 +265,7 @@ class Pass:
         )
 
     def _to_source(
-        self, part: _Part, i: int, scale: np.ndarray, slope: np.ndarray, offset: np.ndarray
+        self, part: Part, i: int, scale: np.ndarray, slope: np.ndarray, offset: np.ndarray
     ) -> None:
         """From a batch norm to the convolution's source, and to its weights."""
         plan = self.plan

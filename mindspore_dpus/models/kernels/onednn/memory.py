@@ -22,13 +22,19 @@ def lasting(shape: tuple[int, ...]) -> np.ndarray:
 
     In the C library's memory it would leave a hole, which small things fill at once, and the next one
     would lie behind them.
+
+    Raises:
+        MemoryError: there is not so much.
     """
     size = 4 * int(np.prod(shape))
     if size < LARGE:
         return aligned(shape)
     # By default, Unix shares it with forked processes.
     kind = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
-    memory = mmap.mmap(-1, size, **kind)
+    try:
+        memory = mmap.mmap(-1, size, **kind)
+    except OSError as error:
+        raise MemoryError(f"{size / 2**20:.0f} MB: {error.strerror}") from error
     if hasattr(mmap, "MADV_HUGEPAGE"):
         memory.madvise(mmap.MADV_HUGEPAGE)  # A page fault for two megabytes, not for four kilobytes.
     return np.frombuffer(memory, np.float32).reshape(shape)
