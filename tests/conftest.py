@@ -123,9 +123,9 @@ def small_disk(tmp_path):
 FIRST = (
     "tests/systems/machine_sound/test_planning.py",  # and with it the other tests of its finished run
     "tests/test_layers.py",
-    "tests/models/kernels/test_in_one.py",
     "tests/data/test_splits.py",
     "tests/data/images/test_every_tiff.py",
+    "tests/models/kernels/test_in_one.py",
     "tests/report/test_plots.py",
     "tests/data/images/test_every_dicom.py",
     "tests/sampling/test_dpus.py",
