@@ -1,6 +1,7 @@
 """Arrays for oneDNN and for the loops between its convolutions."""
 
 import mmap
+from contextlib import suppress
 
 import numpy as np
 
@@ -36,5 +37,7 @@ def lasting(shape: tuple[int, ...]) -> np.ndarray:
     except OSError as error:
         raise MemoryError(f"{size / 2**20:.0f} MB: {error.strerror}") from error
     if hasattr(mmap, "MADV_HUGEPAGE"):
-        memory.madvise(mmap.MADV_HUGEPAGE)  # A page fault for two megabytes, not for four kilobytes.
+        # A page fault for two megabytes, not for four kilobytes; not every kernel has such pages.
+        with suppress(OSError):
+            memory.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(memory, np.float32).reshape(shape)

@@ -1,6 +1,8 @@
 """Where arrays for oneDNN lie."""
 
+import errno
 import gc
+import mmap
 
 import numpy as np
 import pytest
@@ -31,6 +33,17 @@ def test_a_large_one_goes_back_to_the_system_with_its_last_view():
     del view
     gc.collect()
     assert current_memory_mb() < before + 14
+
+
+def test_a_kernel_without_large_pages_will_do(monkeypatch):
+    class Plain(mmap.mmap):
+        def madvise(self, *options):
+            raise OSError(errno.EINVAL, "no such advice")
+
+    monkeypatch.setattr(mmap, "mmap", Plain)
+    array = lasting((LARGE,))
+    array[:] = 2
+    assert array.sum() == 2 * LARGE
 
 
 def test_too_much_is_a_memory_error():
