@@ -24,8 +24,7 @@ class Workspaces:
 
     def __init__(self) -> None:
         self._idle: list[list[Workspace]] = []
-        # Two links' gradients of weights are alive at a time: one is written, one added up.
-        self._banks = [np.empty(0, np.float32) for _ in range(2)]
+        self._banks = _banks()
 
     def __deepcopy__(self, memo: dict) -> "Workspaces":
         # What is in it is nobody's, and a copied network has its own.
@@ -43,11 +42,13 @@ class Workspaces:
     def release(self) -> None:
         """Give back the memory of all that is not under way."""
         self._idle.clear()
-        self._banks = [np.empty(0, np.float32) for _ in range(2)]
+        self._banks = _banks()
 
     def banks(self, parts: int, size: int) -> list[np.ndarray]:
         """Two uninitialised arrays (parts, size) float32, for the gradients of weights on one way back."""
-        for i, bank in enumerate(self._banks):
-            if bank.size < parts * size:
-                self._banks[i] = lasting((parts * size,))
-        return [bank[: parts * size].reshape(parts, size) for bank in self._banks]
+        return [bank.numbers(parts * size).reshape(parts, size) for bank in self._banks]
+
+
+def _banks() -> list[Workspace]:
+    """Two links' gradients of weights are alive at a time: one is written, one added up."""
+    return [Workspace() for _ in range(2)]
